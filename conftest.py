@@ -1,0 +1,9 @@
+"""Fixtures and order of imports for every test."""
+
+from __future__ import annotations
+
+# distributed.utils_test keeps a copy of the configuration as it is at its import, and
+# restores it for each test: leandask's defaults must be in it.
+import leandask  # isort: skip  # noqa: F401
+
+import distributed.utils_test  # noqa: F401

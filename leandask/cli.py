@@ -1,0 +1,123 @@
+"""leandask-scheduler: the command ``dask scheduler``, with a LeanScheduler."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+import dask.config
+import distributed
+from dask.config import interpret_value
+from distributed.cli import dask_scheduler
+
+import leandask
+from leandask import _compat, config
+from leandask.formatter import JSONFormatter
+from leandask.retention import Retention
+from leandask.scheduler import LeanScheduler
+
+
+def _parse_retention(
+    context: click.Context, parameter: click.Parameter, given: Sequence[str]
+) -> dict[str, Any]:
+    bounds = {}
+    for item in given:
+        key, equals, number = item.partition("=")
+        if not equals:
+            raise click.BadParameter(f"must be KEY=N, such as events=50; got {item!r}")
+        bounds[key] = interpret_value(number)
+    try:
+        Retention.of(bounds)
+        config.check()
+    except (TypeError, ValueError) as e:
+        raise click.BadParameter(str(e)) from e
+    return bounds
+
+
+_OWN_OPTIONS: list[click.Parameter] = [
+    click.Option(
+        ["--retention"],
+        metavar="KEY=N",
+        multiple=True,
+        callback=_parse_retention,
+        help="Bound of a history, such as events=50; null is unbounded. Repeatable.",
+    ),
+    click.Option(
+        ["--log-format"],
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="Format of the console's lines.",
+    ),
+    click.Option(
+        ["--event-log"],
+        type=click.Path(dir_okay=False),
+        default=None,
+        help="File to append every event to, as one line of JSON each.",
+    ),
+]
+
+
+def scheduler(
+    retention: dict[str, Any], log_format: str, event_log: str | None, **upstream: Any
+) -> None:
+    """Launch a Dask scheduler whose memory stays flat."""
+    configure_console(log_format)
+    if event_log:
+        dask.config.set({"leandask.event-log.path": event_log})
+    factory = functools.partial(LeanScheduler, retention=retention)
+    with _compat.scheduler_factory(factory):
+        upstream_command = dask_scheduler.main.callback
+        assert upstream_command is not None
+        upstream_command(**upstream)
+
+
+def configure_console(log_format: str) -> None:
+    """Show the lines of leandask on stderr, and give the console its format.
+
+    Handlers and levels that the user has configured stay as they are, but for the
+    format of those that write to the console.
+
+    Parameters
+    ----------
+    log_format : str
+        ``"text"``: as Dask's own lines. ``"json"``: every line of the process as JSON.
+    """
+    ours = logging.getLogger("leandask")
+    if not ours.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(
+            logging.Formatter(dask.config.get("distributed.admin.log-format"))
+        )
+        ours.addHandler(handler)
+    if not ours.level:
+        ours.setLevel(logging.INFO)
+    if log_format == "json":
+        known = logging.root.manager.loggerDict.values()
+        for logger in (logging.root, *known):
+            for handler in getattr(logger, "handlers", ()):
+                if getattr(handler, "stream", None) in (sys.stderr, sys.stdout):
+                    handler.setFormatter(JSONFormatter())
+
+
+main = click.Command(
+    "lean-scheduler",
+    context_settings=dask_scheduler.main.context_settings,
+    callback=scheduler,
+    params=[p for p in dask_scheduler.main.params if p.name != "version"]
+    + _OWN_OPTIONS,
+    help=scheduler.__doc__,
+)
+click.version_option(
+    leandask.__version__,
+    prog_name="leandask-scheduler",
+    message=f"%(prog)s %(version)s, distributed {distributed.__version__}",
+)(main)
+
+
+if __name__ == "__main__":
+    main()

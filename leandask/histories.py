@@ -1,0 +1,248 @@
+"""Histories: the bounded containers that take the place of the scheduler's own.
+
+Those that a client may fetch (``client.run_on_scheduler``) are pickled as what they
+stand for, so that a client needs no leandask.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from distributed.diagnostics.task_stream import TaskStreamPlugin
+from distributed.scheduler import ErredTask
+from distributed.utils import DequeHandler
+
+from leandask import _compat
+from leandask.retention import smaller
+
+if TYPE_CHECKING:
+    from distributed import Scheduler
+    from distributed.batched import BatchedSend
+    from distributed.diagnostics.plugin import SchedulerPlugin
+
+T = TypeVar("T")
+
+#: Characters kept of a log line. One that names 10,000 lost keys takes 400 kB.
+LINE_LENGTH = 8192
+
+
+class History(deque[T]):
+    """A bounded deque that counts what it ever saw.
+
+    Parameters
+    ----------
+    items : iterable, optional
+        What it holds at first, as far as its bound allows.
+    maxlen : int or None, optional
+        Entries kept; None is unbounded.
+    """
+
+    #: Entries ever added.
+    seen: int
+
+    def __init__(self, items: Iterable[T] = (), maxlen: int | None = None) -> None:
+        super().__init__(items, maxlen)
+        self.seen = len(self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self)}/{self.maxlen}, {self.seen} seen>"
+
+    def __reduce__(self) -> Any:
+        return deque, (list(self), self.maxlen)
+
+    def append(self, item: T) -> None:
+        """Add an entry at the right."""
+        self.seen += 1
+        super().append(item)
+
+    def appendleft(self, item: T) -> None:
+        """Add an entry at the left."""
+        self.seen += 1
+        super().appendleft(item)
+
+
+class ErredTasks(History[ErredTask]):
+    """Erred tasks, newest first, with the heads of their exceptions and tracebacks.
+
+    Parameters
+    ----------
+    items : iterable of ErredTask
+    maxlen : int or None
+        Entries kept.
+    length : int or None
+        Characters kept of each text; None keeps all.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[ErredTask] = (),
+        maxlen: int | None = None,
+        length: int | None = None,
+    ) -> None:
+        self.length = length
+        # The oldest are at the end, where a deque would keep them.
+        newest = list(items)[:maxlen]
+        super().__init__(map(self._shorten, newest), maxlen)
+
+    def appendleft(self, item: ErredTask) -> None:
+        """Add the newest erred task."""
+        super().appendleft(self._shorten(item))
+
+    def _shorten(self, erred: ErredTask) -> ErredTask:
+        return dataclasses.replace(
+            erred,
+            exception_text=erred.exception_text[: self.length],
+            traceback_text=erred.traceback_text[: self.length],
+        )
+
+
+class LogLine(NamedTuple):
+    """What is kept of a LogRecord."""
+
+    #: Seconds since the epoch.
+    created: float
+    levelname: str
+    #: The line as the handler's formatter made it.
+    text: str
+
+
+class LogLines(DequeHandler):
+    """Keeps log lines as text, and not as LogRecords with their args and frames.
+
+    Parameters
+    ----------
+    old : DequeHandler
+        Its formatter and level are taken on, and its LogRecords as lines.
+    maxlen : int or None
+        Lines kept.
+    """
+
+    def __init__(self, old: DequeHandler, maxlen: int | None) -> None:
+        super().__init__(level=old.level, n=maxlen)
+        self.setFormatter(old.formatter)
+        #: Lines ever logged.
+        self.seen = 0
+        for record in old.deque:
+            self.emit(record)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a LogRecord's line."""
+        try:
+            text = super().format(record)
+        except Exception:
+            self.handleError(record)
+            return
+        if len(text) > LINE_LENGTH:
+            text = f"{text[:LINE_LENGTH]}… {len(text) - LINE_LENGTH} characters more"
+        self.seen += 1
+        self.deque.append(LogLine(record.created, record.levelname, text))
+
+    def format(self, record: logging.LogRecord | LogLine) -> str:
+        """Return the text of a line, kept or new."""
+        if isinstance(record, LogLine):
+            return record.text
+        return super().format(record)
+
+
+def keep_log_lines(scheduler: Scheduler, maxlen: int | None) -> None:
+    """Replace the handler behind a scheduler's ``get_logs``.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+    maxlen : int or None
+        Lines kept; None is unbounded.
+    """
+    old = _compat.get_log_handler(scheduler)
+    lines = LogLines(old, maxlen)
+    scheduler_logger = logging.getLogger("distributed.scheduler")
+    scheduler_logger.addHandler(lines)
+    scheduler_logger.removeHandler(old)
+    _compat.set_log_handler(scheduler, lines)
+    weakref.finalize(scheduler, scheduler_logger.removeHandler, lines)
+
+
+class Connections(dict[str, "BatchedSend"]):
+    """Streams to workers or clients, whose logs of sent batches are bounded.
+
+    Parameters
+    ----------
+    items : mapping
+    messages : int or None
+        Batches kept per stream; None is unbounded.
+    on_leave : callable, optional
+        Called with the name of each stream that is removed.
+    """
+
+    def __init__(
+        self,
+        items: Mapping[str, BatchedSend],
+        messages: int | None,
+        on_leave: Callable[[str], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self.messages = messages
+        self._on_leave = on_leave
+        for name, stream in items.items():
+            self[name] = stream
+
+    def __setitem__(self, name: str, stream: BatchedSend) -> None:
+        bound_messages(stream, self.messages)
+        super().__setitem__(name, stream)
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(name)
+        if self._on_leave is not None:
+            self._on_leave(name)
+
+
+class Plugins(dict[str, "SchedulerPlugin"]):
+    """Scheduler plugins, of which some keep a history that is bounded here.
+
+    Parameters
+    ----------
+    items : mapping
+    task_stream : int or None
+        Tasks kept by a task stream, unless it keeps less itself.
+    messages : int or None
+        Batches kept of the stream to a cluster manager.
+    """
+
+    def __init__(
+        self,
+        items: Mapping[str, SchedulerPlugin],
+        task_stream: int | None,
+        messages: int | None,
+    ) -> None:
+        super().__init__()
+        self.task_stream = task_stream
+        self.messages = messages
+        for name, plugin in items.items():
+            self[name] = plugin
+
+    def __setitem__(self, name: str, plugin: SchedulerPlugin) -> None:
+        if isinstance(plugin, TaskStreamPlugin):
+            maxlen = smaller(plugin.buffer.maxlen, self.task_stream)
+            plugin.buffer = deque(plugin.buffer, maxlen)
+        elif stream := _compat.get_status_stream(plugin):
+            bound_messages(stream, self.messages)
+        super().__setitem__(name, plugin)
+
+
+def bound_messages(stream: BatchedSend, messages: int | None) -> None:
+    """Keep the last sent batches of a stream only.
+
+    Parameters
+    ----------
+    stream : BatchedSend
+    messages : int or None
+        Batches kept; None is unbounded.
+    """
+    _compat.set_message_log(
+        stream, deque(_compat.get_message_log(stream), maxlen=messages)
+    )

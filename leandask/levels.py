@@ -1,0 +1,61 @@
+"""Levels: which events tell of a problem, and the numbers of a level elsewhere."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+#: Topics that upstream uses for problems only.
+PROBLEM_TOPICS = frozenset(
+    {
+        "invalid-worker-task-state",
+        "invalid-worker-transition",
+        "transition-counter-max-exceeded",
+        "warn",
+        "worker-fail-hard",
+        "worker-restart-memory",
+    }
+)
+#: Actions that tell of a problem, and how to see in the msg that they do.
+PROBLEM_ACTIONS: dict[str, Callable[[dict[str, Any]], bool]] = {
+    "could-not-retire": lambda msg: True,
+    "no-workers-timeout-exceeded": lambda msg: True,
+    "p2p-failed": lambda msg: True,
+    "remove-worker": lambda msg: not msg.get("expected", True),
+    "scheduler-transition-failed": lambda msg: True,
+    "update-graph": lambda msg: bool(msg.get("status") == "error"),
+    "worker-ttl-timed-out": lambda msg: True,
+}
+
+#: OpenTelemetry's numbers of the standard levels:
+#: https://opentelemetry.io/docs/specs/otel/logs/data-model/#field-severitynumber
+SEVERITY_NUMBERS = {10: 5, 20: 9, 30: 13, 40: 17, 50: 21}
+
+
+def level_of(topic: str, msg: Any) -> int:
+    """Return the level of an event.
+
+    Parameters
+    ----------
+    topic : str
+    msg : object
+
+    Returns
+    -------
+    int
+        ``logging.WARNING`` for what upstream itself treats as a problem
+        (:data:`PROBLEM_TOPICS`, :data:`PROBLEM_ACTIONS`), else ``logging.INFO``.
+
+    Examples
+    --------
+    >>> level_of("all", {"action": "remove-worker", "expected": False})
+    30
+    """
+    if topic in PROBLEM_TOPICS:
+        return logging.WARNING
+    if type(msg) is dict:
+        action = msg.get("action")
+        if type(action) is str and action in PROBLEM_ACTIONS:
+            return logging.WARNING if PROBLEM_ACTIONS[action](msg) else logging.INFO
+    return logging.INFO

@@ -1,0 +1,185 @@
+"""Payload: any event's msg as a bounded copy of plain JSON values."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections import deque
+from collections.abc import ItemsView, KeysView, Mapping, ValuesView
+from typing import Any
+
+#: Containers inside containers, counted from the msg. JSON encoders stop at 254.
+MAX_DEPTH = 32
+#: What stands for anything that was cut.
+CUT = "…"
+
+_SEQUENCES = (list, tuple, set, frozenset, deque, KeysView, ValuesView, ItemsView)
+
+
+def plain(msg: Any, limit: int) -> tuple[Any, int, bool]:
+    """Copy a msg into values that any JSON encoder takes.
+
+    Tuple keys, NaN, ints over 64 bits, lone surrogates, bytes, numpy scalars,
+    exceptions, cycles: what JSON can't hold becomes text. The work is bounded by
+    `limit`, not by the size of the msg, and nothing of the msg is kept alive.
+
+    Parameters
+    ----------
+    msg : object
+        Anything. It is not changed.
+    limit : int
+        Characters to keep, about; what comes later is cut.
+
+    Returns
+    -------
+    value : object
+        ``None``, bool, int, float, str, and lists and string-keyed dicts of these.
+    size : int
+        Characters of `value`, about.
+    truncated : bool
+        Whether something was cut.
+
+    Examples
+    --------
+    >>> plain({("x", 0): float("nan"), "n": 2**70}, limit=1000)
+    ({"('x', 0)": 'NaN', 'n': '1180591620717411303424'}, 30, False)
+    >>> plain(["abcdef", 1, 2], limit=4)
+    (['abcd…', '… 2 more'], 4, True)
+    """
+    walk = _Walk(limit)
+    value = walk.value(msg, 0)
+    return value, limit - max(walk.left, 0), walk.truncated
+
+
+class _Walk:
+    """One pass over a msg, with what is left of its limit."""
+
+    __slots__ = ("left", "path", "truncated")
+
+    def __init__(self, limit: int) -> None:
+        #: Characters that may still be kept.
+        self.left = limit
+        #: Containers around the current value, by id: a cycle leads back to one.
+        self.path: list[int] = []
+        self.truncated = False
+
+    def value(self, obj: Any, depth: int) -> Any:
+        kind = type(obj)
+        if kind is str:
+            return self.text(obj)
+        if kind is int:
+            return self.integer(obj)
+        if obj is None or kind is bool:
+            self.left -= 4
+            return obj
+        if kind is float:
+            return self.real(obj)
+        if kind is dict or kind is list or kind is tuple or kind is set:
+            return self.container(obj, depth)
+        try:
+            return self.other(obj, depth)
+        except Exception:  # whatever a hostile object does when it is looked at
+            return self.text(f"<unprintable {kind.__name__}>")
+
+    def text(self, text: str) -> str:
+        if len(text) > self.left:
+            text = text[: max(self.left, 0)] + CUT
+            self.truncated = True
+            self.left = 0
+        else:
+            self.left -= len(text)
+        if not text.isascii():
+            # A lone surrogate is no Unicode text: show its escape.
+            text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+        return text
+
+    def integer(self, number: int) -> int | str:
+        if -(2**63) <= number < 2**64:
+            self.left -= 8
+            return number
+        if number.bit_length() > 4096:  # str() of it is slow, or refused
+            self.truncated = True
+            return self.text(f"<int of {number.bit_length()} bits>")
+        return self.text(str(number))
+
+    def real(self, number: float) -> float | str:
+        if math.isfinite(number):
+            self.left -= 8
+            return number
+        if math.isnan(number):
+            return self.text("NaN")
+        return self.text("Infinity" if number > 0 else "-Infinity")
+
+    def container(self, obj: Any, depth: int) -> Any:
+        if id(obj) in self.path:
+            return self.text("<cycle>")
+        if depth >= MAX_DEPTH:
+            self.truncated = True
+            return CUT
+        self.path.append(id(obj))
+        try:
+            if isinstance(obj, Mapping):
+                return self.mapping(obj, depth + 1)
+            return self.sequence(obj, depth + 1)
+        finally:
+            self.path.pop()
+
+    def mapping(self, obj: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for seen, (key, item) in enumerate(obj.items()):
+            if self.left <= 0:
+                out[CUT] = f"{len(obj) - seen} more"
+                self.truncated = True
+                break
+            name = self.key(key)
+            if name in out:  # 1 and "1" are two keys here, and one in JSON
+                name = f"{name} #{seen}"
+            out[name] = self.value(item, depth)
+            self.left -= 2
+        return out
+
+    def sequence(self, obj: Any, depth: int) -> list[Any]:
+        out = []
+        for seen, item in enumerate(obj):
+            if self.left <= 0:
+                out.append(f"{CUT} {len(obj) - seen} more")
+                self.truncated = True
+                break
+            out.append(self.value(item, depth))
+            self.left -= 1
+        return out
+
+    def key(self, key: Any) -> str:
+        if type(key) is str:
+            return self.text(key)
+        if type(key) is tuple:  # the usual key of a task in a collection
+            return str(tuple(self.sequence(key, MAX_DEPTH)))
+        return str(self.value(key, MAX_DEPTH))
+
+    def other(self, obj: Any, depth: int) -> Any:
+        """Subclasses, rarer types, and anything at all."""
+        if isinstance(obj, str):
+            return self.text(str.__str__(obj))
+        if isinstance(obj, int):
+            return self.integer(int.__int__(obj))
+        if isinstance(obj, float):
+            return self.real(float.__float__(obj))
+        if isinstance(obj, (Mapping, *_SEQUENCES)):
+            return self.container(obj, depth)
+        if isinstance(obj, (bytes, bytearray, memoryview)):
+            return self.binary(obj)
+        if isinstance(obj, (datetime.datetime, datetime.date)):
+            return self.text(obj.isoformat())
+        if type(obj).__module__ == "numpy" and getattr(obj, "ndim", None) == 0:
+            item = obj.item()
+            if type(item).__module__ != "numpy":
+                return self.value(item, depth)
+        return self.text(repr(obj))
+
+    def binary(self, obj: bytes | bytearray | memoryview) -> str:
+        head = bytes(obj[: max(self.left // 4, 0)])  # a byte takes up to 4 characters
+        nbytes = len(obj) if not isinstance(obj, memoryview) else obj.nbytes
+        if len(head) < nbytes:
+            self.truncated = True
+            return self.text(f"{head!r}{CUT} {nbytes} bytes")
+        return self.text(repr(head))

@@ -1,0 +1,204 @@
+"""Retention: how much of each history a scheduler keeps in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import dask.config
+from distributed.config import defaults as upstream_defaults
+
+from leandask import config
+
+_LOW_LEVEL = ("distributed.admin.low-level-log-length",)
+
+
+def _bound(name: str, minimum: int = 0, upstream: tuple[str, ...] = ()) -> Any:
+    return dataclasses.field(
+        default_factory=lambda: config.configured(f"retention.{name}"),
+        metadata={"name": name, "minimum": minimum, "upstream": upstream},
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Retention:
+    """The bounds of a scheduler's histories.
+
+    A bound is a whole number: 0 keeps nothing, None is unbounded. What is omitted comes
+    from the configuration, key by key below ``leandask.retention``.
+
+    Raises
+    ------
+    TypeError
+        If a bound is neither a whole number nor None.
+    ValueError
+        If a bound is below its minimum.
+
+    See Also
+    --------
+    LeanScheduler.retention : the bounds in force.
+
+    Examples
+    --------
+    >>> Retention(events=50).events
+    50
+    >>> Retention(events=True)
+    Traceback (most recent call last):
+        ...
+    TypeError: leandask.retention.events must be a whole number of at least 0, or null \
+for unbounded; got True
+    """
+
+    #: Transitions. At least 1: dask-gateway reads the last one as the last activity.
+    transition_log: int | None = _bound("transition-log", 1, _LOW_LEVEL)
+    #: Events per topic.
+    events: int | None = _bound("events", 0, _LOW_LEVEL)
+    #: Topics. At least 1: the one that is being published under.
+    topics: int | None = _bound("topics", 1)
+    #: Sent batches per worker or client connection.
+    messages: int | None = _bound("messages", 0, _LOW_LEVEL)
+    #: Log lines for ``get_logs``.
+    log_records: int | None = _bound(
+        "log-records", 0, ("distributed.admin.log-length",)
+    )
+    #: Computations.
+    computations: int | None = _bound(
+        "computations", 0, ("distributed.diagnostics.computations.max-history",)
+    )
+    #: Erred tasks.
+    erred_tasks: int | None = _bound(
+        "erred-tasks", 0, ("distributed.diagnostics.erred-tasks.max-history",)
+    )
+    #: Characters of each exception and of each traceback in the erred tasks.
+    error_length: int | None = _bound(
+        "error-length", 0, ("distributed.admin.max-error-length",)
+    )
+    #: Tasks in the task stream. Upstream takes the larger of its two settings.
+    task_stream: int | None = _bound(
+        "task-stream",
+        0,
+        (
+            "distributed.scheduler.dashboard.status.task-stream-length",
+            "distributed.scheduler.dashboard.tasks.task-stream-length",
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            config.as_maxlen(
+                f"leandask.retention.{field.metadata['name']}",
+                getattr(self, field.name),
+                field.metadata["minimum"],
+            )
+
+    @classmethod
+    def of(cls, bounds: Retention | Mapping[str, Any] | None = None) -> Retention:
+        """Make a retention from what a user may give.
+
+        Parameters
+        ----------
+        bounds : Retention, mapping or None, optional
+            A mapping names its bounds as the configuration does (``transition-log``) or
+            as Python does (``transition_log``). What it omits comes from the
+            configuration.
+
+        Returns
+        -------
+        Retention
+
+        Raises
+        ------
+        TypeError
+            If `bounds` or one of its values is of another type.
+        ValueError
+            If a bound is unknown, or below its minimum.
+
+        Examples
+        --------
+        >>> Retention.of({"transition-log": 10}).transition_log
+        10
+        """
+        if isinstance(bounds, Retention):
+            return bounds
+        _refuse_unknown("leandask.retention", config.configured("retention"))
+        given = {} if bounds is None else bounds
+        _refuse_unknown("retention", given)
+        return cls(**{_field_name(name): n for name, n in given.items()})
+
+    def effective(self) -> Retention:
+        """Return these bounds, or the user's own upstream settings where smaller.
+
+        Only what differs from upstream's defaults counts as the user's own; a null
+        there leaves the bound as it is.
+
+        Returns
+        -------
+        Retention
+        """
+        bounds = {}
+        for field in dataclasses.fields(self):
+            bound = smaller(
+                getattr(self, field.name), _users_own(field.metadata["upstream"])
+            )
+            if bound is not None:
+                bound = max(bound, field.metadata["minimum"])
+            bounds[field.name] = bound
+        return dataclasses.replace(self, **bounds)
+
+    def __str__(self) -> str:
+        return ", ".join(
+            f"{name} {'unbounded' if (n := getattr(self, field)) is None else n}"
+            for field, name in _NAMES.items()
+        )
+
+
+#: Kebab-case names of the bounds by field name, in order.
+_NAMES: dict[str, str] = {
+    field.name: field.metadata["name"] for field in dataclasses.fields(Retention)
+}
+
+
+def _field_name(key: Any) -> str:
+    return str(key).replace("-", "_")
+
+
+def _refuse_unknown(key: str, bounds: Any) -> None:
+    if not isinstance(bounds, Mapping):
+        raise TypeError(f"{key} must be a mapping of bounds; got {bounds!r}")
+    for name in bounds:
+        if _field_name(name) not in _NAMES:
+            known = ", ".join(_NAMES.values())
+            raise ValueError(f"{key} must have keys out of {known}; got {name!r}")
+
+
+def smaller(a: int | None, b: int | None) -> int | None:
+    """Return the smaller of two bounds, of which None is the largest.
+
+    Parameters
+    ----------
+    a, b : int or None
+
+    Returns
+    -------
+    int or None
+
+    Examples
+    --------
+    >>> smaller(100, None), smaller(None, 5), smaller(0, 5)
+    (100, 5, 0)
+    """
+    if a is None or b is None:
+        return b if a is None else a
+    return min(a, b)
+
+
+def _users_own(keys: tuple[str, ...]) -> int | None:
+    """The largest of upstream's settings, or None where all are upstream's defaults."""
+    values = [dask.config.get(key, None) for key in keys]
+    shipped = [dask.config.get(k, None, upstream_defaults) for k in keys]
+    if values == shipped or None in values:
+        return None
+    return max(
+        config.as_count(key, value) for key, value in zip(keys, values, strict=True)
+    )

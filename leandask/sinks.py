@@ -1,0 +1,235 @@
+"""RotatingFileSink: LogRecords as lines of a file, buffered and rotated by size."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+
+from leandask import config
+from leandask.formatter import JSONFormatter
+
+logger = logging.getLogger("leandask")
+
+#: Bytes that make a write worth while, and wait at most.
+BUFFER_BYTES = 64 * 1024
+#: Bytes that wait while the file can't be written; what comes then is lost.
+BACKLOG_BYTES = 4 * 1024 * 1024
+#: Seconds between two tries to write a file that can't be written: first, and longest.
+RETRY_SECONDS = (1.0, 60.0)
+
+
+class RotatingFileSink(logging.Handler):
+    """Appends each LogRecord to a file as one line.
+
+    Lines are gathered and written together: when 64 KiB wait, after `flush_interval`,
+    at WARNING and above, and when the sink is closed. Only its owner can read the file
+    (mode 0600). A file that was moved away is opened anew.
+
+    A file that can't be written is no error to the caller: lines wait, up to 4 MiB, and
+    the sink tries again, ever more rarely. What doesn't fit is counted as lost. Both
+    are reported on the logger ``leandask``. A line that was written in part is taken
+    back, so that the file always holds whole lines.
+
+    Parameters
+    ----------
+    filename : str or os.PathLike
+        File to append to. Its folder is made where there is none.
+    max_bytes : int, str or None, optional
+        Size at which the file is rotated to ``filename.1``; None never rotates.
+        Default: ``leandask.event-log.max-bytes``.
+    backups : int, optional
+        Rotated files kept. Default: ``leandask.event-log.backups``.
+    flush_interval : float or str, optional
+        Longest time in seconds that a line waits. Default:
+        ``leandask.event-log.flush-interval``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is no such value.
+
+    Notes
+    -----
+    The interval is kept by whoever calls :meth:`flush_if_due`: the stream of a
+    scheduler does. Elsewhere a line waits for the next one.
+
+    See Also
+    --------
+    logging.handlers.RotatingFileHandler : writes each record by itself.
+    """
+
+    #: Lines handed to the operating system, in bytes, and how many they were.
+    bytes_written: int
+    lines_written: int
+    #: Lines that were lost, as the file could not be written for too long.
+    lines_lost: int
+    #: Writes that failed.
+    errors: int
+
+    def __init__(
+        self,
+        filename: str | os.PathLike[str],
+        max_bytes: int | str | None = config.OMITTED,
+        backups: int = config.OMITTED,
+        flush_interval: float | str = config.OMITTED,
+    ) -> None:
+        super().__init__()
+        self.path = Path(os.path.abspath(os.fspath(filename)))
+        self.max_bytes: int | None = config.read("event-log.max-bytes", max_bytes)
+        self.backups: int = config.read("event-log.backups", backups)
+        self.flush_interval: float = config.read(
+            "event-log.flush-interval", flush_interval
+        )
+        self.setFormatter(JSONFormatter())
+        self.bytes_written = self.lines_written = self.lines_lost = self.errors = 0
+        self._buffer = bytearray()
+        self._lines = 0  # in the buffer
+        self._fd: int | None = None
+        self._size = 0  # of the file, in bytes, up to the last whole line
+        self._flush_at = float("inf")  # time.monotonic() of the oldest line's deadline
+        self._retry_at = 0.0  # time.monotonic() before which nothing is tried
+        self._retry_after = RETRY_SECONDS[0]
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} {str(self.path)!r}: "
+            f"{self.lines_written} lines, {len(self._buffer)} bytes wait>"
+        )
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a LogRecord; never raises."""
+        try:
+            formatter = self.formatter
+            if isinstance(formatter, JSONFormatter):
+                line = formatter.encode(record)
+            else:
+                line = self.format(record).encode("utf-8", "backslashreplace")
+            if len(self._buffer) + len(line) >= BACKLOG_BYTES:
+                self.lines_lost += 1
+                return
+            self._buffer += line
+            self._buffer += b"\n"
+            self._lines += 1
+            if self._lines == 1:
+                self._flush_at = time.monotonic() + self.flush_interval
+            if len(self._buffer) >= BUFFER_BYTES or record.levelno >= logging.WARNING:
+                self.flush()
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Write what waits, unless the file failed a moment ago; never raises."""
+        self._flush(force=False)
+
+    def flush_if_due(self) -> None:
+        """Write what has waited for the flush interval; never raises."""
+        if time.monotonic() >= self._flush_at:
+            self._flush(force=False)
+
+    def close(self) -> None:
+        """Write what waits, with one last try, and close the file."""
+        assert self.lock is not None
+        with self.lock:
+            self._flush(force=True)
+            if self._lines:
+                self.lines_lost += self._lines
+                logger.error("%r is closed; %s lines are lost", self, self._lines)
+                self._buffer.clear()
+                self._lines = 0
+            self._close_file()
+        super().close()
+
+    def _flush(self, force: bool) -> None:
+        assert self.lock is not None
+        with self.lock:
+            if not self._buffer or not (force or time.monotonic() >= self._retry_at):
+                return
+            try:
+                self._open_file()
+                if self.max_bytes and self._size + len(self._buffer) > self.max_bytes:
+                    self._rotate()
+                self._write()
+            except OSError as e:
+                self._failed(e)
+            else:
+                self._recovered()
+
+    def _write(self) -> None:
+        assert self._fd is not None
+        nbytes = len(self._buffer)
+        written = 0
+        try:
+            with memoryview(self._buffer) as view:
+                while written < nbytes:
+                    written += os.write(self._fd, view[written:])
+        except OSError:
+            if written:
+                os.ftruncate(self._fd, self._size)
+            raise
+        self._size += nbytes
+        self.bytes_written += nbytes
+        self.lines_written += self._lines
+        self._buffer.clear()
+        self._lines = 0
+        self._flush_at = float("inf")
+
+    def _open_file(self) -> None:
+        if self._fd is not None:
+            if self._is_in_place():
+                return
+            self._close_file()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+        fd = self._fd = os.open(self.path, flags, 0o600)
+        self._size = os.fstat(fd).st_size
+        if self._size and os.pread(fd, 1, self._size - 1) != b"\n":
+            self._size += os.write(fd, b"\n")  # a killed writer left a torn line
+
+    def _is_in_place(self) -> bool:
+        assert self._fd is not None
+        try:
+            return os.path.samestat(os.fstat(self._fd), os.stat(self.path))
+        except FileNotFoundError:
+            return False
+
+    def _close_file(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _rotate(self) -> None:
+        if self._size == 0:  # a buffer over max_bytes has a file of its own
+            return
+        self._close_file()
+        for i in range(self.backups, 0, -1):
+            source = self._backup(i - 1) if i > 1 else self.path
+            if source.exists():
+                source.replace(self._backup(i))
+        if self.backups == 0:
+            self.path.unlink(missing_ok=True)
+        self._open_file()
+
+    def _backup(self, i: int) -> Path:
+        return self.path.with_name(f"{self.path.name}.{i}")
+
+    def _failed(self, error: OSError) -> None:
+        self.errors += 1
+        self._close_file()
+        self._retry_at = time.monotonic() + self._retry_after
+        logger.error(
+            "Can't write %s: %s. %s lines wait, %s are lost; next try in %.0f s",
+            self.path,
+            error,
+            self._lines,
+            self.lines_lost,
+            self._retry_after,
+        )
+        self._retry_after = min(2 * self._retry_after, RETRY_SECONDS[1])
+
+    def _recovered(self) -> None:
+        if self._retry_at:
+            logger.info("The file %s is written again", self.path)
+            self._retry_at = 0.0
+            self._retry_after = RETRY_SECONDS[0]
