@@ -6,4 +6,9 @@ from __future__ import annotations
 # restores it for each test: leandask's defaults must be in it.
 import leandask  # isort: skip  # noqa: F401
 
-import distributed.utils_test  # noqa: F401
+import logging
+
+# It does the same with the level of every logger.
+logging.getLogger("leandask.events").setLevel(logging.INFO)
+
+import distributed.utils_test  # noqa: E402, F401

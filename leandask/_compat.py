@@ -26,10 +26,14 @@ if TYPE_CHECKING:
 #: Oldest supported release of `distributed`: the first with ``Scheduler._broker``.
 OLDEST = "2024.8.0"
 
-if Version(distributed.__version__) < Version(OLDEST):
-    raise ImportError(
-        f"leandask needs distributed >= {OLDEST}; got {distributed.__version__}"
-    )
+
+def check_version(version: str) -> None:
+    """Raise ImportError if a release of `distributed` is not supported."""
+    if Version(version) < Version(OLDEST):
+        raise ImportError(f"leandask needs distributed >= {OLDEST}; got {version}")
+
+
+check_version(distributed.__version__)
 
 
 def get_broker(scheduler: Scheduler) -> Broker:

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+
+import pytest
+from distributed import Client, Scheduler
+from distributed.diagnostics.plugin import SchedulerPlugin
+from distributed.utils_test import gen_test
+
+from leandask import LeanScheduler, install
+
+lean = partial(
+    LeanScheduler, host="127.0.0.1", dashboard=False, dashboard_address="127.0.0.1:0"
+)
+
+
+@gen_test()
+async def test_a_topic_keeps_its_tail_and_counts_all():
+    async with lean(retention={"events": 3}) as s:
+        for i in range(10):
+            s.log_event("x", i)
+        assert [msg for _, msg in s.get_events("x")] == [7, 8, 9]
+        assert s._broker.topics["x"].count == 10
+        assert repr(s._broker.topics["x"]) == "<LeanTopic 'x': 3/3, 10 published>"
+
+
+@gen_test()
+async def test_events_zero_keeps_nothing_and_null_keeps_all():
+    async with lean(retention={"events": 0}) as s:
+        s.log_event("x", 1)
+        assert s.get_events("x") == ()
+        assert s._broker.topics["x"].count == 1
+    async with lean(retention={"events": None}) as s:
+        for i in range(2000):
+            s.log_event("x", i)
+        assert len(s.get_events("x")) == 2000
+
+
+@gen_test()
+async def test_the_longest_idle_topic_goes_first():
+    async with lean(retention={"topics": 3}) as s:
+        for name in ("a", "b", "c", "a", "d"):
+            s.log_event(name, name)
+        assert set(s.get_events()) == {"c", "a", "d"}
+        assert repr(s._broker.topics) == "<LeanTopics: 3/3>"
+        assert (s._broker.topics.seen, s._broker.topics.evicted) == (4, 1)
+
+
+@gen_test()
+async def test_a_topic_with_subscribers_is_never_evicted():
+    async with lean(retention={"topics": 2}) as s:
+        s.subscribe_topic("kept", "client-1")
+        for i in range(10):
+            s.log_event(f"other-{i}", i)
+        assert set(s._broker.topics) == {"kept", "other-9"}
+        s.subscribe_topic("kept-too", "client-1")
+        s.log_event("new", 1)
+        assert set(s._broker.topics) == {"kept", "kept-too", "new"}
+        s.log_event("newer", 1)
+        assert set(s._broker.topics) == {"kept", "kept-too", "newer"}
+
+
+@gen_test()
+async def test_an_event_reaches_all_its_topics_under_the_smallest_bound():
+    async with lean(retention={"topics": 1}) as s:
+        s.log_event(["a", "b"], "msg")
+        assert list(s.get_events()) == ["b"]
+
+
+@gen_test()
+async def test_topics_of_one_event_share_its_timestamp():
+    async with lean() as s:
+        s.log_event(["a", "b"], "msg")
+        assert s.get_events("a") == s.get_events("b")
+        assert abs(s.get_events("a")[0][0] - time.time()) < 5
+
+
+@gen_test()
+async def test_reading_an_unknown_topic_makes_none():
+    async with lean() as s:
+        before = list(s._broker.topics)
+        assert s.get_events("unknown") == ()
+        assert s._broker._topics["stealing"].count == 0  # as the dashboard reads
+        s.unsubscribe_topic("unknown", "client-1")
+        s._broker.truncate("unknown")
+        assert list(s._broker.topics) == before
+
+
+@gen_test()
+async def test_truncate_empties_and_keeps_the_count():
+    async with lean() as s:
+        s.log_event("x", 1)
+        s._broker.truncate("x")
+        assert s.get_events("x") == ()
+        s.log_event("x", 2)
+        assert s._broker.topics["x"].count == 2
+
+
+@gen_test()
+async def test_log_event_plugins_see_every_topic():
+    async with lean() as s:
+        seen = []
+
+        class Plugin(SchedulerPlugin):
+            def log_event(self, topic, msg):
+                seen.append((topic, msg))
+
+        s.add_plugin(Plugin(), name="mine")
+        s.log_event(["a", "b"], 1)
+        assert seen == [("a", 1), ("b", 1)]
+
+
+@gen_test()
+async def test_a_client_subscribes_and_leaves_no_subscription_behind():
+    async with lean() as s:
+        got: asyncio.Queue = asyncio.Queue()
+        async with Client(s.address, asynchronous=True) as client:
+            client.subscribe_topic("x", got.put_nowait)
+            while not s._broker.topics["x"].subscribers:
+                await asyncio.sleep(0.01)
+            s.log_event("x", "hello")
+            _, msg = await got.get()
+            assert msg == "hello"
+            client_id = client.id
+            assert client_id in s._broker.topics["x"].subscribers
+        while client_id in s.client_comms:
+            await asyncio.sleep(0.01)
+        assert not any(t.subscribers for t in s._broker.topics.values())
+
+
+@pytest.mark.parametrize("topics", [1000, 2])
+@gen_test()
+async def test_install_moves_topics_counts_and_subscribers_over(topics):
+    async with Scheduler(host="127.0.0.1", dashboard_address="127.0.0.1:0") as s:
+        for i in range(200):
+            s.log_event("x", i)
+        s.log_event("y", 1)
+        s.log_event("z", 1)
+        s.subscribe_topic("x", "client-1")
+        install(s, {"events": 5, "topics": topics})
+        x = s._broker.topics["x"]
+        assert [msg for _, msg in x.events] == [195, 196, 197, 198, 199]
+        assert (x.count, x.subscribers) == (200, {"client-1"})
+        assert ("y" in s._broker.topics) == (topics > 2)
+        s.log_event("x", 200)
+        assert x.count == 201
+
+
+@gen_test()
+async def test_any_number_of_names_hold_a_thousand_topics():
+    async with lean() as s:
+        for i in range(20_000):
+            s.log_event(f"topic-{i}", i)
+        assert len(s._broker.topics) == 1000
+        assert s._broker.topics.seen >= 20_000

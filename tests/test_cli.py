@@ -1,0 +1,300 @@
+"""The command in real processes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from distributed import Client, Security
+from distributed.cli import dask_scheduler
+
+from leandask import cli
+
+PYTHON = Path(sys.executable)
+COMMAND = PYTHON.with_name("leandask-scheduler")
+LOOPBACK = ["--host=127.0.0.1", "--port=0", "--dashboard-address=127.0.0.1:0"]
+
+
+class Process(contextlib.AbstractContextManager):
+    """A process whose stderr is kept in a file."""
+
+    def __init__(self, folder, name, *args, **env):
+        self.log = folder / f"{name}.log"
+        with self.log.open("w") as stderr:
+            self.popen = subprocess.Popen(
+                [str(a) for a in args],
+                cwd=folder,
+                stderr=stderr,
+                stdout=subprocess.DEVNULL,
+                env=os.environ | env,
+            )
+
+    def __exit__(self, *exc_info):
+        self.popen.kill()
+        self.popen.wait()
+
+    def stop(self, signum=signal.SIGTERM):
+        self.popen.send_signal(signum)
+        return self.popen.wait(timeout=30)
+
+    @property
+    def stderr(self):
+        return self.log.read_text()
+
+
+def wait_for(condition, timeout=30):
+    """Poll another process: it can't tell us."""
+    deadline = time.monotonic() + timeout
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+    return result
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start leandask-scheduler, and give its process and scheduler file."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*args, command=(COMMAND,), **env):
+            file = tmp_path / "scheduler.json"
+            process = stack.enter_context(
+                Process(
+                    tmp_path,
+                    "scheduler",
+                    *command,
+                    *LOOPBACK,
+                    f"--scheduler-file={file}",
+                    *args,
+                    **env,
+                )
+            )
+            wait_for(lambda: file.exists() or process.popen.poll() is not None)
+            return process, file
+
+        yield start
+
+
+def start_worker(folder, scheduler_file, name="worker"):
+    # A worker of one process, with no nanny to start it anew.
+    return Process(
+        folder,
+        name,
+        PYTHON,
+        "-m",
+        "distributed.cli.dask_worker",
+        f"--scheduler-file={scheduler_file}",
+        "--no-nanny",
+        "--nthreads=1",
+        "--host=127.0.0.1",
+        "--no-dashboard",
+        f"--name={name}",
+    )
+
+
+def records_of(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_it_has_every_flag_of_the_installed_dask_scheduler():
+    ours = {flag for p in cli.main.params for flag in (*p.opts, *p.secondary_opts)}
+    theirs = {
+        flag
+        for p in dask_scheduler.main.params
+        for flag in (*p.opts, *p.secondary_opts)
+    }
+    assert ours - theirs == {"--retention", "--log-format", "--event-log"}
+    assert theirs <= ours
+    assert cli.main.context_settings == dask_scheduler.main.context_settings
+
+
+@pytest.mark.parametrize(
+    "command", [[COMMAND], [PYTHON.with_name("dask"), "lean-scheduler"]]
+)
+def test_version_shows_both(command):
+    import distributed
+
+    import leandask
+
+    out = subprocess.check_output([*command, "--version"], text=True)
+    assert leandask.__version__ in out
+    assert f"distributed {distributed.__version__}" in out
+
+
+@pytest.mark.parametrize(
+    ("bound", "error"),
+    [
+        ("events", "must be KEY=N, such as events=50; got 'events'"),
+        ("events=-1", "leandask.retention.events must be a whole number of at least 0"),
+        ("events=many", "got 'many'"),
+        ("evnts=1", "retention must have keys out of transition-log, events,"),
+        ("transition-log=0", "leandask.retention.transition-log must be"),
+    ],
+)
+def test_a_bad_bound_is_a_usage_error(bound, error):
+    result = CliRunner().invoke(cli.main, ["--retention", bound])
+    assert result.exit_code == 2
+    assert error in " ".join(result.output.split())
+
+
+def test_a_bad_bound_of_the_environment_is_refused_at_start(start):
+    process, _ = start(DASK_LEANDASK__RETENTION__EVENTS="many")
+    assert process.popen.wait(timeout=30) == 2
+    assert "leandask.retention.events must be a whole number" in process.stderr
+
+
+def test_a_cluster_of_three_processes(start, tmp_path):
+    """The main job: a scheduler, workers and a client, and the events in a file."""
+    pytest.importorskip("pandas")
+    import dask.array as da
+    import dask.dataframe as dd
+    import pandas as pd
+
+    log = tmp_path / "logs" / "events.jsonl"
+    scheduler, file = start("--event-log", log, "--retention", "events=30")
+    with (
+        start_worker(tmp_path, file, "a") as a,
+        start_worker(tmp_path, file, "b") as b,
+        Client(scheduler_file=str(file)) as client,
+    ):
+        client.wait_for_workers(2)
+        assert da.ones((100, 100), chunks=10).sum().compute() == 10_000
+        frame = pd.DataFrame({"x": range(100), "y": [i % 3 for i in range(100)]})
+        sums = dd.from_pandas(frame, npartitions=5).groupby("y").x.sum().compute()
+        assert sums.tolist() == frame.groupby("y").x.sum().tolist()
+
+        addresses = {
+            info["name"]: address
+            for address, info in client.scheduler_info()["workers"].items()
+        }
+        b.stop(signal.SIGKILL)
+        wait_for(lambda: len(client.scheduler_info()["workers"]) == 1)
+        # What is WARNING or above is on disk at once.
+        lost = wait_for(
+            lambda: [r for r in records_of(log) if r["action"] == "remove-worker"]
+        )
+        assert {r["severity"] for r in lost} == {"WARNING"}
+        assert {r["worker"] for r in lost} == {addresses["b"]}
+        client.log_event("mine", {"action": "greet", "text": "a\nb\x1b[31m"})
+        assert len(client.get_events("all")) <= 30
+        assert a.popen.poll() is None
+    assert scheduler.stop() == 0
+
+    records = records_of(log)
+    assert [r["seq"] for r in records] == list(range(1, len(records) + 1))
+    assert {r["schema_version"] for r in records} == {1}
+    assert {r["action"] for r in records} >= {
+        "add-worker",
+        "add-client",
+        "update-graph",
+        "remove-client",
+        "greet",
+    }
+    assert log.stat().st_mode & 0o777 == 0o600
+
+    console = scheduler.stderr
+    assert "distributed.scheduler - INFO -   Scheduler at:     tcp://127" in console
+    assert "leandask.events - INFO - mine: greet text=a\\nb\\x1b[31m" in console
+    assert "leandask - INFO - Retention: transition-log 100, events 30" in console
+    assert "Traceback" not in console
+
+
+def test_every_line_of_the_console_can_be_json(start):
+    scheduler, file = start("--log-format", "json")
+    with Client(scheduler_file=str(file)) as client:
+        client.log_event("mine", "hello")
+    assert scheduler.stop() == 0
+    lines = [json.loads(line) for line in scheduler.stderr.splitlines()]
+    assert {"distributed.scheduler", "leandask", "leandask.events"} <= {
+        line["logger"] for line in lines
+    }
+    assert [line["message"] for line in lines if line.get("topic") == "mine"] == [
+        "mine: hello"
+    ]
+
+
+def test_a_logging_configuration_of_the_users_own(start, tmp_path):
+    """The same fields through another formatter, by name in Dask's configuration."""
+    pytest.importorskip("pythonjsonlogger")
+    log, out = tmp_path / "events.jsonl", tmp_path / "own.jsonl"
+    (tmp_path / "dask.yaml").write_text(
+        f"""
+        logging:
+          version: 1
+          disable_existing_loggers: false
+          formatters:
+            own: {{(): pythonjsonlogger.orjson.OrjsonFormatter}}
+          handlers:
+            own: {{class: logging.FileHandler, filename: {out}, formatter: own}}
+          loggers:
+            leandask.events: {{level: INFO, handlers: [own], propagate: false}}
+        """
+    )
+    scheduler, file = start("--event-log", log, DASK_CONFIG=str(tmp_path / "dask.yaml"))
+    with Client(scheduler_file=str(file)) as client:
+        client.log_event("mine", {"action": "greet"})
+    assert scheduler.stop() == 0
+    records, own = records_of(log), records_of(out)
+    assert len(records) > 2
+    assert [r | {"message": None} for r in records] == [
+        r | {"message": None} for r in own
+    ]
+    assert [r["message"] for r in records] == [r["message"] for r in own]
+
+
+def test_tls_and_preload_flags(start, tmp_path):
+    security = Security.temporary()
+    (tmp_path / "ca.pem").write_text(security.tls_ca_file)
+    (tmp_path / "cert.pem").write_text(security.tls_scheduler_cert)
+    (tmp_path / "key.pem").write_text(security.tls_scheduler_key)
+    (tmp_path / "pre.py").write_text(
+        "def dask_setup(scheduler):\n    scheduler.log_event('pre', 'loaded')\n"
+    )
+    _, file = start(
+        "--protocol=tls",
+        "--tls-ca-file=ca.pem",
+        "--tls-cert=cert.pem",
+        "--tls-key=key.pem",
+        "--preload=pre.py",
+    )
+    with Client(scheduler_file=str(file), security=security) as client:
+        assert client.scheduler.address.startswith("tls://")
+        assert [msg for _, msg in client.get_events("pre")] == ["loaded"]
+
+
+def test_importing_leaves_logging_and_threads_alone():
+    code = """
+import logging, threading, leandask, leandask.cli
+handlers = [
+    handler
+    for logger in [logging.root, *logging.root.manager.loggerDict.values()]
+    if getattr(logger, "name", "").startswith(("root", "leandask"))
+    for handler in logger.handlers
+    if not isinstance(handler, logging.NullHandler)
+]
+print(handlers, logging.getLogger("leandask").level, threading.active_count())
+"""
+    out = subprocess.check_output([PYTHON, "-W", "error", "-c", code], text=True)
+    upstream = "import distributed, threading; print(threading.active_count())"
+    threads = subprocess.check_output([PYTHON, "-c", upstream], text=True)
+    assert out.split() == ["[]", "0", threads.strip()]
+
+
+def test_the_console_keeps_what_the_user_configured(caplog):
+    ours = logging.getLogger("leandask")
+    level = ours.level
+    try:
+        ours.setLevel(logging.ERROR)
+        cli.configure_console("text")  # pytest has handlers on the root logger
+        assert (ours.level, ours.handlers) == (logging.ERROR, [])
+    finally:
+        ours.setLevel(level)

@@ -1,0 +1,140 @@
+"""What leandask touches of upstream is where it was: each test names what moved."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections import deque
+from functools import partial
+
+import distributed
+import pytest
+from distributed import Scheduler
+from distributed.batched import BatchedSend
+from distributed.broker import Broker, Topic
+from distributed.cli import dask_scheduler
+from distributed.diagnostics.task_stream import TaskStreamPlugin
+from distributed.scheduler import ErredTask, Transition, WorkerStatusPlugin
+from distributed.utils import DequeHandler, recursive_to_dict
+from distributed.utils_test import gen_test
+
+from leandask import _compat
+
+start = partial(
+    Scheduler, host="127.0.0.1", dashboard=False, dashboard_address="127.0.0.1:0"
+)
+
+
+@gen_test()
+async def test_scheduler_broker():
+    async with start() as s:
+        assert type(s._broker) is Broker
+        s._broker = broker = Broker(5, s)
+        s.log_event("x", 1)
+        assert len(broker.get_events("x")) == 1, "Scheduler keeps its first broker"
+
+
+@gen_test()
+async def test_broker_topics():
+    async with start() as s:
+        s.log_event("x", 1)
+        assert type(s._broker._topics["x"]) is Topic
+        assert "_topics" in inspect.getsource(Scheduler._to_dict)
+
+
+def test_topic_events_count_subscribers():
+    topic = Topic(maxlen=2)
+    topic.publish((0.0, "msg"))
+    assert (list(topic.events), topic.count) == ([(0.0, "msg")], 1)
+    assert topic.subscribers == set()
+
+
+@gen_test()
+async def test_server_deque_handler():
+    async with start() as s:
+        handler = s._deque_handler
+        assert type(handler) is DequeHandler
+        assert handler in logging.getLogger("distributed.scheduler").handlers
+        assert isinstance(handler.deque, deque)
+
+
+@gen_test()
+async def test_batched_send_recent_message_log():
+    stream = BatchedSend(interval="5ms")
+    assert isinstance(stream.recent_message_log, deque)
+
+
+def test_worker_status_plugin_bcomm():
+    assert "bcomm" in WorkerStatusPlugin.__annotations__
+
+
+def test_cli_dask_scheduler_scheduler():
+    assert dask_scheduler.Scheduler is Scheduler
+    source = inspect.getsource(dask_scheduler.main.callback)
+    assert "Scheduler(" in source, "the command does not look its class up any more"
+    with _compat.scheduler_factory(dict):
+        assert dask_scheduler.Scheduler is dict
+    assert dask_scheduler.Scheduler is Scheduler
+
+
+@gen_test()
+async def test_scheduler_histories():
+    async with start() as s:
+        for name in ("transition_log", "computations", "erred_tasks"):
+            assert isinstance(getattr(s, name), deque), name
+        for name in ("stream_comms", "client_comms", "plugins", "extensions"):
+            assert isinstance(getattr(s, name), dict), name
+
+
+def test_erred_task_texts():
+    fields = set(ErredTask.__dataclass_fields__)
+    assert {"exception_text", "traceback_text"} <= fields
+
+
+def test_transition_ends_with_its_timestamp():
+    assert Transition._fields[-1] == "timestamp"
+
+
+@gen_test()
+async def test_task_stream_plugin_buffer():
+    async with start() as s:
+        plugin = TaskStreamPlugin(s)
+        assert isinstance(plugin.buffer, deque)
+        assert plugin.index == 0
+        assert plugin.name == "task-stream"
+
+
+def test_cluster_dumps_ask_for_to_dict():
+    class Shown:
+        def _to_dict(self, *, exclude=()):
+            return "shown"
+
+    assert recursive_to_dict({"x": Shown()}) == {"x": "shown"}
+
+
+@gen_test()
+async def test_server_blocked_handlers():
+    async with Scheduler(
+        host="127.0.0.1", dashboard_address="127.0.0.1:0", blocked_handlers=["feed"]
+    ) as s:
+        assert s.blocked_handlers == ["feed"]
+
+
+@gen_test()
+async def test_extensions_teardown():
+    calls = []
+
+    class Extension:
+        def teardown(self):
+            calls.append(self)
+
+    s = await start()
+    s.extensions["mine"] = Extension()
+    await s.close()
+    assert len(calls) == 1
+
+
+def test_an_old_release_is_refused_with_the_range():
+    with pytest.raises(ImportError, match=r"needs distributed >= 2024\.8\.0; got 2023"):
+        _compat.check_version("2023.1.0")
+    _compat.check_version(distributed.__version__)
