@@ -6,6 +6,7 @@ Everything here can move with an upstream release. Each name has a test in
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -94,6 +95,9 @@ def scheduler_factory(factory: Callable[..., Scheduler]) -> Iterator[None]:
     original = module.Scheduler
     module.Scheduler = factory
     try:
-        yield
+        with warnings.catch_warnings():
+            # Before 2026.6 any command whose name ends so is told to be deprecated.
+            warnings.filterwarnings("ignore", "dask-scheduler is deprecated")
+            yield
     finally:
         module.Scheduler = original
