@@ -136,7 +136,7 @@ def test_version_shows_both(command):
         ("events", "must be KEY=N, such as events=50; got 'events'"),
         ("events=-1", "leandask.retention.events must be a whole number of at least 0"),
         ("events=many", "got 'many'"),
-        ("evnts=1", "retention must have keys out of transition-log, events,"),
+        ("event=1", "retention must have keys out of transition-log, events,"),
         ("transition-log=0", "leandask.retention.transition-log must be"),
     ],
 )
