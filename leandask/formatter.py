@@ -55,10 +55,11 @@ class JSONFormatter(logging.Formatter):
           json:
             (): leandask.JSONFormatter
 
-    >>> record = logging.makeLogRecord({"name": "x", "msg": "a\\nb", "created": 0.5})
-    >>> JSONFormatter().format(record)
-    '{"timestamp":"1970-01-01T00:00:00.500000Z","severity":"",\
-"severity_number":0,"logger":"x","message":"a\\\\nb"}'
+    >>> record = logging.LogRecord("x", logging.INFO, "x.py", 1, "a\\nb", None, None)
+    >>> record.created = 0.5
+    >>> print(JSONFormatter().format(record))
+    {"timestamp":"1970-01-01T00:00:00.500000Z","severity":"INFO",\
+"severity_number":9,"logger":"x","message":"a\\nb"}
     """
 
     def __init__(self, record_bytes: int | str = config.OMITTED) -> None:

@@ -42,7 +42,7 @@ def plain(msg: Any, limit: int) -> tuple[Any, int, bool]:
     Examples
     --------
     >>> plain({("x", 0): float("nan"), "n": 2**70}, limit=1000)
-    ({"('x', 0)": 'NaN', 'n': '1180591620717411303424'}, 30, False)
+    ({"('x', 0)": 'NaN', 'n': '1180591620717411303424'}, 41, False)
     >>> plain(["abcdef", 1, 2], limit=4)
     (['abcd…', '… 2 more'], 4, True)
     """

@@ -73,11 +73,11 @@ class LeanScheduler(Scheduler):
     ) -> None:
         retention = Retention.of(retention)
         config.check()
-        # Server looks its setting up below the lower-case name of its class.
-        kwargs.setdefault(
-            "blocked_handlers",
-            dask.config.get("distributed.scheduler.blocked-handlers", []),
-        )
+        if kwargs.get("blocked_handlers") is None:
+            # Server looks its setting up below the lower-case name of its class.
+            kwargs["blocked_handlers"] = dask.config.get(
+                "distributed.scheduler.blocked-handlers", []
+            )
         super().__init__(**kwargs)
         install(self, retention)
 

@@ -234,8 +234,10 @@ async def test_blocked_handlers_of_the_scheduler_are_honoured():
         async with lean() as s, connect(s.address) as c:
             with pytest.raises(ValueError, match="explicitly disallowed"):
                 await c.run_on_scheduler(lambda: 1)
-            async with lean(blocked_handlers=[]) as open_:
-                assert open_.blocked_handlers == []
+            async with lean(blocked_handlers=None) as other:
+                assert other.blocked_handlers == ["run_function"]
+            async with lean(blocked_handlers=[]) as other:
+                assert other.blocked_handlers == []
 
 
 @gen_test()
