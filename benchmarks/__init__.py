@@ -1,0 +1,1 @@
+"""Benchmarks: upstream's scheduler and leandask's, side by side."""

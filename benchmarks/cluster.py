@@ -1,0 +1,132 @@
+"""A real scheduler process with workers of its own, to be measured from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psutil
+from distributed import Client, Worker
+
+MIB = 2**20
+#: The commands that are compared, by name.
+COMMANDS: dict[str, list[str]] = {
+    "upstream": [sys.executable, "-m", "distributed.cli.dask_scheduler"],
+    "leandask": [sys.executable, "-m", "leandask.cli"],
+}
+
+
+class Cluster:
+    """A scheduler process, a process of workers, and a client.
+
+    Parameters
+    ----------
+    name : str
+        One of :data:`COMMANDS`.
+    n_workers : int
+        Workers of one thread each, all in one process.
+    scheduler_args : sequence of str, optional
+        Further flags of the scheduler.
+    """
+
+    def __init__(
+        self, name: str, n_workers: int, scheduler_args: Sequence[str] = ()
+    ) -> None:
+        self.name = name
+        self._stack = contextlib.ExitStack()
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory())
+        file = Path(folder, "scheduler.json")
+        log = self._stack.enter_context(Path(folder, "stderr.log").open("w"))
+        self.process = self._start(
+            [
+                *COMMANDS[name],
+                "--host=127.0.0.1",
+                "--port=0",
+                "--dashboard-address=127.0.0.1:0",
+                f"--scheduler-file={file}",
+                *scheduler_args,
+            ],
+            log,
+        )
+        # Both wait for the file by themselves.
+        workers = [
+            sys.executable,
+            "-m",
+            "benchmarks.cluster",
+            str(file),
+            str(n_workers),
+        ]
+        self._start(workers, log)
+        self.client = self._stack.enter_context(Client(scheduler_file=str(file)))
+        self.client.wait_for_workers(n_workers)
+        self._process = psutil.Process(self.process.pid)
+
+    def _start(self, args: list[str], log: object) -> subprocess.Popen[bytes]:
+        # psutil asks the scheduler's process only, so it must be no launcher.
+        process = subprocess.Popen(args, stdout=log, stderr=log)  # type: ignore[arg-type]
+        self._stack.callback(process.wait)
+        self._stack.callback(process.kill)
+        return process
+
+    @property
+    def rss(self) -> float:
+        """Memory of the scheduler's process, in MiB."""
+        return self._process.memory_info().rss / MIB
+
+    @property
+    def cpu(self) -> float:
+        """CPU time of the scheduler's process, in seconds."""
+        times = self._process.cpu_times()
+        return times.user + times.system
+
+    def close(self) -> None:
+        """Kill all processes."""
+        self._stack.close()
+
+
+@contextlib.contextmanager
+def clusters(
+    names: Sequence[str], n_workers: int, **scheduler_args: Sequence[str]
+) -> Iterator[list[Cluster]]:
+    """Start several clusters, and stop them whatever happens.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Out of :data:`COMMANDS`.
+    n_workers : int
+    **scheduler_args : sequence of str
+        Further flags of the scheduler of that name.
+
+    Yields
+    ------
+    list of Cluster
+    """
+    with contextlib.ExitStack() as stack:
+        started = []
+        for name in names:
+            cluster = Cluster(name, n_workers, scheduler_args.get(name, ()))
+            stack.callback(cluster.close)
+            started.append(cluster)
+        yield started
+
+
+async def _run_workers(scheduler_file: str, n_workers: int) -> None:
+    while not os.path.exists(scheduler_file):
+        await asyncio.sleep(0.05)  # written by another process
+    with open(scheduler_file) as f:
+        address = json.load(f)["address"]
+    workers = [Worker(address, nthreads=1, dashboard=False) for _ in range(n_workers)]
+    await asyncio.gather(*workers)
+    await asyncio.gather(*(worker.finished() for worker in workers))
+
+
+if __name__ == "__main__":
+    asyncio.run(_run_workers(sys.argv[1], int(sys.argv[2])))
