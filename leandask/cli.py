@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from distributed.cli import dask_scheduler
 
 import leandask
 from leandask import _compat, config
+from leandask.drain import sinks
 from leandask.formatter import JSONFormatter
 from leandask.retention import Retention
 from leandask.scheduler import LeanScheduler
@@ -59,16 +61,28 @@ _OWN_OPTIONS: list[click.Parameter] = [
         default=None,
         help="File to append every event to, as one line of JSON each.",
     ),
+    click.Option(
+        ["--log-transitions"],
+        is_flag=True,
+        help="Record every task transition too.",
+    ),
 ]
 
 
 def scheduler(
-    retention: dict[str, Any], log_format: str, event_log: str | None, **upstream: Any
+    retention: dict[str, Any],
+    log_format: str,
+    event_log: str | None,
+    log_transitions: bool,
+    **upstream: Any,
 ) -> None:
     """Launch a Dask scheduler whose memory stays flat."""
     configure_console(log_format)
     if event_log:
         dask.config.set({"leandask.event-log.path": event_log})
+    if log_transitions:
+        dask.config.set({"leandask.stream.transitions": True})
+    reopen_on_hangup()
     factory = functools.partial(LeanScheduler, retention=retention)
     with _compat.scheduler_factory(factory):
         upstream_command = dask_scheduler.main.callback
@@ -90,6 +104,7 @@ def configure_console(log_format: str) -> None:
     ours = logging.getLogger("leandask")
     if not ours.hasHandlers():
         handler = logging.StreamHandler()
+        handler.setLevel(logging.INFO)  # transitions are for the event log
         handler.setFormatter(
             logging.Formatter(dask.config.get("distributed.admin.log-format"))
         )
@@ -102,6 +117,15 @@ def configure_console(log_format: str) -> None:
             for handler in getattr(logger, "handlers", ()):
                 if getattr(handler, "stream", None) in (sys.stderr, sys.stdout):
                     handler.setFormatter(JSONFormatter())
+
+
+def reopen_on_hangup() -> None:
+    """Have SIGHUP open the files of records anew, as a rotation from outside asks for.
+
+    On a terminal SIGHUP ends the process as ever: the terminal is gone.
+    """
+    if not sys.stderr.isatty() and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda *_: [sink.reopen() for sink in sinks()])
 
 
 main = click.Command(

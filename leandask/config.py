@@ -246,14 +246,71 @@ def as_path(key: str, value: Any) -> str | None:
     return os.path.expanduser(os.fsdecode(value))
 
 
+def as_flag(key: str, value: Any) -> bool:
+    """Return `value` if it is true or false, else raise.
+
+    Parameters
+    ----------
+    key, value
+        As for :func:`as_count`.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    TypeError
+        If `value` is no ``bool``.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{key} must be true or false; got {value!r}")
+    return value
+
+
+def as_choice(key: str, value: Any, choices: tuple[str, ...]) -> str:
+    """Return `value` if it is one of some words, else raise.
+
+    Parameters
+    ----------
+    key, value
+        As for :func:`as_count`.
+    choices : tuple of str
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If `value` is none of them.
+
+    Examples
+    --------
+    >>> as_choice("leandask.stream.overflow", "wait", ("drop", "block"))
+    Traceback (most recent call last):
+        ...
+    ValueError: leandask.stream.overflow must be one of drop, block; got 'wait'
+    """
+    if value not in choices:
+        raise ValueError(f"{key} must be one of {', '.join(choices)}; got {value!r}")
+    return str(value)
+
+
 #: The rule of every setting but the bounds, which have theirs in ``Retention``.
 RULES: dict[str, Callable[[str, Any], Any]] = {
+    "stream.transitions": as_flag,
+    "stream.fields": partial(as_choice, choices=("leandask", "ecs", "otel")),
     "stream.queue-length": partial(as_count, minimum=1),
     "stream.queue-bytes": as_bytes,
     "stream.record-bytes": partial(as_bytes, minimum=1024),
+    "stream.overflow": partial(as_choice, choices=("drop", "block")),
+    "stream.block-timeout": as_seconds,
     "stream.close-timeout": as_seconds,
     "event-log.path": as_path,
     "event-log.max-bytes": lambda key, v: None if v is None else as_bytes(key, v),
     "event-log.backups": as_count,
+    "event-log.compress": as_flag,
     "event-log.flush-interval": as_seconds,
 }

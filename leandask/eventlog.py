@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from leandask.records import EVENTS
+from leandask import config
+from leandask.records import EVENTS, TRANSITIONS
 from leandask.sinks import RotatingFileSink
 
 
 class EventLog(RotatingFileSink):
     """Writes the records of one scheduler to a file, from now until it is closed.
 
-    Where the logger of the events, or one above it, has no level of its own, it is set
-    to INFO, as logging's default would let warnings pass only.
+    Where the logger of the events, or the one above it, has no level of its own, it is
+    set to INFO: logging's default would let warnings pass only.
 
     Parameters
     ----------
@@ -26,18 +27,27 @@ class EventLog(RotatingFileSink):
     def __init__(self, path: str, scheduler_id: str) -> None:
         super().__init__(path)
         self.scheduler_id = scheduler_id
+        # At both, as the user may have either not propagate.
         EVENTS.addHandler(self)
+        TRANSITIONS.addHandler(self)
         above = logging.getLogger("leandask")
         if not EVENTS.level and not above.level:
             above.setLevel(logging.INFO)
 
+    @classmethod
+    def of(cls, scheduler_id: str) -> EventLog | None:
+        """Open the event log of the configuration, if there is one."""
+        path = config.read("event-log.path")
+        return cls(path, scheduler_id) if path else None
+
     def filter(self, record: logging.LogRecord) -> Any:
         """Refuse what is not of the scheduler."""
-        if getattr(record, "scheduler_id", None) != self.scheduler_id:
+        if record.__dict__.get("scheduler_id") != self.scheduler_id:
             return False
         return super().filter(record)
 
     def close(self) -> None:
-        """Write what waits, and leave the logger."""
+        """Write what waits, and leave the loggers."""
         EVENTS.removeHandler(self)
+        TRANSITIONS.removeHandler(self)
         super().close()

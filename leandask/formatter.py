@@ -10,23 +10,49 @@ import orjson
 from leandask import config
 from leandask.levels import SEVERITY_NUMBERS
 from leandask.payload import CUT, plain
-from leandask.records import rfc3339
+from leandask.text import rfc3339
 
-#: Attributes that every LogRecord has; all others are fields.
-_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {
-    "asctime",
-    "message",
-    "taskName",  # Python 3.12 and up
-}
+#: Attributes that every LogRecord has,
+_STANDARD = tuple(logging.makeLogRecord({}).__dict__)
+#: and those that are no fields: formatters leave the last two behind.
+_NO_FIELDS = frozenset(_STANDARD) | {"asctime", "message"}
 #: Fields of a small and fixed size: what is left of a record that nothing makes fit.
-_SMALL = (
-    "timestamp",
-    "severity",
-    "severity_number",
-    "event_name",
-    "schema_version",
-    "seq",
+_SMALL = frozenset(
+    {
+        "timestamp",
+        "severity",
+        "severity_number",
+        "event_name",
+        "schema_version",
+        "seq",
+    }
 )
+#: Names of the fields elsewhere, where they have one:
+#: https://www.elastic.co/docs/reference/ecs/ecs-field-reference and
+#: https://opentelemetry.io/docs/specs/otel/logs/data-model/.
+#: All others are put below a namespace of ours.
+PRESETS: dict[str, dict[str, str]] = {
+    "leandask": {},
+    "ecs": {
+        "timestamp": "@timestamp",
+        "severity": "log.level",
+        "severity_number": "event.severity",
+        "logger": "log.logger",
+        "message": "message",
+        "event_name": "event.action",
+        "exception": "error.stack_trace",
+        "seq": "event.sequence",
+    },
+    "otel": {
+        "timestamp": "Timestamp",
+        "severity": "SeverityText",
+        "severity_number": "SeverityNumber",
+        "logger": "InstrumentationScope",
+        "message": "Body",
+        "event_name": "EventName",
+        "exception": "exception.stacktrace",
+    },
+}
 
 
 class JSONFormatter(logging.Formatter):
@@ -41,11 +67,14 @@ class JSONFormatter(logging.Formatter):
     record_bytes : int or str, optional
         Longest line. What is longer is cut, and has the field ``truncated``. Default:
         ``leandask.stream.record-bytes``.
+    fields : str, optional
+        Names of the fields: ``"leandask"``, ``"ecs"`` or ``"otel"``. Default:
+        ``leandask.stream.fields``.
 
     Raises
     ------
     ValueError
-        If `record_bytes` is no size of at least 1 KiB.
+        If `record_bytes` is no size of at least 1 KiB, or `fields` is unknown.
 
     Examples
     --------
@@ -62,9 +91,14 @@ class JSONFormatter(logging.Formatter):
 "severity_number":9,"logger":"x","message":"a\\nb"}
     """
 
-    def __init__(self, record_bytes: int | str = config.OMITTED) -> None:
+    def __init__(
+        self,
+        record_bytes: int | str = config.OMITTED,
+        fields: str = config.OMITTED,
+    ) -> None:
         super().__init__()
         self.record_bytes: int = config.read("stream.record-bytes", record_bytes)
+        self._preset = config.read("stream.fields", fields)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return `record` as a line of JSON without its line break."""
@@ -74,42 +108,57 @@ class JSONFormatter(logging.Formatter):
         """Return `record` as a line of JSON in UTF-8 without its line break."""
         fields = self.fields(record)
         try:
-            line = orjson.dumps(fields)
+            line = orjson.dumps(self._renamed(fields))
         except TypeError:  # the value of a user's filter or ``extra``
             fields, _, cut = plain(fields, self.record_bytes)
-            line = orjson.dumps(fields | {"truncated": True} if cut else fields)
+            if cut:
+                fields["truncated"] = True
+            line = orjson.dumps(self._renamed(fields))
         length = self.record_bytes
         while len(line) > self.record_bytes:
             length //= 2
-            line = orjson.dumps(_shortened(fields, length))
+            line = orjson.dumps(self._renamed(_shortened(fields, length)))
         return line
 
     def fields(self, record: logging.LogRecord) -> dict[str, Any]:
         """Return the fields of `record` in the order of the schema.
 
-        A subclass may override this to add, drop or rename fields.
+        A subclass may override this to add or drop fields.
         """
-        fields = {
-            "timestamp": rfc3339(record.created),
-            "severity": record.levelname,
-            "severity_number": SEVERITY_NUMBERS.get(record.levelno, 0),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        for name, value in record.__dict__.items():
-            if name not in _STANDARD:
-                fields[name] = value
+        fields = record.__dict__.copy()
+        try:
+            # Ours have them all, and the first fields where they belong. To keep what
+            # is none of these in one go takes a third more of the time of a line.
+            fields["scheduler_id"], fields["schema_version"]
+            for name in _STANDARD:
+                del fields[name]
+            fields.pop("asctime", None)  # of another formatter
+            fields["message"] = record.getMessage()
+        except KeyError:
+            fields = {
+                "timestamp": rfc3339(record.created),
+                "severity": record.levelname,
+                "severity_number": SEVERITY_NUMBERS.get(record.levelno, 0),
+                "logger": record.name,
+                "message": record.getMessage(),
+            } | {n: v for n, v in record.__dict__.items() if n not in _NO_FIELDS}
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)
         if record.exc_text:
             fields["exception"] = record.exc_text
         return fields
 
+    def _renamed(self, fields: dict[str, Any]) -> dict[str, Any]:
+        if self._preset == "leandask":
+            return fields
+        names = PRESETS[self._preset]
+        return {names.get(n) or f"leandask.{n}": value for n, value in fields.items()}
+
 
 def _shortened(fields: dict[str, Any], length: int) -> dict[str, Any]:
     """Cut every text to `length` characters, keeping each field's type."""
     if length == 0:
-        fields = {name: fields[name] for name in _SMALL if name in fields}
+        fields = {name: value for name, value in fields.items() if name in _SMALL}
     return {name: _cut(name, value, length) for name, value in fields.items()} | {
         "truncated": True
     }

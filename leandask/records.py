@@ -7,81 +7,34 @@ listed in ``docs/records.md``; a name never changes its type within a schema ver
 
 from __future__ import annotations
 
-import functools
 import logging
-import time
-from typing import Any
+from collections.abc import Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from leandask.levels import SEVERITY_NUMBERS
-from leandask.payload import CUT
+from leandask.text import name_of, one_line, rfc3339
+
+if TYPE_CHECKING:
+    from distributed.scheduler import Transition
 
 #: Version of the fields' names and types.
 SCHEMA_VERSION = 1
 #: Logger of the events, and of the scheduler's own life.
 EVENTS = logging.getLogger("leandask.events")
-#: Without this, logging's last resort would print events where nobody asked for them.
-EVENTS.addHandler(logging.NullHandler())
+#: Logger of the task transitions.
+TRANSITIONS = logging.getLogger("leandask.transitions")
+for _logger in (EVENTS, TRANSITIONS):
+    # Without it, logging's last resort would print records that nobody asked for.
+    _logger.addHandler(logging.NullHandler())
+# Transitions are off until this level is lowered, by ``leandask.stream.transitions`` or
+# by the user, as a scheduler makes tens of thousands of them in a second.
+TRANSITIONS.setLevel(logging.WARNING)
 
-#: Characters kept of a topic, an action, an address or a key.
-NAME_LENGTH = 512
-#: Characters kept of the readable message.
-MESSAGE_LENGTH = 250
-
-
-def rfc3339(timestamp: float) -> str:
-    """Format a time as RFC 3339 in UTC with microseconds.
-
-    Parameters
-    ----------
-    timestamp : float
-        Seconds since the epoch.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> rfc3339(0.25)
-    '1970-01-01T00:00:00.250000Z'
-    """
-    seconds, microseconds = divmod(round(timestamp * 1e6), 1_000_000)
-    return f"{_second(seconds)}.{microseconds:06d}Z"
-
-
-@functools.lru_cache(maxsize=8)
-def _second(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-
-
-def one_line(text: str, limit: int = MESSAGE_LENGTH) -> str:
-    """Cut a text, and show its control characters as escapes.
-
-    Parameters
-    ----------
-    text : str
-    limit : int, optional
-        Characters to keep.
-
-    Returns
-    -------
-    str
-        A text that can't start another line, nor steer a terminal.
-
-    Examples
-    --------
-    >>> print(one_line("a\\nb"))
-    a\\nb
-    """
-    if len(text) > limit:
-        text = text[:limit] + CUT
-    if text.isprintable():
-        return text
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode() for c in text
-    )
+#: Recommendations of a transition that are named; all are counted.
+RECOMMENDATIONS = 20
 
 
 class RecordFactory:
@@ -93,24 +46,31 @@ class RecordFactory:
         ``Scheduler.id``: with ``seq`` it names a record for ever.
     """
 
-    #: Class of the LogRecords: what :func:`logging.setLogRecordFactory` asks for.
-    kind: type[logging.LogRecord]
-    #: Time at which logging was loaded, in seconds since the epoch.
-    epoch: float
-
     def __init__(self, scheduler_id: str) -> None:
-        record = logging.getLogRecordFactory()(
-            EVENTS.name, logging.INFO, __file__, 0, "", (), None
-        )
-        self.kind = type(record)
-        self.epoch = record.created - record.relativeCreated / 1000
+        self.scheduler_id = scheduler_id
+        #: What :func:`logging.setLogRecordFactory` asks for.
+        record = logging.getLogRecordFactory()("", 0, __file__, 0, "", (), None)
+        self._kind = type(record)
         self._attributes = record.__dict__ | {"args": None}
         if "taskName" in self._attributes:  # Python 3.12 and up
             self._attributes["taskName"] = None
-        self._common = {"schema_version": SCHEMA_VERSION, "scheduler_id": scheduler_id}
+        self._epoch = record.created - record.relativeCreated / 1000
+        self._events = {
+            level: self._share(EVENTS, level, "dask.event")
+            for level in (logging.INFO, logging.WARNING)
+        }
+        name = "dask.task.transition"
+        self._transition = self._share(TRANSITIONS, logging.DEBUG, name)
+        self._erred = self._share(TRANSITIONS, logging.INFO, name)
 
     def event(
-        self, seq: int, level: int, topic: str, timestamp: float, msg: Any, cut: bool
+        self,
+        seq: int,
+        level: int,
+        topic: str,
+        timestamp: float,
+        msg: Any,
+        truncated: bool,
     ) -> logging.LogRecord:
         """Make the record of an event.
 
@@ -125,88 +85,145 @@ class RecordFactory:
             The event's own time, in seconds since the epoch.
         msg : object
             Plain JSON values, as :func:`leandask.payload.plain` makes them.
-        cut : bool
-            Whether `msg` was truncated.
+        truncated : bool
+            Whether `msg` was cut.
 
         Returns
         -------
         logging.LogRecord
         """
         named = msg if type(msg) is dict else {}
+        worker, client = named.get("worker"), named.get("client")
         fields = {
-            "event_name": "dask.event",
-            **self._common,
             "seq": seq,
             "topic": topic,
             "action": _name(named.get("action")),
-            "worker": _name(named.get("worker")) or (topic if "://" in topic else None),
-            "client": _name(named.get("client"))
-            or (topic if topic.startswith("Client-") else None),
+            "worker": _name(worker) or (topic if "://" in topic else None),
+            "client": _name(client) or (topic if topic[:7] == "Client-" else None),
             "payload": orjson.dumps(msg).decode(),
         }
-        if cut:
+        if truncated:
             fields["truncated"] = True
-        return self._record(level, timestamp, _message(topic, msg), fields)
+        shared = self._events[level]
+        return self._make(shared, timestamp, _describe(topic, msg), fields)
 
-    def dropped(
-        self, seq: int, timestamp: float, total: int, since_last: int
-    ) -> logging.LogRecord:
-        """Make the summary of a loss.
+    def transition(self, seq: int, transition: Transition) -> logging.LogRecord:
+        """Make the record of a transition.
 
         Parameters
         ----------
         seq : int
             Number of the record.
+        transition : distributed.scheduler.Transition
+
+        Returns
+        -------
+        logging.LogRecord
+            Of level INFO where the task erred, else DEBUG.
+        """
+        key, start, finish, recommendations, stimulus_id, timestamp = transition
+        task_key = name_of(key)
+        keys: list[str] = []
+        states: list[str] = []
+        if recommendations:
+            keys = list(map(name_of, islice(recommendations, RECOMMENDATIONS)))
+            states = list(islice(recommendations.values(), RECOMMENDATIONS))
+        fields = {
+            "seq": seq,
+            "task_key": task_key,
+            "task_start": start,
+            "task_finish": finish,
+            "stimulus_id": name_of(stimulus_id),
+            "n_recommendations": len(recommendations),
+            "recommendation_keys": keys,
+            "recommendation_states": states,
+        }
+        if len(recommendations) > RECOMMENDATIONS:
+            fields["truncated"] = True
+        shared = self._erred if finish == "erred" else self._transition
+        message = f"{one_line(task_key)}: {start} -> {finish}"
+        return self._make(shared, timestamp, message, fields)
+
+    def life(
+        self,
+        seq: int,
+        level: int,
+        event_name: str,
+        timestamp: float,
+        message: str,
+        fields: Mapping[str, Any],
+    ) -> logging.LogRecord:
+        """Make a record of the scheduler's or the stream's own life.
+
+        Parameters
+        ----------
+        seq : int
+            Number of the record.
+        level : int
+            Level of logging.
+        event_name : str
         timestamp : float
             Seconds since the epoch.
-        total, since_last : int
-            Records dropped since the start, and since the last summary.
+        message : str
+        fields : mapping
+            Further fields of the schema.
 
         Returns
         -------
         logging.LogRecord
         """
-        fields = {
-            "event_name": "leandask.records-dropped",
-            **self._common,
-            "seq": seq,
-            "dropped_total": total,
-            "dropped_since_last": since_last,
-        }
-        message = f"{since_last} records were dropped, {total} since the start"
-        return self._record(logging.WARNING, timestamp, message, fields)
+        shared = self._share(EVENTS, level, event_name)
+        fields = {"seq": seq, **fields}
+        return self._make(shared, timestamp, one_line(message), fields)
 
-    def _record(
-        self, level: int, timestamp: float, message: str, fields: dict[str, Any]
+    def _make(
+        self,
+        shared: dict[str, Any],
+        timestamp: float,
+        message: str,
+        fields: dict[str, Any],
     ) -> logging.LogRecord:
-        record = self.kind.__new__(self.kind)
-        record.__dict__ = {
+        attributes = shared.copy()
+        attributes.update(fields)
+        attributes["timestamp"] = rfc3339(timestamp)
+        attributes["message"] = attributes["msg"] = message
+        attributes["created"] = timestamp
+        attributes["msecs"] = timestamp % 1 * 1000
+        attributes["relativeCreated"] = (timestamp - self._epoch) * 1000
+        record = self._kind.__new__(self._kind)
+        record.__dict__ = attributes
+        return record
+
+    def _share(
+        self, logger: logging.Logger, level: int, event_name: str
+    ) -> dict[str, Any]:
+        """What all records of a logger, level and event_name have in common."""
+        return {
             **self._attributes,
+            "name": logger.name,
             "levelno": level,
             "levelname": logging.getLevelName(level),
-            "msg": message,
-            "created": timestamp,
-            "msecs": timestamp % 1 * 1000,
-            "relativeCreated": (timestamp - self.epoch) * 1000,
-            "timestamp": rfc3339(timestamp),
+            "timestamp": "",
             "severity": logging.getLevelName(level),
             "severity_number": SEVERITY_NUMBERS[level],
-            "logger": EVENTS.name,
-            **fields,
+            "logger": logger.name,
+            "message": "",
+            "event_name": event_name,
+            "schema_version": SCHEMA_VERSION,
+            "scheduler_id": self.scheduler_id,
         }
-        return record
 
 
 def _name(value: Any) -> str | None:
-    return value[:NAME_LENGTH] if type(value) is str else None
+    return name_of(value) if type(value) is str else None
 
 
-def _message(topic: str, msg: Any) -> str:
+def _describe(topic: str, msg: Any) -> str:
     if type(msg) is not dict:
         return one_line(f"{topic}: {msg}")
     words = [msg["action"]] if type(msg.get("action")) is str else []
     for key, value in msg.items():
-        if key == "action":
+        if key == "action" and words:
             continue
         if type(value) is dict or type(value) is list:
             value = f"<{len(value)}>"

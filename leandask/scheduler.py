@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import weakref
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dask.config
 from distributed import Scheduler
-from distributed.utils import recursive_to_dict
 
-from leandask import _compat, config
-from leandask.broker import LeanBroker
-from leandask.eventlog import EventLog
-from leandask.histories import (
-    Connections,
-    ErredTasks,
-    History,
-    Plugins,
-    keep_log_lines,
-)
+from leandask import config
+from leandask.extension import LeanExtension
 from leandask.retention import Retention
 from leandask.stream import RecordStream
-
-if TYPE_CHECKING:
-    from collections.abc import Container
-
-logger = logging.getLogger("leandask")
 
 
 class LeanScheduler(Scheduler):
@@ -81,12 +64,20 @@ class LeanScheduler(Scheduler):
         super().__init__(**kwargs)
         install(self, retention)
 
-    async def close(self, *args: Any, **kwargs: Any) -> None:
+    async def start_unsafe(self) -> Any:
+        """Start as upstream does, and record it."""
+        await super().start_unsafe()
+        self.extensions["leandask"].record_start()
+        return self
+
+    async def close(
+        self, timeout: float | None = None, reason: str = "unknown"
+    ) -> None:
         """Close as upstream does, and write out what waits in the stream."""
         try:
-            await super().close(*args, **kwargs)
+            await super().close(timeout=timeout, reason=reason)
         finally:
-            await self.extensions["leandask"].close()
+            await self.extensions["leandask"].close(reason)
 
 
 def install(
@@ -119,74 +110,3 @@ def install(
         config.check()
         bounds = Retention.of(retention).effective()
         scheduler.extensions["leandask"] = LeanExtension(scheduler, bounds)
-
-
-class LeanExtension:
-    """What leandask adds to a scheduler, among its extensions.
-
-    Parameters
-    ----------
-    scheduler : distributed.Scheduler
-    retention : Retention
-        Bounds in force.
-    """
-
-    def __init__(self, scheduler: Scheduler, retention: Retention) -> None:
-        self.scheduler = scheduler
-        self.retention = retention
-        self.stream = RecordStream(scheduler.id, scheduler.loop.add_callback)
-        path = config.read("event-log.path")
-        self.event_log = EventLog(path, scheduler.id) if path else None
-        self._closing: asyncio.Task[None] | None = None
-
-        broker = LeanBroker(scheduler, retention, self.stream)
-        _compat.set_broker(scheduler, broker)
-        scheduler.transition_log = History(
-            scheduler.transition_log, retention.transition_log
-        )
-        scheduler.computations = History(scheduler.computations, retention.computations)
-        scheduler.erred_tasks = ErredTasks(
-            scheduler.erred_tasks, retention.erred_tasks, retention.error_length
-        )
-        scheduler.plugins = Plugins(
-            scheduler.plugins, retention.task_stream, retention.messages
-        )
-        scheduler.stream_comms = Connections(scheduler.stream_comms, retention.messages)
-        scheduler.client_comms = Connections(
-            scheduler.client_comms, retention.messages, on_leave=broker.forget
-        )
-        keep_log_lines(scheduler, retention.log_records)
-
-        lean: Any = scheduler
-        lean.retention, lean.stream = retention, self.stream
-        # For a scheduler that is never closed: when it is collected, or at exit.
-        weakref.finalize(scheduler, _close_now, self.stream, self.event_log)
-        logger.info("Retention: %s", retention)
-
-    def _to_dict(self, *, exclude: Container[str] = ()) -> Any:
-        """What a cluster dump shows."""
-        state = {"retention": str(self.retention), "stream": self.stream.stats()}
-        return recursive_to_dict(state, exclude=exclude)
-
-    def teardown(self) -> None:
-        """Upstream's call while it closes: wait for the end of it, then close."""
-        self._closing = asyncio.create_task(self._close_last())
-
-    async def _close_last(self) -> None:
-        try:
-            await self.scheduler.finished()
-        finally:
-            await self.close()
-
-    async def close(self) -> None:
-        """Write out what waits, and close the event log."""
-        try:
-            await self.stream.aclose()
-        finally:  # also where the event loop ends before we do, and cancels us
-            _close_now(self.stream, self.event_log)
-
-
-def _close_now(stream: RecordStream, event_log: EventLog | None) -> None:
-    stream.close()
-    if event_log is not None:
-        event_log.close()

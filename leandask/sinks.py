@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import os
+import shutil
+import threading
 import time
+import weakref
 from pathlib import Path
 
 from leandask import config
@@ -44,6 +48,9 @@ class RotatingFileSink(logging.Handler):
     flush_interval : float or str, optional
         Longest time in seconds that a line waits. Default:
         ``leandask.event-log.flush-interval``.
+    compress : bool, optional
+        Whether rotated files are gzipped, as ``filename.1.gz``, by a thread of their
+        own. Default: ``leandask.event-log.compress``.
 
     Raises
     ------
@@ -74,6 +81,7 @@ class RotatingFileSink(logging.Handler):
         max_bytes: int | str | None = config.OMITTED,
         backups: int = config.OMITTED,
         flush_interval: float | str = config.OMITTED,
+        compress: bool = config.OMITTED,
     ) -> None:
         super().__init__()
         self.path = Path(os.path.abspath(os.fspath(filename)))
@@ -82,15 +90,19 @@ class RotatingFileSink(logging.Handler):
         self.flush_interval: float = config.read(
             "event-log.flush-interval", flush_interval
         )
+        self.compress: bool = config.read("event-log.compress", compress)
         self.setFormatter(JSONFormatter())
         self.bytes_written = self.lines_written = self.lines_lost = self.errors = 0
         self._buffer = bytearray()
         self._lines = 0  # in the buffer
         self._fd: int | None = None
         self._size = 0  # of the file, in bytes, up to the last whole line
+        self._reopen = False
         self._flush_at = float("inf")  # time.monotonic() of the oldest line's deadline
         self._retry_at = 0.0  # time.monotonic() before which nothing is tried
         self._retry_after = RETRY_SECONDS[0]
+        self._compressing: threading.Thread | None = None
+        _sinks.add(self)
 
     def __repr__(self) -> str:
         return (
@@ -128,6 +140,10 @@ class RotatingFileSink(logging.Handler):
         if time.monotonic() >= self._flush_at:
             self._flush(force=False)
 
+    def reopen(self) -> None:
+        """Open the file anew with the next line; safe in a signal handler."""
+        self._reopen = True
+
     def close(self) -> None:
         """Write what waits, with one last try, and close the file."""
         assert self.lock is not None
@@ -139,6 +155,8 @@ class RotatingFileSink(logging.Handler):
                 self._buffer.clear()
                 self._lines = 0
             self._close_file()
+        if self._compressing is not None:
+            self._compressing.join()
         super().close()
 
     def _flush(self, force: bool) -> None:
@@ -168,7 +186,6 @@ class RotatingFileSink(logging.Handler):
             if written:
                 os.ftruncate(self._fd, self._size)
             raise
-        self._size += nbytes
         self.bytes_written += nbytes
         self.lines_written += self._lines
         self._buffer.clear()
@@ -176,10 +193,14 @@ class RotatingFileSink(logging.Handler):
         self._flush_at = float("inf")
 
     def _open_file(self) -> None:
+        """Have the file at the path open, and its size."""
         if self._fd is not None:
-            if self._is_in_place():
+            found = None if self._reopen else self._find()
+            if found is not None and os.path.samestat(found, os.fstat(self._fd)):
+                self._size = found.st_size  # it may have been truncated
                 return
             self._close_file()
+        self._reopen = False
         self.path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
         fd = self._fd = os.open(self.path, flags, 0o600)
@@ -187,12 +208,11 @@ class RotatingFileSink(logging.Handler):
         if self._size and os.pread(fd, 1, self._size - 1) != b"\n":
             self._size += os.write(fd, b"\n")  # a killed writer left a torn line
 
-    def _is_in_place(self) -> bool:
-        assert self._fd is not None
+    def _find(self) -> os.stat_result | None:
         try:
-            return os.path.samestat(os.fstat(self._fd), os.stat(self.path))
+            return os.stat(self.path)
         except FileNotFoundError:
-            return False
+            return None
 
     def _close_file(self) -> None:
         if self._fd is not None:
@@ -202,17 +222,27 @@ class RotatingFileSink(logging.Handler):
     def _rotate(self) -> None:
         if self._size == 0:  # a buffer over max_bytes has a file of its own
             return
+        if self._compressing is not None:
+            self._compressing.join()
         self._close_file()
         for i in range(self.backups, 0, -1):
-            source = self._backup(i - 1) if i > 1 else self.path
-            if source.exists():
-                source.replace(self._backup(i))
+            for suffix in ("", ".gz") if i > 1 else ("",):
+                source = self._backup(i - 1, suffix)
+                if source.exists():
+                    for old in ("", ".gz"):
+                        self._backup(i, old).unlink(missing_ok=True)
+                    source.rename(self._backup(i, suffix))
         if self.backups == 0:
             self.path.unlink(missing_ok=True)
+        elif self.compress:
+            self._compressing = threading.Thread(
+                target=_compress, args=(self._backup(1),), name="leandask-gzip"
+            )
+            self._compressing.start()
         self._open_file()
 
-    def _backup(self, i: int) -> Path:
-        return self.path.with_name(f"{self.path.name}.{i}")
+    def _backup(self, i: int, suffix: str = "") -> Path:
+        return self.path.with_name(f"{self.path.name}.{i}{suffix}") if i else self.path
 
     def _failed(self, error: OSError) -> None:
         self.errors += 1
@@ -233,3 +263,41 @@ class RotatingFileSink(logging.Handler):
             logger.info("The file %s is written again", self.path)
             self._retry_at = 0.0
             self._retry_after = RETRY_SECONDS[0]
+
+    def _after_fork(self) -> None:
+        """In a child process: leave the file, and what waits, to the parent."""
+        self._buffer.clear()
+        self._lines = 0
+        self._compressing = None
+        self._close_file()
+
+
+def _compress(path: Path) -> None:
+    """Put a gzipped file in the place of a file; the file stays if that fails."""
+    target = path.with_name(f"{path.name}.gz")
+    partial = path.with_name(f"{path.name}.gz.part")
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with (
+            path.open("rb") as source,
+            open(descriptor, "wb") as raw,
+            gzip.open(raw, "wb", compresslevel=6) as compressed,
+        ):
+            shutil.copyfileobj(source, compressed, 1024 * 1024)
+        partial.rename(target)
+        path.unlink()
+    except OSError as e:
+        logger.error("Can't compress %s: %s. It stays as it is", path, e)
+        partial.unlink(missing_ok=True)
+
+
+_sinks: weakref.WeakSet[RotatingFileSink] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for sink in list(_sinks):
+        sink._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

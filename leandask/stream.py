@@ -1,45 +1,41 @@
-"""RecordStream: the way of every record from the event loop to logging."""
+"""RecordStream: the way of every record from the scheduler to logging."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import threading
+import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Any
+import weakref
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from leandask import config
+from leandask.drain import Drain, sinks
 from leandask.levels import level_of
 from leandask.payload import plain
-from leandask.records import EVENTS, NAME_LENGTH, RecordFactory
+from leandask.queue import Kind, RecordQueue
+from leandask.records import EVENTS, TRANSITIONS, RecordFactory
+from leandask.text import name_of
+
+if TYPE_CHECKING:
+    from distributed.scheduler import Transition
 
 logger = logging.getLogger("leandask")
 
-#: Records handed to logging before the event loop gets its turn.
-SLICE = 64
-#: Seconds between two looks at the queue. What is WARNING or above does not wait.
-POLL_SECONDS = 0.1
-#: Seconds between two reports of the same kind of loss.
-REPORT_SECONDS = 60.0
-#: Share of the bounds from which on only what is WARNING or above is taken.
-NEARLY_FULL = 0.9
-#: Estimated bytes of a waiting event without its payload, and of one character of it:
-#: CPython takes about 50 bytes for a short text.
+#: Estimated bytes of a waiting event without its payload, and of one character of it
+#: (CPython takes about 50 bytes for a short text).
 EVENT_BYTES, CHARACTER_BYTES = 400, 4
-
-
-#: A record that waits: its number, estimated bytes, and the call that makes it.
-_Waiting = tuple[int, int, Callable[..., logging.LogRecord], tuple[Any, ...]]
+#: Estimated bytes of a waiting transition, and of each of its recommendations.
+TRANSITION_BYTES, RECOMMENDATION_BYTES = 400, 120
 
 
 class RecordStream:
-    """Takes events from the event loop and hands them to logging from a thread.
+    """Takes events and transitions on the event loop, and hands them to logging.
 
-    The event loop copies the msg, appends it to a bounded queue and goes on: it never
-    waits, and no exception reaches it. What finds the queue full is dropped and
-    counted, and leaves a gap in the numbers (``seq``) of the records.
+    The event loop appends to a bounded queue and goes on: it never waits, and no
+    exception reaches it. A thread makes the records. What finds the queue full is
+    dropped and counted, and leaves a gap in the numbers (``seq``) of the records.
 
     Parameters
     ----------
@@ -55,44 +51,44 @@ class RecordStream:
 
     Notes
     -----
-    The thread starts with the first record, and looks for more every 0.1 s.
+    The thread starts with the first record. A record waits for 0.1 s at most, but for
+    slow handlers; what is WARNING or above wakes the thread.
+
+    With ``leandask.stream.overflow: block`` the event loop does wait where the queue is
+    full, for ``block-timeout`` at most; after one wait in vain it drops until there is
+    room.
     """
 
     def __init__(
         self, scheduler_id: str, call_soon: Callable[[Callable[[], None]], Any]
     ) -> None:
-        #: Bounds of the queue, in records and in estimated bytes.
-        self.max_length: int = config.read("stream.queue-length")
-        self.max_bytes: int = config.read("stream.queue-bytes")
+        block = config.read("stream.overflow") == "block"
+        #: What waits for the thread.
+        self.queue = RecordQueue(
+            config.read("stream.queue-length"),
+            config.read("stream.queue-bytes"),
+            config.read("stream.block-timeout") if block else 0.0,
+        )
         #: Longest wait of :meth:`close`, in seconds.
         self.close_timeout: float = config.read("stream.close-timeout")
-        record_bytes: int = config.read("stream.record-bytes")
-        self._payload_limit = record_bytes // 2  # the rest: other fields, escapes
-        self._factory = RecordFactory(scheduler_id)
-        self._call_soon = call_soon
-        self._queue: deque[_Waiting] = deque()
-        self._thread: threading.Thread | None = None
-        self._wake = threading.Event()
-        self._closing = self._closed = False
-        # A counter is changed by one side only, so that none needs a lock:
-        # the event loop's side,
-        self._emitted = self._bytes_in = self._errors_in = 0
-        self._dropped = {"queue-length": 0, "queue-bytes": 0, "closed": 0}
+        self._payload_limit = (
+            config.read("stream.record-bytes") // 2
+        )  # as it is escaped
+        self._drain = Drain(self.queue, lambda: call_soon(self._report_dropped))
+        factory = RecordFactory(scheduler_id)
+        self._event = Kind("event", factory.event, EVENTS.handle)
+        self._transition = Kind("transition", factory.transition, TRANSITIONS.handle)
+        self._life = Kind("life", factory.life, EVENTS.handle)
+        self._errors = 0  # of the event loop's side
         self._dropped_reported = 0
-        # and the thread's.
-        self._written = self._bytes_out = self._errors_out = 0
-        self._errors_reported = 0
-        self._last_error: BaseException | None = None
-        self._report_at = 0.0  # time.monotonic()
+        self._closed = False
+        _streams.add(self)
 
     def __repr__(self) -> str:
-        return (
-            f"<RecordStream: {len(self._queue)}/{self.max_length}, "
-            f"{self._emitted} emitted, {sum(self._dropped.values())} dropped>"
-        )
+        return f"<{type(self).__name__}: {self.queue!r}>"
 
     def event(self, topic: str, event: tuple[float, Any]) -> None:
-        """Take an event on the event loop; never waits, never raises.
+        """Take an event; never raises.
 
         Parameters
         ----------
@@ -106,16 +102,52 @@ class RecordStream:
             if not EVENTS.isEnabledFor(level):
                 return
             value, size, truncated = plain(msg, self._payload_limit)
-            name = str(plain(topic, NAME_LENGTH)[0])
-            self._put(
-                level,
-                EVENT_BYTES + CHARACTER_BYTES * size,
-                self._factory.event,
-                (level, name, timestamp, value, truncated),
-            )
-        except Exception as e:
-            self._errors_in += 1
-            self._last_error = e
+            args = (level, name_of(topic), timestamp, value, truncated)
+            urgent = level >= logging.WARNING
+            put = self.queue.put_urgent if urgent else self.queue.put
+            put(self._event, args, EVENT_BYTES + CHARACTER_BYTES * size)
+            self._drain.start()
+        except Exception:
+            self._errors += 1
+
+    def transition(self, transition: Transition) -> None:
+        """Take a transition; never raises.
+
+        Parameters
+        ----------
+        transition : distributed.scheduler.Transition
+            It is kept as it is until the thread makes a record of it.
+        """
+        if TRANSITIONS.isEnabledFor(logging.DEBUG) or (
+            transition[2] == "erred" and TRANSITIONS.isEnabledFor(logging.INFO)
+        ):
+            nbytes = TRANSITION_BYTES + RECOMMENDATION_BYTES * len(transition[3])
+            self.queue.put(self._transition, (transition,), nbytes)
+            self._drain.start()
+
+    def life(
+        self,
+        event_name: str,
+        message: str,
+        fields: Mapping[str, Any],
+        level: int = logging.INFO,
+    ) -> None:
+        """Take a record of the scheduler's own life.
+
+        Parameters
+        ----------
+        event_name : str
+            Such as ``"dask.scheduler.start"``.
+        message : str
+        fields : mapping
+            Further fields of the schema.
+        level : int, optional
+            Level of logging.
+        """
+        if EVENTS.isEnabledFor(level) and not self.queue.closed:
+            args = (level, event_name, time.time(), message, fields)
+            self.queue.put_anyway(self._life, args, EVENT_BYTES)
+            self._drain.start()
 
     def stats(self) -> dict[str, Any]:
         """Return the counters since the start.
@@ -124,160 +156,80 @@ class RecordStream:
         -------
         dict
             ``emitted``: records taken or dropped. ``written``: records handed to
-            logging. ``dropped``: records dropped, by reason. ``errors``: exceptions,
-            mostly of handlers and filters. ``queued`` and ``queued_bytes``: records
-            that wait, and their estimated size. ``bytes_written``: what sinks of
+            logging. ``dropped`` and ``dropped_kinds``: records dropped, by reason and
+            by kind. ``errors``: exceptions, mostly of handlers and filters.
+            ``restarts``: of the thread. ``queued`` and ``queued_bytes``: records that
+            wait, and their estimated size. ``bytes_written``: what the sinks of
             leandask wrote to their files.
         """
         return {
-            "emitted": self._emitted,
-            "written": self._written,
-            "dropped": dict(self._dropped),
-            "errors": self._errors_in + self._errors_out,
-            "queued": len(self._queue),
-            "queued_bytes": self._bytes_in - self._bytes_out,
-            "bytes_written": sum(sink.bytes_written for sink in _sinks()),
+            "emitted": self.queue.emitted,
+            "written": self._drain.written,
+            "dropped": dict(self.queue.dropped),
+            "dropped_kinds": dict(self.queue.dropped_kinds),
+            "errors": self._errors + self._drain.errors,
+            "restarts": self._drain.restarts,
+            "queued": len(self.queue),
+            "queued_bytes": self.queue.nbytes,
+            "bytes_written": sum(sink.bytes_written for sink in sinks()),
         }
 
     def close(self) -> None:
-        """Write what waits, within :attr:`close_timeout`, and end the thread."""
+        """Hand over what waits, within :attr:`close_timeout`, and end the thread."""
         self._stop()
-        if self._thread is not None and not self._closed:
-            self._thread.join(self.close_timeout)
+        if not self._closed:
+            self._drain.join(self.close_timeout)
         self._abandon()
 
     async def aclose(self) -> None:
         """Do as :meth:`close`, and leave the event loop free meanwhile."""
         self._stop()
         deadline = time.monotonic() + self.close_timeout
-        while self._thread is not None and self._thread.is_alive():
-            if time.monotonic() > deadline:
-                break
+        while self._drain.is_alive() and time.monotonic() < deadline:
             await asyncio.sleep(0.005)
         self._abandon()
 
     def _stop(self) -> None:
-        if not self._closing:
-            self._report_dropped()
-            self._closing = True
-            self._wake.set()
+        self._report_dropped()
+        self.queue.close()
 
     def _abandon(self) -> None:
         self._closed = True
-        if waiting := len(self._queue):
-            self._queue.clear()
-            self._dropped["closed"] += waiting
+        if count := self.queue.abandon():
             logger.error(
                 "%s records are lost: logging did not take them within %s s",
-                waiting,
+                count,
                 self.close_timeout,
             )
 
-    # On the event loop
-
-    def _put(
-        self,
-        level: int,
-        nbytes: int,
-        make: Callable[..., logging.LogRecord],
-        args: tuple[Any, ...],
-    ) -> None:
-        """Number a record and queue the call that makes it, if there is room."""
-        self._emitted += 1
-        waiting_bytes = self._bytes_in - self._bytes_out + nbytes
-        share = 1.0 if level >= logging.WARNING else NEARLY_FULL
-        if self._closing:
-            self._dropped["closed"] += 1
-        elif len(self._queue) >= share * self.max_length:
-            self._dropped["queue-length"] += 1
-        elif waiting_bytes > share * self.max_bytes:
-            self._dropped["queue-bytes"] += 1
-        else:
-            self._bytes_in += nbytes
-            self._queue.append((self._emitted, nbytes, make, args))
-            self._start()
-            if (
-                level >= logging.WARNING
-                or waiting_bytes > self.max_bytes / 2
-                or len(self._queue) > self.max_length / 2
-            ):
-                self._wake.set()
-
-    def _start(self) -> None:
-        if self._thread is None:
-            thread = threading.Thread(target=self._run, name="leandask-records")
-            thread.daemon = True
-            thread.start()
-            self._thread = thread
-
     def _report_dropped(self) -> None:
         """Emit a record of how many were dropped, unless none was since the last."""
-        total = sum(self._dropped.values())
-        since = total - self._dropped_reported
-        if since and not self._closing:
-            self._dropped_reported = total
-            self._emitted += 1
-            # Past the bounds, as it tells that they are reached; it is one a minute.
-            make = self._factory.dropped
-            self._queue.append((self._emitted, 0, make, (time.time(), total, since)))
-            self._start()
+        total = self.queue.n_dropped
+        since, self._dropped_reported = total - self._dropped_reported, total
+        if since:
+            self.life(
+                "leandask.records-dropped",
+                f"{since} records were dropped, {total} since the start: "
+                f"{self.queue.dropped_kinds}, {self.queue.dropped}",
+                {"dropped_total": total, "dropped_since_last": since},
+                logging.WARNING,
+            )
 
-    # In the thread
-
-    def _run(self) -> None:
-        while True:
-            self._wake.wait(POLL_SECONDS)
-            self._wake.clear()
-            closing = self._closing
-            self._drain()
-            for sink in _sinks():
-                sink.flush() if closing else sink.flush_if_due()
-            self._report()
-            if closing and not self._queue:
-                return
-
-    def _drain(self) -> None:
-        while self._queue:
-            for _ in range(SLICE):
-                try:
-                    seq, nbytes, make, args = self._queue.popleft()
-                except IndexError:
-                    return
-                self._bytes_out += nbytes
-                try:
-                    EVENTS.handle(make(seq, *args))
-                    self._written += 1
-                except Exception as e:  # of a handler or filter
-                    self._errors_out += 1
-                    self._last_error = e
-            time.sleep(0)  # let the event loop have the interpreter
-
-    def _report(self) -> None:
-        """Tell of losses, once a minute at most."""
-        errors = self._errors_in + self._errors_out
-        dropped = sum(self._dropped.values())
-        if errors == self._errors_reported and dropped == self._dropped_reported:
-            return
-        if time.monotonic() < self._report_at:
-            return
-        self._report_at = time.monotonic() + REPORT_SECONDS
-        try:
-            if dropped != self._dropped_reported:
-                self._call_soon(self._report_dropped)
-            if errors != self._errors_reported:
-                self._errors_reported = errors
-                logger.warning(
-                    "%s records failed on their way to logging; the last with %r",
-                    errors,
-                    self._last_error,
-                )
-        except Exception:  # a closed loop, or again a handler: it is counted above
-            self._errors_out += 1
+    def _after_fork(self) -> None:
+        """In a child process: leave the records and the thread to the parent."""
+        self.queue = RecordQueue(0, 0, 0.0)
+        self.queue.close()
+        self._drain = Drain(self.queue, lambda: None)
+        self._closed = True
 
 
-def _sinks() -> Iterator[Any]:
-    """Handlers that keep lines back, and want to be told when to write them."""
-    current: logging.Logger | None = EVENTS
-    while current is not None:
-        yield from (h for h in current.handlers if hasattr(h, "flush_if_due"))
-        current = current.parent if current.propagate else None
+_streams: weakref.WeakSet[RecordStream] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for stream in list(_streams):
+        stream._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -112,7 +112,12 @@ def test_it_has_every_flag_of_the_installed_dask_scheduler():
         for p in dask_scheduler.main.params
         for flag in (*p.opts, *p.secondary_opts)
     }
-    assert ours - theirs == {"--retention", "--log-format", "--event-log"}
+    assert ours - theirs == {
+        "--retention",
+        "--log-format",
+        "--event-log",
+        "--log-transitions",
+    }
     assert theirs <= ours
     assert cli.main.context_settings == dask_scheduler.main.context_settings
 
@@ -180,7 +185,7 @@ def test_a_cluster_of_three_processes(start, tmp_path):
         wait_for(lambda: len(client.scheduler_info()["workers"]) == 1)
         # What is WARNING or above is on disk at once.
         lost = wait_for(
-            lambda: [r for r in records_of(log) if r["action"] == "remove-worker"]
+            lambda: [r for r in records_of(log) if r.get("action") == "remove-worker"]
         )
         assert {r["severity"] for r in lost} == {"WARNING"}
         assert {r["worker"] for r in lost} == {addresses["b"]}
@@ -192,7 +197,13 @@ def test_a_cluster_of_three_processes(start, tmp_path):
     records = records_of(log)
     assert [r["seq"] for r in records] == list(range(1, len(records) + 1))
     assert {r["schema_version"] for r in records} == {1}
-    actions = {r["action"] for r in records}
+    assert records[0]["event_name"] == "dask.scheduler.start"
+    assert "events 30" in records[0]["retention"]
+    assert records[-1]["event_name"] == "dask.scheduler.stop"
+    assert records[-1]["reason"] == "signal-15"
+    assert records[-1]["transitions_total"] > 100
+    assert {r["logger"] for r in records} == {"leandask.events"}
+    actions = {r.get("action") for r in records}
     assert actions >= {"add-worker", "add-client", "remove-client", "greet"}
     assert actions & {"update-graph", "update_graph"}  # the latter before 2024.9
     assert log.stat().st_mode & 0o777 == 0o600

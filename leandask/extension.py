@@ -1,0 +1,146 @@
+"""LeanExtension: what leandask adds to a scheduler."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import platform
+import time
+import weakref
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import dask
+import distributed
+from distributed.utils import recursive_to_dict
+
+from leandask import _compat, config
+from leandask.broker import LeanBroker
+from leandask.eventlog import EventLog
+from leandask.histories import (
+    Connections,
+    ErredTasks,
+    History,
+    Plugins,
+    TransitionLog,
+    keep_log_lines,
+)
+from leandask.records import TRANSITIONS
+from leandask.stream import RecordStream
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from distributed import Scheduler
+
+    from leandask.retention import Retention
+
+logger = logging.getLogger("leandask")
+
+
+class LeanExtension:
+    """Gives a scheduler its bounded histories and its stream, until it closes.
+
+    It is one of the scheduler's extensions, and has its life.
+
+    Parameters
+    ----------
+    scheduler : distributed.Scheduler
+    retention : Retention
+        Bounds in force.
+    """
+
+    def __init__(self, scheduler: Scheduler, retention: Retention) -> None:
+        self.scheduler = scheduler
+        self.retention = retention
+        self.stream = RecordStream(scheduler.id, scheduler.loop.add_callback)
+        self.event_log = EventLog.of(scheduler.id)
+        if config.read("stream.transitions"):
+            TRANSITIONS.setLevel(logging.DEBUG)
+        self._stopped = False
+        self._closing: asyncio.Task[None] | None = None
+
+        broker = LeanBroker(scheduler, retention, self.stream)
+        _compat.set_broker(scheduler, broker)
+        scheduler.transition_log = TransitionLog(
+            scheduler.transition_log, retention.transition_log, self.stream.transition
+        )
+        scheduler.computations = History(scheduler.computations, retention.computations)
+        scheduler.erred_tasks = ErredTasks(
+            scheduler.erred_tasks, retention.erred_tasks, retention.error_length
+        )
+        scheduler.plugins = Plugins(
+            scheduler.plugins, retention.task_stream, retention.messages
+        )
+        scheduler.stream_comms = Connections(scheduler.stream_comms, retention.messages)
+        scheduler.client_comms = Connections(
+            scheduler.client_comms, retention.messages, on_leave=broker.forget
+        )
+        keep_log_lines(scheduler, retention.log_records)
+
+        lean: Any = scheduler
+        lean.retention, lean.stream = retention, self.stream
+        # For a scheduler that is never closed: when it is collected, or at exit.
+        weakref.finalize(scheduler, _close_now, self.stream, self.event_log)
+        logger.info("Retention: %s", retention)
+        if scheduler.listeners:
+            self.record_start()
+
+    def _to_dict(self, *, exclude: Container[str] = ()) -> Any:
+        """What a cluster dump shows."""
+        state = {"retention": str(self.retention), "stream": self.stream.stats()}
+        return recursive_to_dict(state, exclude=exclude)
+
+    def teardown(self) -> None:
+        """Upstream's call while it closes: wait for the end of it, then close."""
+        self._closing = asyncio.create_task(self._close_last())
+
+    def record_start(self) -> None:
+        """Emit the record of a scheduler that has an address."""
+        address = self.scheduler.address
+        fields = {
+            "address": address,
+            "retention": str(self.retention),
+            "leandask_version": version("leandask"),
+            "distributed_version": distributed.__version__,
+            "dask_version": dask.__version__,
+            "python_version": platform.python_version(),
+        }
+        message = f"scheduler started at {address}"
+        self.stream.life("dask.scheduler.start", message, fields)
+
+    async def close(self, reason: str | None = None) -> None:
+        """Record the end, write out what waits, and close the event log.
+
+        Parameters
+        ----------
+        reason : str or None, optional
+            Why the scheduler closes, if it is known.
+        """
+        if not self._stopped:
+            self._stopped = True
+            fields = {
+                "reason": reason,
+                "uptime_seconds": time.time() - self.scheduler.time_started,
+                "transitions_total": self.scheduler.transition_counter,
+                "records_total": self.stream.queue.emitted,
+                "dropped_total": self.stream.queue.n_dropped,
+            }
+            message = f"scheduler stopped: {reason or 'reason unknown'}"
+            self.stream.life("dask.scheduler.stop", message, fields)
+        try:
+            await self.stream.aclose()
+        finally:  # also where the event loop ends before we do, and cancels us
+            _close_now(self.stream, self.event_log)
+
+    async def _close_last(self) -> None:
+        try:
+            await self.scheduler.finished()
+        finally:
+            await self.close()
+
+
+def _close_now(stream: RecordStream, event_log: EventLog | None) -> None:
+    stream.close()
+    if event_log is not None:
+        event_log.close()

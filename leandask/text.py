@@ -1,0 +1,94 @@
+"""Text: how times, names and messages are written in a record."""
+
+from __future__ import annotations
+
+import functools
+import time
+from typing import Any
+
+from leandask.payload import CUT
+
+#: Characters kept of a topic, an action, an address or a key.
+NAME_LENGTH = 512
+#: Characters kept of the readable message.
+MESSAGE_LENGTH = 250
+
+
+def rfc3339(timestamp: float) -> str:
+    """Format a time as RFC 3339 in UTC with microseconds.
+
+    Parameters
+    ----------
+    timestamp : float
+        Seconds since the epoch.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> rfc3339(0.25)
+    '1970-01-01T00:00:00.250000Z'
+    """
+    seconds, microseconds = divmod(round(timestamp * 1e6), 1_000_000)
+    return "%s.%06dZ" % (_second(seconds), microseconds)  # noqa: UP031  # faster
+
+
+@functools.lru_cache(maxsize=8)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
+def one_line(text: str, limit: int = MESSAGE_LENGTH) -> str:
+    """Cut a text, and show its control characters as escapes.
+
+    Parameters
+    ----------
+    text : str
+    limit : int, optional
+        Characters to keep.
+
+    Returns
+    -------
+    str
+        A text that can't start another line, nor steer a terminal.
+
+    Examples
+    --------
+    >>> print(one_line("a\\nb"))
+    a\\nb
+    """
+    if len(text) > limit:
+        text = text[:limit] + CUT
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def name_of(value: Any) -> str:
+    """Return a topic or a key as a text of bounded length that any encoder takes.
+
+    Parameters
+    ----------
+    value : object
+        Most often a str, or a tuple as the keys of collections are.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> name_of(("x", 0))
+    "('x', 0)"
+    """
+    text: str = value if type(value) is str else str(value)
+    if len(text) > NAME_LENGTH:
+        text = text[:NAME_LENGTH] + CUT
+    if not text.isascii():
+        # A lone surrogate is no Unicode text: show its escape.
+        text = text.encode("utf-8", "backslashreplace").decode()
+    return text
