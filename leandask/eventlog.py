@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from leandask import config
 from leandask.records import EVENTS, TRANSITIONS
@@ -40,11 +39,11 @@ class EventLog(RotatingFileSink):
         path = config.read("event-log.path")
         return cls(path, scheduler_id) if path else None
 
-    def filter(self, record: logging.LogRecord) -> Any:
-        """Refuse what is not of the scheduler."""
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Take a record of the scheduler, and refuse any other."""
         if record.__dict__.get("scheduler_id") != self.scheduler_id:
             return False
-        return super().filter(record)
+        return bool(super().handle(record))
 
     def close(self) -> None:
         """Write what waits, and leave the loggers."""

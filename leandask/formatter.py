@@ -10,12 +10,11 @@ import orjson
 from leandask import config
 from leandask.levels import SEVERITY_NUMBERS
 from leandask.payload import CUT, plain
+from leandask.records import STANDARD_ATTRIBUTES
 from leandask.text import rfc3339
 
-#: Attributes that every LogRecord has,
-_STANDARD = tuple(logging.makeLogRecord({}).__dict__)
-#: and those that are no fields: formatters leave the last two behind.
-_NO_FIELDS = frozenset(_STANDARD) | {"asctime", "message"}
+#: Attributes that are no fields; formatters leave the last two behind.
+_NO_FIELDS = frozenset(STANDARD_ATTRIBUTES) | {"asctime", "message"}
 #: Fields of a small and fixed size: what is left of a record that nothing makes fit.
 _SMALL = frozenset(
     {
@@ -98,7 +97,7 @@ class JSONFormatter(logging.Formatter):
     ) -> None:
         super().__init__()
         self.record_bytes: int = config.read("stream.record-bytes", record_bytes)
-        self._preset = config.read("stream.fields", fields)
+        self._names = PRESETS[config.read("stream.fields", fields)]
 
     def format(self, record: logging.LogRecord) -> str:
         """Return `record` as a line of JSON without its line break."""
@@ -106,9 +105,12 @@ class JSONFormatter(logging.Formatter):
 
     def encode(self, record: logging.LogRecord) -> bytes:
         """Return `record` as a line of JSON in UTF-8 without its line break."""
-        fields = self.fields(record)
+        return self.encode_fields(self.fields(record))
+
+    def encode_fields(self, fields: dict[str, Any]) -> bytes:
+        """Return fields as a line of JSON in UTF-8 without its line break."""
         try:
-            line = orjson.dumps(self._renamed(fields))
+            line = orjson.dumps(self._renamed(fields) if self._names else fields)
         except TypeError:  # the value of a user's filter or ``extra``
             fields, _, cut = plain(fields, self.record_bytes)
             if cut:
@@ -130,10 +132,13 @@ class JSONFormatter(logging.Formatter):
             # Ours have them all, and the first fields where they belong. To keep what
             # is none of these in one go takes a third more of the time of a line.
             fields["scheduler_id"], fields["schema_version"]
-            for name in _STANDARD:
+            for name in STANDARD_ATTRIBUTES:
                 del fields[name]
             fields.pop("asctime", None)  # of another formatter
-            fields["message"] = record.getMessage()
+            if record.args or type(record.msg) is not str:
+                fields["message"] = record.getMessage()
+            else:
+                fields["message"] = record.msg
         except KeyError:
             fields = {
                 "timestamp": rfc3339(record.created),
@@ -149,9 +154,8 @@ class JSONFormatter(logging.Formatter):
         return fields
 
     def _renamed(self, fields: dict[str, Any]) -> dict[str, Any]:
-        if self._preset == "leandask":
+        if not (names := self._names):
             return fields
-        names = PRESETS[self._preset]
         return {names.get(n) or f"leandask.{n}": value for n, value in fields.items()}
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import logging
+
+    from leandask.records import Record
 
 #: Share of the bounds from which on only what is WARNING or above is taken.
 NEARLY_FULL = 0.9
@@ -20,10 +25,10 @@ class Kind(NamedTuple):
 
     #: Key of the counter of those that are dropped.
     name: str
-    #: Makes the LogRecord of a number and the arguments that waited.
-    make: Callable[..., logging.LogRecord]
-    #: Takes the LogRecord: a logger's ``handle``.
-    handle: Callable[[logging.LogRecord], Any]
+    #: Makes the record of a number and the arguments that waited.
+    make: Callable[..., Record]
+    #: Takes it, as a LogRecord.
+    logger: logging.Logger
 
 
 #: Number, estimated bytes, kind and arguments of a record.
@@ -116,17 +121,15 @@ class RecordQueue:
         self._bytes_in += nbytes
         self._waiting.append((self.emitted, nbytes, kind, args))
 
-    def pop(self) -> Waiting:
-        """Give the record that waits for the longest time.
-
-        Raises
-        ------
-        IndexError
-            If none waits.
-        """
-        waiting = self._waiting.popleft()
-        self._bytes_out += waiting[1]
-        return waiting
+    def pop(self, count: int) -> list[Waiting]:
+        """Give the records that wait for the longest time, up to some number."""
+        popleft = self._waiting.popleft
+        popped: list[Waiting] = []
+        with contextlib.suppress(IndexError):  # as abandon() may come between
+            for _ in range(count):
+                popped.append(popleft())
+        self._bytes_out += sum([waiting[1] for waiting in popped])
+        return popped
 
     def close(self) -> None:
         """Drop all further records, and wake the drain for the last ones."""
@@ -136,9 +139,9 @@ class RecordQueue:
     def abandon(self) -> int:
         """Drop what waits, and tell how many they were."""
         count = len(self._waiting)
-        self.dropped["closed"] += count
         self._waiting.clear()
-        self._bytes_out = self._bytes_in
+        self._bytes_in = self._bytes_out = 0
+        self.dropped["closed"] += count
         return count
 
     def _put_slowly(

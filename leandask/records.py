@@ -33,12 +33,30 @@ for _logger in (EVENTS, TRANSITIONS):
 # by the user, as a scheduler makes tens of thousands of them in a second.
 TRANSITIONS.setLevel(logging.WARNING)
 
+#: Fields of an event, and of a transition, beside those that all records have.
+EVENT_FIELDS = ("seq", "topic", "action", "worker", "client", "payload")
+TRANSITION_FIELDS = (
+    "seq",
+    "task_key",
+    "task_start",
+    "task_finish",
+    "stimulus_id",
+    "n_recommendations",
+    "recommendation_keys",
+    "recommendation_states",
+)
+#: Attributes that every LogRecord has. All others are fields.
+STANDARD_ATTRIBUTES = tuple(logging.makeLogRecord({}).__dict__)
 #: Recommendations of a transition that are named; all are counted.
 RECOMMENDATIONS = 20
 
 
+#: Level of logging, time in seconds since the epoch, and the fields in their order.
+Record = tuple[int, float, dict[str, Any]]
+
+
 class RecordFactory:
-    """Makes the LogRecords of one scheduler.
+    """Makes the records of one scheduler, and LogRecords of them.
 
     Parameters
     ----------
@@ -49,19 +67,27 @@ class RecordFactory:
     def __init__(self, scheduler_id: str) -> None:
         self.scheduler_id = scheduler_id
         #: What :func:`logging.setLogRecordFactory` asks for.
-        record = logging.getLogRecordFactory()("", 0, __file__, 0, "", (), None)
-        self._kind = type(record)
-        self._attributes = record.__dict__ | {"args": None}
+        model = logging.getLogRecordFactory()("", 0, __file__, 0, "", (), None)
+        self._kind = type(model)
+        self._epoch = model.created - model.relativeCreated / 1000
+        self._attributes = model.__dict__ | {"args": None}
         if "taskName" in self._attributes:  # Python 3.12 and up
             self._attributes["taskName"] = None
-        self._epoch = record.created - record.relativeCreated / 1000
+        self._users_own = {
+            name: self._attributes.pop(name)
+            for name in [*self._attributes]
+            if name not in STANDARD_ATTRIBUTES
+        }
         self._events = {
-            level: self._share(EVENTS, level, "dask.event")
+            level: self._template(EVENTS, level, "dask.event", EVENT_FIELDS)
             for level in (logging.INFO, logging.WARNING)
         }
-        name = "dask.task.transition"
-        self._transition = self._share(TRANSITIONS, logging.DEBUG, name)
-        self._erred = self._share(TRANSITIONS, logging.INFO, name)
+        self._transitions = {
+            level: self._template(
+                TRANSITIONS, level, "dask.task.transition", TRANSITION_FIELDS
+            )
+            for level in (logging.DEBUG, logging.INFO)
+        }
 
     def event(
         self,
@@ -71,7 +97,7 @@ class RecordFactory:
         timestamp: float,
         msg: Any,
         truncated: bool,
-    ) -> logging.LogRecord:
+    ) -> Record:
         """Make the record of an event.
 
         Parameters
@@ -90,24 +116,26 @@ class RecordFactory:
 
         Returns
         -------
-        logging.LogRecord
+        tuple
         """
+        fields = self._events[level].copy()
         named = msg if type(msg) is dict else {}
         worker, client = named.get("worker"), named.get("client")
-        fields = {
-            "seq": seq,
-            "topic": topic,
-            "action": _name(named.get("action")),
-            "worker": _name(worker) or (topic if "://" in topic else None),
-            "client": _name(client) or (topic if topic[:7] == "Client-" else None),
-            "payload": orjson.dumps(msg).decode(),
-        }
+        fields["seq"] = seq
+        fields["topic"] = topic
+        fields["action"] = _name(named.get("action"))
+        fields["worker"] = _name(worker) or (topic if "://" in topic else None)
+        fields["client"] = _name(client) or (
+            topic if topic.startswith("Client-") else None
+        )
+        fields["payload"] = orjson.dumps(msg).decode()
         if truncated:
             fields["truncated"] = True
-        shared = self._events[level]
-        return self._make(shared, timestamp, _describe(topic, msg), fields)
+        fields["timestamp"] = rfc3339(timestamp)
+        fields["message"] = _describe(topic, msg)
+        return level, timestamp, fields
 
-    def transition(self, seq: int, transition: Transition) -> logging.LogRecord:
+    def transition(self, seq: int, transition: Transition) -> Record:
         """Make the record of a transition.
 
         Parameters
@@ -118,31 +146,27 @@ class RecordFactory:
 
         Returns
         -------
-        logging.LogRecord
+        tuple
             Of level INFO where the task erred, else DEBUG.
         """
         key, start, finish, recommendations, stimulus_id, timestamp = transition
+        level = logging.INFO if finish == "erred" else logging.DEBUG
+        fields = self._transitions[level].copy()
         task_key = name_of(key)
-        keys: list[str] = []
-        states: list[str] = []
-        if recommendations:
-            keys = list(map(name_of, islice(recommendations, RECOMMENDATIONS)))
-            states = list(islice(recommendations.values(), RECOMMENDATIONS))
-        fields = {
-            "seq": seq,
-            "task_key": task_key,
-            "task_start": start,
-            "task_finish": finish,
-            "stimulus_id": name_of(stimulus_id),
-            "n_recommendations": len(recommendations),
-            "recommendation_keys": keys,
-            "recommendation_states": states,
-        }
-        if len(recommendations) > RECOMMENDATIONS:
+        fields["seq"] = seq
+        fields["task_key"] = task_key
+        fields["task_start"] = start
+        fields["task_finish"] = finish
+        fields["stimulus_id"] = name_of(stimulus_id)
+        fields["n_recommendations"] = n = len(recommendations)
+        if n > RECOMMENDATIONS:
             fields["truncated"] = True
-        shared = self._erred if finish == "erred" else self._transition
-        message = f"{one_line(task_key)}: {start} -> {finish}"
-        return self._make(shared, timestamp, message, fields)
+            recommendations = dict(islice(recommendations.items(), RECOMMENDATIONS))
+        fields["recommendation_keys"] = [name_of(key) for key in recommendations]
+        fields["recommendation_states"] = list(recommendations.values())
+        fields["timestamp"] = rfc3339(timestamp)
+        fields["message"] = one_line(f"{task_key}: {start} -> {finish}")
+        return level, timestamp, fields
 
     def life(
         self,
@@ -152,7 +176,7 @@ class RecordFactory:
         timestamp: float,
         message: str,
         fields: Mapping[str, Any],
-    ) -> logging.LogRecord:
+    ) -> Record:
         """Make a record of the scheduler's or the stream's own life.
 
         Parameters
@@ -170,39 +194,52 @@ class RecordFactory:
 
         Returns
         -------
+        tuple
+        """
+        own = self._template(EVENTS, level, event_name, ("seq",))
+        own.update(fields, seq=seq)
+        own["timestamp"] = rfc3339(timestamp)
+        own["message"] = one_line(message)
+        return level, timestamp, own
+
+    def log_record(self, record: Record) -> logging.LogRecord:
+        """Make a LogRecord that has the fields of a record as attributes.
+
+        Parameters
+        ----------
+        record : tuple
+            What the methods above give.
+
+        Returns
+        -------
         logging.LogRecord
         """
-        shared = self._share(EVENTS, level, event_name)
-        fields = {"seq": seq, **fields}
-        return self._make(shared, timestamp, one_line(message), fields)
-
-    def _make(
-        self,
-        shared: dict[str, Any],
-        timestamp: float,
-        message: str,
-        fields: dict[str, Any],
-    ) -> logging.LogRecord:
-        attributes = shared.copy()
+        level, timestamp, fields = record
+        attributes = self._attributes.copy()
         attributes.update(fields)
-        attributes["timestamp"] = rfc3339(timestamp)
-        attributes["message"] = attributes["msg"] = message
+        attributes["name"] = fields["logger"]
+        attributes["levelno"] = level
+        attributes["levelname"] = fields["severity"]
+        attributes["msg"] = fields["message"]
         attributes["created"] = timestamp
         attributes["msecs"] = timestamp % 1 * 1000
         attributes["relativeCreated"] = (timestamp - self._epoch) * 1000
-        record = self._kind.__new__(self._kind)
-        record.__dict__ = attributes
-        return record
+        log_record = self._kind.__new__(self._kind)
+        log_record.__dict__ = attributes
+        return log_record
 
-    def _share(
-        self, logger: logging.Logger, level: int, event_name: str
+    def _template(
+        self,
+        logger: logging.Logger,
+        level: int,
+        event_name: str,
+        names: tuple[str, ...],
     ) -> dict[str, Any]:
-        """What all records of a logger, level and event_name have in common."""
+        """The fields of a kind of records, of which a copy is filled for each.
+
+        A copy has its size from the start, so that filling it takes little time.
+        """
         return {
-            **self._attributes,
-            "name": logger.name,
-            "levelno": level,
-            "levelname": logging.getLevelName(level),
             "timestamp": "",
             "severity": logging.getLevelName(level),
             "severity_number": SEVERITY_NUMBERS[level],
@@ -211,6 +248,8 @@ class RecordFactory:
             "event_name": event_name,
             "schema_version": SCHEMA_VERSION,
             "scheduler_id": self.scheduler_id,
+            **dict.fromkeys(names),
+            **self._users_own,
         }
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 import weakref
 from pathlib import Path
+from typing import Any
 
 from leandask import config
 from leandask.formatter import JSONFormatter
@@ -118,18 +119,32 @@ class RotatingFileSink(logging.Handler):
                 line = formatter.encode(record)
             else:
                 line = self.format(record).encode("utf-8", "backslashreplace")
-            if len(self._buffer) + len(line) >= BACKLOG_BYTES:
-                self.lines_lost += 1
-                return
-            self._buffer += line
-            self._buffer += b"\n"
-            self._lines += 1
-            if self._lines == 1:
-                self._flush_at = time.monotonic() + self.flush_interval
-            if len(self._buffer) >= BUFFER_BYTES or record.levelno >= logging.WARNING:
-                self.flush()
+            self._add(line, record.levelno)
         except Exception:
             self.handleError(record)
+
+    def takes_fields(self) -> bool:
+        """Whether :meth:`write_fields` writes what :meth:`handle` would."""
+        return type(self.formatter) is JSONFormatter and not self.filters
+
+    def write_fields(self, fields: dict[str, Any], level: int) -> None:
+        """Take the fields of a record without the detour of a LogRecord."""
+        line = self.formatter.encode_fields(fields)  # type: ignore[union-attr]
+        with self.lock:  # type: ignore[union-attr]
+            self._add(line, level)
+
+    def _add(self, line: bytes, level: int) -> None:
+        buffer = self._buffer
+        if not buffer:
+            self._flush_at = time.monotonic() + self.flush_interval
+        elif len(buffer) + len(line) >= BACKLOG_BYTES:
+            self.lines_lost += 1
+            return
+        buffer += line
+        buffer += b"\n"
+        self._lines += 1
+        if len(buffer) >= BUFFER_BYTES or level >= logging.WARNING:
+            self.flush()
 
     def flush(self) -> None:
         """Write what waits, unless the file failed a moment ago; never raises."""

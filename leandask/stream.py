@@ -74,11 +74,13 @@ class RecordStream:
         self._payload_limit = (
             config.read("stream.record-bytes") // 2
         )  # as it is escaped
-        self._drain = Drain(self.queue, lambda: call_soon(self._report_dropped))
         factory = RecordFactory(scheduler_id)
-        self._event = Kind("event", factory.event, EVENTS.handle)
-        self._transition = Kind("transition", factory.transition, TRANSITIONS.handle)
-        self._life = Kind("life", factory.life, EVENTS.handle)
+        self._event = Kind("event", factory.event, EVENTS)
+        self._transition = Kind("transition", factory.transition, TRANSITIONS)
+        self._life = Kind("life", factory.life, EVENTS)
+        self._drain = Drain(
+            self.queue, factory, lambda: call_soon(self._report_dropped)
+        )
         self._errors = 0  # of the event loop's side
         self._dropped_reported = 0
         self._closed = False
@@ -123,7 +125,8 @@ class RecordStream:
         ):
             nbytes = TRANSITION_BYTES + RECOMMENDATION_BYTES * len(transition[3])
             self.queue.put(self._transition, (transition,), nbytes)
-            self._drain.start()
+            if not self._drain.started:
+                self._drain.start()
 
     def life(
         self,
@@ -219,7 +222,7 @@ class RecordStream:
         """In a child process: leave the records and the thread to the parent."""
         self.queue = RecordQueue(0, 0, 0.0)
         self.queue.close()
-        self._drain = Drain(self.queue, lambda: None)
+        self._drain.started = True  # and never here
         self._closed = True
 
 

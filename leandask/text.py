@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from typing import Any
 
@@ -31,13 +30,18 @@ def rfc3339(timestamp: float) -> str:
     >>> rfc3339(0.25)
     '1970-01-01T00:00:00.250000Z'
     """
-    seconds, microseconds = divmod(round(timestamp * 1e6), 1_000_000)
-    return "%s.%06dZ" % (_second(seconds), microseconds)  # noqa: UP031  # faster
+    global _last
+    microseconds = round(timestamp * 1e6)
+    seconds = microseconds // 1_000_000
+    last = _last  # read once: several threads may be here
+    if last[0] != seconds:
+        text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(seconds))
+        last = _last = seconds, text
+    return "%s%06dZ" % (last[1], microseconds % 1_000_000)  # noqa: UP031  # faster
 
 
-@functools.lru_cache(maxsize=8)
-def _second(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+#: The second of the last time, and its text: records come many to a second.
+_last = (0, "1970-01-01T00:00:00.")
 
 
 def one_line(text: str, limit: int = MESSAGE_LENGTH) -> str:

@@ -1,0 +1,205 @@
+"""Cost of the stream of records, in one process and with no cluster.
+
+Run ``python -m benchmarks.stream``; see ``--help``. The transitions are those of a real
+cluster. Each figure is the median of several rounds, in turns where two are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import logging
+import statistics
+import tempfile
+import time
+import tracemalloc
+from collections import deque
+from collections.abc import Callable
+from itertools import cycle, islice
+from pathlib import Path
+
+import dask.array as da
+import dask.config
+from distributed import Client, Scheduler, Worker
+from distributed.scheduler import Transition
+
+from leandask.eventlog import EventLog
+from leandask.histories import TransitionLog
+from leandask.records import EVENTS, TRANSITIONS
+from leandask.stream import RecordStream
+
+MIB = 2**20
+BATCH = 5_000  # transitions between two waits for the drain: well within the queue
+RECORDED: list[Transition] = []
+
+
+async def record_transitions() -> list[Transition]:
+    """Run a map and a graph of arrays on a real cluster, and give its transitions."""
+    with dask.config.set({"distributed.admin.low-level-log-length": None}):
+        async with (
+            Scheduler(host="127.0.0.1", dashboard_address="127.0.0.1:0") as scheduler,
+            Worker(scheduler.address, dashboard=False),
+            Client(scheduler.address, asynchronous=True) as client,
+        ):
+            futures = client.map(str, range(1500))
+            await client.gather(futures)
+            del futures
+            await client.compute((da.ones((2000, 2000), chunks=100) + 1).sum())
+            return list(scheduler.transition_log)
+
+
+def transitions(count: int) -> list[Transition]:
+    """Give new transitions after those of a real cluster."""
+    now = time.time()
+    return [
+        t._replace(recommendations=dict(t.recommendations), timestamp=now + i / 1e5)
+        for i, t in enumerate(islice(cycle(RECORDED), count))
+    ]
+
+
+class Measured:
+    """A transition log with a stream to a file, or with logging off."""
+
+    def __init__(self, folder: str, on: bool) -> None:
+        TRANSITIONS.setLevel(logging.DEBUG if on else logging.WARNING)
+        self.stream = RecordStream("bench", lambda f: f())
+        self.sink = EventLog(str(Path(folder, "events.jsonl")), "bench")
+        self.log = TransitionLog((), 100, self.stream.transition)
+
+    def close(self) -> None:
+        """Stop the stream and remove what it wrote."""
+        self.stream.close()
+        self.sink.close()
+        self.sink.path.unlink(missing_ok=True)
+        if dropped := self.stream.queue.n_dropped:
+            raise RuntimeError(f"{dropped} records were dropped: no fair measure")
+
+
+def emit_cost(append: Callable[[Transition], None], items: list[Transition]) -> float:
+    """CPU microseconds of this thread per transition."""
+    begun = time.thread_time()
+    for item in items:
+        append(item)
+    return (time.thread_time() - begun) / len(items) * 1e6
+
+
+def emitting_thread(folder: str, rounds: int) -> dict[str, float]:
+    """CPU of the emitting thread per transition: a deque, the stream off, and on."""
+    costs: dict[str, list[float]] = {"deque": [], "off": [], "on": []}
+    for _ in range(rounds):
+        costs["deque"].append(emit_cost(deque(maxlen=1000).append, transitions(BATCH)))
+        for name in ("off", "on"):
+            measured = Measured(folder, on=name == "on")
+            costs[name].append(emit_cost(measured.log.append, transitions(BATCH)))
+            measured.close()
+    return {name: statistics.median(values) for name, values in costs.items()}
+
+
+def whole_process(folder: str, rounds: int, count: int) -> tuple[float, float]:
+    """CPU microseconds of the process per transition to a file; records a second."""
+    costs, rates = [], []
+    for _ in range(rounds):
+        items = transitions(count)
+        gc.collect()
+        gc.freeze()  # a scheduler has not made them yet
+        measured = Measured(folder, on=True)
+        queue = measured.stream.queue
+        begun, cpu = time.perf_counter(), time.process_time()
+        for i in range(0, count, BATCH):
+            for item in items[i : i + BATCH]:
+                measured.log.append(item)
+            while len(queue) > BATCH:
+                time.sleep(0.001)
+        measured.stream.close()
+        costs.append((time.process_time() - cpu) / count * 1e6)
+        rates.append(count / (time.perf_counter() - begun))
+        measured.close()
+    return statistics.median(costs), statistics.median(rates)
+
+
+async def ticks(seconds: float, emit: Callable[[], None]) -> list[float]:
+    """Lateness in milliseconds of a loop that wakes, and emits, each millisecond."""
+    late = []
+    end = time.perf_counter() + seconds
+    while (begun := time.perf_counter()) < end:
+        await asyncio.sleep(0.001)
+        late.append((time.perf_counter() - begun - 0.001) * 1e3)
+        emit()
+    return late
+
+
+def tick_p99(folder: str, rounds: int, seconds: float) -> tuple[float, float]:
+    """99th percentile of the ticks' lateness: with nothing, with 20,000 records/s."""
+    results: dict[bool, list[float]] = {False: [], True: []}
+    for _ in range(rounds):
+        for on in (False, True):
+            measured = Measured(folder, on=on)
+            items = transitions(1000)
+            state = {"at": time.perf_counter(), "next": 0}
+
+            def emit(state=state, items=items, append=measured.log.append) -> None:  # type: ignore[no-untyped-def]
+                now = time.perf_counter()
+                due = int((now - state["at"]) * 20_000)
+                state["at"] = now
+                for _ in range(due):
+                    append(items[state["next"] % 1000])
+                    state["next"] += 1
+
+            late = asyncio.run(ticks(seconds, emit))
+            results[on].append(statistics.quantiles(late, n=100)[98])
+            measured.close()
+    return statistics.median(results[False]), statistics.median(results[True])
+
+
+def fullest(folder: str) -> tuple[float, float]:
+    """Traced MiB of a full queue that nobody empties, and its bound."""
+    with dask.config.set({"leandask.stream.close-timeout": 0}):
+        TRANSITIONS.setLevel(logging.DEBUG)
+        stream = RecordStream("bench", lambda f: f())
+        stream._drain.start = lambda: None  # type: ignore[method-assign]
+        tracemalloc.start()
+        for i in range(30_000):
+            # New objects each, as a scheduler's keys and dicts would be.
+            [item] = transitions(1)
+            stream.transition(item)
+            stream.event("topic", (time.time(), {"action": "x", "text": "y" * i}))
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        bound = stream.queue.max_bytes / MIB
+        logging.getLogger("leandask").setLevel(logging.CRITICAL)
+        stream.close()
+    return held / MIB, bound
+
+
+def main() -> None:
+    """Measure, and print a table with the bars."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--count", type=int, default=200_000)
+    args = parser.parse_args()
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    RECORDED[:] = asyncio.run(record_transitions())
+    gc.freeze()
+    EVENTS.propagate = TRANSITIONS.propagate = False
+    with tempfile.TemporaryDirectory() as folder:
+        emit = emitting_thread(folder, args.rounds)
+        cost, rate = whole_process(folder, min(args.rounds, 5), args.count)
+        calm, busy = tick_p99(folder, min(args.rounds, 5), 3.0)
+        held, bound = fullest(folder)
+    rows = [
+        ("emitting thread, deque alone, us", emit["deque"], ""),
+        ("emitting thread, stream off, us", emit["off"], ""),
+        ("emitting thread, stream on, us", emit["on"], "<= 1"),
+        ("whole process, to a file, us", cost, "<= 7"),
+        ("sustained, records/s", rate, ">= 100000"),
+        ("ticks p99 without records, ms", calm, ""),
+        ("ticks p99 at 20000 records/s, ms", busy, f"<= {calm + 0.5:.2f}"),
+        ("fullest queue, MiB", held, f"<= {bound:.0f}"),
+    ]
+    for name, value, bar in rows:
+        print(f"{name:36} {value:12.2f}  {bar}")
+
+
+if __name__ == "__main__":
+    main()
