@@ -103,16 +103,14 @@ class Drain:
     def _empty(self) -> None:
         log_record = self._factory.log_record
         while waiting := self._queue.pop(SLICE):
-            # Anew for each slice, as logging may be configured anew.
-            only: dict[tuple[logging.Logger, int], Any] = {}
-            for seq, _, (_, make, target), args in waiting:
+            last_target = last_level = None  # anew, as logging may be configured anew
+            for seq, _, (_, make, target), what in waiting:
                 try:
-                    record = make(seq, *args)
+                    record = make(seq, what)
                     level = record[0]
-                    try:
-                        sink = only[target, level]
-                    except KeyError:
-                        sink = only[target, level] = self._only_sink(target, level)
+                    if level != last_level or target is not last_target:
+                        sink = self._only_sink(target, level)
+                        last_target, last_level = target, level
                     if sink is None:
                         target.handle(log_record(record))
                     else:

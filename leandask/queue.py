@@ -25,14 +25,14 @@ class Kind(NamedTuple):
 
     #: Key of the counter of those that are dropped.
     name: str
-    #: Makes the record of a number and the arguments that waited.
+    #: Makes the record of a number and of what waited.
     make: Callable[..., Record]
     #: Takes it, as a LogRecord.
     logger: logging.Logger
 
 
-#: Number, estimated bytes, kind and arguments of a record.
-Waiting = tuple[int, int, Kind, tuple[Any, ...]]
+#: Number and estimated bytes of a record, its kind, and what it is made of.
+Waiting = tuple[int, int, Kind, Any]
 
 
 class RecordQueue:
@@ -97,7 +97,7 @@ class RecordQueue:
         """Records dropped."""
         return sum(self.dropped.values())
 
-    def put(self, kind: Kind, args: tuple[Any, ...], nbytes: int) -> None:
+    def put(self, kind: Kind, what: Any, nbytes: int) -> None:
         """Take a record below WARNING, if there is room."""
         if (
             len(self._waiting) < self._soft_length
@@ -106,20 +106,20 @@ class RecordQueue:
         ):
             self.emitted += 1
             self._bytes_in += nbytes
-            self._waiting.append((self.emitted, nbytes, kind, args))
+            self._waiting.append((self.emitted, nbytes, kind, what))
         else:
-            self._put_slowly(kind, args, nbytes, urgent=False)
+            self._put_slowly(kind, what, nbytes, urgent=False)
 
-    def put_urgent(self, kind: Kind, args: tuple[Any, ...], nbytes: int) -> None:
+    def put_urgent(self, kind: Kind, what: Any, nbytes: int) -> None:
         """Take a record of WARNING or above, if there is room, and wake the drain."""
-        self._put_slowly(kind, args, nbytes, urgent=True)
+        self._put_slowly(kind, what, nbytes, urgent=True)
         self.wake.set()
 
-    def put_anyway(self, kind: Kind, args: tuple[Any, ...], nbytes: int) -> None:
+    def put_anyway(self, kind: Kind, what: Any, nbytes: int) -> None:
         """Take a record past the bounds: one of the few that tell of the rest."""
         self.emitted += 1
         self._bytes_in += nbytes
-        self._waiting.append((self.emitted, nbytes, kind, args))
+        self._waiting.append((self.emitted, nbytes, kind, what))
 
     def pop(self, count: int) -> list[Waiting]:
         """Give the records that wait for the longest time, up to some number."""
@@ -144,14 +144,12 @@ class RecordQueue:
         self.dropped["closed"] += count
         return count
 
-    def _put_slowly(
-        self, kind: Kind, args: tuple[Any, ...], nbytes: int, urgent: bool
-    ) -> None:
+    def _put_slowly(self, kind: Kind, what: Any, nbytes: int, urgent: bool) -> None:
         reason = self._refusal(nbytes, urgent)
         if reason and self.block_timeout and not self.closed:
             reason = self._wait_for_room(nbytes, urgent)
         if not reason:
-            self.put_anyway(kind, args, nbytes)
+            self.put_anyway(kind, what, nbytes)
             return
         self.emitted += 1
         self.dropped[reason] += 1

@@ -89,35 +89,22 @@ class RecordFactory:
             for level in (logging.DEBUG, logging.INFO)
         }
 
-    def event(
-        self,
-        seq: int,
-        level: int,
-        topic: str,
-        timestamp: float,
-        msg: Any,
-        truncated: bool,
-    ) -> Record:
+    def event(self, seq: int, event: tuple[int, str, float, Any, bool]) -> Record:
         """Make the record of an event.
 
         Parameters
         ----------
         seq : int
             Number of the record.
-        level : int
-            Level of logging.
-        topic : str
-        timestamp : float
-            The event's own time, in seconds since the epoch.
-        msg : object
-            Plain JSON values, as :func:`leandask.payload.plain` makes them.
-        truncated : bool
-            Whether `msg` was cut.
+        event : tuple
+            Its level, topic, time in seconds since the epoch, msg as
+            :func:`leandask.payload.plain` makes it, and whether that was cut.
 
         Returns
         -------
         tuple
         """
+        level, topic, timestamp, msg, truncated = event
         fields = self._events[level].copy()
         named = msg if type(msg) is dict else {}
         worker, client = named.get("worker"), named.get("client")
@@ -169,13 +156,7 @@ class RecordFactory:
         return level, timestamp, fields
 
     def life(
-        self,
-        seq: int,
-        level: int,
-        event_name: str,
-        timestamp: float,
-        message: str,
-        fields: Mapping[str, Any],
+        self, seq: int, entry: tuple[int, str, float, str, Mapping[str, Any]]
     ) -> Record:
         """Make a record of the scheduler's or the stream's own life.
 
@@ -183,19 +164,15 @@ class RecordFactory:
         ----------
         seq : int
             Number of the record.
-        level : int
-            Level of logging.
-        event_name : str
-        timestamp : float
-            Seconds since the epoch.
-        message : str
-        fields : mapping
-            Further fields of the schema.
+        entry : tuple
+            Its level, event_name, time in seconds since the epoch, message, and further
+            fields of the schema.
 
         Returns
         -------
         tuple
         """
+        level, event_name, timestamp, message, fields = entry
         own = self._template(EVENTS, level, event_name, ("seq",))
         own.update(fields, seq=seq)
         own["timestamp"] = rfc3339(timestamp)

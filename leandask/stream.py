@@ -104,10 +104,10 @@ class RecordStream:
             if not EVENTS.isEnabledFor(level):
                 return
             value, size, truncated = plain(msg, self._payload_limit)
-            args = (level, name_of(topic), timestamp, value, truncated)
+            event_ = level, name_of(topic), timestamp, value, truncated
             urgent = level >= logging.WARNING
             put = self.queue.put_urgent if urgent else self.queue.put
-            put(self._event, args, EVENT_BYTES + CHARACTER_BYTES * size)
+            put(self._event, event_, EVENT_BYTES + CHARACTER_BYTES * size)
             self._drain.start()
         except Exception:
             self._errors += 1
@@ -124,7 +124,7 @@ class RecordStream:
             transition[2] == "erred" and TRANSITIONS.isEnabledFor(logging.INFO)
         ):
             nbytes = TRANSITION_BYTES + RECOMMENDATION_BYTES * len(transition[3])
-            self.queue.put(self._transition, (transition,), nbytes)
+            self.queue.put(self._transition, transition, nbytes)
             if not self._drain.started:
                 self._drain.start()
 
@@ -148,8 +148,8 @@ class RecordStream:
             Level of logging.
         """
         if EVENTS.isEnabledFor(level) and not self.queue.closed:
-            args = (level, event_name, time.time(), message, fields)
-            self.queue.put_anyway(self._life, args, EVENT_BYTES)
+            record = level, event_name, time.time(), message, fields
+            self.queue.put_anyway(self._life, record, EVENT_BYTES)
             self._drain.start()
 
     def stats(self) -> dict[str, Any]:
