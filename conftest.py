@@ -8,7 +8,45 @@ import leandask  # isort: skip  # noqa: F401
 
 import logging
 
+import pytest
+
 # It does the same with the level of every logger.
 logging.getLogger("leandask.events").setLevel(logging.INFO)
 
 import distributed.utils_test  # noqa: E402, F401
+
+from leandask.records import EVENTS, TRANSITIONS  # noqa: E402
+
+
+class Collector(logging.Handler):
+    """Keeps the LogRecords that reach it."""
+
+    def __init__(self):
+        super().__init__()
+        self.records = []
+
+    def emit(self, record):
+        self.records.append(record)
+
+
+@pytest.fixture
+def collected():
+    """LogRecords of both loggers of records, as a list that grows."""
+    handler = Collector()
+    for logger in (EVENTS, TRANSITIONS):
+        logger.addHandler(handler)
+    yield handler.records
+    for logger in (EVENTS, TRANSITIONS):
+        logger.removeHandler(handler)
+
+
+@pytest.fixture
+def all_transitions():
+    """Has every transition recorded, whatever sets levels back."""
+    before = TRANSITIONS.level
+    TRANSITIONS.setLevel(logging.DEBUG)
+    yield
+    TRANSITIONS.setLevel(before)
+
+
+pytest_plugins = ["tests.processes"]

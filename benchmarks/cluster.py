@@ -16,10 +16,12 @@ import psutil
 from distributed import Client, Worker
 
 MIB = 2**20
-#: The commands that are compared, by name.
+_LEANDASK = [sys.executable, "-m", "leandask.cli"]
+#: The commands that are compared, by name; {folder} is a folder of their own.
 COMMANDS: dict[str, list[str]] = {
     "upstream": [sys.executable, "-m", "distributed.cli.dask_scheduler"],
-    "leandask": [sys.executable, "-m", "leandask.cli"],
+    "leandask": _LEANDASK,
+    "all-logged": [*_LEANDASK, "--log-transitions", "--event-log={folder}/log.jsonl"],
 }
 
 
@@ -32,13 +34,9 @@ class Cluster:
         One of :data:`COMMANDS`.
     n_workers : int
         Workers of one thread each, all in one process.
-    scheduler_args : sequence of str, optional
-        Further flags of the scheduler.
     """
 
-    def __init__(
-        self, name: str, n_workers: int, scheduler_args: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, name: str, n_workers: int) -> None:
         self.name = name
         self._stack = contextlib.ExitStack()
         folder = self._stack.enter_context(tempfile.TemporaryDirectory())
@@ -46,12 +44,11 @@ class Cluster:
         log = self._stack.enter_context(Path(folder, "stderr.log").open("w"))
         self.process = self._start(
             [
-                *COMMANDS[name],
+                *(arg.format(folder=folder) for arg in COMMANDS[name]),
                 "--host=127.0.0.1",
                 "--port=0",
                 "--dashboard-address=127.0.0.1:0",
                 f"--scheduler-file={file}",
-                *scheduler_args,
             ],
             log,
         )
@@ -92,9 +89,7 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def clusters(
-    names: Sequence[str], n_workers: int, **scheduler_args: Sequence[str]
-) -> Iterator[list[Cluster]]:
+def clusters(names: Sequence[str], n_workers: int) -> Iterator[list[Cluster]]:
     """Start several clusters, and stop them whatever happens.
 
     Parameters
@@ -102,8 +97,6 @@ def clusters(
     names : sequence of str
         Out of :data:`COMMANDS`.
     n_workers : int
-    **scheduler_args : sequence of str
-        Further flags of the scheduler of that name.
 
     Yields
     ------
@@ -112,7 +105,7 @@ def clusters(
     with contextlib.ExitStack() as stack:
         started = []
         for name in names:
-            cluster = Cluster(name, n_workers, scheduler_args.get(name, ()))
+            cluster = Cluster(name, n_workers)
             stack.callback(cluster.close)
             started.append(cluster)
         yield started

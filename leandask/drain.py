@@ -13,8 +13,11 @@ from leandask.records import EVENTS, TRANSITIONS, RecordFactory
 
 logger = logging.getLogger("leandask")
 
-#: Records handed to logging before the event loop gets its turn.
+#: Records handed to logging before the event loop gets its turn,
 SLICE = 64
+#: unless so large a share of the queue is full: then it waits for the turn that the
+#: interpreter gives it after 5 ms. It just made a large graph's worth of transitions.
+HURRY = 0.25
 #: Seconds between two looks at the queue: while records come, and while none do.
 POLL_SECONDS = (0.01, 0.1)
 #: Seconds between two reports of the same kind of loss.
@@ -118,7 +121,8 @@ class Drain:
                     self.written += 1
                 except Exception as e:
                     self._count(e)
-            time.sleep(0)  # let the event loop have the interpreter
+            if len(self._queue) < HURRY * self._queue.max_length:
+                time.sleep(0)  # let the event loop have the interpreter
 
     def _only_sink(self, target: logging.Logger, level: int) -> Any:
         """The sink that writes a record as it is, where no one else wants it.

@@ -119,6 +119,7 @@ class LeanExtension:
         """
         if not self._stopped:
             self._stopped = True
+            self.stream.report_dropped()
             fields = {
                 "reason": reason,
                 "uptime_seconds": time.time() - self.scheduler.time_started,

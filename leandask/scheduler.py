@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,14 +71,13 @@ class LeanScheduler(Scheduler):
         self.extensions["leandask"].record_start()
         return self
 
-    async def close(
-        self, timeout: float | None = None, reason: str = "unknown"
-    ) -> None:
+    async def close(self, *args: Any, **kwargs: Any) -> None:
         """Close as upstream does, and write out what waits in the stream."""
+        given = inspect.signature(super().close).bind(*args, **kwargs).arguments
         try:
-            await super().close(timeout=timeout, reason=reason)
+            await super().close(*args, **kwargs)
         finally:
-            await self.extensions["leandask"].close(reason)
+            await self.extensions["leandask"].close(given.get("reason"))
 
 
 def install(

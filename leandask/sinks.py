@@ -17,8 +17,13 @@ from leandask.formatter import JSONFormatter
 
 logger = logging.getLogger("leandask")
 
-#: Bytes that make a write worth while, and wait at most.
+#: Bytes that make a write worth while.
 BUFFER_BYTES = 64 * 1024
+#: Seconds and bytes of which one must pass between two writes. To write is to let go of
+#: the interpreter, and to wait for up to 5 ms for its return from a busy event loop.
+WRITE_SECONDS, WRITE_BYTES = 0.01, 1024 * 1024
+#: Seconds between two looks whether the file is still in its place.
+LOOK_SECONDS = 1.0
 #: Bytes that wait while the file can't be written; what comes then is lost.
 BACKLOG_BYTES = 4 * 1024 * 1024
 #: Seconds between two tries to write a file that can't be written: first, and longest.
@@ -100,6 +105,8 @@ class RotatingFileSink(logging.Handler):
         self._size = 0  # of the file, in bytes, up to the last whole line
         self._reopen = False
         self._flush_at = float("inf")  # time.monotonic() of the oldest line's deadline
+        self._write_at = 0.0  # time.monotonic() from which 64 KiB are written
+        self._look_at = 0.0  # time.monotonic() of the next look at the path
         self._retry_at = 0.0  # time.monotonic() before which nothing is tried
         self._retry_after = RETRY_SECONDS[0]
         self._compressing: threading.Thread | None = None
@@ -143,17 +150,21 @@ class RotatingFileSink(logging.Handler):
         buffer += line
         buffer += b"\n"
         self._lines += 1
-        if len(buffer) >= BUFFER_BYTES or level >= logging.WARNING:
-            self.flush()
+        if level >= logging.WARNING or (
+            len(buffer) >= BUFFER_BYTES
+            and (len(buffer) >= WRITE_BYTES or time.monotonic() >= self._write_at)
+        ):
+            self._flush()
 
     def flush(self) -> None:
         """Write what waits, unless the file failed a moment ago; never raises."""
-        self._flush(force=False)
+        self._look_at = 0.0
+        self._flush()
 
     def flush_if_due(self) -> None:
         """Write what has waited for the flush interval; never raises."""
         if time.monotonic() >= self._flush_at:
-            self._flush(force=False)
+            self._flush()
 
     def reopen(self) -> None:
         """Open the file anew with the next line; safe in a signal handler."""
@@ -174,7 +185,7 @@ class RotatingFileSink(logging.Handler):
             self._compressing.join()
         super().close()
 
-    def _flush(self, force: bool) -> None:
+    def _flush(self, force: bool = False) -> None:
         assert self.lock is not None
         with self.lock:
             if not self._buffer or not (force or time.monotonic() >= self._retry_at):
@@ -198,9 +209,11 @@ class RotatingFileSink(logging.Handler):
                 while written < nbytes:
                     written += os.write(self._fd, view[written:])
         except OSError:
-            if written:
-                os.ftruncate(self._fd, self._size)
+            if written:  # take a part of a line back
+                os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
             raise
+        self._size += nbytes
+        self._write_at = time.monotonic() + WRITE_SECONDS
         self.bytes_written += nbytes
         self.lines_written += self._lines
         self._buffer.clear()
@@ -210,6 +223,10 @@ class RotatingFileSink(logging.Handler):
     def _open_file(self) -> None:
         """Have the file at the path open, and its size."""
         if self._fd is not None:
+            now = time.monotonic()
+            if now < self._look_at and not self._reopen:
+                return
+            self._look_at = now + LOOK_SECONDS
             found = None if self._reopen else self._find()
             if found is not None and os.path.samestat(found, os.fstat(self._fd)):
                 self._size = found.st_size  # it may have been truncated
@@ -275,7 +292,7 @@ class RotatingFileSink(logging.Handler):
 
     def _recovered(self) -> None:
         if self._retry_at:
-            logger.info("The file %s is written again", self.path)
+            logger.warning("The file %s is written again", self.path)
             self._retry_at = 0.0
             self._retry_after = RETRY_SECONDS[0]
 

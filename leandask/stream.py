@@ -78,9 +78,7 @@ class RecordStream:
         self._event = Kind("event", factory.event, EVENTS)
         self._transition = Kind("transition", factory.transition, TRANSITIONS)
         self._life = Kind("life", factory.life, EVENTS)
-        self._drain = Drain(
-            self.queue, factory, lambda: call_soon(self._report_dropped)
-        )
+        self._drain = Drain(self.queue, factory, lambda: call_soon(self.report_dropped))
         self._errors = 0  # of the event loop's side
         self._dropped_reported = 0
         self._closed = False
@@ -152,6 +150,19 @@ class RecordStream:
             self.queue.put_anyway(self._life, record, EVENT_BYTES)
             self._drain.start()
 
+    def report_dropped(self) -> None:
+        """Emit a record of how many were dropped, unless none was since the last."""
+        total = self.queue.n_dropped
+        since, self._dropped_reported = total - self._dropped_reported, total
+        if since:
+            self.life(
+                "leandask.records-dropped",
+                f"{since} records were dropped, {total} since the start: "
+                f"{self.queue.dropped_kinds}, {self.queue.dropped}",
+                {"dropped_total": total, "dropped_since_last": since},
+                logging.WARNING,
+            )
+
     def stats(self) -> dict[str, Any]:
         """Return the counters since the start.
 
@@ -193,7 +204,7 @@ class RecordStream:
         self._abandon()
 
     def _stop(self) -> None:
-        self._report_dropped()
+        self.report_dropped()
         self.queue.close()
 
     def _abandon(self) -> None:
@@ -203,19 +214,6 @@ class RecordStream:
                 "%s records are lost: logging did not take them within %s s",
                 count,
                 self.close_timeout,
-            )
-
-    def _report_dropped(self) -> None:
-        """Emit a record of how many were dropped, unless none was since the last."""
-        total = self.queue.n_dropped
-        since, self._dropped_reported = total - self._dropped_reported, total
-        if since:
-            self.life(
-                "leandask.records-dropped",
-                f"{since} records were dropped, {total} since the start: "
-                f"{self.queue.dropped_kinds}, {self.queue.dropped}",
-                {"dropped_total": total, "dropped_since_last": since},
-                logging.WARNING,
             )
 
     def _after_fork(self) -> None:

@@ -34,25 +34,22 @@ def fail(message):
     raise ValueError(message)
 
 
-class Collector(logging.Handler):
-    """Keeps LogRecords."""
+class Events(list):
+    """The LogRecords of events in a list of LogRecords."""
 
-    def __init__(self):
-        super().__init__()
-        self.records = []
+    def __init__(self, collected):
+        self.collected = collected
 
-    def emit(self, record):
-        if record.event_name == "dask.event":
-            self.records.append(record)
+    def __iter__(self):
+        return (r for r in self.collected if r.event_name == "dask.event")
+
+    def __len__(self):
+        return sum(1 for _ in self)
 
 
 @pytest.fixture
-def events():
-    """LogRecords of the events, at INFO and above."""
-    logger, handler = logging.getLogger("leandask.events"), Collector()
-    logger.addHandler(handler)
-    yield handler.records
-    logger.removeHandler(handler)
+def events(collected):
+    return Events(collected)
 
 
 @gen_test()

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dask
+import jsonschema
+import pytest
+import yaml
+
+import leandask
+from leandask import config
+
+SCHEMA = yaml.safe_load(
+    Path(leandask.__file__).with_name("leandask-schema.yaml").read_text()
+)
+
+
+def keys(mapping, below=""):
+    for key, value in mapping.items():
+        if isinstance(value, dict):
+            yield from keys(value, f"{below}{key}.")
+        else:
+            yield f"{below}{key}"
+
+
+def schema_keys(schema, below=""):
+    for key, value in schema["properties"].items():
+        if "properties" in value:
+            assert value["additionalProperties"] is False, key
+            yield from schema_keys(value, f"{below}{key}.")
+        else:
+            assert value["description"], key
+            yield f"{below}{key}"
+
+
+def test_defaults_and_schema_have_the_same_keys():
+    assert sorted(keys(config.defaults)) == sorted(schema_keys(SCHEMA))
+
+
+def test_defaults_follow_the_schema_and_the_rules():
+    jsonschema.validate(config.defaults, SCHEMA)
+    config.check()
+
+
+def test_every_setting_has_a_rule_and_every_bound_a_field():
+    names = {key.removeprefix("leandask.") for key in keys(config.defaults)}
+    bounds = {name for name in names if name.startswith("retention.")}
+    assert names - bounds == set(config.RULES)
+    fields = leandask.Retention.__dataclass_fields__.values()
+    assert bounds == {f"retention.{field.metadata['name']}" for field in fields}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "error"),
+    [
+        ("stream.queue-length", 0, "must be a whole number of at least 1; got 0"),
+        ("stream.queue-length", True, "must be a whole number of at least 1; got True"),
+        ("stream.queue-bytes", "much", "must be a size of at least 1 bytes, such as"),
+        ("stream.queue-bytes", True, "such as '16 MiB'; got True"),
+        ("stream.queue-bytes", None, "such as '16 MiB'; got None"),
+        ("stream.record-bytes", 1023, "must be a size of at least 1024 bytes"),
+        ("stream.close-timeout", "-1s", "must be a duration of at least 0 seconds"),
+        ("stream.close-timeout", "soon", "such as '500 ms'; got 'soon'"),
+        ("stream.close-timeout", float("inf"), "such as '500 ms'; got inf"),
+        ("stream.block-timeout", None, "such as '500 ms'; got None"),
+        ("stream.overflow", "wait", "must be one of drop, block; got 'wait'"),
+        ("stream.fields", "gelf", "must be one of leandask, ecs, otel; got 'gelf'"),
+        ("stream.transitions", "yes", "must be true or false; got 'yes'"),
+        ("event-log.path", 5, "must be a path or null; got 5"),
+        ("event-log.path", "", "must be a path or null; got ''"),
+        ("event-log.max-bytes", 0, "must be a size of at least 1 bytes"),
+        ("event-log.backups", None, "must be a whole number of at least 0; got None"),
+        ("event-log.backups", -1, "must be a whole number of at least 0; got -1"),
+        ("event-log.compress", 1, "must be true or false; got 1"),
+        ("event-log.flush-interval", [], "such as '500 ms'; got []"),
+    ],
+)
+def test_a_bad_setting_is_refused_with_key_rule_and_value(key, value, error):
+    with dask.config.set({f"leandask.{key}": value}):
+        with pytest.raises((TypeError, ValueError)) as info:
+            config.check()
+    assert str(info.value).startswith(f"leandask.{key} must be ")
+    assert error in str(info.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "read"),
+    [
+        ("stream.queue-bytes", "2 MiB", 2 * 2**20),
+        ("stream.queue-bytes", 5000, 5000),
+        ("event-log.flush-interval", "250 ms", 0.25),
+        ("event-log.flush-interval", 0, 0.0),
+        ("event-log.max-bytes", None, None),
+        ("event-log.path", "~/x", os.path.expanduser("~/x")),
+        ("event-log.path", None, None),
+    ],
+)
+def test_a_setting_is_read_in_bytes_seconds_and_whole_paths(key, value, read):
+    assert config.read(key, value) == read
+    with dask.config.set({f"leandask.{key}": value}):
+        assert config.read(key) == read
+
+
+def test_defaults_hold_where_the_configuration_was_cleared():
+    with dask.config.set({"leandask": {}}):
+        assert config.read("stream.queue-length") == 40_000
+
+
+@pytest.mark.parametrize("source", ["environment", "yaml"])
+def test_bounds_come_from_the_environment_and_from_yaml(tmp_path, source):
+    env = dict(os.environ)
+    if source == "yaml":
+        text = "leandask: {retention: {events: 50, transition-log: 7}}"
+        (tmp_path / "own.yaml").write_text(text)
+        env["DASK_CONFIG"] = str(tmp_path)
+    else:
+        env["DASK_LEANDASK__RETENTION__EVENTS"] = "50"
+        env["DASK_LEANDASK__RETENTION__TRANSITION_LOG"] = "7"
+    code = (
+        "import json, leandask; r = leandask.Retention(); "
+        "print(json.dumps([r.events, r.transition_log, r.topics]))"
+    )
+    out = subprocess.check_output([sys.executable, "-c", code], env=env)
+    assert json.loads(out) == [50, 7, 1000]

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from leandask.levels import PROBLEM_ACTIONS, PROBLEM_TOPICS, level_of
+
+CASES = {
+    "could-not-retire": {},
+    "no-workers-timeout-exceeded": {"keys": {"x"}},
+    "p2p-failed": {},
+    "remove-worker": {"expected": False},
+    "scheduler-transition-failed": {"key": "x"},
+    "update-graph": {"status": "error"},
+    "worker-ttl-timed-out": {"workers": []},
+}
+
+
+@pytest.mark.parametrize("topic", sorted(PROBLEM_TOPICS))
+def test_a_topic_of_problems_is_a_warning(topic):
+    assert level_of(topic, {}) == logging.WARNING
+
+
+@pytest.mark.parametrize("action", sorted(PROBLEM_ACTIONS))
+def test_an_action_that_tells_of_a_problem_is_a_warning(action):
+    assert level_of("all", {"action": action} | CASES[action]) == logging.WARNING
+
+
+@pytest.mark.parametrize(
+    "msg",
+    [
+        {"action": "remove-worker", "expected": True},
+        {"action": "remove-worker"},
+        {"action": "update-graph", "status": "OK"},
+        {"action": "add-worker"},
+        {"action": ["unhashable"]},
+        {},
+        "remove-worker",
+        None,
+        ("request", 1),
+    ],
+)
+def test_all_else_is_info(msg):
+    assert level_of("all", msg) == logging.INFO
+
+
+def test_the_documentation_lists_them_all():
+    from pathlib import Path
+
+    text = Path(__file__).parents[1].joinpath("docs", "records.md").read_text()
+    table = text[text.index("## Levels") : text.index("## Loss")]
+    for name in (*PROBLEM_TOPICS, *PROBLEM_ACTIONS):
+        assert f"`{name}`" in table, name

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+from distributed.scheduler import Transition
+
+from leandask.payload import plain
+from leandask.records import (
+    EVENT_FIELDS,
+    RECOMMENDATIONS,
+    TRANSITION_FIELDS,
+    RecordFactory,
+)
+
+COMMON = [
+    "timestamp",
+    "severity",
+    "severity_number",
+    "logger",
+    "message",
+    "event_name",
+    "schema_version",
+    "scheduler_id",
+]
+
+
+@pytest.fixture
+def factory():
+    return RecordFactory("Scheduler-1")
+
+
+def event(factory, topic, msg, level=logging.INFO, limit=1000):
+    value, _, truncated = plain(msg, limit)
+    return factory.event(7, (level, topic, 1.5, value, truncated))
+
+
+def transition(factory, **fields):
+    default = {
+        "key": "inc-1",
+        "start": "waiting",
+        "finish": "processing",
+        "recommendations": {},
+        "stimulus_id": "s-1",
+        "timestamp": 1.5,
+    }
+    return factory.transition(7, Transition(**default | fields))
+
+
+def test_an_event_has_the_fields_of_the_schema_in_order(factory):
+    level, timestamp, fields = event(factory, "mine", {"action": "greet", "n": 1})
+    assert (level, timestamp) == (logging.INFO, 1.5)
+    assert list(fields) == [*COMMON, *EVENT_FIELDS]
+    assert json.loads(fields.pop("payload")) == {"action": "greet", "n": 1}
+    assert fields == {
+        "timestamp": "1970-01-01T00:00:01.500000Z",
+        "severity": "INFO",
+        "severity_number": 9,
+        "logger": "leandask.events",
+        "message": "mine: greet n=1",
+        "event_name": "dask.event",
+        "schema_version": 1,
+        "scheduler_id": "Scheduler-1",
+        "seq": 7,
+        "topic": "mine",
+        "action": "greet",
+        "worker": None,
+        "client": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("topic", "msg", "worker", "client"),
+    [
+        ("tcp://1.2.3.4:5", {"action": "x"}, "tcp://1.2.3.4:5", None),
+        ("Client-1", {"action": "x"}, None, "Client-1"),
+        ("all", {"worker": "tls://a:1", "client": "Client-2"}, "tls://a:1", "Client-2"),
+        ("all", {"worker": 5, "client": None, "action": ["x"]}, None, None),
+        ("all", "text", None, None),
+        ("stealing", ["request", []], None, None),
+    ],
+)
+def test_worker_and_client_come_from_the_msg_or_its_topic(
+    factory, topic, msg, worker, client
+):
+    _, _, fields = event(factory, topic, msg)
+    assert (fields["worker"], fields["client"]) == (worker, client)
+    assert fields["action"] in (None, "x")
+
+
+def test_a_cut_payload_is_marked_and_stays_json(factory):
+    _, _, fields = event(factory, "mine", {"text": "x" * 5000})
+    assert fields["truncated"] is True
+    assert len(json.loads(fields["payload"])["text"]) < 1001
+
+
+def test_a_message_is_one_bounded_line(factory):
+    msg = {"action": "a\nb", "long": "x" * 1000, "many": [1, 2, 3]}
+    _, _, fields = event(factory, "t\x1b", msg)
+    assert fields["message"].startswith("t\\x1b: a\\nb long=xxx")
+    assert len(fields["message"]) < 300
+    _, _, fields = event(factory, "t", {"many": [1, 2, 3], "map": {}})
+    assert fields["message"] == "t: many=<3> map=<0>"
+
+
+def test_a_transition_has_the_fields_of_the_schema_in_order(factory):
+    recommendations = {("y", 0): "processing", "z": "waiting"}
+    level, _, fields = transition(factory, recommendations=recommendations)
+    assert level == logging.DEBUG
+    assert list(fields) == [*COMMON, *TRANSITION_FIELDS]
+    assert {name: fields[name] for name in TRANSITION_FIELDS} == {
+        "seq": 7,
+        "task_key": "inc-1",
+        "task_start": "waiting",
+        "task_finish": "processing",
+        "stimulus_id": "s-1",
+        "n_recommendations": 2,
+        "recommendation_keys": ["('y', 0)", "z"],
+        "recommendation_states": ["processing", "waiting"],
+    }
+    assert fields["message"] == "inc-1: waiting -> processing"
+    assert (fields["severity"], fields["severity_number"]) == ("DEBUG", 5)
+
+
+def test_an_erred_task_is_info(factory):
+    level, _, fields = transition(factory, finish="erred")
+    assert (level, fields["severity"]) == (logging.INFO, "INFO")
+
+
+def test_recommendations_are_counted_and_some_are_named(factory):
+    recommendations = {f"x-{i}": "processing" for i in range(1000)}
+    _, _, fields = transition(factory, recommendations=recommendations)
+    assert (fields["n_recommendations"], fields["truncated"]) == (1000, True)
+    assert len(fields["recommendation_keys"]) == RECOMMENDATIONS
+    assert len(fields["recommendation_states"]) == RECOMMENDATIONS
+    assert len(recommendations) == 1000
+
+
+def test_records_share_nothing_that_a_filter_may_change(factory):
+    _, _, first = transition(factory)
+    first["recommendation_keys"].append("x")
+    first["task_key"] = "changed"
+    assert transition(factory)[2]["recommendation_keys"] == []
+
+
+def test_a_log_record_carries_fields_and_standard_attributes(factory):
+    record = factory.log_record(event(factory, "mine", {"action": "greet"}, 30))
+    assert (record.topic, record.action, record.seq) == ("mine", "greet", 7)
+    assert (record.name, record.levelno, record.levelname) == (
+        "leandask.events",
+        30,
+        "WARNING",
+    )
+    assert (record.created, record.msecs, record.args) == (1.5, 500.0, None)
+    assert record.getMessage() == "mine: greet"
+    fmt = "%(process)d %(threadName)s %(lineno)d %(module)s %(message)s"
+    assert logging.Formatter(fmt).format(record).endswith("records mine: greet")
+    assert set(logging.makeLogRecord({}).__dict__) <= set(record.__dict__)
+
+
+def test_the_users_own_record_factory_is_asked():
+    class Own(logging.LogRecord):
+        pass
+
+    def own(*args, **kwargs):
+        record = Own(*args, **kwargs)
+        record.cluster = "blue"
+        return record
+
+    before = logging.getLogRecordFactory()
+    logging.setLogRecordFactory(own)
+    try:
+        factory = RecordFactory("Scheduler-1")
+    finally:
+        logging.setLogRecordFactory(before)
+    made = event(factory, "mine", 1)
+    assert made[2]["cluster"] == "blue"
+    record = factory.log_record(made)
+    assert type(record) is Own
+    assert record.cluster == "blue"
+
+
+def test_a_record_of_life_has_its_own_fields(factory):
+    entry = (logging.WARNING, "leandask.records-dropped", 2.0, "x\ny", {"n": 1})
+    level, timestamp, fields = factory.life(3, entry)
+    assert (level, timestamp) == (logging.WARNING, 2.0)
+    assert list(fields) == [*COMMON, "seq", "n"]
+    assert (fields["seq"], fields["message"]) == (3, "x\\ny")
+
+
+def test_every_field_is_documented():
+    text = Path(__file__).parents[1].joinpath("docs", "records.md").read_text()
+    schema = text[text.index("## Schema") : text.index("## Levels")]
+    for name in (*COMMON, *EVENT_FIELDS, *TRANSITION_FIELDS, "truncated"):
+        assert f"`{name}`" in schema, name

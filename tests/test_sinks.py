@@ -1,0 +1,360 @@
+from __future__ import annotations
+
+import gzip
+import logging
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from leandask import RotatingFileSink, sinks
+
+sink_logger = logging.getLogger("leandask")
+
+
+def record(msg, level=logging.INFO):
+    return logging.LogRecord("x", level, "x.py", 1, msg, None, None)
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Make sinks that write the bare message, and close them."""
+    made = []
+
+    def make(path=None, **arguments):
+        sink = RotatingFileSink(path or tmp_path / "log", **arguments)
+        sink.setFormatter(logging.Formatter("%(message)s"))
+        made.append(sink)
+        return sink
+
+    yield make
+    for sink in made:
+        sink.close()
+
+
+def put(sink, *messages, level=logging.INFO):
+    for message in messages:
+        sink.handle(record(message, level))
+
+
+def test_lines_are_gathered_until_they_are_flushed(make, tmp_path):
+    sink = make()
+    put(sink, "a", "b")
+    assert not (tmp_path / "log").exists()
+    sink.flush()
+    assert (tmp_path / "log").read_text() == "a\nb\n"
+    assert (sink.lines_written, sink.bytes_written) == (2, 4)
+
+
+def test_64_kib_are_written_at_once(make, tmp_path):
+    sink = make()
+    put(sink, *["x" * 1023] * 63)
+    assert not (tmp_path / "log").exists()
+    put(sink, "x" * 1023)
+    assert (tmp_path / "log").stat().st_size == 64 * 1024
+
+
+def test_a_warning_is_written_at_once(make, tmp_path):
+    sink = make()
+    put(sink, "a")
+    put(sink, "b", level=logging.WARNING)
+    assert (tmp_path / "log").read_text() == "a\nb\n"
+
+
+def test_flush_if_due_keeps_the_interval(make, tmp_path):
+    put(sink := make(flush_interval="1h"), "a")
+    sink.flush_if_due()
+    assert not (tmp_path / "log").exists()
+    put(due := make(tmp_path / "due", flush_interval=0), "a")
+    due.flush_if_due()
+    assert (tmp_path / "due").read_text() == "a\n"
+
+
+def test_only_the_owner_can_read_what_is_written(make, tmp_path):
+    sink = make(tmp_path / "made" / "here" / "log", max_bytes=5, compress=True)
+    put(sink, "abcd")
+    sink.flush()
+    put(sink, "efgh")
+    sink.close()
+    for path in (tmp_path / "made" / "here").iterdir():
+        assert path.stat().st_mode & 0o777 == 0o600, path
+    assert len(list((tmp_path / "made" / "here").iterdir())) == 2
+
+
+def test_a_file_is_appended_to(make, tmp_path):
+    (tmp_path / "log").write_text("before\n")
+    put(sink := make(), "after")
+    sink.close()
+    assert (tmp_path / "log").read_text() == "before\nafter\n"
+
+
+def test_a_torn_line_of_a_killed_writer_is_closed_off(make, tmp_path):
+    (tmp_path / "log").write_text('whole\n{"torn": ')
+    put(sink := make(), "after")
+    sink.close()
+    assert (tmp_path / "log").read_text() == 'whole\n{"torn": \nafter\n'
+
+
+def rotate(make, tmp_path, lines=6, **arguments):
+    sink = make(max_bytes=10, **arguments)
+    for i in range(lines):
+        put(sink, f"line-{i}")  # 7 bytes with its line break
+        sink.flush()
+    sink.close()
+    return sorted(path.name for path in tmp_path.iterdir())
+
+
+def test_rotation_keeps_the_newest_files(make, tmp_path):
+    assert rotate(make, tmp_path, backups=2) == ["log", "log.1", "log.2"]
+    assert (tmp_path / "log").read_text() == "line-5\n"
+    assert (tmp_path / "log.1").read_text() == "line-4\n"
+    assert (tmp_path / "log.2").read_text() == "line-3\n"
+
+
+def test_no_backups_start_the_file_anew(make, tmp_path):
+    assert rotate(make, tmp_path, backups=0) == ["log"]
+    assert (tmp_path / "log").read_text() == "line-5\n"
+
+
+def test_rotated_files_can_be_gzipped(make, tmp_path):
+    names = rotate(make, tmp_path, backups=3, compress=True)
+    assert names == ["log", "log.1.gz", "log.2.gz", "log.3.gz"]
+    with gzip.open(tmp_path / "log.3.gz", "rt") as f:
+        assert f.read() == "line-2\n"
+
+
+def test_gzip_takes_over_from_plain_backups(make, tmp_path):
+    rotate(make, tmp_path, backups=2)
+    assert rotate(make, tmp_path, lines=1, backups=2, compress=True) == [
+        "log",
+        "log.1.gz",
+        "log.2",
+    ]
+    assert (tmp_path / "log.2").read_text() == "line-4\n"
+
+
+def test_null_never_rotates(make, tmp_path):
+    sink = make(max_bytes=None)
+    for _ in range(5):
+        put(sink, *["x" * 1000] * 100)
+        sink.flush()
+    assert (tmp_path / "log").stat().st_size == 5 * 100 * 1001
+
+
+def test_a_file_that_was_moved_is_opened_anew(make, tmp_path):
+    sink = make()
+    put(sink, "a")
+    sink.flush()
+    (tmp_path / "log").rename(tmp_path / "moved")
+    put(sink, "b")
+    sink.flush()
+    assert (tmp_path / "moved").read_text() == "a\n"
+    assert (tmp_path / "log").read_text() == "b\n"
+
+
+def test_a_file_that_was_truncated_goes_on_at_its_start(make, tmp_path):
+    sink = make()
+    put(sink, "a")
+    sink.flush()
+    os.truncate(tmp_path / "log", 0)
+    put(sink, "b")
+    sink.flush()
+    assert (tmp_path / "log").read_text() == "b\n"
+
+
+def test_reopen_opens_the_file_anew(make, tmp_path):
+    sink = make()
+    put(sink, "a")
+    sink.flush()
+    before = sink._fd
+    other = os.open(os.devnull, os.O_RDONLY)  # so that the number is not given again
+    sink.reopen()
+    put(sink, "b")
+    sink.flush()
+    assert (tmp_path / "log").read_text() == "a\nb\n"
+    assert sink._fd is not None and before is not None
+    os.close(other)
+
+
+def test_a_removed_folder_is_made_again(make, tmp_path):
+    sink = make(tmp_path / "logs" / "log")
+    put(sink, "a")
+    sink.flush()
+    (tmp_path / "logs" / "log").unlink()
+    (tmp_path / "logs").rmdir()
+    put(sink, "b")
+    sink.flush()
+    assert (tmp_path / "logs" / "log").read_text() == "b\n"
+    assert sink.errors == 0
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """No wait between two tries."""
+    monkeypatch.setattr(sinks, "RETRY_SECONDS", (0.0, 0.0))
+
+
+@pytest.mark.parametrize("obstacle", ["folder", "file above"])
+def test_a_file_that_cannot_be_opened_is_told_and_tried_again(
+    make, tmp_path, caplog, impatient, obstacle
+):
+    path = tmp_path / "above" / "log"
+    if obstacle == "folder":
+        path.mkdir(parents=True)
+    else:
+        path.parent.write_text("")
+    sink = make(path)
+    put(sink, "a")
+    sink.flush()
+    sink.flush()
+    assert (sink.errors, sink.lines_written, sink.lines_lost) == (2, 0, 0)
+    assert str(path) in caplog.text
+    assert "1 lines wait, 0 are lost" in caplog.text
+    path.rmdir() if obstacle == "folder" else path.parent.unlink()
+    put(sink, "b")
+    sink.flush()
+    assert path.read_text() == "a\nb\n"
+    assert "is written again" in caplog.text
+
+
+def test_the_wait_between_two_tries_grows(make, tmp_path, caplog):
+    (tmp_path / "log").mkdir()
+    sink = make()
+    put(sink, "a")
+    sink.flush()
+    sink.flush()  # within the first second: not tried
+    assert sink.errors == 1
+    assert "next try in 1 s" in caplog.text
+    for expected in (2, 4, 8, 16, 32, 60, 60):
+        sink._retry_at = 0.0
+        sink.flush()
+        assert f"next try in {expected} s" in caplog.records[-1].getMessage()
+
+
+def test_what_waits_is_bounded_and_what_is_lost_is_counted(make, tmp_path, caplog):
+    (tmp_path / "log").mkdir()
+    sink = make()
+    line = "x" * 1023
+    put(sink, *[line] * 5000)
+    assert len(sink._buffer) <= sinks.BACKLOG_BYTES
+    lost = sink.lines_lost
+    assert lost == 5000 - len(sink._buffer) // 1024
+    (tmp_path / "log").rmdir()
+    sink.close()
+    assert (sink.lines_written, sink.lines_lost) == (5000 - lost, lost)
+
+
+def test_closing_tells_what_could_not_be_written(make, tmp_path, caplog):
+    (tmp_path / "log").mkdir()
+    sink = make()
+    put(sink, "a", "b")
+    sink.close()
+    assert sink.lines_lost == 2
+    assert "2 lines are lost" in caplog.text
+
+
+FULL = """
+import resource, signal, sys, logging
+import leandask, leandask.sinks
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+leandask.sinks.RETRY_SECONDS = (0.0, 0.0)
+sink = leandask.RotatingFileSink(sys.argv[1], max_bytes=None)
+sink.setFormatter(logging.Formatter("%(message)s"))
+def put(*numbers):
+    for n in numbers:
+        sink.handle(logging.LogRecord("x", 20, "", 1, f"{n:099}", None, None))
+put(*range(100))
+sink.flush()
+resource.setrlimit(resource.RLIMIT_FSIZE, (15_050, resource.RLIM_INFINITY))
+put(*range(100, 200))
+sink.flush()  # half of it fits, and half a line
+assert sink.errors == 1, sink.errors
+size = open(sys.argv[1], "rb").read()
+assert size.endswith(b"\\n") and len(size) == 10_000, len(size)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+put(200)
+sink.close()
+assert (sink.lines_written, sink.lines_lost) == (201, 0)
+"""
+
+
+def test_a_full_file_system_leaves_whole_lines_and_loses_none(tmp_path):
+    """With a limit on the file's size: the kernel writes a part, then refuses."""
+    path = tmp_path / "log"
+    subprocess.run([sys.executable, "-c", FULL, path], check=True)
+    assert path.read_text().splitlines() == [f"{n:099}" for n in range(201)]
+
+
+def test_a_line_that_cannot_be_formatted_raises_nothing(make, capsys):
+    sink = make()
+    sink.handle(logging.LogRecord("x", 20, "", 1, "%d", ("no number",), None))
+    assert "Logging error" in capsys.readouterr().err
+
+
+def test_filters_are_asked_and_may_replace(make, tmp_path):
+    sink = make()
+    sink.addFilter(lambda r: r.msg != "no")
+    put(sink, "yes", "no")
+    assert not sink.takes_fields()
+    sink.close()
+    assert (tmp_path / "log").read_text() == "yes\n"
+
+
+def test_threads_do_not_mix_their_lines(make, tmp_path):
+    sink = make(max_bytes=None)
+
+    def work(n):
+        put(sink, *[f"{n}" * 100] * 500)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    sink.close()
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert len(lines) == 2000
+    assert {len(set(line)) for line in lines} == {1}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_fork_leaves_the_lines_to_the_parent(make, tmp_path):
+    sink = make()
+    put(sink, "parent")
+    child = os.fork()
+    if child == 0:
+        put(sink, "child")
+        sink.close()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    sink.close()
+    assert (tmp_path / "log").read_text() == "child\nparent\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"max_bytes": 0},
+        {"max_bytes": "x"},
+        {"backups": -1},
+        {"backups": None},
+        {"flush_interval": "soon"},
+        {"compress": "yes"},
+    ],
+)
+def test_bad_arguments_are_refused_by_name(tmp_path, arguments):
+    [name] = arguments
+    key = f"leandask.event-log.{name.replace('_', '-')}"
+    with pytest.raises((TypeError, ValueError), match=f"^{key} must be"):
+        RotatingFileSink(tmp_path / "log", **arguments)
+
+
+def test_it_shows_its_fill(make, tmp_path):
+    sink = make()
+    put(sink, "a")
+    assert repr(sink) == (
+        f"<RotatingFileSink {str(tmp_path / 'log')!r}: 0 lines, 2 bytes wait>"
+    )

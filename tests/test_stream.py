@@ -1,0 +1,370 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import threading
+import time
+
+import dask
+import pytest
+from distributed.scheduler import Transition
+
+from leandask import RecordStream, drain
+from leandask.records import EVENTS, TRANSITIONS
+
+LOSS = "leandask.records-dropped"
+
+
+def transition(i=0, finish="memory", **recommendations):
+    return Transition(f"x-{i}", "processing", finish, recommendations, "s", 1.5)
+
+
+@pytest.fixture
+def make():
+    """Make streams with settings, and close them."""
+    made = []
+
+    def make(**settings):
+        keys = {f"leandask.stream.{k.replace('_', '-')}": settings[k] for k in settings}
+        with dask.config.set(keys):
+            stream = RecordStream(f"Scheduler-{len(made)}", lambda f: f())
+        made.append(stream)
+        return stream
+
+    yield make
+    for stream in made:
+        stream.close()
+
+
+class Gate(logging.Handler):
+    """Holds the drain's thread until it is opened."""
+
+    def __init__(self):
+        super().__init__()
+        self.opened, self.entered = threading.Event(), threading.Event()
+
+    def emit(self, record):
+        self.entered.set()
+        assert self.opened.wait(30)
+
+
+@pytest.fixture
+def gate():
+    gate = Gate()
+    for logger in (EVENTS, TRANSITIONS):
+        logger.addHandler(gate)
+    yield gate
+    gate.opened.set()
+    for logger in (EVENTS, TRANSITIONS):
+        logger.removeHandler(gate)
+
+
+def hold(stream, gate):
+    """Have the thread stand at the gate with one record, and nothing waiting."""
+    stream.life("test", "hold", {})
+    stream.queue.wake.set()
+    assert gate.entered.wait(30)
+    assert len(stream.queue) == 0
+
+
+def test_events_and_transitions_come_out_in_order(make, collected, all_transitions):
+    stream = make()
+    stream.event("mine", (1.5, {"action": "greet"}))
+    stream.transition(transition(1))
+    stream.event("mine", (2.5, "text"))
+    stream.close()
+    assert [r.seq for r in collected] == [1, 2, 3]
+    assert [r.name for r in collected] == [EVENTS.name, TRANSITIONS.name, EVENTS.name]
+    assert [r.created for r in collected] == [1.5, 1.5, 2.5]
+    stats = stream.stats()
+    assert (stats["emitted"], stats["written"], stats["queued"]) == (3, 3, 0)
+    assert stats["queued_bytes"] == stats["errors"] == stats["restarts"] == 0
+
+
+def test_a_msg_is_recorded_as_it_was(make, collected):
+    msg = {"action": "x", "items": [1]}
+    stream = make()
+    stream.event("mine", (1.5, msg))
+    msg["items"].append(2)
+    stream.close()
+    assert json.loads(collected[0].payload) == {"action": "x", "items": [1]}
+
+
+def test_what_no_one_wants_is_not_even_numbered(make, collected):
+    stream = make()
+    EVENTS.setLevel(logging.WARNING)
+    try:
+        stream.event("mine", (1.5, 1))
+        stream.transition(transition())
+        stream.life("x", "x", {})
+        assert stream.stats()["emitted"] == 0
+        assert not stream._drain.started
+        stream.event("worker-fail-hard", (1.5, 1))
+    finally:
+        EVENTS.setLevel(logging.INFO)
+    stream.close()
+    assert [(r.seq, r.levelname) for r in collected] == [(1, "WARNING")]
+
+
+def test_at_info_only_erred_transitions_come_out(make, collected):
+    stream = make()
+    before = TRANSITIONS.level
+    TRANSITIONS.setLevel(logging.INFO)
+    try:
+        stream.transition(transition(1))
+        stream.transition(transition(2, finish="erred"))
+    finally:
+        TRANSITIONS.setLevel(before)
+    stream.close()
+    assert [(r.task_key, r.levelname) for r in collected] == [("x-2", "INFO")]
+
+
+@pytest.mark.parametrize("msg", [object(), {("x",): {1}}, b"\xff", float("nan"), 2**99])
+def test_any_msg_is_taken(make, collected, msg):
+    stream = make()
+    stream.event("mine", (1.5, msg))
+    stream.event(("no", "str"), (1.5, msg))
+    stream.close()
+    assert [r.topic for r in collected] == ["mine", "('no', 'str')"]
+    assert stream.stats()["errors"] == 0
+
+
+def test_what_is_no_event_is_counted_and_raises_nothing(make):
+    stream = make()
+    stream.event("mine", None)
+    assert stream.stats()["errors"] == 1
+
+
+def test_a_full_queue_drops_and_numbers_have_gaps_there(make, collected, gate):
+    stream = make(queue_length=10)
+    hold(stream, gate)
+    for i in range(20):
+        stream.event("mine", (1.5, i))
+    stats = stream.stats()
+    assert (stats["emitted"], stats["queued"]) == (21, 9)
+    assert stats["dropped"] == {"queue-length": 11, "queue-bytes": 0, "closed": 0}
+    assert stats["dropped_kinds"] == {"event": 11, "transition": 0}
+    gate.opened.set()
+    stream.close()
+    events = [r for r in collected if r.event_name == "dask.event"]
+    assert [r.seq for r in events] == list(range(2, 11))
+    [loss] = [r for r in collected if r.event_name == LOSS]
+    assert (loss.dropped_total, loss.dropped_since_last) == (11, 11)
+    assert loss.levelname == "WARNING"
+    assert "11 records were dropped" in loss.getMessage()
+    assert loss.seq == 22
+
+
+def test_room_is_kept_for_warnings(make, collected, gate):
+    stream = make(queue_length=20)
+    hold(stream, gate)
+    for i in range(30):
+        stream.event("mine", (1.5, i))
+    assert len(stream.queue) == 18
+    for _ in range(5):
+        stream.event("worker-fail-hard", (1.5, "x"))
+    assert len(stream.queue) == 20
+    gate.opened.set()
+    stream.close()
+    assert sum(r.levelname == "WARNING" for r in collected) == 2 + 1
+
+
+def test_bytes_are_bounded_too(make, gate):
+    stream = make(queue_bytes="1 MiB")
+    hold(stream, gate)
+    for _ in range(2000):
+        stream.event("mine", (1.5, "x" * 8000))
+    stats = stream.stats()
+    assert stats["queued_bytes"] <= 2**20
+    assert stats["dropped"]["queue-bytes"] > 1900
+    assert stats["queued"] < 100
+
+
+def test_transitions_are_bounded_by_their_recommendations(make, gate, all_transitions):
+    stream = make(queue_bytes="1 MiB")
+    hold(stream, gate)
+    many = {f"y-{i}": "processing" for i in range(5000)}
+    for i in range(10):
+        stream.transition(transition(i, **many))
+    assert stream.stats()["dropped_kinds"]["transition"] == 9
+
+
+def test_block_waits_for_room(make, collected, gate):
+    stream = make(queue_length=10, overflow="block", block_timeout="20s")
+    hold(stream, gate)
+    for i in range(9):
+        stream.event("mine", (1.5, i))
+    opener = threading.Timer(0.05, gate.opened.set)
+    opener.start()
+    stream.event("mine", (1.5, 9))
+    opener.join()
+    stream.close()
+    assert stream.queue.n_dropped == 0
+    assert [r.seq for r in collected] == list(range(1, 12))
+
+
+def test_block_waits_in_vain_only_once(make, gate):
+    stream = make(queue_length=10, overflow="block", block_timeout="50ms")
+    hold(stream, gate)
+    begun = time.monotonic()
+    for i in range(200):
+        stream.event("mine", (1.5, i))
+    assert 0.05 <= time.monotonic() - begun < 5  # not 191 times as long
+    assert stream.queue.dropped["queue-length"] == 191
+
+
+class Raising(logging.Handler):
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def emit(self, record):
+        raise self.error
+
+
+@pytest.fixture
+def raising(request):
+    handler = Raising(request.param)
+    EVENTS.addHandler(handler)
+    yield handler
+    EVENTS.removeHandler(handler)
+
+
+@pytest.mark.parametrize("raising", [ValueError("broken")], indirect=True)
+def test_a_handler_that_raises_is_counted_and_told_once(
+    make, collected, raising, caplog
+):
+    stream = make()
+    for i in range(10):
+        stream.event("mine", (1.5, i))
+    EVENTS.removeHandler(raising)
+    stream.event("mine", (1.5, "after"))
+    stream.close()
+    stats = stream.stats()
+    assert stats["errors"] + stats["written"] == 11
+    assert stats["restarts"] == 0
+    told = [r for r in caplog.records if "on their way to logging" in r.msg]
+    assert len(told) == (stats["errors"] > 0)
+
+
+@pytest.mark.parametrize("raising", [SystemExit(), KeyboardInterrupt()], indirect=True)
+def test_the_thread_lives_on_whatever_is_raised(make, collected, raising):
+    stream = make()
+    stream.event("mine", (1.5, 1))
+    while not stream.stats()["restarts"]:
+        time.sleep(0.001)  # the thread tells no one
+    EVENTS.removeHandler(raising)
+    stream.event("mine", (1.5, 2))
+    stream.close()
+    assert json.loads(collected[-1].payload) == 2
+    assert stream.stats()["restarts"] == 1
+
+
+def test_a_filter_that_raises_is_counted(make, collected):
+    def broken(record):
+        raise ValueError("broken")
+
+    EVENTS.addFilter(broken)
+    try:
+        stream = make()
+        stream.event("mine", (1.5, 1))
+        stream.close()
+    finally:
+        EVENTS.removeFilter(broken)
+    assert (stream.stats()["errors"], collected) == (1, [])
+
+
+def test_losses_are_reported_once_in_a_while(make, collected, gate, monkeypatch):
+    monkeypatch.setattr(drain, "REPORT_SECONDS", 3600.0)
+    stream = make(queue_length=2)
+    hold(stream, gate)
+    for _ in range(3):
+        for i in range(5):
+            stream.event("mine", (1.5, i))
+    gate.opened.set()
+    while stream.queue or not any(r.event_name == LOSS for r in collected):
+        time.sleep(0.001)
+    for i in range(50):  # some more, within the hour
+        stream.event("mine", (1.5, "x" * 10_000_000 if i else 0))
+    stream.close()
+    losses = [r for r in collected if r.event_name == LOSS]
+    assert len(losses) <= 2
+    assert losses[-1].dropped_total == stream.queue.n_dropped
+
+
+def test_a_warning_wakes_the_thread(make, collected, monkeypatch):
+    monkeypatch.setattr(drain, "POLL_SECONDS", (60.0, 60.0))
+    stream = make()
+    stream.event("mine", (1.5, 1))
+    stream.event("worker-fail-hard", (1.5, 2))
+    deadline = time.monotonic() + 10
+    while len(collected) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_close_gives_up_at_its_deadline_and_counts(make, gate, caplog):
+    stream = make(close_timeout="50ms")
+    hold(stream, gate)
+    for i in range(5):
+        stream.event("mine", (1.5, i))
+    stream.close()
+    assert stream.queue.dropped["closed"] == 5
+    assert "5 records are lost: logging did not take them within 0.05 s" in caplog.text
+    stream.event("mine", (1.5, "late"))
+    stream.close()  # nothing more to wait for
+    assert stream.queue.dropped["closed"] == 6
+
+
+def test_aclose_leaves_the_event_loop_free(make, gate):
+    async def main():
+        stream = make(close_timeout="100ms")
+        hold(stream, gate)
+        ticks = 0
+
+        async def tick():
+            nonlocal ticks
+            while True:
+                ticks += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(tick())
+        await stream.aclose()
+        task.cancel()
+        return ticks
+
+    assert asyncio.run(main()) > 10
+
+
+def test_a_slow_handler_does_not_slow_the_emitting_thread(make, gate, all_transitions):
+    stream = make()
+    hold(stream, gate)
+    begun = time.thread_time(), time.monotonic()
+    for i in range(5000):
+        stream.transition(transition(i))
+    assert time.monotonic() - begun[1] < 2  # it would be for ever
+    assert len(stream.queue) == 5000
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_fork_leaves_the_records_to_the_parent(make, collected):
+    stream = make()
+    stream.event("mine", (1.5, "parent"))
+    child = os.fork()
+    if child == 0:
+        stream.event("mine", (1.5, "child"))
+        stream.close()
+        ok = not collected or all("child" not in r.payload for r in collected)
+        os._exit(0 if ok and stream.queue.dropped["closed"] == 1 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    stream.close()
+    assert [json.loads(r.payload) for r in collected] == ["parent"]
+
+
+def test_it_shows_its_fill(make):
+    assert repr(make(queue_length=5)) == (
+        "<RecordStream: <RecordQueue: 0/5, 0 emitted, 0 dropped>>"
+    )
