@@ -59,14 +59,14 @@ def test_a_retention_is_taken_as_it_is():
 
 
 @pytest.mark.parametrize(
-    "bounds", [{"evnts": 1}, {5: 1}, "events=1", 5, [("events", 1)]]
+    "bounds", [{"event": 1}, {5: 1}, "events=1", 5, [("events", 1)]]
 )
 def test_what_is_no_mapping_of_bounds_is_refused(bounds):
     with pytest.raises((TypeError, ValueError), match=r"^retention must (be|have)"):
         Retention.of(bounds)
 
 
-@pytest.mark.parametrize("configured", [{"evnts": 1}, None, 5])
+@pytest.mark.parametrize("configured", [{"event": 1}, None, 5])
 def test_a_configuration_that_is_no_mapping_of_bounds_is_refused(configured):
     with dask.config.set({"leandask.retention": configured}):
         with pytest.raises((TypeError, ValueError), match=r"^leandask.retention must"):
