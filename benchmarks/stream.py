@@ -71,7 +71,7 @@ class Measured:
         """Stop the stream and remove what it wrote."""
         self.stream.close()
         self.sink.close()
-        self.sink.path.unlink(missing_ok=True)
+        self.sink.file.path.unlink(missing_ok=True)
         if dropped := self.stream.queue.n_dropped:
             raise RuntimeError(f"{dropped} records were dropped: no fair measure")
 

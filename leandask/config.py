@@ -1,20 +1,23 @@
-"""Settings: the defaults of leandask in :mod:`dask.config`, and the rule of each.
-
-What is refused is refused by name: ``<full key> must be <rule>; got <value>``.
-"""
+"""Settings: the defaults of leandask in :mod:`dask.config`, and the rule of each."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import dask.config
 import yaml
-from dask.utils import parse_bytes, parse_timedelta
+
+from leandask.rules import (
+    as_bytes,
+    as_choice,
+    as_count,
+    as_flag,
+    as_path,
+    as_seconds,
+)
 
 _HERE = Path(__file__).parent
 
@@ -66,236 +69,6 @@ def check() -> None:
     """Raise for the first setting that does not follow its rule."""
     for key in RULES:
         read(key)
-
-
-def as_count(key: str, value: Any, minimum: int = 0) -> int:
-    """Return `value` if it is a whole number, else raise.
-
-    Parameters
-    ----------
-    key : str
-        Full configuration key, for the error.
-    value : object
-        What the user gave.
-    minimum : int, optional
-        Smallest number allowed.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    TypeError
-        If `value` is no ``int``; a ``bool`` is none.
-    ValueError
-        If `value` is below `minimum`.
-
-    Examples
-    --------
-    >>> as_count("leandask.event-log.backups", -1)
-    Traceback (most recent call last):
-        ...
-    ValueError: leandask.event-log.backups must be a whole number of at least 0; got -1
-    """
-    error = f"{key} must be a whole number of at least {minimum}; got {value!r}"
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(error)
-    if value < minimum:
-        raise ValueError(error)
-    return value
-
-
-def as_maxlen(key: str, value: Any, minimum: int = 0) -> int | None:
-    """Return `value` if it is a whole number or None, else raise.
-
-    Parameters
-    ----------
-    key, value, minimum
-        As for :func:`as_count`.
-
-    Returns
-    -------
-    int or None
-        None stands for unbounded.
-
-    Raises
-    ------
-    TypeError
-        If `value` is neither an ``int`` nor None.
-    ValueError
-        If `value` is below `minimum`.
-
-    Examples
-    --------
-    >>> as_maxlen("leandask.retention.events", "many")
-    Traceback (most recent call last):
-        ...
-    TypeError: leandask.retention.events must be a whole number of at least 0, or null \
-for unbounded; got 'many'
-    """
-    if value is None:
-        return None
-    try:
-        return as_count(key, value, minimum)
-    except (TypeError, ValueError) as e:
-        raise type(e)(
-            f"{key} must be a whole number of at least {minimum}, "
-            f"or null for unbounded; got {value!r}"
-        ) from None
-
-
-def as_bytes(key: str, value: Any, minimum: int = 1) -> int:
-    """Return a size such as ``"16 MiB"`` in bytes.
-
-    Parameters
-    ----------
-    key, value
-        As for :func:`as_count`.
-    minimum : int, optional
-        Smallest size allowed, in bytes.
-
-    Returns
-    -------
-    int
-        Size in bytes.
-
-    Raises
-    ------
-    ValueError
-        If `value` is no size, or below `minimum`.
-
-    Examples
-    --------
-    >>> as_bytes("leandask.stream.queue-bytes", "16 MiB")
-    16777216
-    """
-    try:
-        size = parse_bytes(value) if not isinstance(value, bool) else -1
-    except (TypeError, ValueError, AttributeError):
-        size = -1
-    if size < minimum:
-        raise ValueError(
-            f"{key} must be a size of at least {minimum} bytes, such as '16 MiB'; "
-            f"got {value!r}"
-        )
-    return size
-
-
-def as_seconds(key: str, value: Any) -> float:
-    """Return a duration such as ``"500 ms"`` in seconds.
-
-    Parameters
-    ----------
-    key, value
-        As for :func:`as_count`.
-
-    Returns
-    -------
-    float
-        Duration in seconds, at least 0.
-
-    Raises
-    ------
-    ValueError
-        If `value` is no duration, or a negative one.
-
-    Examples
-    --------
-    >>> as_seconds("leandask.event-log.flush-interval", "500 ms")
-    0.5
-    """
-    try:
-        seconds = float(value if isinstance(value, Real) else parse_timedelta(value))
-    except (TypeError, ValueError, KeyError, AttributeError):
-        seconds = -1.0
-    if isinstance(value, bool) or not 0 <= seconds < float("inf"):
-        raise ValueError(
-            f"{key} must be a duration of at least 0 seconds, such as '500 ms'; "
-            f"got {value!r}"
-        )
-    return seconds
-
-
-def as_path(key: str, value: Any) -> str | None:
-    """Return a path with the user's home folder filled in.
-
-    Parameters
-    ----------
-    key, value
-        As for :func:`as_count`.
-
-    Returns
-    -------
-    str or None
-
-    Raises
-    ------
-    TypeError
-        If `value` is neither a path nor None.
-
-    Examples
-    --------
-    >>> as_path("leandask.event-log.path", "events.jsonl")
-    'events.jsonl'
-    """
-    if value is None:
-        return None
-    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
-        raise TypeError(f"{key} must be a path or null; got {value!r}")
-    return os.path.expanduser(os.fsdecode(value))
-
-
-def as_flag(key: str, value: Any) -> bool:
-    """Return `value` if it is true or false, else raise.
-
-    Parameters
-    ----------
-    key, value
-        As for :func:`as_count`.
-
-    Returns
-    -------
-    bool
-
-    Raises
-    ------
-    TypeError
-        If `value` is no ``bool``.
-    """
-    if not isinstance(value, bool):
-        raise TypeError(f"{key} must be true or false; got {value!r}")
-    return value
-
-
-def as_choice(key: str, value: Any, choices: tuple[str, ...]) -> str:
-    """Return `value` if it is one of some words, else raise.
-
-    Parameters
-    ----------
-    key, value
-        As for :func:`as_count`.
-    choices : tuple of str
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ValueError
-        If `value` is none of them.
-
-    Examples
-    --------
-    >>> as_choice("leandask.stream.overflow", "wait", ("drop", "block"))
-    Traceback (most recent call last):
-        ...
-    ValueError: leandask.stream.overflow must be one of drop, block; got 'wait'
-    """
-    if value not in choices:
-        raise ValueError(f"{key} must be one of {', '.join(choices)}; got {value!r}")
-    return str(value)
 
 
 #: The rule of every setting but the bounds, which have theirs in ``Retention``.

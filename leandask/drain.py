@@ -13,11 +13,10 @@ from leandask.records import EVENTS, TRANSITIONS, RecordFactory
 
 logger = logging.getLogger("leandask")
 
-#: Records handed to logging before the event loop gets its turn,
+#: Records handed to logging before the event loop gets its turn. Where the queue is a
+#: quarter full, it waits for the turn that the interpreter gives it after 5 ms: it has
+#: just made a large graph's worth of transitions.
 SLICE = 64
-#: unless so large a share of the queue is full: then it waits for the turn that the
-#: interpreter gives it after 5 ms. It just made a large graph's worth of transitions.
-HURRY = 0.25
 #: Seconds between two looks at the queue: while records come, and while none do.
 POLL_SECONDS = (0.01, 0.1)
 #: Seconds between two reports of the same kind of loss.
@@ -121,7 +120,7 @@ class Drain:
                     self.written += 1
                 except Exception as e:
                     self._count(e)
-            if len(self._queue) < HURRY * self._queue.max_length:
+            if not self._queue.is_quarter_full:
                 time.sleep(0)  # let the event loop have the interpreter
 
     def _only_sink(self, target: logging.Logger, level: int) -> Any:

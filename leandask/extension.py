@@ -23,8 +23,8 @@ from leandask.histories import (
     History,
     Plugins,
     TransitionLog,
-    keep_log_lines,
 )
+from leandask.loglines import keep_log_lines
 from leandask.records import TRANSITIONS
 from leandask.stream import RecordStream
 

@@ -112,9 +112,7 @@ class JSONFormatter(logging.Formatter):
         try:
             line = orjson.dumps(self._renamed(fields) if self._names else fields)
         except TypeError:  # the value of a user's filter or ``extra``
-            fields, _, cut = plain(fields, self.record_bytes)
-            if cut:
-                fields["truncated"] = True
+            fields = self._made_plain(fields)
             line = orjson.dumps(self._renamed(fields))
         length = self.record_bytes
         while len(line) > self.record_bytes:
@@ -152,6 +150,21 @@ class JSONFormatter(logging.Formatter):
         if record.exc_text:
             fields["exception"] = record.exc_text
         return fields
+
+    def _made_plain(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Make JSON of what is none, and leave the rest as it is."""
+        made: dict[str, Any] = {}
+        for name, value in fields.items():
+            try:
+                orjson.dumps({name: value})
+            except TypeError:
+                part, _, cut = plain({name: value}, self.record_bytes)
+                made.update(part)
+                if cut:
+                    made["truncated"] = True
+            else:
+                made[name] = value
+        return made
 
     def _renamed(self, fields: dict[str, Any]) -> dict[str, Any]:
         if not (names := self._names):

@@ -7,21 +7,17 @@ stand for, so that a client needs no leandask.
 from __future__ import annotations
 
 import dataclasses
-import logging
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from distributed.diagnostics.task_stream import TaskStreamPlugin
 from distributed.scheduler import ErredTask, Transition
-from distributed.utils import DequeHandler
 
 from leandask import _compat
 from leandask.retention import smaller
 
 if TYPE_CHECKING:
-    from distributed import Scheduler
     from distributed.batched import BatchedSend
     from distributed.diagnostics.plugin import SchedulerPlugin
 
@@ -29,9 +25,6 @@ T = TypeVar("T")
 
 #: Without super(), which takes half of the time of an append.
 _append = deque.append
-
-#: Characters kept of a log line. One that names 10,000 lost keys takes 400 kB.
-LINE_LENGTH = 8192
 
 
 class History(deque[T]):
@@ -130,72 +123,6 @@ class ErredTasks(History[ErredTask]):
             exception_text=erred.exception_text[: self.length],
             traceback_text=erred.traceback_text[: self.length],
         )
-
-
-class LogLine(NamedTuple):
-    """What is kept of a LogRecord."""
-
-    #: Seconds since the epoch.
-    created: float
-    levelname: str
-    #: The line as the handler's formatter made it.
-    text: str
-
-
-class LogLines(DequeHandler):
-    """Keeps log lines as text, and not as LogRecords with their args and frames.
-
-    Parameters
-    ----------
-    old : DequeHandler
-        Its formatter and level are taken on, and its LogRecords as lines.
-    maxlen : int or None
-        Lines kept.
-    """
-
-    def __init__(self, old: DequeHandler, maxlen: int | None) -> None:
-        super().__init__(level=old.level, n=maxlen)
-        self.setFormatter(old.formatter)
-        #: Lines ever logged.
-        self.seen = 0
-        for record in old.deque:
-            self.emit(record)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep a LogRecord's line."""
-        try:
-            text = super().format(record)
-        except Exception:
-            self.handleError(record)
-            return
-        if len(text) > LINE_LENGTH:
-            text = f"{text[:LINE_LENGTH]}… {len(text) - LINE_LENGTH} characters more"
-        self.seen += 1
-        self.deque.append(LogLine(record.created, record.levelname, text))
-
-    def format(self, record: logging.LogRecord | LogLine) -> str:
-        """Return the text of a line, kept or new."""
-        if isinstance(record, LogLine):
-            return record.text
-        return super().format(record)
-
-
-def keep_log_lines(scheduler: Scheduler, maxlen: int | None) -> None:
-    """Replace the handler behind a scheduler's ``get_logs``.
-
-    Parameters
-    ----------
-    scheduler : Scheduler
-    maxlen : int or None
-        Lines kept; None is unbounded.
-    """
-    old = _compat.get_log_handler(scheduler)
-    lines = LogLines(old, maxlen)
-    scheduler_logger = logging.getLogger("distributed.scheduler")
-    scheduler_logger.addHandler(lines)
-    scheduler_logger.removeHandler(old)
-    _compat.set_log_handler(scheduler, lines)
-    weakref.finalize(scheduler, scheduler_logger.removeHandler, lines)
 
 
 class Connections(dict[str, "BatchedSend"]):

@@ -93,6 +93,13 @@ class RecordQueue:
         return self._bytes_in - self._bytes_out
 
     @property
+    def is_quarter_full(self) -> bool:
+        """Whether a quarter of the length or of the size is taken."""
+        return (
+            4 * len(self._waiting) > self.max_length or 4 * self.nbytes > self.max_bytes
+        )
+
+    @property
     def n_dropped(self) -> int:
         """Records dropped."""
         return sum(self.dropped.values())

@@ -10,6 +10,7 @@ import dask.config
 from distributed.config import defaults as upstream_defaults
 
 from leandask import config
+from leandask.rules import as_count, as_maxlen
 
 _LOW_LEVEL = ("distributed.admin.low-level-log-length",)
 
@@ -86,7 +87,7 @@ for unbounded; got True
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            config.as_maxlen(
+            as_maxlen(
                 f"leandask.retention.{field.metadata['name']}",
                 getattr(self, field.name),
                 field.metadata["minimum"],
@@ -199,6 +200,4 @@ def _users_own(keys: tuple[str, ...]) -> int | None:
     shipped = [dask.config.get(k, None, upstream_defaults) for k in keys]
     if values == shipped or None in values:
         return None
-    return max(
-        config.as_count(key, value) for key, value in zip(keys, values, strict=True)
-    )
+    return max(as_count(key, value) for key, value in zip(keys, values, strict=True))

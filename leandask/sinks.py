@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import logging
 import os
-import shutil
-import threading
 import time
 import weakref
 from pathlib import Path
@@ -14,6 +11,7 @@ from typing import Any
 
 from leandask import config
 from leandask.formatter import JSONFormatter
+from leandask.rotatingfile import RotatingFile
 
 logger = logging.getLogger("leandask")
 
@@ -22,8 +20,6 @@ BUFFER_BYTES = 64 * 1024
 #: Seconds and bytes of which one must pass between two writes. To write is to let go of
 #: the interpreter, and to wait for up to 5 ms for its return from a busy event loop.
 WRITE_SECONDS, WRITE_BYTES = 0.01, 1024 * 1024
-#: Seconds between two looks whether the file is still in its place.
-LOOK_SECONDS = 1.0
 #: Bytes that wait while the file can't be written; what comes then is lost.
 BACKLOG_BYTES = 4 * 1024 * 1024
 #: Seconds between two tries to write a file that can't be written: first, and longest.
@@ -78,8 +74,9 @@ class RotatingFileSink(logging.Handler):
     lines_written: int
     #: Lines that were lost, as the file could not be written for too long.
     lines_lost: int
-    #: Writes that failed.
+    #: Writes that failed, and whether the last one did.
     errors: int
+    failing: bool
 
     def __init__(
         self,
@@ -90,31 +87,31 @@ class RotatingFileSink(logging.Handler):
         compress: bool = config.OMITTED,
     ) -> None:
         super().__init__()
-        self.path = Path(os.path.abspath(os.fspath(filename)))
-        self.max_bytes: int | None = config.read("event-log.max-bytes", max_bytes)
-        self.backups: int = config.read("event-log.backups", backups)
+        #: Where the lines are written.
+        self.file = RotatingFile(
+            Path(os.path.abspath(os.fspath(filename))),
+            config.read("event-log.max-bytes", max_bytes),
+            config.read("event-log.backups", backups),
+            config.read("event-log.compress", compress),
+        )
         self.flush_interval: float = config.read(
             "event-log.flush-interval", flush_interval
         )
-        self.compress: bool = config.read("event-log.compress", compress)
         self.setFormatter(JSONFormatter())
         self.bytes_written = self.lines_written = self.lines_lost = self.errors = 0
+        self.failing = False
         self._buffer = bytearray()
         self._lines = 0  # in the buffer
-        self._fd: int | None = None
-        self._size = 0  # of the file, in bytes, up to the last whole line
-        self._reopen = False
         self._flush_at = float("inf")  # time.monotonic() of the oldest line's deadline
         self._write_at = 0.0  # time.monotonic() from which 64 KiB are written
-        self._look_at = 0.0  # time.monotonic() of the next look at the path
         self._retry_at = 0.0  # time.monotonic() before which nothing is tried
         self._retry_after = RETRY_SECONDS[0]
-        self._compressing: threading.Thread | None = None
+        self._reopen = False
         _sinks.add(self)
 
     def __repr__(self) -> str:
         return (
-            f"<{type(self).__name__} {str(self.path)!r}: "
+            f"<{type(self).__name__} {str(self.file.path)!r}: "
             f"{self.lines_written} lines, {len(self._buffer)} bytes wait>"
         )
 
@@ -158,7 +155,7 @@ class RotatingFileSink(logging.Handler):
 
     def flush(self) -> None:
         """Write what waits, unless the file failed a moment ago; never raises."""
-        self._look_at = 0.0
+        self.file.look()
         self._flush()
 
     def flush_if_due(self) -> None:
@@ -172,117 +169,51 @@ class RotatingFileSink(logging.Handler):
 
     def close(self) -> None:
         """Write what waits, with one last try, and close the file."""
-        assert self.lock is not None
-        with self.lock:
-            self._flush(force=True)
+        with self.lock:  # type: ignore[union-attr]
+            self._retry_at = 0.0
+            self._flush()
             if self._lines:
                 self.lines_lost += self._lines
                 logger.error("%r is closed; %s lines are lost", self, self._lines)
-                self._buffer.clear()
-                self._lines = 0
-            self._close_file()
-        if self._compressing is not None:
-            self._compressing.join()
+                self._forget()
+            self.file.close()
+        self.file.join()
         super().close()
 
-    def _flush(self, force: bool = False) -> None:
-        assert self.lock is not None
-        with self.lock:
-            if not self._buffer or not (force or time.monotonic() >= self._retry_at):
+    def _flush(self) -> None:
+        with self.lock:  # type: ignore[union-attr]
+            if not self._buffer or time.monotonic() < self._retry_at:
                 return
+            if self._reopen:
+                self._reopen = False
+                self.file.close()
             try:
-                self._open_file()
-                if self.max_bytes and self._size + len(self._buffer) > self.max_bytes:
-                    self._rotate()
-                self._write()
+                self.file.write(self._buffer)
             except OSError as e:
                 self._failed(e)
-            else:
-                self._recovered()
+                return
+            if self.failing:
+                self.failing = False
+                self._retry_after = RETRY_SECONDS[0]
+                logger.warning("The file %s is written again", self.file.path)
+            self.bytes_written += len(self._buffer)
+            self.lines_written += self._lines
+            self._write_at = time.monotonic() + WRITE_SECONDS
+            self._forget()
 
-    def _write(self) -> None:
-        assert self._fd is not None
-        nbytes = len(self._buffer)
-        written = 0
-        try:
-            with memoryview(self._buffer) as view:
-                while written < nbytes:
-                    written += os.write(self._fd, view[written:])
-        except OSError:
-            if written:  # take a part of a line back
-                os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
-            raise
-        self._size += nbytes
-        self._write_at = time.monotonic() + WRITE_SECONDS
-        self.bytes_written += nbytes
-        self.lines_written += self._lines
-        self._buffer.clear()
+    def _forget(self) -> None:
+        self._buffer = bytearray()
         self._lines = 0
         self._flush_at = float("inf")
 
-    def _open_file(self) -> None:
-        """Have the file at the path open, and its size."""
-        if self._fd is not None:
-            now = time.monotonic()
-            if now < self._look_at and not self._reopen:
-                return
-            self._look_at = now + LOOK_SECONDS
-            found = None if self._reopen else self._find()
-            if found is not None and os.path.samestat(found, os.fstat(self._fd)):
-                self._size = found.st_size  # it may have been truncated
-                return
-            self._close_file()
-        self._reopen = False
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
-        fd = self._fd = os.open(self.path, flags, 0o600)
-        self._size = os.fstat(fd).st_size
-        if self._size and os.pread(fd, 1, self._size - 1) != b"\n":
-            self._size += os.write(fd, b"\n")  # a killed writer left a torn line
-
-    def _find(self) -> os.stat_result | None:
-        try:
-            return os.stat(self.path)
-        except FileNotFoundError:
-            return None
-
-    def _close_file(self) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
-
-    def _rotate(self) -> None:
-        if self._size == 0:  # a buffer over max_bytes has a file of its own
-            return
-        if self._compressing is not None:
-            self._compressing.join()
-        self._close_file()
-        for i in range(self.backups, 0, -1):
-            for suffix in ("", ".gz") if i > 1 else ("",):
-                source = self._backup(i - 1, suffix)
-                if source.exists():
-                    for old in ("", ".gz"):
-                        self._backup(i, old).unlink(missing_ok=True)
-                    source.rename(self._backup(i, suffix))
-        if self.backups == 0:
-            self.path.unlink(missing_ok=True)
-        elif self.compress:
-            self._compressing = threading.Thread(
-                target=_compress, args=(self._backup(1),), name="leandask-gzip"
-            )
-            self._compressing.start()
-        self._open_file()
-
-    def _backup(self, i: int, suffix: str = "") -> Path:
-        return self.path.with_name(f"{self.path.name}.{i}{suffix}") if i else self.path
-
     def _failed(self, error: OSError) -> None:
         self.errors += 1
-        self._close_file()
+        self.failing = True
+        self.file.close()
         self._retry_at = time.monotonic() + self._retry_after
         logger.error(
             "Can't write %s: %s. %s lines wait, %s are lost; next try in %.0f s",
-            self.path,
+            self.file.path,
             error,
             self._lines,
             self.lines_lost,
@@ -290,37 +221,10 @@ class RotatingFileSink(logging.Handler):
         )
         self._retry_after = min(2 * self._retry_after, RETRY_SECONDS[1])
 
-    def _recovered(self) -> None:
-        if self._retry_at:
-            logger.warning("The file %s is written again", self.path)
-            self._retry_at = 0.0
-            self._retry_after = RETRY_SECONDS[0]
-
     def _after_fork(self) -> None:
-        """In a child process: leave the file, and what waits, to the parent."""
-        self._buffer.clear()
-        self._lines = 0
-        self._compressing = None
-        self._close_file()
-
-
-def _compress(path: Path) -> None:
-    """Put a gzipped file in the place of a file; the file stays if that fails."""
-    target = path.with_name(f"{path.name}.gz")
-    partial = path.with_name(f"{path.name}.gz.part")
-    try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with (
-            path.open("rb") as source,
-            open(descriptor, "wb") as raw,
-            gzip.open(raw, "wb", compresslevel=6) as compressed,
-        ):
-            shutil.copyfileobj(source, compressed, 1024 * 1024)
-        partial.rename(target)
-        path.unlink()
-    except OSError as e:
-        logger.error("Can't compress %s: %s. It stays as it is", path, e)
-        partial.unlink(missing_ok=True)
+        """In a child process: leave what waits, and the file, to the parent."""
+        self._forget()
+        self.file.after_fork()
 
 
 _sinks: weakref.WeakSet[RotatingFileSink] = weakref.WeakSet()

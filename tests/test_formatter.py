@@ -100,6 +100,14 @@ def test_an_attribute_that_is_no_json_becomes_text(value):
     assert load(JSONFormatter(), record)["seq"] == 1
 
 
+@pytest.mark.parametrize("value", [object(), "\ud800"])
+def test_what_is_json_stays_whole_beside_what_is_none(value):
+    record = FACTORY.log_record(event_record("\x00" * 8000))
+    record.extra = value
+    payload = load(JSONFormatter("1 MiB"), record)["payload"]
+    assert json.loads(payload) == "\x00" * 8000
+
+
 HOSTILE = {
     "control": "\x00" * 100_000,
     "quotes": ['"' * 100] * 1000,

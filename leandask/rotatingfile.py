@@ -1,0 +1,156 @@
+"""RotatingFile: a file that is appended to in whole lines, and rotated by size."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import os
+import shutil
+import threading
+import time
+from pathlib import Path
+
+logger = logging.getLogger("leandask")
+
+#: Seconds between two looks whether the file is still in its place.
+LOOK_SECONDS = 1.0
+
+
+class RotatingFile:
+    """A file at a path, whatever becomes of the file or of its folder.
+
+    A file that was moved, removed or truncated is told by a look once a second. Only
+    its owner can read it (mode 0600).
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Its folder is made where there is none.
+    max_bytes : int or None
+        Size at which it is renamed to ``path.1``; None never does.
+    backups : int
+        Renamed files kept.
+    compress : bool
+        Whether these are gzipped, by a thread of their own.
+    """
+
+    def __init__(
+        self, path: Path, max_bytes: int | None, backups: int, compress: bool
+    ) -> None:
+        self.path = path
+        self.max_bytes = max_bytes
+        self.backups = backups
+        self.compress = compress
+        self._fd: int | None = None
+        self._size = 0  # of the file, in bytes
+        self._look_at = 0.0  # time.monotonic() of the next look at the path
+        self._compressing: threading.Thread | None = None
+
+    def look(self) -> None:
+        """Look at the path before the next write."""
+        self._look_at = 0.0
+
+    def write(self, lines: bytearray) -> None:
+        """Append lines, all or none.
+
+        Raises
+        ------
+        OSError
+            If they can't be written. What was written of them is taken back.
+        """
+        fd = self._open()
+        if self.max_bytes and self._size and self._size + len(lines) > self.max_bytes:
+            fd = self._rotate()
+        written = 0
+        try:
+            with memoryview(lines) as view:
+                while written < len(view):
+                    written += os.write(fd, view[written:])
+        except OSError:
+            if written:
+                os.ftruncate(fd, os.fstat(fd).st_size - written)
+            raise
+        self._size += written
+
+    def close(self) -> None:
+        """Close the file; the next write opens it anew."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def join(self) -> None:
+        """Wait until what was rotated is gzipped."""
+        if self._compressing is not None:
+            self._compressing.join()
+            self._compressing = None
+
+    def after_fork(self) -> None:
+        """In a child process: leave the file and the thread to the parent."""
+        self._compressing = None
+        self.close()
+
+    def _open(self) -> int:
+        now = time.monotonic()
+        if self._fd is not None:
+            if now < self._look_at:
+                return self._fd
+            if self._is_in_place(self._fd):
+                self._look_at = now + LOOK_SECONDS
+                return self._fd
+            self.close()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+        fd = self._fd = os.open(self.path, flags, 0o600)
+        self._look_at = now + LOOK_SECONDS
+        self._size = os.fstat(fd).st_size
+        if self._size and os.pread(fd, 1, self._size - 1) != b"\n":
+            self._size += os.write(fd, b"\n")  # a killed writer left a torn line
+        return fd
+
+    def _is_in_place(self, fd: int) -> bool:
+        try:
+            found = os.stat(self.path)
+        except FileNotFoundError:
+            return False
+        self._size = found.st_size  # it may have been truncated
+        return os.path.samestat(found, os.fstat(fd))
+
+    def _rotate(self) -> int:
+        self.join()
+        self.close()
+        for i in range(self.backups, 0, -1):
+            for suffix in ("", ".gz") if i > 1 else ("",):
+                source = self._backup(i - 1, suffix)
+                if source.exists():
+                    for old in ("", ".gz"):
+                        self._backup(i, old).unlink(missing_ok=True)
+                    source.rename(self._backup(i, suffix))
+        if self.backups == 0:
+            self.path.unlink(missing_ok=True)
+        elif self.compress:
+            self._compressing = threading.Thread(
+                target=_compress, args=(self._backup(1),), name="leandask-gzip"
+            )
+            self._compressing.start()
+        return self._open()
+
+    def _backup(self, i: int, suffix: str = "") -> Path:
+        return self.path.with_name(f"{self.path.name}.{i}{suffix}") if i else self.path
+
+
+def _compress(path: Path) -> None:
+    """Put a gzipped file in the place of a file; the file stays if that fails."""
+    partial = path.with_name(f"{path.name}.gz.part")
+    try:
+        partial.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with (
+            path.open("rb") as source,
+            open(os.open(partial, flags, 0o600), "wb") as raw,
+            gzip.open(raw, "wb", compresslevel=6) as target,
+        ):
+            shutil.copyfileobj(source, target, 1024 * 1024)
+        partial.rename(path.with_name(f"{path.name}.gz"))
+        path.unlink()
+    except OSError as e:
+        logger.error("Can't compress %s: %s. It stays as it is", path, e)
