@@ -7,6 +7,7 @@ by round, each time in another order; what counts is the ratio within a round.
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import time
 
@@ -47,23 +48,30 @@ def measure(
     return results
 
 
+def ratio(values: list[float], base: list[float]) -> tuple[float, float]:
+    """Mean of the rounds' ratios, and its standard error."""
+    logs = [math.log(v / b) for v, b in zip(values, base, strict=True)]
+    mean = math.exp(statistics.fmean(logs))
+    return mean, mean * statistics.stdev(logs) / math.sqrt(len(logs))
+
+
 def main() -> None:
     """Parse the command line, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--tasks", type=int, default=3_000)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--tasks", type=int, default=2_000)
     parser.add_argument("--workers", type=int, default=8)
     args = parser.parse_args()
     with clusters(["upstream", "leandask", "all-logged"], args.workers) as started:
         results = measure(started, args.rounds, args.tasks)
-    base, base_cpu = results["upstream"]
-    print(f"{'':12} {'tasks/s':>9} {'ratio':>7} {'cpu us/task':>12} {'ratio':>7}")
+    base_rates, base_cpu = results["upstream"]
+    print(f"{'':12} {'tasks/s':>8} {'ratio':>16} {'cpu us/task':>12} {'ratio':>16}")
     for name, (rates, cpu) in results.items():
-        ratio = statistics.median(r / b for r, b in zip(rates, base, strict=True))
-        cpu_ratio = statistics.median(c / b for c, b in zip(cpu, base_cpu, strict=True))
+        speed, cost = ratio(rates, base_rates), ratio(cpu, base_cpu)
         print(
-            f"{name:12} {statistics.median(rates):9.0f} {ratio:7.3f} "
-            f"{statistics.median(cpu):12.0f} {cpu_ratio:7.3f}"
+            f"{name:12} {statistics.median(rates):8.0f} "
+            f"{speed[0]:8.3f} +- {speed[1]:.3f} {statistics.median(cpu):12.0f} "
+            f"{cost[0]:8.3f} +- {cost[1]:.3f}"
         )
 
 
