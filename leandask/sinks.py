@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import time
-import weakref
 from pathlib import Path
 from typing import Any
 
 from leandask import config
+from leandask.fork import leave_to_parent
 from leandask.formatter import JSONFormatter
 from leandask.rotatingfile import RotatingFile
 
@@ -107,7 +107,7 @@ class RotatingFileSink(logging.Handler):
         self._retry_at = 0.0  # time.monotonic() before which nothing is tried
         self._retry_after = RETRY_SECONDS[0]
         self._reopen = False
-        _sinks.add(self)
+        leave_to_parent(self)
 
     def __repr__(self) -> str:
         return (
@@ -221,19 +221,7 @@ class RotatingFileSink(logging.Handler):
         )
         self._retry_after = min(2 * self._retry_after, RETRY_SECONDS[1])
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
         """In a child process: leave what waits, and the file, to the parent."""
         self._forget()
         self.file.after_fork()
-
-
-_sinks: weakref.WeakSet[RotatingFileSink] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for sink in list(_sinks):
-        sink._after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

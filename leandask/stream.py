@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
-import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from leandask import config
 from leandask.drain import Drain, sinks
+from leandask.fork import leave_to_parent
 from leandask.levels import level_of
 from leandask.payload import plain
 from leandask.queue import Kind, RecordQueue
@@ -82,7 +81,7 @@ class RecordStream:
         self._errors = 0  # of the event loop's side
         self._dropped_reported = 0
         self._closed = False
-        _streams.add(self)
+        leave_to_parent(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.queue!r}>"
@@ -216,21 +215,9 @@ class RecordStream:
                 self.close_timeout,
             )
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
         """In a child process: leave the records and the thread to the parent."""
         self.queue = RecordQueue(0, 0, 0.0)
         self.queue.close()
         self._drain.started = True  # and never here
         self._closed = True
-
-
-_streams: weakref.WeakSet[RecordStream] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for stream in list(_streams):
-        stream._after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
