@@ -50,3 +50,6 @@ def all_transitions():
 
 
 pytest_plugins = ["tests.processes"]
+
+#: Of use with a fuzzer only, which has to be installed by hand.
+collect_ignore = ["tests/fuzz_payload.py"]
