@@ -67,6 +67,7 @@ def test_sigterm_under_load_loses_nothing(start, tmp_path):
     assert records[-1]["dropped_total"] == 0
     transitions = [r for r in records if "task_key" in r]
     assert len(transitions) == records[-1]["transitions_total"]
+    assert "-> memory" not in scheduler.stderr  # they are for the event log
     assert [r["seq"] for r in records] == list(range(1, len(records) + 1))
 
 

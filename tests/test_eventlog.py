@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+import logging
+
+import dask
+import pytest
+from _pytest.logging import LogCaptureHandler
+
+from leandask import RecordStream
+from leandask.eventlog import EventLog
+from leandask.records import EVENTS, TRANSITIONS, RecordFactory
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """Has records reach no handler but an event log, as in production."""
+    for logger in (EVENTS, TRANSITIONS):
+        monkeypatch.setattr(logger, "propagate", False)
+        monkeypatch.setattr(logger, "handlers", [])
+
+
+@pytest.fixture
+def log(tmp_path, alone):
+    log = EventLog(str(tmp_path / "log.jsonl"), "Scheduler-1")
+    yield log
+    log.close()
+
+
+def records(log):
+    return [json.loads(line) for line in log.file.path.read_text().splitlines()]
+
+
+def emit(*msgs, scheduler_id="Scheduler-1"):
+    # pytest adds its own to a logger that does not propagate, as the test begins.
+    for handler in [h for h in EVENTS.handlers if isinstance(h, LogCaptureHandler)]:
+        EVENTS.removeHandler(handler)
+    stream = RecordStream(scheduler_id, lambda f: f())
+    for msg in msgs:
+        stream.event("mine", (1.5, msg))
+    stream.close()
+    assert stream.stats()["errors"] == 0
+
+
+MSGS = [{"action": "greet", "text": "\u00fc\n"}, None, [1, {2}], float("nan")]
+
+
+def test_alone_it_writes_what_it_writes_in_company(log):
+    emit(*MSGS)
+    alone = records(log)
+    assert len(alone) == len(MSGS)
+    company = logging.Handler()
+    seen = []
+    company.emit = seen.append
+    EVENTS.addHandler(company)
+    emit(*MSGS)
+    assert records(log)[len(MSGS) :] == alone
+    assert len(seen) == len(MSGS)
+
+
+def test_alone_no_log_record_is_made(log, monkeypatch):
+    monkeypatch.setattr(RecordFactory, "log_record", None)
+    emit(*MSGS)
+    assert len(records(log)) == len(MSGS)
+
+
+@pytest.mark.parametrize("where", ["logger", "handler"])
+def test_alone_it_still_asks_filters(log, where):
+    def redact(record):
+        record.payload = "hidden"
+        record.cluster = "blue"
+        return record.seq != 2
+
+    target = EVENTS if where == "logger" else log
+    target.addFilter(redact)
+    try:
+        emit("secret", "dropped", "secret too")
+    finally:
+        target.removeFilter(redact)
+    found = records(log)
+    assert [r["seq"] for r in found] == [1, 3]
+    assert {(r["payload"], r["cluster"]) for r in found} == {("hidden", "blue")}
+    assert "secret" not in {r["payload"] for r in found}
+
+
+def test_alone_it_still_heeds_its_level(log):
+    log.setLevel(logging.WARNING)
+    emit("info")
+    log.flush()
+    assert not log.file.path.exists()
+
+
+def test_it_takes_no_other_schedulers_records(log):
+    emit("theirs", scheduler_id="Scheduler-2")
+    emit("ours")
+    assert [json.loads(r["payload"]) for r in records(log)] == ["ours"]
+
+
+def test_a_formatter_of_the_users_own_is_heeded(log):
+    log.setFormatter(logging.Formatter("%(topic)s %(message)s"))
+    emit("text")
+    assert log.file.path.read_text() == "mine mine: text\n"
+
+
+def test_there_is_none_without_a_path():
+    with dask.config.set({"leandask.event-log.path": None}):
+        assert EventLog.of("Scheduler-1") is None
+
+
+def test_it_lowers_the_level_only_where_there_is_none(tmp_path):
+    above = logging.getLogger("leandask")
+    before, own = EVENTS.level, above.level
+    try:
+        EVENTS.setLevel(logging.NOTSET)
+        above.setLevel(logging.ERROR)
+        EventLog(str(tmp_path / "a"), "Scheduler-1").close()
+        assert above.level == logging.ERROR
+        above.setLevel(logging.NOTSET)
+        EventLog(str(tmp_path / "a"), "Scheduler-1").close()
+        assert above.level == logging.INFO
+    finally:
+        above.setLevel(own)
+        EVENTS.setLevel(before)
