@@ -36,7 +36,7 @@ def _parse_retention(
         Retention.of(bounds)
         config.check()
     except (TypeError, ValueError) as e:
-        raise click.BadParameter(str(e)) from e
+        raise click.UsageError(str(e)) from e
     return bounds
 
 
@@ -82,7 +82,8 @@ def scheduler(
         dask.config.set({"leandask.event-log.path": event_log})
     if log_transitions:
         dask.config.set({"leandask.stream.transitions": True})
-    reopen_on_hangup()
+    if config.read("event-log.path"):
+        reopen_on_hangup()
     factory = functools.partial(LeanScheduler, retention=retention)
     with _compat.scheduler_factory(factory):
         upstream_command = dask_scheduler.main.callback
@@ -120,7 +121,7 @@ def configure_console(log_format: str) -> None:
 
 
 def reopen_on_hangup() -> None:
-    """Have SIGHUP open the files of records anew, as a rotation from outside asks for.
+    """Have SIGHUP open the event log anew, as a rotation from outside asks for.
 
     On a terminal SIGHUP ends the process as ever: the terminal is gone.
     """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from distributed.diagnostics.task_stream import TaskStreamPlugin
@@ -32,18 +32,18 @@ class History(deque[T]):
 
     Parameters
     ----------
-    items : iterable, optional
+    items : collection, optional
         What it holds at first, as far as its bound allows.
     maxlen : int or None, optional
         Entries kept; None is unbounded.
     """
 
-    #: Entries ever added.
+    #: Entries ever added, those that it was made with among them.
     seen: int
 
-    def __init__(self, items: Iterable[T] = (), maxlen: int | None = None) -> None:
+    def __init__(self, items: Collection[T] = (), maxlen: int | None = None) -> None:
         super().__init__(items, maxlen)
-        self.seen = len(self)
+        self.seen = len(items)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(self)}/{self.maxlen}, {self.seen} seen>"
@@ -67,7 +67,7 @@ class TransitionLog(History[Transition]):
 
     Parameters
     ----------
-    items : iterable of Transition
+    items : collection of Transition
     maxlen : int or None
         Entries kept.
     offer : callable
@@ -76,7 +76,7 @@ class TransitionLog(History[Transition]):
 
     def __init__(
         self,
-        items: Iterable[Transition],
+        items: Collection[Transition],
         maxlen: int | None,
         offer: Callable[[Transition], None],
     ) -> None:
@@ -95,7 +95,7 @@ class ErredTasks(History[ErredTask]):
 
     Parameters
     ----------
-    items : iterable of ErredTask
+    items : collection of ErredTask
     maxlen : int or None
         Entries kept.
     length : int or None
@@ -104,14 +104,15 @@ class ErredTasks(History[ErredTask]):
 
     def __init__(
         self,
-        items: Iterable[ErredTask] = (),
+        items: Collection[ErredTask] = (),
         maxlen: int | None = None,
         length: int | None = None,
     ) -> None:
         self.length = length
-        # The oldest are at the end, where a deque would keep them.
+        # A deque keeps what comes last, and here that is the oldest.
         newest = list(items)[:maxlen]
-        super().__init__(map(self._shorten, newest), maxlen)
+        super().__init__([self._shorten(erred) for erred in newest], maxlen)
+        self.seen = len(items)
 
     def appendleft(self, item: ErredTask) -> None:
         """Add the newest erred task."""

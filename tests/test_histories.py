@@ -19,7 +19,7 @@ def test_history_is_bounded_and_counts_all():
     history = History(range(5), maxlen=3)
     history.append(5)
     assert list(history) == [3, 4, 5]
-    assert repr(history) == "<History: 3/3, 4 seen>"
+    assert repr(history) == "<History: 3/3, 6 seen>"
 
 
 @pytest.mark.parametrize("history", [History([1, 2], 2), ErredTasks([erred(1)], 2, 9)])
