@@ -6,13 +6,16 @@ Everything here can move with an upstream release. Each name has a test in
 
 from __future__ import annotations
 
+import heapq
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import distributed
-from distributed.scheduler import WorkerStatusPlugin
+import distributed.scheduler
+from distributed._async_taskgroup import AsyncTaskGroup
+from distributed.scheduler import TaskGroup, TaskPrefix, WorkerStatusPlugin
 from packaging.version import Version
 
 if TYPE_CHECKING:
@@ -21,7 +24,9 @@ if TYPE_CHECKING:
     from distributed import Scheduler
     from distributed.batched import BatchedSend
     from distributed.broker import Broker, Topic
+    from distributed.collections import HeapSet
     from distributed.diagnostics.plugin import SchedulerPlugin
+    from distributed.spans import Span
     from distributed.utils import DequeHandler
 
 #: Oldest supported release of `distributed`: the first with ``Scheduler._broker``.
@@ -80,6 +85,106 @@ def set_message_log(stream: BatchedSend, log: deque[Any]) -> None:
 def get_status_stream(plugin: SchedulerPlugin) -> BatchedSend | None:
     """``WorkerStatusPlugin.bcomm`` (scheduler.py): the stream to a cluster manager."""
     return plugin.bcomm if isinstance(plugin, WorkerStatusPlugin) else None
+
+
+def get_running_prefixes(scheduler: Scheduler) -> Mapping[str, int]:
+    """``SchedulerState._task_prefix_count_global`` (scheduler.py): names in use."""
+    return scheduler._task_prefix_count_global
+
+
+def get_owner_of_unknown_durations(scheduler: Scheduler) -> Any:
+    """Work stealing, or before 2024.11 the scheduler: has ``unknown_durations``."""
+    if hasattr(scheduler, "unknown_durations"):
+        return scheduler
+    return scheduler.extensions.get("stealing")
+
+
+def get_background_tasks(scheduler: Scheduler) -> AsyncTaskGroup:
+    """``Server._ongoing_background_tasks`` (core.py)."""
+    return scheduler._ongoing_background_tasks
+
+
+def set_background_tasks(scheduler: Scheduler, tasks: AsyncTaskGroup) -> None:
+    """``Server._ongoing_background_tasks``: read anew at each use."""
+    scheduler._ongoing_background_tasks = tasks
+
+
+def share_tasks(group: AsyncTaskGroup, old: AsyncTaskGroup) -> None:
+    """``AsyncTaskGroup._ongoing_tasks``: a task leaves the set that it was put in."""
+    group._ongoing_tasks = old._ongoing_tasks
+
+
+def get_key_split() -> Any:
+    """``scheduler.key_split``: :func:`dask.utils.key_split` with an LRU cache."""
+    return cast(Any, distributed.scheduler).key_split
+
+
+def set_key_split(function: Callable[[Any], str]) -> None:
+    """``scheduler.key_split``: looked up in the module at each new task."""
+    cast(Any, distributed.scheduler).key_split = function
+
+
+def get_span_metrics(span: Span) -> Any:
+    """``Span._cumulative_worker_metrics`` (spans.py): grows with the prefixes."""
+    return span._cumulative_worker_metrics
+
+
+def set_span_metrics(span: Span, metrics: Any) -> None:
+    """``Span._cumulative_worker_metrics``: added to at each heartbeat."""
+    span._cumulative_worker_metrics = metrics
+
+
+def shorten_span(span: Span, maxlen: int) -> None:
+    """``Span._metadata``, ``Span._code``: grow with each graph of a running span."""
+    if span._metadata is not None:
+        del span._metadata["collections"][: -maxlen or None]
+    for code in [*span._code][: -maxlen or None]:
+        del span._code[code]
+
+
+def get_nthreads_offset(span: Span) -> int:
+    """``Span._total_nthreads_offset``: index in the scheduler's history of threads."""
+    return span._total_nthreads_offset
+
+
+def set_nthreads_offset(span: Span, offset: int) -> None:
+    """``Span._total_nthreads_offset``: moves along when the history is cut."""
+    span._total_nthreads_offset = offset
+
+
+def fold_groups(groups: Sequence[TaskGroup]) -> TaskGroup:
+    """``TaskCollection._duration_us`` and others: one group with the sums of many."""
+    total = TaskGroup(f"({len(groups)} finished groups)", TaskPrefix("(finished)"))
+    for group in groups:
+        for name in ("states", "_all_durations_us", "_types"):
+            sums = getattr(total, name)
+            for key, number in getattr(group, name).items():
+                sums[key] += number
+        total._duration_us += group._duration_us
+        if hasattr(total, "_size"):  # before 2025.5 the sum of its states
+            total._size += len(group)
+        total.nbytes_total += group.nbytes_total
+    total.start = min((tg.start for tg in groups if tg.start), default=0.0)
+    total.stop = max(tg.stop for tg in groups)
+    total.span_id = groups[0].span_id
+    return total
+
+
+def compact_heap(queue: HeapSet[Any], slack: int = 1000) -> int:
+    """``HeapSet._heap`` (collections.py): keeps what was discarded until it is on top.
+
+    Returns
+    -------
+    int
+        Entries removed.
+    """
+    before, live = len(queue._heap), queue._data
+    if before <= 2 * len(live) + slack:
+        return 0
+    queue._heap[:] = [entry for entry in queue._heap if entry[2]() in live]
+    heapq.heapify(queue._heap)
+    queue._sorted = False
+    return before - len(queue._heap)
 
 
 @contextmanager

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from array import array
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from distributed.broker import Broker, Topic
 from distributed.utils import recursive_to_dict
 
 from leandask import _compat
+from leandask.payload import plain
+from leandask.recent import Recent
+from leandask.size import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -17,6 +21,35 @@ if TYPE_CHECKING:
 
     from leandask.retention import Retention
     from leandask.stream import RecordStream
+
+
+#: One event may take the bytes of all topics divided by this. A larger one is kept as a
+#: shortened copy, whose short strings take 8 bytes per character.
+LARGEST_EVENT = 16
+
+_NOBODY: Any = frozenset()
+
+
+class Tail(list[tuple[float, Any]]):
+    """The last events of a topic, with the bytes of each, about.
+
+    A list, as most topics are small: an empty deque takes 0.7 kB.
+    """
+
+    __slots__ = ("maxlen", "sizes")
+
+    #: Events kept, or None.
+    maxlen: int | None
+    #: Bytes of each event.
+    sizes: array[int]
+
+    def __init__(self, maxlen: int | None) -> None:
+        super().__init__()
+        self.maxlen = maxlen
+        self.sizes = array("L")
+
+    def __reduce__(self) -> Any:
+        return deque, (list(self), self.maxlen)
 
 
 class LeanTopic(Topic):
@@ -32,14 +65,18 @@ class LeanTopic(Topic):
     """
 
     #: Last events: ``leandask.retention.events`` at most.
-    events: deque[tuple[float, Any]]
+    events: Tail  # type: ignore[assignment]
+    #: Bytes of these, about.
+    nbytes: int
     #: Events ever published.
     count: int
     #: Clients that are sent every event.
     subscribers: set[str]
 
-    def __init__(self, name: str, topics: LeanTopics) -> None:
-        super().__init__(topics.retention.events)  # type: ignore[arg-type]  # None: all
+    def __init__(self, name: str, topics: LeanTopics) -> None:  # not super's: 1 kB
+        self.events = Tail(topics.retention.events)
+        self.nbytes = self.count = 0
+        self.subscribers = _NOBODY
         self.name = name
         self._topics = topics
 
@@ -55,58 +92,110 @@ class LeanTopic(Topic):
 
     def publish(self, event: tuple[float, Any]) -> None:
         """Keep an event and hand it to the stream."""
-        self._topics.touch(self)
-        super().publish(event)
+        self._topics.use(self)
+        self.count += 1
+        self.keep(event)
         self._topics.stream.event(self.name, event)
+
+    def keep(self, event: tuple[float, Any]) -> None:
+        """Keep an event, as far as the bounds allow, or a shortened copy of it."""
+        maxlen, nbytes = self.events.maxlen, self._topics.retention.event_bytes
+        if maxlen == 0 or nbytes == 0:
+            return
+        if maxlen is not None and len(self.events) >= maxlen:
+            self.forget_oldest()
+        size = 0
+        if nbytes is not None:
+            limit = nbytes // LARGEST_EVENT
+            size = size_of(event[1], limit)
+            if size > limit:
+                event = (event[0], plain(event[1], limit // 8)[0])
+                size = size_of(event[1], nbytes)
+        self.events.append(event)
+        self.events.sizes.append(size)
+        self.nbytes += size
+        self._topics.add_bytes(self, size)
+
+    def forget_oldest(self) -> None:
+        """Forget the oldest event."""
+        del self.events[0]
+        size = self.events.sizes.pop(0)
+        self.nbytes -= size
+        self._topics.nbytes -= size
+
+    def truncate(self) -> None:
+        """Forget all events."""
+        self._topics.nbytes -= self.nbytes
+        self.nbytes = 0
+        self.events.clear()
+        del self.events.sizes[:]
 
     def subscribe(self, subscriber: str) -> None:
         """Send every further event to a client."""
-        self._topics.touch(self)
-        super().subscribe(subscriber)
+        self._topics.use(self)
+        self.subscribers = {*self.subscribers, subscriber}
+
+    def unsubscribe(self, subscriber: str) -> None:
+        """Send a client no further event."""
+        self.subscribers = self.subscribers - {subscriber} or _NOBODY
 
 
-class LeanTopics(OrderedDict[str, LeanTopic]):
+class LeanTopics(Recent[str, LeanTopic]):
     """The topics of a broker by name, the longest idle first.
 
     Parameters
     ----------
     retention : Retention
         ``topics`` bounds them. Those with subscribers stay, even beyond the bound.
+        ``event_bytes`` bounds the events of all of them.
     stream : RecordStream
     """
 
+    #: Bytes of the events of all topics, about.
+    nbytes: int
+
     def __init__(self, retention: Retention, stream: RecordStream) -> None:
-        super().__init__()
+        super().__init__(maxlen=retention.topics)
         self.retention = retention
         self.stream = stream
-        #: Topics ever made, and those evicted for the bound.
-        self.seen = self.evicted = 0
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {len(self)}/{self.retention.topics}>"
+        self.nbytes = 0
 
     def __missing__(self, name: str) -> LeanTopic:
         return LeanTopic(name, self)
 
-    def touch(self, topic: LeanTopic) -> None:
+    def __reduce__(self) -> Any:
+        return dict, ({name: list(topic.events) for name, topic in self.items()},)
+
+    def __delitem__(self, name: str) -> None:
+        self[name].truncate()
+        super().__delitem__(name)
+
+    def use(self, topic: LeanTopic) -> None:
         """Take in a topic, or mark it as used last."""
         if topic.name in self:
             self.move_to_end(topic.name)
-            return
-        self[topic.name] = topic
-        self.seen += 1
-        bound = self.retention.topics
-        if bound is not None and len(self) > bound:
-            self._evict(sparing=topic)
+        else:
+            self[topic.name] = topic
 
-    def _evict(self, sparing: LeanTopic) -> None:
-        for _ in range(len(self)):
-            name, topic = next(iter(self.items()))
-            if topic is not sparing and not topic.subscribers:
-                del self[name]
-                self.evicted += 1
-                return
-            self.move_to_end(name)  # so that the next eviction need not pass it again
+    def is_idle(self, key: str, value: LeanTopic) -> bool:
+        """Whether a topic has no subscribers."""
+        return not value.subscribers
+
+    def add_bytes(self, topic: LeanTopic, nbytes: int) -> None:
+        """Count what a topic took in, and make room for it."""
+        self.nbytes += nbytes
+        bound = self.retention.event_bytes
+        if bound is None:
+            return
+        while self.nbytes > bound:
+            if topic.nbytes > bound // 2:
+                topic.forget_oldest()
+            else:
+                idle = next(t for t in self.values() if t.events)
+                idle.forget_oldest()
+                if not idle.events and not idle.subscribers and idle is not topic:
+                    self.evict(idle.name, idle)
+                    self.evicted += 1
 
 
 class LeanBroker(Broker):
@@ -128,10 +217,18 @@ class LeanBroker(Broker):
         _compat.set_topics(self, self.topics)
         for name, old in _compat.get_topics(_compat.get_broker(scheduler)).items():
             topic = LeanTopic(name, self.topics)
-            topic.events.extend(old.events)
             topic.count = old.count
             topic.subscribers = old.subscribers
-            self.topics.touch(topic)
+            self.topics.use(topic)
+            for event in old.events:
+                topic.keep(event)
+
+    def truncate(self, topic: str | None = None) -> None:
+        """Empty all topics, or forget one: that of a worker or client that left."""
+        super().truncate(topic)
+        if topic is not None and topic in self.topics:
+            if not self.topics[topic].subscribers:
+                del self.topics[topic]
 
     def forget(self, client: str) -> None:
         """Drop every subscription of a client that is gone."""

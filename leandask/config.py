@@ -15,6 +15,7 @@ from leandask.rules import (
     as_choice,
     as_count,
     as_flag,
+    as_maxbytes,
     as_path,
     as_seconds,
 )
@@ -73,6 +74,7 @@ def check() -> None:
 
 #: The rule of every setting but the bounds, which have theirs in ``Retention``.
 RULES: dict[str, Callable[[str, Any], Any]] = {
+    "housekeeping.interval": as_seconds,
     "stream.transitions": as_flag,
     "stream.fields": partial(as_choice, choices=("leandask", "ecs", "otel")),
     "stream.queue-length": partial(as_count, minimum=1),
@@ -82,7 +84,7 @@ RULES: dict[str, Callable[[str, Any], Any]] = {
     "stream.block-timeout": as_seconds,
     "stream.close-timeout": as_seconds,
     "event-log.path": as_path,
-    "event-log.max-bytes": lambda key, v: None if v is None else as_bytes(key, v),
+    "event-log.max-bytes": partial(as_maxbytes, minimum=1),
     "event-log.backups": as_count,
     "event-log.compress": as_flag,
     "event-log.flush-interval": as_seconds,

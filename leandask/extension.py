@@ -16,6 +16,7 @@ from distributed.utils import recursive_to_dict
 
 from leandask import _compat, config
 from leandask.broker import LeanBroker
+from leandask.departed import Departed
 from leandask.eventlog import EventLog
 from leandask.histories import (
     Connections,
@@ -24,8 +25,15 @@ from leandask.histories import (
     Plugins,
     TransitionLog,
 )
+from leandask.housekeeping import Housekeeping
+from leandask.keycache import bound_key_cache
+from leandask.locks import bound_locks
 from leandask.loglines import keep_log_lines
+from leandask.prefixes import TaskPrefixes, WorkerMetrics
 from leandask.records import TRANSITIONS
+from leandask.samples import bound_samples
+from leandask.spans import LeanSpans
+from leandask.stealing import bound_stealing
 from leandask.stream import RecordStream
 
 if TYPE_CHECKING:
@@ -77,13 +85,33 @@ class LeanExtension:
             scheduler.client_comms, retention.messages, on_leave=broker.forget
         )
         keep_log_lines(scheduler, retention.log_records)
+        scheduler.task_prefixes = TaskPrefixes(scheduler, retention.task_prefixes)
+        metrics: Any = WorkerMetrics(
+            scheduler.cumulative_worker_metrics, retention.task_prefixes
+        )
+        scheduler.cumulative_worker_metrics = metrics
+        if "spans" in scheduler.extensions:
+            scheduler.extensions["spans"] = LeanSpans(
+                scheduler, retention.spans, retention.task_prefixes
+            )
+        if "semaphores" in scheduler.extensions:
+            bound_locks(scheduler.extensions["semaphores"], retention.locks)
+        departed = Departed(scheduler, retention.departed)
+        _compat.set_background_tasks(scheduler, departed)
+        bound_stealing(scheduler)
+        bound_samples(scheduler.monitor, retention.samples)
+        bound_key_cache(retention.key_cache)
+        self.housekeeping = Housekeeping(scheduler, retention)
 
         lean: Any = scheduler
         lean.retention, lean.stream = retention, self.stream
         # For a scheduler that is never closed: when it is collected, or at exit.
         weakref.finalize(scheduler, _close_now, self.stream, self.event_log)
         logger.info("Retention: %s", retention)
+        # Upstream starts it with its own where it starts, and stops it.
+        scheduler.periodic_callbacks["leandask"] = self.housekeeping.callback
         if scheduler.listeners:
+            self.housekeeping.callback.start()
             self.record_start()
 
     def _to_dict(self, *, exclude: Container[str] = ()) -> Any:

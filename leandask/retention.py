@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import dask.config
 from distributed.config import defaults as upstream_defaults
 
 from leandask import config
-from leandask.rules import as_count, as_maxlen
+from leandask.budget import as_budget, describe, divide, show
+from leandask.rules import as_count, as_maxbytes, as_maxlen
 
 _LOW_LEVEL = ("distributed.admin.low-level-log-length",)
 
 
-def _bound(name: str, minimum: int = 0, upstream: tuple[str, ...] = ()) -> Any:
+def _bound(
+    name: str,
+    minimum: int = 0,
+    upstream: tuple[str, ...] = (),
+    rule: Callable[..., int | None] = as_maxlen,
+) -> Any:
     return dataclasses.field(
         default_factory=lambda: config.configured(f"retention.{name}"),
-        metadata={"name": name, "minimum": minimum, "upstream": upstream},
+        metadata={
+            "name": name,
+            "minimum": minimum,
+            "upstream": upstream,
+            "rule": partial(rule, minimum=minimum) if rule is not as_budget else rule,
+        },
     )
 
 
@@ -85,13 +97,31 @@ for unbounded; got True
         ),
     )
 
+    #: Bytes of the events of all topics, about.
+    event_bytes: int | None = _bound("event-bytes", rule=as_maxbytes)
+    #: Finished spans.
+    spans: int | None = _bound("spans")
+    #: Task prefixes without tasks. What is known of their durations goes with them.
+    task_prefixes: int | None = _bound("task-prefixes")
+    #: Keys in the cache of :func:`dask.utils.key_split`.
+    key_cache: int | None = _bound("key-cache")
+    #: Samples of the system monitor, of each quantity. One each half second.
+    samples: int | None = _bound(
+        "samples", 1, ("distributed.admin.system-monitor.log-length",)
+    )
+    #: Workers and clients that left, whose topics stay until the clean-up delay.
+    departed: int | None = _bound("departed")
+    #: Locks and semaphores that nobody holds or waits for.
+    locks: int | None = _bound("locks", 1000)
+    #: Bytes of all histories together, about, in place of the defaults of the others.
+    #: ``"auto"`` becomes a share of the memory limit, None no budget.
+    budget: int | None = _bound("budget", rule=as_budget)
+
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            as_maxlen(
-                f"leandask.retention.{field.metadata['name']}",
-                getattr(self, field.name),
-                field.metadata["minimum"],
-            )
+            key = f"leandask.retention.{field.metadata['name']}"
+            value = field.metadata["rule"](key, getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
 
     @classmethod
     def of(cls, bounds: Retention | Mapping[str, Any] | None = None) -> Retention:
@@ -128,30 +158,42 @@ for unbounded; got True
         return cls(**{_field_name(name): n for name, n in given.items()})
 
     def effective(self) -> Retention:
-        """Return these bounds, or the user's own upstream settings where smaller.
+        """Return the bounds in force.
 
-        Only what differs from upstream's defaults counts as the user's own; a null
-        there leaves the bound as it is.
+        With a budget each bound that has its default becomes the history's share of it,
+        and any other stays if it is smaller than that. Where the user's own upstream
+        setting is smaller still, it wins: only what differs from upstream's defaults
+        counts, and a null there leaves the bound as it is.
 
         Returns
         -------
         Retention
         """
+        shares = {} if self.budget is None else divide(self.budget)
         bounds = {}
         for field in dataclasses.fields(self):
-            bound = smaller(
-                getattr(self, field.name), _users_own(field.metadata["upstream"])
-            )
-            if bound is not None:
-                bound = max(bound, field.metadata["minimum"])
-            bounds[field.name] = bound
+            name, minimum = field.metadata["name"], field.metadata["minimum"]
+            bound = getattr(self, field.name)
+            if name in shares:
+                default = config.defaults["leandask"]["retention"][name]
+                is_default = bound == field.metadata["rule"](name, default)
+                bound = shares[name] if is_default else smaller(bound, shares[name])
+            bound = smaller(bound, _users_own(field.metadata["upstream"]))
+            bounds[field.name] = bound if bound is None else max(bound, minimum)
         return dataclasses.replace(self, **bounds)
 
+    def describe(self) -> str:
+        """Show every bound, what an entry costs, and what it comes to, as a table.
+
+        Returns
+        -------
+        str
+        """
+        return describe({n: getattr(self, f) for f, n in _NAMES.items()})
+
     def __str__(self) -> str:
-        return ", ".join(
-            f"{name} {'unbounded' if (n := getattr(self, field)) is None else n}"
-            for field, name in _NAMES.items()
-        )
+        bounds = {name: getattr(self, field) for field, name in _NAMES.items()}
+        return ", ".join(f"{name} {show(name, n)}" for name, n in bounds.items())
 
 
 #: Kebab-case names of the bounds by field name, in order.

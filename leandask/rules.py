@@ -126,6 +126,32 @@ def as_bytes(key: str, value: Any, minimum: int = 1) -> int:
     return size
 
 
+def as_maxbytes(key: str, value: Any, minimum: int = 0) -> int | None:
+    """Return a size in bytes or None.
+
+    Parameters
+    ----------
+    key, value, minimum
+        As for :func:`as_bytes`.
+
+    Returns
+    -------
+    int or None
+        None stands for unbounded.
+
+    Raises
+    ------
+    ValueError
+        If `value` is neither None nor a size of at least `minimum`.
+
+    Examples
+    --------
+    >>> as_maxbytes("leandask.retention.event-bytes", "1 MiB")
+    1048576
+    """
+    return None if value is None else as_bytes(key, value, minimum)
+
+
 def as_seconds(key: str, value: Any) -> float:
     """Return a duration such as ``"500 ms"`` in seconds.
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import tracemalloc
 from functools import partial
 
 import pytest
@@ -44,7 +45,7 @@ async def test_the_longest_idle_topic_goes_first():
         for name in ("a", "b", "c", "a", "d"):
             s.log_event(name, name)
         assert set(s.get_events()) == {"c", "a", "d"}
-        assert repr(s._broker.topics) == "<LeanTopics: 3/3>"
+        assert repr(s._broker.topics) == "<LeanTopics: 3/3, 4 seen>"
         assert (s._broker.topics.seen, s._broker.topics.evicted) == (4, 1)
 
 
@@ -89,13 +90,20 @@ async def test_reading_an_unknown_topic_makes_none():
 
 
 @gen_test()
-async def test_truncate_empties_and_keeps_the_count():
+async def test_truncate_removes_a_topic_but_one_with_subscribers():
     async with lean() as s:
-        s.log_event("x", 1)
-        s._broker.truncate("x")
-        assert s.get_events("x") == ()
-        s.log_event("x", 2)
-        assert s._broker.topics["x"].count == 2
+        for name in ("x", "y"):
+            s.log_event(name, 1)
+        s.subscribe_topic("y", "client-1")
+        for name in ("x", "y"):
+            s._broker.truncate(name)
+            assert s.get_events(name) == ()
+        assert "x" not in s._broker.topics
+        s.log_event("y", 2)
+        assert s._broker.topics["y"].count == 2
+        s._broker.truncate()
+        assert s.get_events() == {}
+        assert s._broker.topics.nbytes == 0
 
 
 @gen_test()
@@ -155,3 +163,67 @@ async def test_any_number_of_names_hold_a_thousand_topics():
             s.log_event(f"topic-{i}", i)
         assert len(s._broker.topics) == 1000
         assert s._broker.topics.seen >= 20_000
+
+
+@gen_test()
+async def test_events_are_bounded_by_their_bytes():
+    async with lean(retention={"event-bytes": "100 kB", "events": 1000}) as s:
+        s.log_event("calm", "stays")
+        for i in range(2000):
+            s.log_event("flood", {"i": i, "text": "x" * 500})
+        topics = s._broker.topics
+        assert topics.nbytes <= 100_000
+        assert topics.nbytes == sum(topic.nbytes for topic in topics.values())
+        assert [msg for _, msg in s.get_events("calm")] == ["stays"]
+        assert s.get_events("flood")[-1][1]["i"] == 1999
+
+
+@gen_test()
+async def test_the_longest_idle_topics_lose_their_events_first():
+    async with lean(retention={"event-bytes": "100 kB"}) as s:
+        s.subscribe_topic("topic-0", "client-1")
+        for i in range(500):
+            s.log_event(f"topic-{i}", {"i": i, "text": "x" * 500})
+        topics = s._broker.topics
+        assert topics.nbytes <= 100_000
+        assert len(topics) < 150
+        assert "topic-0" in topics
+        assert "topic-1" not in topics
+        assert len(s.get_events("topic-499")) == 1
+
+
+@gen_test()
+async def test_a_huge_event_is_kept_shortened_and_sent_whole(collected):
+    async with lean() as s:
+        keys = {f"task-{i}" for i in range(10_000)}
+        event = {"action": "remove-worker", "lost-computed-tasks": keys}
+        s.log_event("small", 1)
+        s.log_event("x", event)
+        [(_, msg)] = s.get_events("x")
+        assert msg["action"] == "remove-worker"
+        assert 100 < len(msg["lost-computed-tasks"]) < 10_000
+        assert msg["lost-computed-tasks"][-1].endswith("more")
+        assert len(event["lost-computed-tasks"]) == 10_000
+        assert s._broker.topics["x"].nbytes <= 2**20 / 16
+        assert len(s.get_events("small")) == 1
+
+
+@gen_test()
+async def test_null_bounds_no_bytes():
+    async with lean(retention={"event-bytes": None}) as s:
+        event = {"keys": list(range(100_000))}
+        s.log_event("x", event)
+        assert s.get_events("x")[0][1] is event
+
+
+@gen_test()
+async def test_an_empty_topic_is_small():
+    async with lean() as s:
+        s.log_event("warm-up", 1)
+        tracemalloc.start()
+        for i in range(500):
+            s.log_event(f"topic-{i}", 1)
+        size, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        s.stream.close()
+        assert size / 500 < 1200

@@ -10,11 +10,22 @@ from functools import partial
 import distributed
 import pytest
 from distributed import Scheduler
+from distributed._async_taskgroup import AsyncTaskGroup
 from distributed.batched import BatchedSend
 from distributed.broker import Broker, Topic
 from distributed.cli import dask_scheduler
+from distributed.collections import HeapSet
+from distributed.diagnostics.progress import GroupTiming
 from distributed.diagnostics.task_stream import TaskStreamPlugin
-from distributed.scheduler import ErredTask, Transition, WorkerStatusPlugin
+from distributed.scheduler import (
+    ErredTask,
+    TaskGroup,
+    TaskPrefix,
+    Transition,
+    WorkerStatusPlugin,
+)
+from distributed.spans import Span, SpansSchedulerExtension
+from distributed.system_monitor import SystemMonitor
 from distributed.utils import DequeHandler, recursive_to_dict
 from distributed.utils_test import gen_test
 
@@ -138,3 +149,126 @@ def test_an_old_release_is_refused_with_the_range():
     with pytest.raises(ImportError, match=r"needs distributed >= 2024\.8\.0; got 2023"):
         _compat.check_version("2023.1.0")
     _compat.check_version(distributed.__version__)
+
+
+@gen_test()
+async def test_prefixes_metrics_and_bandwidths_are_mappings_that_are_read_anew():
+    async with start() as s:
+        for name in ("task_prefixes", "cumulative_worker_metrics", "bandwidth_workers"):
+            assert isinstance(getattr(s, name), dict), name
+        source = inspect.getsource(Scheduler.new_task)
+        assert "self.task_prefixes.get(" in source
+        assert isinstance(s._task_prefix_count_global, dict)
+        assert TaskPrefix("x").groups == set()
+
+
+@gen_test()
+async def test_unknown_durations():
+    async with start() as s:
+        owner = _compat.get_owner_of_unknown_durations(s)
+        assert owner.unknown_durations == {}
+        assert s.extensions["stealing"].in_flight_occupancy == {}
+        assert s.extensions["stealing"].in_flight_tasks == {}
+
+
+@gen_test()
+async def test_server_ongoing_background_tasks():
+    async with start() as s:
+        group = s._ongoing_background_tasks
+        assert type(group) is AsyncTaskGroup
+        assert isinstance(group._ongoing_tasks, set)
+        for method in (Scheduler.remove_worker, Scheduler.remove_client):
+            source = inspect.getsource(method)
+            assert "_ongoing_background_tasks.call_later(" in source
+            assert "distributed.scheduler.events-cleanup-delay" in source
+
+
+def test_scheduler_key_split():
+    assert "key_split(key)" in inspect.getsource(Scheduler.new_task)
+    assert callable(_compat.get_key_split().__wrapped__)
+
+
+def test_span_attributes():
+    span = Span(("x",), "id", None, [(0.0, 0)])
+    assert span._total_nthreads_offset == 0
+    assert span._metadata is None
+    assert (span._code, span._cumulative_worker_metrics) == ({}, {})
+
+
+@gen_test()
+async def test_spans_extension():
+    async with start() as s:
+        spans = s.extensions["spans"]
+        assert type(spans) is SpansSchedulerExtension
+        assert set(vars(spans)) == {
+            "scheduler",
+            "spans",
+            "root_spans",
+            "spans_search_by_name",
+            "spans_search_by_tag",
+        }
+        source = inspect.getsource(Scheduler)
+        assert 'self.extensions.get("spans")' in source
+        assert "self.extensions[name].heartbeat(ws, data)" in source
+
+
+def test_task_group_sums():
+    prefix = TaskPrefix("x")
+    group = TaskGroup("x", prefix)
+    group.add_duration("compute", 1.0, 3.0)
+    group.add_type("int")
+    group.update_nbytes(5)
+    folded = _compat.fold_groups([group, group])
+    assert (folded.duration, folded.nbytes_total, dict(folded._types)) == (
+        4.0,
+        10,
+        {"int": 2},
+    )
+    assert (folded.start, folded.stop, len(folded)) == (1.0, 3.0, 0)
+    # Every number of a group is summed.
+    assert set(TaskGroup.__slots__) == {
+        "dependencies",
+        "last_worker",
+        "last_worker_tasks_left",
+        "prefix",
+        "start",
+        "stop",
+        "span_id",
+    }
+
+
+def test_heap_set_heap_and_data():
+    heap = HeapSet(key=len)
+    frozen = frozenset("x")
+    heap.add(frozen)
+    [(_, _, ref)] = heap._heap
+    assert ref() is frozen
+    assert heap._data == {frozen}
+    assert isinstance(heap._sorted, bool)
+
+
+@gen_test()
+async def test_semaphore_extension():
+    async with start() as s:
+        extension = s.extensions["semaphores"]
+        extension.create("x", 1, 30)
+        assert (extension.max_leases, extension.lease_timeouts) == ({"x": 1}, {"x": 30})
+        assert {"pending"} <= set(extension.metrics)
+        assert extension.leases == {}
+        extension.close("x")
+        assert extension.max_leases == {}
+
+
+def test_system_monitor_quantities():
+    monitor = SystemMonitor(maxlen=3)
+    assert all(isinstance(q, deque) for q in monitor.quantities.values())
+    assert monitor.maxlen == 3
+    monitor.close()
+
+
+@gen_test()
+async def test_group_timing():
+    async with start() as s:
+        timing = GroupTiming(s)
+        assert timing.name == "group-timing"
+        assert (len(timing.time), len(timing.nthreads), timing.compute) == (2, 2, {})

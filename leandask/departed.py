@@ -1,0 +1,85 @@
+"""Departed: what waits to be forgotten of workers and clients that left."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import dask.config
+from dask.utils import parse_timedelta
+
+from leandask import _compat
+
+if TYPE_CHECKING:
+    from distributed import Scheduler
+
+Forget = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Departed(_compat.AsyncTaskGroup):
+    """Background tasks, of which those for the departed wait in one bounded queue.
+
+    Upstream forgets the topic of a worker or client that left after
+    ``distributed.scheduler.events-cleanup-delay``, an hour, and lets one task or two
+    of 1.6 kB each sleep for that long. Here an entry takes about 0.3 kB, and the one
+    that left first is forgotten earlier where more leave than are kept.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        Its present background tasks move over.
+    maxlen : int or None
+        Departed that may wait; None is unbounded.
+    """
+
+    def __init__(self, scheduler: Scheduler, maxlen: int | None) -> None:
+        super().__init__()
+        old = _compat.get_background_tasks(scheduler)
+        _compat.share_tasks(self, old)
+        self.closed = old.closed
+        self.maxlen = maxlen
+        #: What to call, and when in seconds of the event loop; the next one first.
+        self.waiting: deque[tuple[float, Forget]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def call_later(
+        self, delay: float, afunc: Any, /, *args: Any, **kwargs: Any
+    ) -> None:
+        """Call a function after a delay in seconds, or earlier for the bound."""
+        cleanup_delay = dask.config.get("distributed.scheduler.events-cleanup-delay")
+        if self.closed or delay != parse_timedelta(cleanup_delay):
+            super().call_later(delay, afunc, *args, **kwargs)
+            return
+        loop = asyncio.get_running_loop()
+        self.waiting.append((loop.time() + delay, partial(afunc, *args, **kwargs)))
+        if self.maxlen is not None:
+            while len(self.waiting) > self.maxlen:
+                self._forget_next()
+        if self._timer is None:
+            self._set_timer(loop)
+
+    def close(self) -> None:
+        """Take no more, and forget what waits."""
+        super().close()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.waiting.clear()
+
+    def _forget_next(self) -> None:
+        _, forget = self.waiting.popleft()
+        self.call_soon(forget)
+
+    def _forget_due(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self.waiting and self.waiting[0][0] <= loop.time():
+            self._forget_next()
+        self._timer = None
+        self._set_timer(loop)
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self.waiting:
+            self._timer = loop.call_at(self.waiting[0][0], self._forget_due)

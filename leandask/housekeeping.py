@@ -1,0 +1,143 @@
+"""Housekeeping: forgetting now and then what upstream never forgets."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from distributed.metrics import monotonic
+from tornado.ioloop import PeriodicCallback
+
+from leandask import _compat, config
+from leandask.keycache import clear_key_caches
+from leandask.locks import forget_closed
+from leandask.sessions import has_sessions
+from leandask.spans import LeanSpans, trim_nthreads_history
+from leandask.stealing import forget_gone
+
+if TYPE_CHECKING:
+    from distributed import Scheduler
+    from distributed.diagnostics.progress import GroupTiming
+
+    from leandask.retention import Retention
+
+logger = logging.getLogger("leandask")
+
+#: Longest time in seconds that a job takes of the event loop before it lets others in.
+SLICE = 0.005
+#: Bins of a second that the page of progress by group shows.
+TIMING_BINS = 180
+#: Seconds between two warnings of the same kind.
+WARN_INTERVAL = 60.0
+
+
+class Housekeeping:
+    """Forgets now and then what nothing tells us of when it is gone.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+    retention : Retention
+    """
+
+    #: Rounds done, and the longest that one held the event loop, in seconds.
+    rounds: int
+    longest_pause: float
+    #: Exceptions of ours: each ends its job, for this round.
+    errors: int
+
+    def __init__(self, scheduler: Scheduler, retention: Retention) -> None:
+        self.scheduler = scheduler
+        self.retention = retention
+        self.rounds = self.errors = 0
+        self.longest_pause = 0.0
+        self._warned_at = -WARN_INTERVAL
+        #: Each gives way to others where it yields.
+        self.jobs: list[Callable[[], Iterator[None] | None]] = [
+            self.forget_departed,
+            self.forget_dead_groups,
+            self.prune_spans,
+            self.trim_group_timing,
+            self.compact_queue,
+            self.forget_closed_locks,
+            lambda: clear_key_caches(retention.key_cache),
+        ]
+        interval = config.read("housekeeping.interval")
+        self.callback = PeriodicCallback(self.run, interval * 1000, jitter=0.1)
+
+    async def run(self) -> None:
+        """Do every job once, in short slices."""
+        for job in self.jobs:
+            try:
+                begun = monotonic()
+                for _ in job() or ():
+                    begun = self._note_pause(begun)
+                    await asyncio.sleep(0)
+                    begun = monotonic()
+                self._note_pause(begun)
+            except Exception:
+                self.errors += 1
+                if time.monotonic() - self._warned_at >= WARN_INTERVAL:
+                    self._warned_at = time.monotonic()
+                    logger.warning("Housekeeping failed", exc_info=True)
+            await asyncio.sleep(0)
+        self.rounds += 1
+
+    def _note_pause(self, begun: float) -> float:
+        now = monotonic()
+        self.longest_pause = max(self.longest_pause, now - begun)
+        return now
+
+    def forget_departed(self) -> None:
+        """Forget what is left of workers that have left."""
+        scheduler = self.scheduler
+        forget_gone(scheduler)
+        bandwidth, workers = scheduler.bandwidth_workers, scheduler.workers
+        for a, b in [p for p in bandwidth if not (p[0] in workers and p[1] in workers)]:
+            del bandwidth[a, b]
+
+    def forget_dead_groups(self) -> Iterator[None]:
+        """Forget the groups that groups depended on, once no task is in them."""
+        live = self.scheduler.task_groups
+        begun = monotonic()
+        for group in list(live.values()):
+            dependencies = group.dependencies
+            dead = [tg for tg in dependencies if live.get(tg.name) is not tg]
+            dependencies.difference_update(dead)
+            if monotonic() - begun > SLICE:
+                yield
+                begun = monotonic()
+
+    def prune_spans(self) -> None:
+        """Forget the oldest finished spans, and changes of threads before all spans."""
+        spans = self.scheduler.extensions.get("spans")
+        if isinstance(spans, LeanSpans):
+            spans.prune()
+        known = spans.spans.values() if spans is not None else ()
+        trim_nthreads_history(self.scheduler, known)
+
+    def trim_group_timing(self) -> None:
+        """Keep of the progress by group what its page shows; none without a page."""
+        timing: GroupTiming | None = self.scheduler.plugins.get("group-timing")  # type: ignore[assignment]
+        if timing is None:
+            return
+        if not has_sessions(self.scheduler):
+            self.scheduler.remove_plugin(name=timing.name)
+            return
+        surplus = len(timing.time) - TIMING_BINS
+        if surplus > 0:
+            for series in (timing.time, timing.nthreads, *timing.compute.values()):
+                del series[:surplus]
+
+    def forget_closed_locks(self) -> None:
+        """Forget names of locks that were only asked for."""
+        semaphores = self.scheduler.extensions.get("semaphores")
+        if semaphores is not None:
+            forget_closed(semaphores)
+
+    def compact_queue(self) -> None:
+        """Forget the tasks that left the queue otherwise than by its top."""
+        _compat.compact_heap(self.scheduler.queued)

@@ -1,0 +1,83 @@
+"""TaskPrefixes: what a scheduler learnt of functions, for those used last."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from leandask import _compat
+from leandask.recent import Recent
+
+if TYPE_CHECKING:
+    from distributed import Scheduler
+    from distributed.scheduler import TaskPrefix
+
+#: What a worker measures per prefix: kinds of activity, about.
+METRICS_PER_PREFIX = 8
+#: Stands for the prefixes that went.
+OTHERS = "other prefixes"
+
+
+class TaskPrefixes(Recent[str, "TaskPrefix"]):
+    """Task prefixes by name, the longest unused first.
+
+    A prefix with tasks stays. One that went and comes again starts as a new one: the
+    durations of its tasks are learnt anew.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        Its present prefixes move over.
+    maxlen : int or None
+        Prefixes kept; None is unbounded.
+    """
+
+    def __init__(self, scheduler: Scheduler, maxlen: int | None) -> None:
+        self._running = _compat.get_running_prefixes(scheduler)
+        super().__init__(scheduler.task_prefixes.items(), maxlen)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a prefix, which is asked for when it gets a new group of tasks."""
+        prefix = super().get(name, default)
+        if prefix is not default:
+            self.move_to_end(name)
+        return prefix
+
+    def is_idle(self, key: str, value: TaskPrefix) -> bool:
+        """Whether a prefix has no tasks."""
+        return not value.groups and key not in self._running
+
+
+class WorkerMetrics(Recent[Hashable, float]):
+    """Sums of what workers measured, by activity.
+
+    Those of the prefixes that were measured the longest time ago become one, so that
+    totals stay.
+
+    Parameters
+    ----------
+    items : mapping
+    prefixes : int or None
+        Prefixes told apart; None is unbounded.
+    """
+
+    def __init__(self, items: Mapping[Any, float], prefixes: int | None) -> None:
+        maxlen = None if prefixes is None else (prefixes + 1) * METRICS_PER_PREFIX
+        super().__init__(items.items(), maxlen)
+
+    def __missing__(self, key: Hashable) -> float:
+        return 0
+
+    def is_idle(self, key: Hashable, value: float) -> bool:
+        """Whether it is of one prefix: ``("execute", prefix, activity, unit)``."""
+        return _is_of_prefix(key) and key[1] != OTHERS  # type: ignore[index]
+
+    def evict(self, key: Hashable, value: float) -> None:
+        """Add to what stands for the others."""
+        del self[key]
+        kind, _, *activity = cast("tuple[str, ...]", key)
+        self[(kind, OTHERS, *activity)] += value
+
+
+def _is_of_prefix(key: Hashable) -> bool:
+    return isinstance(key, tuple) and len(key) == 4 and key[0] == "execute"

@@ -1,0 +1,97 @@
+"""Samples: the past of one quantity of the system monitor."""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from distributed.system_monitor import SystemMonitor
+
+from leandask.retention import smaller
+
+
+class Samples:
+    """The last numbers of a series, at 8 bytes each.
+
+    A deque of them takes 32 bytes each. What counts for more: an object made every half
+    second keeps the memory around it from going back to the system.
+
+    Parameters
+    ----------
+    items : iterable of float
+        What it holds at first.
+    maxlen : int
+        Numbers kept; at least 1.
+    """
+
+    #: Numbers kept.
+    maxlen: int
+
+    def __init__(self, items: Iterable[float], maxlen: int) -> None:
+        self.maxlen = maxlen
+        self._values = array("d")
+        #: Place of the oldest number, once the array is full.
+        self._first = 0
+        self._is_whole = False
+        for item in items:
+            self.append(item)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self)}/{self.maxlen}>"
+
+    def __reduce__(self) -> Any:
+        return deque, (list(self), self.maxlen)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __iter__(self) -> Iterator[float]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index: int) -> float:
+        length = len(self._values)
+        if not -length <= index < length:
+            raise IndexError(f"{self!r} has no index {index}")
+        value = self._values[(self._first + index % length) % length]
+        return int(value) if self._is_whole else value
+
+    def append(self, value: float) -> None:
+        """Add the newest number."""
+        self._is_whole = isinstance(value, int)
+        if len(self._values) < self.maxlen:
+            self._values.append(value)
+        else:
+            self._values[self._first] = value
+            self._first = (self._first + 1) % self.maxlen
+
+
+class Quantities(dict[str, Samples]):
+    """The quantities of a system monitor by name."""
+
+    def __init__(self, quantities: dict[str, deque[float]], maxlen: int) -> None:
+        super().__init__()
+        self.maxlen = maxlen
+        for name, values in quantities.items():
+            self[name] = values
+
+    def __setitem__(self, name: str, values: Any) -> None:
+        maxlen = smaller(values.maxlen, self.maxlen)
+        super().__setitem__(name, Samples(values, maxlen or 1))
+
+
+def bound_samples(monitor: SystemMonitor, samples: int | None) -> None:
+    """Bound the past that a system monitor keeps.
+
+    Parameters
+    ----------
+    monitor : distributed.system_monitor.SystemMonitor
+    samples : int or None
+        Samples of each quantity; None leaves it as it is.
+    """
+    if samples is None:
+        return
+    quantities: Any = Quantities(monitor.quantities, samples)
+    monitor.quantities = quantities
+    monitor.maxlen = samples

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+
+import dask.config
+import pytest
+from distributed import Client, Scheduler, Worker, wait
+from distributed.diagnostics.progress import GroupTiming
+from distributed.utils_test import gen_test, inc
+
+from leandask import LeanScheduler, install
+from leandask.housekeeping import TIMING_BINS
+
+local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+lean = partial(LeanScheduler, dashboard=False, **local)
+
+
+def run(s):
+    return s.extensions["leandask"].housekeeping.run()
+
+
+@gen_test()
+async def test_bandwidths_of_workers_that_left_are_forgotten():
+    async with lean() as s, Worker(s.address, dashboard=False) as w:
+        s.bandwidth_workers[w.address, "tcp://gone:1"] = 1.0
+        s.bandwidth_workers["tcp://gone:1", w.address] = 1.0
+        s.bandwidth_workers[w.address, w.address] = 1.0
+        await run(s)
+        assert list(s.bandwidth_workers) == [(w.address, w.address)]
+
+
+@gen_test()
+async def test_a_living_group_forgets_the_dead_ones_it_depended_on():
+    async with (
+        lean() as s,
+        Worker(s.address, dashboard=False),
+        Client(s.address, asynchronous=True) as c,
+    ):
+        dependency = c.submit(inc, 1, key="dependency-1")
+        first = c.submit(inc, dependency, key="living-1")
+        living = c.submit(inc, 1, key="living-2")
+        await wait([first, living])
+        held = s.task_groups["living"].dependencies
+        assert [tg.name for tg in held] == ["dependency"]
+        await run(s)
+        assert len(held) == 1
+        del dependency, first
+        while len(s.tasks) > 1:
+            await asyncio.sleep(0.01)
+        assert len(held) == 1
+        await run(s)
+        assert not held
+
+
+@gen_test()
+async def test_what_left_the_queue_leaves_its_heap():
+    with dask.config.set({"distributed.scheduler.worker-saturation": 1.0}):
+        async with (
+            lean() as s,
+            Worker(s.address, dashboard=False, nthreads=1),
+            Client(s.address, asynchronous=True) as c,
+        ):
+            futures = c.map(asyncio.sleep, [3600] * 3000, pure=False)
+            while len(s.queued) < 2900:
+                await asyncio.sleep(0.01)
+            kept = futures[:20]
+            smallest = s.queued.peek()
+            del futures
+            while len(s.queued) > 20:
+                await asyncio.sleep(0.01)
+            assert len(s.queued._heap) > 2900
+            await run(s)
+            assert len(s.queued._heap) == len(s.queued)
+            assert s.queued.peek() is smallest
+            in_order = [ts.priority for ts in s.queued.sorted()]
+            assert in_order == sorted(in_order)
+            await c.cancel(kept)
+
+
+@gen_test()
+async def test_progress_by_group_goes_with_its_page():
+    async with lean() as s:
+        s.add_plugin(GroupTiming(s))
+        await run(s)
+        assert "group-timing" not in s.plugins
+
+
+@gen_test()
+async def test_progress_by_group_keeps_what_its_page_shows(monkeypatch):
+    monkeypatch.setattr("leandask.housekeeping.has_sessions", lambda scheduler: True)
+    async with lean() as s:
+        timing = GroupTiming(s)
+        s.add_plugin(timing)
+        for series in (timing.time, timing.nthreads):
+            series[:] = range(1000)
+        timing.compute["x"] = [float(i) for i in range(1000)]
+        await run(s)
+        for series in (timing.time, timing.nthreads, timing.compute["x"]):
+            assert list(series) == list(range(1000 - TIMING_BINS, 1000))
+
+
+@gen_test()
+async def test_an_exception_of_a_job_is_counted_said_once_and_stops_no_other(caplog):
+    async with lean() as s:
+        housekeeping = s.extensions["leandask"].housekeeping
+        done = []
+
+        def broken():
+            raise RuntimeError("broken job")
+
+        housekeeping.jobs = [broken, lambda: done.append(1)]
+        with caplog.at_level(logging.WARNING, "leandask"):
+            await housekeeping.run()
+            await housekeeping.run()
+        assert (housekeeping.errors, housekeeping.rounds, done) == (2, 2, [1, 1])
+        assert caplog.text.count("Housekeeping failed") == 1
+        assert "broken job" in caplog.text
+
+
+@gen_test()
+async def test_a_long_job_lets_others_in():
+    async with lean() as s:
+        housekeeping = s.extensions["leandask"].housekeeping
+        seen = []
+
+        def long():
+            for i in range(3):
+                seen.append(i)
+                yield
+
+        housekeeping.jobs = [long]
+        task = asyncio.create_task(housekeeping.run())
+        await asyncio.sleep(0)
+        assert len(seen) == 1
+        await task
+        assert seen == [0, 1, 2]
+
+
+@pytest.mark.parametrize("installed", [False, True])
+@gen_test()
+async def test_it_runs_by_itself_and_ends_with_the_scheduler(installed):
+    with dask.config.set({"leandask.housekeeping.interval": "10ms"}):
+        kind = Scheduler if installed else LeanScheduler
+        async with kind(dashboard=False, **local) as s:
+            if installed:
+                install(s)
+            housekeeping = s.extensions["leandask"].housekeeping
+            while housekeeping.rounds < 3:
+                await asyncio.sleep(0.01)
+            assert housekeeping.errors == 0
+            assert 0 < housekeeping.longest_pause < 1
+    assert not housekeeping.callback.is_running()
+
+
+@gen_test()
+async def test_work_goes_on_beside_it():
+    with dask.config.set({"leandask.housekeeping.interval": "1ms"}):
+        async with (
+            lean() as s,
+            Worker(s.address, dashboard=False),
+            Client(s.address, asynchronous=True) as c,
+        ):
+            for _ in range(5):
+                futures = c.map(inc, range(100), pure=False)
+                total = c.submit(sum, futures)
+                await wait(futures)
+                assert await total == 5050
+            assert s.extensions["leandask"].housekeeping.errors == 0

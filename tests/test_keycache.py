@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from functools import lru_cache
+
+import dask.utils
+import pytest
+from distributed import scheduler as upstream
+
+from leandask.keycache import bound_key_cache, clear_key_caches
+
+
+@pytest.fixture
+def key_split():
+    """Give the cache of the process back as it was."""
+    before = upstream.key_split
+    upstream.key_split = dask.utils.key_split
+    yield
+    upstream.key_split = before
+    dask.utils.key_split.cache_clear()
+
+
+def test_the_smaller_bound_holds_and_answers_stay(key_split):
+    bound_key_cache(100)
+    bound_key_cache(1000)
+    bound_key_cache(None)
+    for i in range(1000):
+        assert upstream.key_split(f"inc-{i:032x}") == "inc"
+    assert upstream.key_split.cache_info().currsize == 100
+    assert upstream.key_split(("x-1", 0)) == dask.utils.key_split(("x-1", 0))
+
+
+def test_an_unbounded_key_cache_stays_upstreams(key_split):
+    bound_key_cache(None)
+    assert upstream.key_split is dask.utils.key_split
+
+
+def test_the_shared_cache_is_emptied_only_where_it_is_too_full(key_split):
+    for i in range(50):
+        dask.utils.key_split(f"x-{i}")
+    clear_key_caches(50)
+    clear_key_caches(None)
+    assert dask.utils.key_split.cache_info().currsize == 50
+    clear_key_caches(49)
+    assert dask.utils.key_split.cache_info().currsize == 0
+
+
+def test_upstreams_cache_is_an_lru_cache(key_split):
+    assert type(dask.utils.key_split) is type(lru_cache(len))
+    assert dask.utils.key_split.cache_parameters()["maxsize"] == 100_000

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from distributed import Client, Lock, Semaphore
+from distributed.utils_test import gen_test
+
+from leandask import LeanScheduler
+
+lean = partial(
+    LeanScheduler, host="127.0.0.1", dashboard=False, dashboard_address="127.0.0.1:0"
+)
+
+
+async def use(names):
+    for name in names:
+        async with Lock(name):
+            pass
+
+
+@gen_test()
+async def test_names_that_nobody_holds_go_beyond_the_bound():
+    async with (
+        lean(retention={"locks": 1000}) as s,
+        Client(s.address, asynchronous=True),
+    ):
+        extension = s.extensions["semaphores"]
+        held = Lock("held")
+        assert await held.acquire()
+        await use(f"lock-{i}" for i in range(1005))
+        assert len(extension.max_leases) == 1000
+        assert "held" in extension.max_leases
+        for mapping in (extension.leases, extension.lease_timeouts, extension.events):
+            assert len(mapping) <= 1000
+        for metric in extension.metrics.values():
+            assert len(metric) <= 1000
+        assert await held.locked()
+        await held.release()
+
+
+@gen_test()
+async def test_a_lock_that_went_comes_back_by_its_name():
+    async with (
+        lean(retention={"locks": 1000}) as s,
+        Client(s.address, asynchronous=True),
+    ):
+        kept = Lock("kept")
+        async with kept:
+            pass
+        await use(f"lock-{i}" for i in range(1001))
+        with pytest.raises(RuntimeError, match="`kept` not known"):
+            await kept.acquire()
+        async with Lock("kept"):
+            assert "kept" in s.extensions["semaphores"].max_leases
+
+
+@gen_test()
+async def test_one_that_is_waited_for_stays():
+    async with (
+        lean(retention={"locks": 1000}) as s,
+        Client(s.address, asynchronous=True) as client,
+    ):
+        semaphore = await Semaphore(max_leases=1, name="waited-for")
+        assert await semaphore.acquire()
+        waiting = client.loop.asyncio_loop.create_task(semaphore.acquire(timeout=30))
+        extension = s.extensions["semaphores"]
+        while not extension.metrics["pending"]["waited-for"]:
+            await use(["other"])
+        await semaphore.release()
+        await use(f"lock-{i}" for i in range(1001))
+        assert await waiting
+        assert "waited-for" in extension.max_leases
+
+
+@gen_test()
+async def test_asking_for_a_value_leaves_nothing_behind():
+    async with lean() as s:
+        extension = s.extensions["semaphores"]
+        assert extension.get_value("unknown") == 0
+        await s.extensions["leandask"].housekeeping.run()
+        assert "unknown" not in extension.leases

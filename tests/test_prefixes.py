@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import asyncio
+import pickle
+from functools import partial
+
+from distributed import Client, Scheduler, Worker
+from distributed.utils_test import gen_test, inc
+
+from leandask import LeanScheduler, install
+from leandask.prefixes import METRICS_PER_PREFIX, OTHERS, WorkerMetrics
+
+local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+lean = partial(LeanScheduler, dashboard=False, **local)
+
+
+async def compute(client, names):
+    for name in names:
+        await client.submit(inc, 1, key=f"{name}-0123456789abcdef0123456789abcdef")
+    while client.futures or client.scheduler_comm.comm is None:
+        await asyncio.sleep(0.01)
+
+
+@gen_test()
+async def test_idle_prefixes_go_beyond_the_bound_the_longest_unused_first():
+    async with (
+        lean(retention={"task-prefixes": 3}) as s,
+        Worker(s.address, dashboard=False),
+        Client(s.address, asynchronous=True) as c,
+    ):
+        await compute(c, ["a", "b", "c"])
+        while s.tasks:
+            await asyncio.sleep(0.01)
+        learnt = s.task_prefixes["a"].duration_average
+        await compute(c, ["a", "d"])
+        assert list(s.task_prefixes) == ["c", "a", "d"]
+        assert s.task_prefixes["a"].state_counts["memory"] == 2
+        assert learnt >= 0
+        assert set(await c.run_on_scheduler(names)) == {"c", "a", "d"}
+
+
+def names(dask_scheduler):
+    return dask_scheduler.task_prefixes.keys() | set()
+
+
+@gen_test()
+async def test_a_prefix_with_tasks_stays():
+    async with (
+        lean(retention={"task-prefixes": 0}) as s,
+        Worker(s.address, dashboard=False),
+        Client(s.address, asynchronous=True) as c,
+    ):
+        futures = [c.submit(inc, 1, key=f"held{i}-123") for i in range(5)]
+        await c.gather(futures)
+        assert len(s.task_prefixes) == 5
+        del futures
+        while s.tasks:
+            await asyncio.sleep(0.01)
+        await c.submit(inc, 1, key="last-123")
+        assert list(s.task_prefixes) == ["last"]
+
+
+@gen_test()
+async def test_install_and_restart_keep_the_bound():
+    async with (
+        Scheduler(dashboard=False, **local) as s,
+        Worker(s.address, dashboard=False),
+        Client(s.address, asynchronous=True) as c,
+    ):
+        await compute(c, ["a", "b", "c"])
+        while s.tasks:
+            await asyncio.sleep(0.01)
+        install(s, {"task-prefixes": 2})
+        assert list(s.task_prefixes) == ["b", "c"]
+        s._clear_task_state()
+        await compute(c, ["d", "e", "f"])
+        assert list(s.task_prefixes) == ["e", "f"]
+
+
+def test_metrics_of_many_prefixes_become_one_and_totals_stay():
+    metrics = WorkerMetrics({("execute", "old", "cpu", "seconds"): 1.0}, prefixes=2)
+    metrics["get-data", "network", "seconds"] += 5
+    metrics["latency"] += 7
+    for i in range(100):
+        metrics["execute", f"f{i}", "cpu", "seconds"] += 1
+        metrics["execute", f"f{i}", "cpu", "count"] += 1
+    assert len(metrics) <= 3 * METRICS_PER_PREFIX
+    assert metrics["get-data", "network", "seconds"] == 5
+    assert metrics["latency"] == 7
+    for unit, total in (("seconds", 101), ("count", 100)):
+        by_prefix = [v for k, v in metrics.items() if k[-1] == unit and len(k) == 4]
+        assert sum(by_prefix) == total
+    assert metrics["execute", OTHERS, "cpu", "count"] > 80
+    assert metrics["execute", "unknown", "cpu", "count"] == 0
+    assert ("execute", "unknown", "cpu", "count") not in metrics
+    assert type(pickle.loads(pickle.dumps(metrics))) is dict
+
+
+@gen_test()
+async def test_metrics_of_workers_reach_the_scheduler():
+    async with (
+        lean(retention={"task-prefixes": 1}) as s,
+        Worker(s.address, dashboard=False) as w,
+        Client(s.address, asynchronous=True) as c,
+    ):
+        await compute(c, [f"f{i}x" for i in range(10)])
+        await w.heartbeat()
+        executed = [k for k in s.cumulative_worker_metrics if k[0] == "execute"]
+        assert any(k[1] == OTHERS for k in executed)
+        assert len(executed) <= 2 * METRICS_PER_PREFIX

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pickle
+from collections import deque
+from functools import partial
+
+import pytest
+from distributed import Scheduler
+from distributed.system_monitor import SystemMonitor
+from distributed.utils_test import gen_test
+
+from leandask import LeanScheduler, install
+from leandask.samples import Samples, bound_samples
+
+local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+lean = partial(LeanScheduler, dashboard=False, **local)
+
+
+def test_samples_are_read_as_a_deque_is():
+    samples, model = Samples([], 5), deque(maxlen=5)
+    for i in range(13):
+        samples.append(i)
+        model.append(i)
+        assert list(samples) == list(model)
+        assert len(samples) == len(model)
+        assert [samples[j] for j in range(-len(model), 0)] == list(model)
+        assert samples[-1] == model[-1]
+    with pytest.raises(IndexError, match="has no index 5"):
+        samples[5]
+    assert repr(samples) == "<Samples: 5/5>"
+    assert pickle.loads(pickle.dumps(samples)) == model
+
+
+def test_whole_numbers_stay_whole():
+    samples = Samples([12345678], 3)
+    assert type(samples[-1]) is int
+    samples = Samples([0.5], 3)
+    assert samples[-1] == 0.5
+
+
+def test_a_monitor_answers_as_before_within_its_bound():
+    bounded, whole = SystemMonitor(maxlen=100), SystemMonitor(maxlen=100)
+    bound_samples(bounded, 10)
+    for _ in range(20):
+        bounded.update()
+        whole.update()
+    assert bounded.recent().keys() == whole.recent().keys()
+    assert len(bounded.range_query(0)["time"]) == 10
+    assert {k: len(v) for k, v in bounded.range_query(18).items()} == {
+        k: len(v) for k, v in whole.range_query(18).items()
+    }
+    assert type(bounded.recent()["memory"]) is int
+    assert repr(bounded).startswith("<SystemMonitor: cpu: ")
+    for monitor in (bounded, whole):
+        monitor.close()
+
+
+@gen_test()
+async def test_a_scheduler_keeps_so_many_samples():
+    async with lean(retention={"samples": 7}) as s:
+        for _ in range(30):
+            s.monitor.update()
+        assert {len(q) for q in s.monitor.quantities.values()} == {7}
+
+
+@gen_test()
+async def test_install_takes_the_last_samples_over():
+    async with Scheduler(dashboard=False, **local) as s:
+        for _ in range(30):
+            s.monitor.update()
+        times = list(s.monitor.quantities["time"])
+        install(s, {"samples": 7})
+        assert list(s.monitor.quantities["time"]) == times[-7:]

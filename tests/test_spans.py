@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+import pytest
+from distributed import Client, Scheduler, Worker, span
+from distributed.spans import SpansSchedulerExtension
+from distributed.utils_test import gen_test, inc
+
+from leandask import LeanScheduler, install
+from leandask.spans import (
+    GROUPS,
+    INTERVAL,
+    LeanSpans,
+    fold_dead_groups,
+    trim_nthreads_history,
+)
+
+local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+lean = partial(LeanScheduler, dashboard=False, **local)
+
+
+async def compute(s, c, i):
+    await c.submit(inc, i, key=f"inc-{i:032x}")
+    while s.tasks:
+        await asyncio.sleep(0.001)
+
+
+@gen_test()
+async def test_the_oldest_finished_spans_go():
+    async with (
+        lean(retention={"spans": 5}) as s,
+        Worker(s.address, dashboard=False) as w,
+        Client(s.address, asynchronous=True) as c,
+    ):
+        spans = s.extensions["spans"]
+        for i in range(3 * INTERVAL):
+            await compute(s, c, i)
+        spans.prune()
+        assert len(spans.root_spans) == len(spans.spans) == 5
+        assert spans.spans_search_by_name["default",] == spans.root_spans
+        assert spans.spans_search_by_tag["default"] == spans.root_spans
+        assert spans.evicted == 3 * INTERVAL - 5
+        assert repr(spans) == "<LeanSpans: 5 spans, 5 kept>"
+        assert spans.merge_all().states["forgotten"] == 5
+        assert spans.merge_all().cumulative_worker_metrics
+        # What the worker measured for those that went must not close it.
+        await w.heartbeat()
+        assert w.address in s.workers
+
+
+@gen_test()
+async def test_finished_spans_are_bounded_without_housekeeping():
+    async with (
+        lean(retention={"spans": 5}) as s,
+        Worker(s.address, dashboard=False),
+        Client(s.address, asynchronous=True) as c,
+    ):
+        for i in range(4 * INTERVAL):
+            await compute(s, c, i)
+            assert len(s.extensions["spans"].spans) <= 5 + INTERVAL + 1
+
+
+@gen_test()
+async def test_a_span_with_tasks_stays_and_is_found_again():
+    async with (
+        lean(retention={"spans": 0}) as s,
+        Worker(s.address, dashboard=False) as w,
+        Client(s.address, asynchronous=True) as c,
+    ):
+        spans = s.extensions["spans"]
+        with span("held") as held:
+            future = c.submit(inc, 1, key="held-1")
+        await future
+        for i in range(2 * INTERVAL):
+            await compute_beside(s, c, i)
+        spans.prune()
+        assert spans.spans[held].states["memory"] == 1
+        assert [sp.id for sp in spans.find_by_tags("held")] == [held]
+        await w.heartbeat()
+        assert spans.spans[held].cumulative_worker_metrics
+        with span("held"):
+            again = c.submit(inc, 2, key="held-2")
+        await again
+        await c.gather([future, again])
+        del future, again
+        while s.tasks:
+            await asyncio.sleep(0.001)
+        spans.prune()
+        assert not spans.spans
+        assert not spans.root_spans
+
+
+async def compute_beside(s, c, i):
+    await c.submit(inc, i, key=f"beside-{i:032x}")
+    while len(s.tasks) > 1:
+        await asyncio.sleep(0.001)
+
+
+@gen_test()
+async def test_the_child_spans_of_a_live_one_go_too():
+    async with (
+        lean(retention={"spans": 3}) as s,
+        Worker(s.address, dashboard=False),
+        Client(s.address, asynchronous=True) as c,
+    ):
+        spans = s.extensions["spans"]
+        with span("service") as service:
+            kept = c.submit(inc, 1, key="kept-1")
+            await kept
+            for i in range(20):
+                with span("request"):
+                    await compute_beside(s, c, i)
+        spans.prune()
+        root = spans.spans[service]
+        assert len(root.children) == 3
+        assert {sp.id for sp in root.traverse_spans()} == set(spans.spans)
+        assert len(spans.spans_search_by_tag["request"]) == 3
+
+
+@gen_test()
+async def test_groups_of_a_scheduler_that_is_never_idle_are_bounded_and_sums_stay():
+    async with (
+        lean() as s,
+        Worker(s.address, dashboard=False),
+        Client(s.address, asynchronous=True) as c,
+    ):
+        held = c.submit(asyncio.sleep, 3600, key="held-1")
+        for i in range(100):
+            key = (f"x{i:x}-{i:032x}", 0)
+            await c.submit(inc, i, key=key)
+        while len(s.tasks) > 1:
+            await asyncio.sleep(0.001)
+        spans = s.extensions["spans"]
+        [root] = spans.root_spans
+        before = (root.states, root.nbytes_total, root.start)
+        duration = root.duration
+        assert len(root.groups) <= 2 + GROUPS + INTERVAL
+        spans.prune()
+        assert len(root.groups) == 1 + GROUPS + 1
+        after = (root.states, root.nbytes_total, root.start)
+        assert after == before
+        assert root.duration == pytest.approx(duration)
+        assert root.states["forgotten"] == 100
+        [computation] = s.computations
+        assert len(computation.groups) == 1 + GROUPS + 1
+        assert computation.states["forgotten"] == 100
+        # What a client tells of each graph, too.
+        assert len(root.metadata["collections"]) <= 100
+        held.release()
+
+
+@gen_test()
+async def test_install_takes_spans_over_and_unbounded_keeps_all():
+    async with (
+        Scheduler(dashboard=False, **local) as s,
+        Worker(s.address, dashboard=False),
+        Client(s.address, asynchronous=True) as c,
+    ):
+        for i in range(20):
+            await compute(s, c, i)
+        before = set(s.extensions["spans"].spans)
+        install(s, {"spans": None})
+        spans = s.extensions["spans"]
+        assert isinstance(spans, (LeanSpans, SpansSchedulerExtension))
+        for i in range(20, 60):
+            await compute(s, c, i)
+        assert before < set(spans.spans)
+        assert len(spans.spans) == 60
+
+
+@gen_test()
+async def test_the_history_of_threads_is_cut_and_intervals_stay():
+    async with (
+        lean(retention={"spans": 2}) as s,
+        Worker(s.address, dashboard=False, nthreads=2),
+        Client(s.address, asynchronous=True) as c,
+    ):
+        spans = s.extensions["spans"]
+        for i in range(6):
+            async with Worker(s.address, dashboard=False, nthreads=1):
+                await compute(s, c, i)
+            while len(s.workers) > 1:
+                await asyncio.sleep(0.01)
+        intervals = {sp.id: sp.nthreads_intervals for sp in spans.root_spans}
+        length = len(s.total_nthreads_history)
+        await s.extensions["leandask"].housekeeping.run()
+        assert len(s.total_nthreads_history) < length
+        assert len(spans.spans) == 2
+        for sp in spans.root_spans:
+            assert sp.nthreads_intervals == intervals[sp.id]
+            assert sp.nthreads_intervals[0][2] == 3
+        assert spans.merge_all().active_cpu_seconds > 0
+
+
+@gen_test()
+async def test_a_history_of_threads_that_spans_hold_has_an_end():
+    async with (
+        lean() as s,
+        Worker(s.address, dashboard=False, nthreads=2),
+        Client(s.address, asynchronous=True) as c,
+    ):
+        await compute(s, c, 1)
+        spans = s.extensions["spans"].spans.values()
+        s.total_nthreads_history.extend((float(i), 1) for i in range(2**40, 2**40 + 50))
+        trim_nthreads_history(s, spans, maxlen=10)
+        assert len(s.total_nthreads_history) == 10
+        s.total_nthreads_history[0] = (0.0, 2)
+        [sp] = spans
+        assert all(n == 2 for _, _, n in sp.nthreads_intervals)
+
+
+@gen_test()
+async def test_folding_nothing_changes_nothing():
+    async with lean() as s:
+        groups = set()
+        fold_dead_groups(groups, s)
+        assert groups == set()

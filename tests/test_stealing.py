@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from functools import partial
+
+import dask.config
+from distributed import Client, Scheduler, Worker, wait
+from distributed.scheduler import WorkerState
+from distributed.utils_test import gen_test, inc, slowinc
+
+from leandask import LeanScheduler, _compat, install
+from leandask.stealing import InFlight
+
+local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+lean = partial(LeanScheduler, dashboard=False, **local)
+
+
+def fail(x, y):
+    raise ValueError("no")
+
+
+@gen_test()
+async def test_tasks_of_a_function_that_only_errs_are_let_go():
+    async with (
+        lean() as s,
+        Worker(s.address, dashboard=False),
+        Client(s.address, asynchronous=True) as c,
+    ):
+        dependency = c.submit(inc, 1)
+        futures = [c.submit(fail, dependency, i, key=f"fail-{i}") for i in range(20)]
+        await wait(futures)
+        unknown = _compat.get_owner_of_unknown_durations(s).unknown_durations
+        refs = [weakref.ref(ts) for ts in s.tasks.values() if ts.prefix.name == "fail"]
+        assert len(refs) == 20
+        assert set(unknown["fail"]) <= {ref() for ref in refs}
+        del futures
+        while len(s.tasks) > 1:
+            await asyncio.sleep(0.01)
+        gc.collect()
+        assert [ref() for ref in refs] == [None] * 20
+        await s.extensions["leandask"].housekeeping.run()
+        assert "fail" not in unknown
+
+
+@gen_test()
+async def test_costs_are_known_once_a_task_succeeds():
+    async with (
+        lean() as s,
+        Worker(s.address, dashboard=False, nthreads=1),
+        Client(s.address, asynchronous=True) as c,
+    ):
+        dependency = c.submit(inc, 1)
+        futures = [
+            c.submit(slowinc, dependency, delay=0.01 + i / 1e6) for i in range(9)
+        ]
+        unknown = _compat.get_owner_of_unknown_durations(s).unknown_durations
+        while "slowinc" not in unknown:
+            await asyncio.sleep(0.001)
+        assert unknown["slowinc"]
+        await wait(futures)
+        assert "slowinc" not in unknown
+
+
+def make_worker_state(scheduler):
+    return WorkerState(
+        address="tcp://127.0.0.1:1",
+        status="running",
+        pid=1,
+        name="gone",
+        memory_limit=1,
+        local_directory="",
+        nanny="",
+        server_id="",
+        scheduler=scheduler,
+    )
+
+
+@gen_test()
+async def test_reading_what_is_in_flight_keeps_no_worker():
+    async with lean() as s:
+        stealing = s.extensions["stealing"]
+        ws = make_worker_state(s)
+        for in_flight in (stealing.in_flight_occupancy, stealing.in_flight_tasks):
+            assert in_flight[ws] == 0
+            in_flight[ws] += 1
+            assert in_flight[ws] == 1
+            in_flight[ws] -= 1
+            assert ws not in in_flight
+            in_flight[ws] = 0.5
+        await s.extensions["leandask"].housekeeping.run()
+        assert ws not in stealing.in_flight_tasks
+        assert ws not in stealing.in_flight_occupancy
+
+
+@gen_test(timeout=60)
+async def test_stealing_goes_on_while_workers_come_and_go():
+    with dask.config.set({"distributed.scheduler.work-stealing-interval": "10ms"}):
+        async with (
+            lean() as s,
+            Worker(s.address, dashboard=False, nthreads=1, name="first") as first,
+            Client(s.address, asynchronous=True) as c,
+        ):
+            futures = c.map(
+                slowinc,
+                range(150),
+                delay=0.02,
+                workers="first",
+                allow_other_workers=True,
+            )
+            while not s.workers[first.address].processing:
+                await asyncio.sleep(0.01)
+            stealing = s.extensions["stealing"]
+            for _ in range(3):
+                async with Worker(s.address, dashboard=False, nthreads=1):
+                    before = sum(stealing.metrics["request_count_total"].values())
+                    while (
+                        sum(stealing.metrics["request_count_total"].values()) == before
+                    ):
+                        await asyncio.sleep(0.01)
+            await c.gather(futures)
+            stealing.balance()
+            while stealing.in_flight:
+                await asyncio.sleep(0.01)
+            await s.extensions["leandask"].housekeeping.run()
+            for in_flight in (stealing.in_flight_occupancy, stealing.in_flight_tasks):
+                assert isinstance(in_flight, InFlight)
+                assert set(in_flight) <= set(s.workers.values())
+
+
+@gen_test()
+async def test_a_scheduler_without_stealing_is_made_lean():
+    with dask.config.set({"distributed.scheduler.work-stealing": False}):
+        async with lean() as s:
+            assert "stealing" not in s.extensions
+            await s.extensions["leandask"].housekeeping.run()
+            assert s.extensions["leandask"].housekeeping.errors == 0
+
+
+@gen_test()
+async def test_install_takes_over_what_is_unknown_and_in_flight():
+    async with Scheduler(dashboard=False, **local) as s:
+        owner = _compat.get_owner_of_unknown_durations(s)
+        ws = make_worker_state(s)
+        owner.unknown_durations["x"] = set()
+        s.extensions["stealing"].in_flight_tasks[ws] += 1
+        install(s)
+        assert "x" in owner.unknown_durations
+        assert s.extensions["stealing"].in_flight_tasks[ws] == 1
