@@ -16,7 +16,7 @@ import psutil
 from distributed import Client, Worker
 
 MIB = 2**20
-_LEANDASK = [sys.executable, "-m", "leandask.cli"]
+_LEANDASK = [sys.executable, "-m", "leandask.start"]
 #: The commands that are compared, by name; {folder} is a folder of their own.
 COMMANDS: dict[str, list[str]] = {
     "upstream": [sys.executable, "-m", "distributed.cli.dask_scheduler"],

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 from leandask import config as config  # registers the defaults
-from leandask.formatter import JSONFormatter
-from leandask.retention import Retention
-from leandask.scheduler import LeanScheduler, install
-from leandask.sinks import RotatingFileSink
-from leandask.stream import RecordStream
+
+if TYPE_CHECKING:
+    from leandask.formatter import JSONFormatter
+    from leandask.retention import Retention
+    from leandask.scheduler import LeanScheduler, install
+    from leandask.sinks import RotatingFileSink
+    from leandask.stream import RecordStream
 
 __version__ = version("leandask")
 
@@ -21,3 +25,23 @@ __all__ = [
     "RotatingFileSink",
     "install",
 ]
+
+#: Where the public names are. Each module is imported when it is used.
+_MODULES = {
+    "JSONFormatter": "formatter",
+    "LeanScheduler": "scheduler",
+    "RecordStream": "stream",
+    "Retention": "retention",
+    "RotatingFileSink": "sinks",
+    "install": "scheduler",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"leandask.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_MODULES])

@@ -263,6 +263,8 @@ def as_choice(key: str, value: Any, choices: tuple[str, ...]) -> str:
         ...
     ValueError: leandask.stream.overflow must be one of drop, block; got 'wait'
     """
+    if value is False and "off" in choices:  # as YAML reads it
+        value = "off"
     if value not in choices:
         raise ValueError(f"{key} must be one of {', '.join(choices)}; got {value!r}")
     return str(value)

@@ -10,6 +10,7 @@ import dask.config
 from distributed import Scheduler
 
 from leandask import config
+from leandask.dashboard import LazyDashboard, can_wait
 from leandask.extension import LeanExtension
 from leandask.retention import Retention
 from leandask.stream import RecordStream
@@ -24,7 +25,7 @@ class LeanScheduler(Scheduler):
     ----------
     retention : Retention, mapping or None, optional
         Bounds of the histories. What it omits comes from ``leandask.retention``.
-    **kwargs
+    *args, **kwargs
         As for :class:`distributed.Scheduler`.
 
     Raises
@@ -53,7 +54,10 @@ class LeanScheduler(Scheduler):
     stream: RecordStream
 
     def __init__(
-        self, *, retention: Retention | Mapping[str, Any] | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        retention: Retention | Mapping[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         retention = Retention.of(retention)
         config.check()
@@ -62,7 +66,16 @@ class LeanScheduler(Scheduler):
             kwargs["blocked_handlers"] = dask.config.get(
                 "distributed.scheduler.blocked-handlers", []
             )
-        super().__init__(**kwargs)
+        mode = config.read("dashboard")
+        wanted = kwargs.get("dashboard")
+        if wanted is None:
+            wanted = bool(kwargs.get("dashboard_address"))
+        is_lazy = wanted and mode == "lazy" and can_wait()
+        if is_lazy or mode == "off":
+            kwargs["dashboard"] = False
+        super().__init__(*args, **kwargs)
+        if is_lazy:
+            LazyDashboard(self, kwargs.get("http_prefix", "/"))
         install(self, retention)
 
     async def start_unsafe(self) -> Any:

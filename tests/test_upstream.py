@@ -17,6 +17,7 @@ from distributed.cli import dask_scheduler
 from distributed.collections import HeapSet
 from distributed.diagnostics.progress import GroupTiming
 from distributed.diagnostics.task_stream import TaskStreamPlugin
+from distributed.protocol import utils as protocol_utils
 from distributed.scheduler import (
     ErredTask,
     TaskGroup,
@@ -272,3 +273,20 @@ async def test_group_timing():
         timing = GroupTiming(s)
         assert timing.name == "group-timing"
         assert (len(timing.time), len(timing.nthreads), timing.compute) == (2, 2, {})
+
+
+@gen_test()
+async def test_the_dashboard_is_connected_to_web_applications():
+    source = inspect.getsource(Scheduler.__init__)
+    assert (
+        "show_dashboard = dashboard or (dashboard is None and dashboard_addr" in source
+    )
+    assert "distributed.dashboard.scheduler.connect(" in source
+    async with start() as s:
+        assert s.http_application.applications == []
+        assert "find_handler" in vars(type(s.http_application))
+
+
+def test_numpy_is_left_out_at_the_start_only_for_buffers():
+    source = inspect.getsource(protocol_utils)
+    assert "except ImportError:\n\n    def host_array(" in source

@@ -1,0 +1,171 @@
+"""LazyDashboard: the pages of the dashboard, made when somebody asks for one."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import re
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from distributed.http.scheduler.info import IndividualPlots
+from distributed.versions import BOKEH_REQUIREMENT
+from tornado import httputil, web
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from distributed import Scheduler
+
+logger = logging.getLogger("leandask")
+
+#: Imports Bokeh, and NumPy with it: 18 MB.
+PAGES = "distributed.dashboard.scheduler"
+
+
+def can_wait() -> bool:
+    """Whether the dashboard can be made later: Bokeh is there, but not in use yet.
+
+    Returns
+    -------
+    bool
+    """
+    if PAGES in sys.modules:
+        return False
+    try:
+        bokeh = version("bokeh")
+    except PackageNotFoundError:
+        return False
+    return BOKEH_REQUIREMENT.specifier.contains(bokeh, prereleases=True)
+
+
+class LazyDashboard:
+    """Takes the dashboard's place among the web applications of a scheduler.
+
+    Parameters
+    ----------
+    scheduler : distributed.Scheduler
+        One that was made without its dashboard.
+    prefix : str or None
+        Of every path.
+    """
+
+    def __init__(self, scheduler: Scheduler, prefix: str | None) -> None:
+        self._scheduler = scheduler
+        self._prefix = prefix
+        self._application: Any = scheduler.http_application
+        self._making: asyncio.Task[None] | None = None
+        below = f"/{prefix.strip('/')}/" if prefix and prefix.strip("/") else "/"
+        # A page with its websocket and scripts, Bokeh's files, or the way to /status.
+        self._paths = re.compile(
+            rf"/|{re.escape(below.rstrip('/'))}/?"
+            rf"|{re.escape(below)}([\w-]+(/ws|/autoload\.js|/metadata)?|static/.*)"
+        )
+        self._application.add_application(self)
+        # It is asked for a list of all pages, and comes before the route of upstream.
+        plots = (below + "individual-plots.json", _Plots, {"dashboard": self})
+        self._application.add_handlers(r".*", [plots])
+
+    def __repr__(self) -> str:
+        state = "not asked for" if self._making is None else "made"
+        return f"<{type(self).__name__}: {state}>"
+
+    def find_handler(
+        self, request: httputil.HTTPServerRequest, **kwargs: Any
+    ) -> httputil.HTTPMessageDelegate | None:
+        """Return what waits for the dashboard, if it is a page that is asked for."""
+        if self._paths.fullmatch(request.path):
+            return _Waiting(self, request)
+        return None
+
+    async def make(self) -> None:
+        """Import Bokeh in a thread, and put the pages in the place of this."""
+        if self._making is None:
+            self._making = asyncio.create_task(self._make())
+        try:
+            # Whoever waits may give up: others wait too.
+            await asyncio.shield(self._making)
+        except Exception:
+            self._making = None  # the next one who asks tries again
+            raise
+
+    async def _make(self) -> None:
+        loop = asyncio.get_running_loop()
+        pages = await loop.run_in_executor(None, importlib.import_module, PAGES)
+        application, scheduler = self._application, self._scheduler
+        before = list(application.applications)
+        pages.connect(
+            application, scheduler.http_server, scheduler, prefix=self._prefix
+        )
+        place = before.index(self)
+        made = application.applications[len(before) :]
+        application.applications[:] = before[:place] + made + before[place + 1 :]
+        logger.info("The dashboard is there, as a page was asked for")
+
+    def route(
+        self, request: httputil.HTTPServerRequest
+    ) -> httputil.HTTPMessageDelegate:
+        """Return what answers a request once the dashboard is there."""
+        return self._application.find_handler(request)
+
+    def refuse(
+        self, request: httputil.HTTPServerRequest
+    ) -> httputil.HTTPMessageDelegate:
+        """Return what answers a request where the dashboard can't be made."""
+        return self._application.get_handler_delegate(
+            request, web.ErrorHandler, {"status_code": 503}
+        )
+
+
+class _Waiting(httputil.HTTPMessageDelegate):
+    """Holds a request back until the dashboard is there, and passes it on."""
+
+    #: Upstream's application takes a handler whose class is no ErrorHandler.
+    handler_class = web.RequestHandler
+
+    def __init__(
+        self, dashboard: LazyDashboard, request: httputil.HTTPServerRequest
+    ) -> None:
+        self._dashboard = dashboard
+        self._request = request
+        self._delegate: httputil.HTTPMessageDelegate | None = None
+
+    async def headers_received(
+        self,
+        start_line: httputil.RequestStartLine | httputil.ResponseStartLine,
+        headers: httputil.HTTPHeaders,
+    ) -> None:
+        try:
+            await self._dashboard.make()
+            self._delegate = self._dashboard.route(self._request)
+        except Exception:
+            logger.exception("The dashboard can't be made")
+            self._delegate = self._dashboard.refuse(self._request)
+        received = self._delegate.headers_received(start_line, headers)
+        if received is not None:
+            await received
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        assert self._delegate is not None
+        return self._delegate.data_received(chunk)
+
+    def finish(self) -> None:
+        assert self._delegate is not None
+        self._delegate.finish()
+
+    def on_connection_close(self) -> None:
+        if self._delegate is not None:
+            self._delegate.on_connection_close()
+
+
+class _Plots(IndividualPlots):
+    """The list of pages, for which they must be there."""
+
+    def initialize(self, dashboard: LazyDashboard) -> None:  # type: ignore[override]
+        super().initialize(dask_server=dashboard._scheduler)
+        self._dashboard = dashboard
+
+    async def prepare(self) -> None:
+        await self._dashboard.make()

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from leandask.start import deferred
+
+
+def run(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+
+
+def test_the_command_imports_no_numpy_and_numpy_comes_when_it_is_used():
+    assert run("""
+import sys
+from leandask.start import deferred
+with deferred("numpy"):
+    import leandask.cli
+print("numpy" in sys.modules, "bokeh" in sys.modules, "pandas" in sys.modules)
+import numpy
+print(numpy.ones(3).sum())
+from distributed.protocol.utils import host_array
+buffer = host_array(1000)
+buffer[:3] = b"abc"
+print(bytes(buffer[:3]).decode(), buffer.nbytes, buffer.readonly)
+""") == ["False", "False", "False", "3.0", "abc", "1000", "False"]
+
+
+def test_importing_leandask_imports_nothing_that_is_not_used():
+    assert run("""
+import sys
+import leandask
+print("distributed" in sys.modules, "orjson" in sys.modules)
+from leandask import LeanScheduler, Retention
+print(LeanScheduler.__name__, "LeanScheduler" in dir(leandask))
+""") == ["False", "False", "LeanScheduler", "True"]
+
+
+def test_what_is_imported_already_is_left_alone():
+    before = sys.modules["json"]
+    with deferred("json"):
+        import json
+    assert json is before
+    with pytest.raises(ImportError), deferred("no_such_package"):
+        import no_such_package  # noqa: F401
+    assert "no_such_package" not in sys.modules
+
+
+def test_an_unknown_name_is_told():
+    import leandask
+
+    with pytest.raises(AttributeError, match="'leandask' has no attribute 'Lean'"):
+        leandask.Lean  # noqa: B018
