@@ -9,8 +9,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 from distributed import Client, Worker
@@ -53,17 +54,19 @@ class Cluster:
             log,
         )
         # Both wait for the file by themselves.
-        workers = [
-            sys.executable,
-            "-m",
-            "benchmarks.cluster",
-            str(file),
-            str(n_workers),
-        ]
-        self._start(workers, log)
+        if n_workers:
+            module = [sys.executable, "-m", "benchmarks.cluster"]
+            self._start([*module, str(file), str(n_workers)], log)
         self.client = self._stack.enter_context(Client(scheduler_file=str(file)))
-        self.client.wait_for_workers(n_workers)
+        if n_workers:
+            self.client.wait_for_workers(n_workers)
         self._process = psutil.Process(self.process.pid)
+        info = self.client.scheduler_info()
+        self.address: str = info["address"]
+        #: Host and port of the dashboard.
+        self.dashboard = ("127.0.0.1", info["services"]["dashboard"])
+        #: What a scenario keeps between its steps.
+        self.kept: Any = None
 
     def _start(self, args: list[str], log: object) -> subprocess.Popen[bytes]:
         # psutil asks the scheduler's process only, so it must be no launcher.
@@ -82,6 +85,16 @@ class Cluster:
         """CPU time of the scheduler's process, in seconds."""
         times = self._process.cpu_times()
         return times.user + times.system
+
+    @property
+    def peak(self) -> float:
+        """Largest memory of the scheduler's process ever, in MiB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+    def ask(self, function: Callable[..., Any]) -> Any:
+        """Run a function on the scheduler, which gets it as `dask_scheduler`."""
+        return self.client.run_on_scheduler(function)
 
     def close(self) -> None:
         """Kill all processes."""

@@ -1,124 +1,202 @@
-"""Memory of a scheduler as tasks pass through it: upstream's and leandask's.
+"""Memory of a scheduler under every load that fills it: upstream's and leandask's.
 
-Run ``python -m benchmarks.memory``; see ``--help``.
+Run ``python -m benchmarks.memory``; see ``--help``. Each figure is RSS of a fresh, real
+scheduler process, in MiB.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import logging
 import os
 import platform
+import threading
 import time
-from collections import deque
-from collections.abc import Callable
 from importlib.metadata import version
-from itertools import chain
 from pathlib import Path
+from typing import Any
 
-from distributed import Future, wait
+from benchmarks.cluster import Cluster
+from benchmarks.scenarios import SCENARIOS, Scenario, steps
 
-from benchmarks.cluster import Cluster, clusters
-
-
-def increment(x: int) -> int:
-    """Return x + 1: a task that takes no time."""
-    return x + 1
+SETTLE = 3.0  # seconds before a measure: what came late may arrive
+SAMPLE = 0.25  # seconds between two samples of the curve
 
 
-def tiny_tasks(cluster: Cluster, start: int, count: int, in_flight: int) -> None:
-    """Run tasks of no duration in batches, of which none is kept.
+class Sampler(threading.Thread):
+    """Samples the memory of a scheduler, for the curve.
 
     Parameters
     ----------
     cluster : Cluster
-    start : int
-        Tasks run before: no key comes twice.
-    count : int
-        Tasks to run.
-    in_flight : int
-        Tasks that the scheduler knows at one time: five batches.
     """
-    size = in_flight // 5
-    batches: deque[list[Future]] = deque()
-    # To wait with another client than the current one is slow.
-    with cluster.client.as_current():
-        for first in range(start, start + count, size):
-            if len(batches) == 5:
-                wait(batches.popleft())
-            numbers = range(first, min(first + size, start + count))
-            batches.append(cluster.client.map(increment, numbers))
-        wait(list(chain.from_iterable(batches)))
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(daemon=True)
+        self.cluster = cluster
+        #: Seconds since the start, and MiB.
+        self.samples: list[tuple[float, float]] = []
+        self._stopped = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        """Sample until it is stopped."""
+        begun = time.monotonic()
+        while not self._stopped.wait(SAMPLE):
+            seconds = round(time.monotonic() - begun, 2)
+            self.samples.append((seconds, round(self.cluster.rss, 2)))
+
+    def stop(self) -> list[tuple[float, float]]:
+        """Stop, and give the samples."""
+        self._stopped.set()
+        self.join()
+        return self.samples
 
 
-#: What is measured, by name: a function that runs so many tasks, after so many others.
-SCENARIOS: dict[str, Callable[[Cluster, int, int, int], None]] = {
-    "tiny-tasks": tiny_tasks
-}
-
-
-def measure(args: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
-    """Run a scenario on both schedulers in turns, and print a row after each step.
+def measure(scenario: Scenario, name: str) -> dict[str, Any]:
+    """Run a scenario on one scheduler.
 
     Parameters
     ----------
-    args : argparse.Namespace
-        As :func:`main` parses them.
+    scenario : Scenario
+    name : str
+        Of the scheduler's command.
 
     Returns
     -------
     dict
-        By scheduler: its memory in MiB at the start and after each step, and the
-        seconds of wall time and of CPU time that each step took.
+        ``rss``: MiB at the start and after each step; ``peak``; ``seconds`` and
+        ``cpu_seconds`` of each step; ``samples`` of the curve.
     """
-    run = SCENARIOS[args.scenario]
-    with clusters(args.schedulers, args.workers) as started:
-        result: dict[str, dict[str, list[float]]] = {
-            c.name: {"rss_mib": [c.rss], "seconds": [], "cpu_seconds": []}
-            for c in started
+    cluster = Cluster(name, scenario.n_workers)
+    try:
+        time.sleep(SETTLE)
+        sampler = Sampler(cluster)
+        result: dict[str, Any] = {
+            "rss": [cluster.rss],
+            "seconds": [],
+            "cpu_seconds": [],
         }
-        print(f"{'tasks':>9}", *(f"{f'{c.name}, MiB':>15}" for c in started))
-        print(f"{'start':>9}", *(f"{c.rss:15.1f}" for c in started), flush=True)
-        for tasks in range(0, args.tasks, args.step):
-            for c in started:
-                begun, cpu = time.perf_counter(), c.cpu
-                run(c, tasks, args.step, args.in_flight)
-                result[c.name]["seconds"].append(time.perf_counter() - begun)
-                result[c.name]["cpu_seconds"].append(c.cpu - cpu)
-                result[c.name]["rss_mib"].append(c.rss)
-            row = (f"{result[c.name]['rss_mib'][-1]:15.1f}" for c in started)
-            print(f"{tasks + args.step:9}", *row, flush=True)
-    return result
+        for step in steps(scenario):
+            begun, cpu = time.monotonic(), cluster.cpu
+            scenario.run(cluster, step)
+            result["seconds"].append(time.monotonic() - begun)
+            result["cpu_seconds"].append(cluster.cpu - cpu)
+            time.sleep(SETTLE)
+            result["rss"].append(cluster.rss)
+        return result | {"peak": cluster.peak, "samples": sampler.stop()}
+    finally:
+        cluster.close()
 
 
-def summarise(result: dict[str, dict[str, list[float]]]) -> None:
-    """Print each scheduler's growth and speed, and the ratios to the first.
+def figures(scenario: Scenario, result: dict[str, Any]) -> list[float]:
+    """Give what the bars of a scenario are for, in MiB.
 
     Parameters
     ----------
+    scenario : Scenario
     result : dict
         What :func:`measure` returns.
+
+    Returns
+    -------
+    list of float
+        Of each step: the growth, or for the last the memory itself.
     """
-    growths = [r["rss_mib"][-1] - r["rss_mib"][0] for r in result.values()]
-    seconds = [sum(r["seconds"]) for r in result.values()]
-    cpu = [sum(r["cpu_seconds"]) for r in result.values()]
-    rows = [("growth", growths), ("seconds", seconds), ("cpu s", cpu)]
-    for name, values in rows:
-        ratios = (f" ratio {v / values[0]:.2f}" for v in values[1:])
-        print(f"{name:>9}", *(f"{v:15.1f}" for v in values), *ratios)
+    rss = result["rss"]
+    values = [after - before for before, after in itertools.pairwise(rss)]
+    if scenario.is_absolute:
+        values[-1] = rss[-1]
+    return values
+
+
+def show(scenario: Scenario, results: dict[str, dict[str, Any]]) -> None:
+    """Print a scenario's figures, a row for each step.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    results : dict
+        What :func:`measure` returns, by scheduler.
+    """
+    by_name = {name: figures(scenario, result) for name, result in results.items()}
+    for step in steps(scenario):
+        bar = scenario.bars[step]
+        is_growth = not (scenario.is_absolute and step == len(scenario.bars) - 1)
+        what = scenario.title if step == 0 else "  and the next step"
+        shown = "".join(
+            f"{values[step]:{'+' if is_growth else ''}11.1f}"
+            for values in by_name.values()
+        )
+        met = ""
+        if bar is not None and "leandask" in by_name:
+            met = "met" if by_name["leandask"][step] <= bar else "NOT MET"
+        print(f"{what:58}{shown}{'' if bar is None else bar:>7} {met}", flush=True)
+
+
+def plot(results: dict[str, dict[str, dict[str, Any]]], file: Path) -> None:
+    """Draw the curves of all scenarios.
+
+    Parameters
+    ----------
+    results : dict
+        What :func:`measure` returns, by scenario and scheduler.
+    file : pathlib.Path
+        To write; its suffix tells the format.
+    """
+    import matplotlib  # of use here only
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    columns = min(3, len(results))
+    rows = -(-len(results) // columns)
+    figure, axes = pyplot.subplots(
+        rows,
+        columns,
+        figsize=(4.2 * columns, 2.7 * rows),
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis in axes.flat[len(results) :]:
+        axis.set_visible(False)
+    for axis, (name, by_scheduler) in zip(axes.flat, results.items(), strict=False):
+        for color, (scheduler, result) in zip(
+            ("#d95f02", "#1b6ca8", "#777777"), by_scheduler.items(), strict=False
+        ):
+            seconds, rss = zip(*result["samples"], strict=True)
+            axis.plot(seconds, rss, color=color, label=scheduler, linewidth=1.5)
+        axis.set_title(SCENARIOS[name].title, fontsize=8)
+        axis.set_ylim(bottom=0)
+        axis.tick_params(labelsize=7)
+        axis.grid(alpha=0.3)
+    figure.supxlabel("seconds", fontsize=9)
+    figure.supylabel("RSS of the scheduler's process, MiB", fontsize=9)
+    axes.flat[0].legend(fontsize=8, loc="lower right")
+    figure.savefig(file, dpi=110)
 
 
 def main() -> None:
     """Parse the command line, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenario", choices=SCENARIOS, default="tiny-tasks")
+    parser.add_argument(
+        "--scenario",
+        nargs="+",
+        choices=SCENARIOS,
+        default=[name for name in SCENARIOS if name != "idle"],
+        help="by default all but idle, which takes an hour",
+    )
     parser.add_argument("--schedulers", nargs="+", default=["upstream", "leandask"])
-    parser.add_argument("--tasks", type=int, default=100_000)
-    parser.add_argument("--step", type=int, default=20_000)
-    parser.add_argument("--workers", type=int, default=10)
-    parser.add_argument("--in-flight", type=int, default=5_000)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--plot", type=Path, help="draw the curves: .svg or .png")
+    parser.add_argument("--draw", type=Path, help="only draw what --json wrote here")
     args = parser.parse_args()
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # those that go
+    if args.draw:
+        plot(json.loads(args.draw.read_text())["results"], args.plot)
+        return
     packages = ("leandask", "distributed", "dask")
     machine = {
         "python": platform.python_version(),
@@ -126,10 +204,18 @@ def main() -> None:
         **{name: version(name) for name in packages},
     }
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
-    result = measure(args)
-    summarise(result)
-    if args.json:
-        args.json.write_text(json.dumps({"machine": machine, **result}, indent=2))
+    print(f"{'MiB':58}", *(f"{name:>10}" for name in args.schedulers), f"{'bar':>7}")
+    results: dict[str, dict[str, dict[str, Any]]] = {}
+    for scenario in args.scenario:
+        results[scenario] = {
+            name: measure(SCENARIOS[scenario], name) for name in args.schedulers
+        }
+        show(SCENARIOS[scenario], results[scenario])
+        if args.json:
+            text = json.dumps({"machine": machine, "results": results})
+            args.json.write_text(text)
+    if args.plot:
+        plot(results, args.plot)
 
 
 if __name__ == "__main__":

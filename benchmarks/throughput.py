@@ -12,7 +12,7 @@ import statistics
 import time
 
 from benchmarks.cluster import Cluster, clusters
-from benchmarks.memory import tiny_tasks
+from benchmarks.scenarios import run_tiny_tasks
 
 
 def measure(
@@ -40,7 +40,7 @@ def measure(
         turn = n % len(started)
         for c in started[turn:] + started[:turn]:
             begun, cpu = time.perf_counter(), c.cpu
-            tiny_tasks(c, (n + 1) * tasks, tasks, in_flight=2_000)
+            run_tiny_tasks(c, (n + 1) * tasks, tasks, in_flight=2_000)
             seconds, cpu_seconds = time.perf_counter() - begun, c.cpu - cpu
             if n >= 0:
                 results[c.name][0].append(tasks / seconds)
