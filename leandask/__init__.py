@@ -10,6 +10,7 @@ from leandask import config as config  # registers the defaults
 
 if TYPE_CHECKING:
     from leandask.formatter import JSONFormatter
+    from leandask.remote import give_back
     from leandask.retention import Retention
     from leandask.scheduler import LeanScheduler, install
     from leandask.sinks import RotatingFileSink
@@ -23,6 +24,7 @@ __all__ = [
     "RecordStream",
     "Retention",
     "RotatingFileSink",
+    "give_back",
     "install",
 ]
 
@@ -33,6 +35,7 @@ _MODULES = {
     "RecordStream": "stream",
     "Retention": "retention",
     "RotatingFileSink": "sinks",
+    "give_back": "remote",
     "install": "scheduler",
 }
 

@@ -16,6 +16,8 @@ from leandask.rules import (
     as_count,
     as_flag,
     as_maxbytes,
+    as_maxlen,
+    as_part,
     as_path,
     as_seconds,
 )
@@ -76,6 +78,9 @@ def check() -> None:
 RULES: dict[str, Callable[[str, Any], Any]] = {
     "dashboard": partial(as_choice, choices=("lazy", "eager", "off")),
     "housekeeping.interval": as_seconds,
+    "give-back.tasks": partial(as_maxlen, minimum=1),
+    "give-back.part": as_part,
+    "give-back.interval": as_seconds,
     "stream.transitions": as_flag,
     "stream.fields": partial(as_choice, choices=("leandask", "ecs", "otel")),
     "stream.queue-length": partial(as_count, minimum=1),

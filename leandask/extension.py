@@ -18,6 +18,7 @@ from leandask import _compat, config
 from leandask.broker import LeanBroker
 from leandask.departed import Departed
 from leandask.eventlog import EventLog
+from leandask.giveback import GiveBack
 from leandask.histories import (
     Connections,
     ErredTasks,
@@ -68,6 +69,8 @@ class LeanExtension:
         self._stopped = False
         self._closing: asyncio.Task[None] | None = None
 
+        self.give_back = GiveBack(scheduler, self.stream)
+        scheduler.handlers["leandask_give_back"] = self.give_back.ask
         broker = LeanBroker(scheduler, retention, self.stream)
         _compat.set_broker(scheduler, broker)
         scheduler.transition_log = TransitionLog(
@@ -92,7 +95,10 @@ class LeanExtension:
         scheduler.cumulative_worker_metrics = metrics
         if "spans" in scheduler.extensions:
             scheduler.extensions["spans"] = LeanSpans(
-                scheduler, retention.spans, retention.task_prefixes
+                scheduler,
+                retention.spans,
+                retention.task_prefixes,
+                on_graph=self.give_back.note_peak,
             )
         if "semaphores" in scheduler.extensions:
             bound_locks(scheduler.extensions["semaphores"], retention.locks)
@@ -101,7 +107,7 @@ class LeanExtension:
         bound_stealing(scheduler)
         bound_samples(scheduler.monitor, retention.samples)
         bound_key_cache(retention.key_cache)
-        self.housekeeping = Housekeeping(scheduler, retention)
+        self.housekeeping = Housekeeping(scheduler, retention, self.give_back)
 
         lean: Any = scheduler
         lean.retention, lean.stream = retention, self.stream

@@ -12,6 +12,7 @@ from distributed.metrics import monotonic
 from tornado.ioloop import PeriodicCallback
 
 from leandask import _compat, config
+from leandask.giveback import GiveBack
 from leandask.keycache import clear_key_caches
 from leandask.locks import forget_closed
 from leandask.sessions import has_sessions
@@ -41,6 +42,7 @@ class Housekeeping:
     ----------
     scheduler : Scheduler
     retention : Retention
+    give_back : GiveBack
     """
 
     #: Rounds done, and the longest that one held the event loop, in seconds.
@@ -49,9 +51,12 @@ class Housekeeping:
     #: Exceptions of ours: each ends its job, for this round.
     errors: int
 
-    def __init__(self, scheduler: Scheduler, retention: Retention) -> None:
+    def __init__(
+        self, scheduler: Scheduler, retention: Retention, give_back: GiveBack
+    ) -> None:
         self.scheduler = scheduler
         self.retention = retention
+        self.give_back = give_back
         self.rounds = self.errors = 0
         self.longest_pause = 0.0
         self._warned_at = -WARN_INTERVAL
@@ -69,7 +74,7 @@ class Housekeeping:
         self.callback = PeriodicCallback(self.run, interval * 1000, jitter=0.1)
 
     async def run(self) -> None:
-        """Do every job once, in short slices."""
+        """Do every job once, in short slices, and give memory back where it is due."""
         for job in self.jobs:
             try:
                 begun = monotonic()
@@ -79,12 +84,21 @@ class Housekeeping:
                     begun = monotonic()
                 self._note_pause(begun)
             except Exception:
-                self.errors += 1
-                if time.monotonic() - self._warned_at >= WARN_INTERVAL:
-                    self._warned_at = time.monotonic()
-                    logger.warning("Housekeeping failed", exc_info=True)
+                self._note_error()
             await asyncio.sleep(0)
+        try:
+            self.give_back.look()
+            if self.give_back.is_due:
+                await self.give_back.run()
+        except Exception:
+            self._note_error()
         self.rounds += 1
+
+    def _note_error(self) -> None:
+        self.errors += 1
+        if time.monotonic() - self._warned_at >= WARN_INTERVAL:
+            self._warned_at = time.monotonic()
+            logger.warning("Housekeeping failed", exc_info=True)
 
     def _note_pause(self, begun: float) -> float:
         now = monotonic()

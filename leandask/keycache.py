@@ -27,13 +27,13 @@ def bound_key_cache(maxlen: int | None) -> None:
 
 
 def clear_key_caches(maxlen: int | None) -> None:
-    """Empty the cache that dashboard, plugins and workers share, where it is too full.
+    """Empty the caches that are too full: ours, and what the rest of the process uses.
 
     Parameters
     ----------
     maxlen : int or None
-        Keys that it may hold; None is unbounded.
+        Keys that each may hold; None is unbounded.
     """
-    cached = dask.utils.key_split
-    if maxlen is not None and cached.cache_info().currsize > maxlen:
-        cached.cache_clear()
+    for cached in (_compat.get_key_split(), dask.utils.key_split):
+        if maxlen is not None and cached.cache_info().currsize > maxlen:
+            cached.cache_clear()

@@ -187,6 +187,41 @@ def as_seconds(key: str, value: Any) -> float:
     return seconds
 
 
+def as_part(key: str, value: Any) -> float:
+    """Return a part of a whole.
+
+    Parameters
+    ----------
+    key, value
+        As for :func:`as_count`.
+
+    Returns
+    -------
+    float
+        From 0 to 1.
+
+    Raises
+    ------
+    TypeError
+        If `value` is no number.
+    ValueError
+        If it is not from 0 to 1.
+
+    Examples
+    --------
+    >>> as_part("leandask.give-back.part", 2)
+    Traceback (most recent call last):
+        ...
+    ValueError: leandask.give-back.part must be a number from 0 to 1; got 2
+    """
+    error = f"{key} must be a number from 0 to 1; got {value!r}"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(error)
+    if not 0 <= value <= 1:
+        raise ValueError(error)
+    return float(value)
+
+
 def as_path(key: str, value: Any) -> str | None:
     """Return a path with the user's home folder filled in.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from distributed.spans import Span, SpansSchedulerExtension
@@ -37,19 +37,26 @@ class LeanSpans(SpansSchedulerExtension):
         Finished spans kept; None keeps all of everything.
     prefixes : int or None
         Task prefixes told apart in the measurements of a span.
+    on_graph : callable
+        Called after each graph: then the scheduler's tasks are most.
     """
 
     #: Spans ever forgotten.
     evicted: int
 
     def __init__(
-        self, scheduler: Scheduler, maxlen: int | None, prefixes: int | None
+        self,
+        scheduler: Scheduler,
+        maxlen: int | None,
+        prefixes: int | None,
+        on_graph: Callable[[], None],
     ) -> None:
         super().__init__(scheduler)
         vars(self).update(vars(scheduler.extensions["spans"]))
         self.maxlen = maxlen
         self.evicted = 0
         self._prefixes = prefixes
+        self._on_graph = on_graph
         self._graphs = 0
 
     def __repr__(self) -> str:
@@ -58,6 +65,7 @@ class LeanSpans(SpansSchedulerExtension):
     def observe_tasks(self, tss: Iterable[TaskState], **kwargs: Any) -> Any:  # type: ignore[override]
         """Take the tasks of a graph in, and now and then forget what has finished."""
         annotations = super().observe_tasks(tss, **kwargs)
+        self._on_graph()
         self._graphs += 1
         if self._graphs % INTERVAL == 0:
             self.prune()
