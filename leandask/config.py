@@ -11,16 +11,14 @@ import dask.config
 import yaml
 
 from leandask.rules import (
-    as_bytes,
     as_choice,
     as_count,
     as_flag,
-    as_maxbytes,
     as_maxlen,
     as_part,
     as_path,
-    as_seconds,
 )
+from leandask.units import as_bytes, as_maxbytes, as_seconds
 
 _HERE = Path(__file__).parent
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from distributed.diagnostics.task_stream import TaskStreamPlugin
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: Recommendations kept of a transition. They are as many as the task has dependents.
+RECOMMENDATIONS = 1000
 #: Without super(), which takes half of the time of an append.
 _append = deque.append
 
@@ -86,7 +89,11 @@ class TransitionLog(History[Transition]):
     def append(self, item: Transition) -> None:
         """Add the newest transition."""
         self.seen += 1
-        _append(self, item)
+        if len(item[3]) > RECOMMENDATIONS:  # of a task with very many dependents
+            kept = dict(islice(item[3].items(), RECOMMENDATIONS))
+            _append(self, item._replace(recommendations=kept))
+        else:
+            _append(self, item)
         self._offer(item)
 
 

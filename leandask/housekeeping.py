@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+import distributed.scheduler
 from distributed.metrics import monotonic
 from tornado.ioloop import PeriodicCallback
 
@@ -31,6 +32,8 @@ logger = logging.getLogger("leandask")
 SLICE = 0.005
 #: Bins of a second that the page of progress by group shows.
 TIMING_BINS = 180
+#: Warnings of upstream's scheduler that Python remembers to have shown, 255 bytes each.
+WARNINGS = 1000
 #: Seconds between two warnings of the same kind.
 WARN_INTERVAL = 60.0
 
@@ -68,6 +71,7 @@ class Housekeeping:
             self.trim_group_timing,
             self.compact_queue,
             self.forget_closed_locks,
+            self.forget_warnings,
             lambda: clear_key_caches(retention.key_cache),
         ]
         interval = config.read("housekeeping.interval")
@@ -151,6 +155,12 @@ class Housekeeping:
         semaphores = self.scheduler.extensions.get("semaphores")
         if semaphores is not None:
             forget_closed(semaphores)
+
+    def forget_warnings(self) -> None:
+        """Forget which warnings were shown: upstream's name keys, and are many."""
+        shown = vars(distributed.scheduler).get("__warningregistry__", {})
+        if len(shown) > WARNINGS:
+            shown.clear()
 
     def compact_queue(self) -> None:
         """Forget the tasks that left the queue otherwise than by its top."""

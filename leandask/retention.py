@@ -12,7 +12,8 @@ from distributed.config import defaults as upstream_defaults
 
 from leandask import config
 from leandask.budget import as_budget, describe, divide, show
-from leandask.rules import as_count, as_maxbytes, as_maxlen
+from leandask.rules import as_count, as_maxlen
+from leandask.units import as_maxbytes
 
 _LOW_LEVEL = ("distributed.admin.low-level-log-length",)
 

@@ -6,10 +6,7 @@ An error reads ``<full key> must be <rule>; got <value>``.
 from __future__ import annotations
 
 import os
-from numbers import Real
 from typing import Any
-
-from dask.utils import parse_bytes, parse_timedelta
 
 
 def as_count(key: str, value: Any, minimum: int = 0) -> int:
@@ -87,104 +84,6 @@ for unbounded; got 'many'
             f"{key} must be a whole number of at least {minimum}, "
             f"or null for unbounded; got {value!r}"
         ) from None
-
-
-def as_bytes(key: str, value: Any, minimum: int = 1) -> int:
-    """Return a size such as ``"16 MiB"`` in bytes.
-
-    Parameters
-    ----------
-    key, value
-        As for :func:`as_count`.
-    minimum : int, optional
-        Smallest size allowed, in bytes.
-
-    Returns
-    -------
-    int
-        Size in bytes.
-
-    Raises
-    ------
-    ValueError
-        If `value` is no size, or below `minimum`.
-
-    Examples
-    --------
-    >>> as_bytes("leandask.stream.queue-bytes", "16 MiB")
-    16777216
-    """
-    try:
-        size = parse_bytes(value) if not isinstance(value, bool) else -1
-    except (TypeError, ValueError, AttributeError):
-        size = -1
-    if size < minimum:
-        raise ValueError(
-            f"{key} must be a size of at least {minimum} bytes, such as '16 MiB'; "
-            f"got {value!r}"
-        )
-    return size
-
-
-def as_maxbytes(key: str, value: Any, minimum: int = 0) -> int | None:
-    """Return a size in bytes or None.
-
-    Parameters
-    ----------
-    key, value, minimum
-        As for :func:`as_bytes`.
-
-    Returns
-    -------
-    int or None
-        None stands for unbounded.
-
-    Raises
-    ------
-    ValueError
-        If `value` is neither None nor a size of at least `minimum`.
-
-    Examples
-    --------
-    >>> as_maxbytes("leandask.retention.event-bytes", "1 MiB")
-    1048576
-    """
-    return None if value is None else as_bytes(key, value, minimum)
-
-
-def as_seconds(key: str, value: Any) -> float:
-    """Return a duration such as ``"500 ms"`` in seconds.
-
-    Parameters
-    ----------
-    key, value
-        As for :func:`as_count`.
-
-    Returns
-    -------
-    float
-        Duration in seconds, at least 0.
-
-    Raises
-    ------
-    ValueError
-        If `value` is no duration, or a negative one.
-
-    Examples
-    --------
-    >>> as_seconds("leandask.event-log.flush-interval", "500 ms")
-    0.5
-    """
-    try:
-        seconds = float(value if isinstance(value, Real) else parse_timedelta(value))
-    except (TypeError, ValueError, KeyError, AttributeError):
-        seconds = -1.0
-    if isinstance(value, bool) or not 0 <= seconds < float("inf"):
-        raise ValueError(
-            f"{key} must be a duration of at least 0 seconds, such as '500 ms'; "
-            f"got {value!r}"
-        )
-    return seconds
 
 
 def as_part(key: str, value: Any) -> float:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import dask
 import pytest
 
@@ -77,3 +79,15 @@ def test_describe_shows_every_bound_its_cost_and_the_sum():
     assert table[-1].split()[-2:] == ["16.63", "MiB"]
     unbounded = Retention(spans=None).describe()
     assert unbounded.count("unbounded") == 2
+
+
+def test_the_documentation_names_every_bound_and_share():
+    root = Path(__file__).parents[1]
+    memory, readme = (root / p for p in ("docs/memory.md", "README.md"))
+    for name, cost in COSTS.items():
+        assert f"`{name}`" in memory.read_text()
+        assert f"| `{name}` |" in readme.read_text()
+        if cost.share:
+            lines = memory.read_text().splitlines()
+            [shares] = [s for s in lines if f"`{name}`" in s and " % " in s[:14]]
+            assert shares.startswith(f"| {cost.share} % ")

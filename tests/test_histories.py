@@ -5,10 +5,10 @@ from collections import deque
 
 import pytest
 from distributed.batched import BatchedSend
-from distributed.scheduler import ErredTask
+from distributed.scheduler import ErredTask, Transition
 from distributed.utils_test import gen_test
 
-from leandask.histories import Connections, ErredTasks, History
+from leandask.histories import Connections, ErredTasks, History, TransitionLog
 
 
 def erred(i: int) -> ErredTask:
@@ -57,3 +57,16 @@ async def test_connections_bound_streams_old_and_new():
     assert new.recent_message_log.maxlen == 2
     del connections["old"]
     assert (left, list(connections)) == (["old"], ["new"])
+
+
+def test_of_very_many_recommendations_the_first_are_kept_and_all_are_offered():
+    offered = []
+    log = TransitionLog((), 10, offered.append)
+    recommendations = {f"task-{i}": "waiting" for i in range(5000)}
+    transition = Transition("x", "processing", "memory", recommendations, "s", 1.0)
+    log.append(transition)
+    assert offered == [transition]
+    [kept] = log
+    assert kept == transition._replace(recommendations=kept.recommendations)
+    assert len(kept.recommendations) == 1000
+    assert kept.recommendations.items() < recommendations.items()

@@ -7,6 +7,7 @@ from functools import partial
 import dask.config
 import pytest
 from distributed import Client, Scheduler, Worker, wait
+from distributed import scheduler as upstream
 from distributed.diagnostics.progress import GroupTiming
 from distributed.utils_test import gen_test, inc
 
@@ -168,3 +169,15 @@ async def test_work_goes_on_beside_it():
                 await wait(futures)
                 assert await total == 5050
             assert s.extensions["leandask"].housekeeping.errors == 0
+
+
+@gen_test()
+async def test_warnings_that_were_shown_are_forgotten_when_they_are_many():
+    async with lean() as s:
+        shown = vars(upstream).setdefault("__warningregistry__", {})
+        shown.update({(f"key {i}", UserWarning, 1): True for i in range(1000)})
+        await run(s)
+        assert len(shown) >= 1000
+        shown["one more", UserWarning, 1] = True
+        await run(s)
+        assert not shown
