@@ -107,13 +107,12 @@ def run_tiny_tasks(
             numbers = range(begin, min(begin + size, first + count))
             batches.append(cluster.client.map(increment, numbers))
         wait(list(chain.from_iterable(batches)))
-    batches.clear()
-    wait_until_empty(cluster)
 
 
 def tiny_tasks(cluster: Cluster, step: int) -> None:
     """100,000 tiny tasks on 10 workers."""
     run_tiny_tasks(cluster, step * 100_000, 100_000)
+    wait_until_empty(cluster)
 
 
 def small_computations(cluster: Cluster, step: int) -> None:

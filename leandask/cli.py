@@ -19,6 +19,7 @@ import leandask
 from leandask import _compat, config
 from leandask.drain import sinks
 from leandask.formatter import JSONFormatter
+from leandask.giveback import settle
 from leandask.retention import Retention
 from leandask.scheduler import LeanScheduler
 
@@ -84,6 +85,7 @@ def scheduler(
         dask.config.set({"leandask.stream.transitions": True})
     if config.read("event-log.path"):
         reopen_on_hangup()
+    settle()
     factory = functools.partial(LeanScheduler, retention=retention)
     with _compat.scheduler_factory(factory):
         upstream_command = dask_scheduler.main.callback

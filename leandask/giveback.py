@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import gc
 import logging
@@ -28,6 +29,12 @@ BUSY = 100.0
 #: Entries of the largest table that is rebuilt, and most tasks with which garbage is
 #: collected: each takes about 50 ms of the event loop.
 LARGEST_TABLE, LARGEST_HEAP = 500_000, 50_000
+
+
+#: Bytes of a message from which on it gets memory of its own: glibc's first threshold.
+LARGE_MESSAGE = 128 * 1024
+#: Parameters of ``mallopt``, from glibc's ``malloc.h``.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 class Report(TypedDict):
@@ -214,7 +221,20 @@ def make_anew(histories: Collection[Any]) -> None:
 
 def trim() -> None:
     """Give free memory back to the system, where the C library can be told to."""
-    try:
+    with contextlib.suppress(AttributeError, OSError):  # no glibc
         ctypes.CDLL(None).malloc_trim(0)
-    except (AttributeError, OSError):  # no glibc
-        return
+
+
+def settle() -> None:
+    """Have a process that is a scheduler and nothing else hold less of what is free.
+
+    Large messages get memory of their own, which goes back with each; of glibc's
+    allocator, whose threshold for that rises to 32 MiB otherwise. What is imported by
+    now is taken out of the collection of garbage, which is shorter without it.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        libc = ctypes.CDLL(None)
+        for parameter in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
+            libc.mallopt(parameter, LARGE_MESSAGE)
+    gc.collect()
+    gc.freeze()

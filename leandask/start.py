@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,9 +33,6 @@ def main() -> None:
     # and allocates them as bytearrays without it.
     with deferred("numpy"):
         from leandask.cli import main
-    # What is imported stays: no collection of garbage needs to go through it.
-    gc.collect()
-    gc.freeze()
     main()
 
 

@@ -170,3 +170,24 @@ def test_what_histories_keep_is_made_anew_and_equal():
 def test_trimming_is_harmless():
     trim()
     assert gc.isenabled()
+
+
+def test_the_command_frees_large_messages_at_once_and_collects_little(start):
+    def measure():
+        import gc
+
+        import psutil
+
+        process = psutil.Process()
+        before = process.memory_info().rss
+        buffers = [bytearray(b"x") * 200_000 for _ in range(300)]
+        # What comes after them would keep the heap from shrinking.
+        after = bytearray(100_000)
+        del buffers
+        return gc.get_freeze_count(), process.memory_info().rss - before - len(after)
+
+    _, file = start()
+    with Client(scheduler_file=str(file)) as client:
+        frozen, resident = client.run_on_scheduler(measure)
+    assert frozen > 50_000
+    assert resident < 5 * 2**20
