@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import dask
 import distributed
+from distributed.spans import SpansSchedulerExtension
 from distributed.utils import recursive_to_dict
 
 from leandask import _compat, config
@@ -93,7 +94,7 @@ class LeanExtension:
             scheduler.cumulative_worker_metrics, retention.task_prefixes
         )
         scheduler.cumulative_worker_metrics = metrics
-        if "spans" in scheduler.extensions:
+        if type(scheduler.extensions.get("spans")) is SpansSchedulerExtension:
             scheduler.extensions["spans"] = LeanSpans(
                 scheduler,
                 retention.spans,

@@ -8,6 +8,7 @@ import ctypes
 import gc
 import logging
 import pickle
+import sys
 import time
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -26,9 +27,11 @@ logger = logging.getLogger("leandask")
 
 #: Transitions per second from which on a scheduler counts as busy.
 BUSY = 100.0
-#: Entries of the largest table that is rebuilt, and most tasks with which garbage is
-#: collected: each takes about 50 ms of the event loop.
-LARGEST_TABLE, LARGEST_HEAP = 500_000, 50_000
+#: What takes up to 50 ms of the event loop, and is left as it is where there is more of
+#: it: entries of a table that is rebuilt; entries and bytes of the histories that are
+#: made anew; blocks of memory in use where garbage is collected, about 20 for a task.
+LARGEST_TABLE, LARGEST_TAIL, LARGEST_HEAP = 500_000, 10_000, 1_500_000
+LARGEST_TAIL_BYTES = 2 * 2**20
 
 
 #: Bytes of a message from which on it gets memory of its own: glibc's first threshold.
@@ -164,14 +167,21 @@ class GiveBack:
             if len(table) <= LARGEST_TABLE
         ]
         jobs.append(lambda: clear_key_caches(0))
-        histories = [scheduler.transition_log, scheduler.erred_tasks]
-        histories.append(_compat.get_log_handler(scheduler).deque)
-        topics = _compat.get_topics(_compat.get_broker(scheduler)).values()
-        histories += [topic.events for topic in topics]
-        jobs.append(lambda: make_anew(histories))
-        if len(scheduler.tasks) <= LARGEST_HEAP:
+        jobs.append(lambda: make_anew(self._histories()))
+        if sys.getallocatedblocks() <= LARGEST_HEAP:
             jobs.append(gc.collect)
         return jobs
+
+    def _histories(self) -> list[Any]:
+        scheduler = self.scheduler
+        histories: list[Any] = [scheduler.transition_log, scheduler.erred_tasks]
+        histories.append(_compat.get_log_handler(scheduler).deque)
+        topics: Any = _compat.get_topics(_compat.get_broker(scheduler))
+        bound = topics.retention.event_bytes  # without it no size is known
+        if bound is not None and topics.nbytes <= LARGEST_TAIL_BYTES:
+            histories += [topic.events for topic in topics.values()]
+        left = LARGEST_TAIL
+        return [h for h in histories if (left := left - len(h)) >= 0]
 
 
 def rebuild(table: Any) -> None:

@@ -217,3 +217,15 @@ async def test_folding_nothing_changes_nothing():
         groups = set()
         fold_dead_groups(groups, s)
         assert groups == set()
+
+
+@gen_test()
+async def test_an_extension_of_the_users_own_stays():
+    class Mine(SpansSchedulerExtension):
+        pass
+
+    extensions = {"spans": Mine}
+    async with lean(extensions=extensions) as s:
+        assert type(s.extensions["spans"]) is Mine
+        await s.extensions["leandask"].housekeeping.run()
+        assert s.extensions["leandask"].housekeeping.errors == 0
