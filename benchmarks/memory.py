@@ -7,52 +7,25 @@ scheduler process, in MiB.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import json
 import logging
 import os
 import platform
-import threading
+import statistics
 import time
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cluster import Cluster
-from benchmarks.scenarios import SCENARIOS, Scenario, steps
+from benchmarks.cluster import COMMANDS, Cluster
+from benchmarks.sampler import Sampler
+from benchmarks.scenarios import SCENARIOS, Scenario, Step
 
-SETTLE = 3.0  # seconds before a measure: what came late may arrive
-SAMPLE = 0.25  # seconds between two samples of the curve
-
-
-class Sampler(threading.Thread):
-    """Samples the memory of a scheduler, for the curve.
-
-    Parameters
-    ----------
-    cluster : Cluster
-    """
-
-    def __init__(self, cluster: Cluster) -> None:
-        super().__init__(daemon=True)
-        self.cluster = cluster
-        #: Seconds since the start, and MiB.
-        self.samples: list[tuple[float, float]] = []
-        self._stopped = threading.Event()
-        self.start()
-
-    def run(self) -> None:
-        """Sample until it is stopped."""
-        begun = time.monotonic()
-        while not self._stopped.wait(SAMPLE):
-            seconds = round(time.monotonic() - begun, 2)
-            self.samples.append((seconds, round(self.cluster.rss, 2)))
-
-    def stop(self) -> list[tuple[float, float]]:
-        """Stop, and give the samples."""
-        self._stopped.set()
-        self.join()
-        return self.samples
+SETTLE = 3.0  # seconds before the first measure
+FORMATS = {"growth": "{:+.2f}", "total": "{:.2f}", "slope": "{:+.2f}/h"}
 
 
 def measure(scenario: Scenario, name: str) -> dict[str, Any]:
@@ -67,32 +40,42 @@ def measure(scenario: Scenario, name: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``rss``: MiB at the start and after each step; ``peak``; ``seconds`` and
-        ``cpu_seconds`` of each step; ``samples`` of the curve.
+        ``rss``: MiB at the start and after each step; ``peak``; ``steps``: the seconds
+        at which the load of each began, it ended, and its memory was measured;
+        ``cpu_seconds`` of each; ``samples``: seconds and MiB of the curve.
     """
     cluster = Cluster(name, scenario.n_workers)
     try:
         time.sleep(SETTLE)
-        sampler = Sampler(cluster)
-        result: dict[str, Any] = {
-            "rss": [cluster.rss],
-            "seconds": [],
-            "cpu_seconds": [],
+        rss, steps, cpu_seconds = [cluster.rss], [], []
+        with Sampler(cluster) as sampler:
+            for number, step in enumerate(scenario.steps):
+                begun, cpu = sampler.now, cluster.cpu
+                scenario.load(cluster, number)
+                ended = sampler.now
+                time.sleep(step.wait)
+                rss.append(cluster.rss)
+                steps.append((begun, ended, sampler.now))
+                cpu_seconds.append(cluster.cpu - cpu)
+        return {
+            "rss": rss,
+            "peak": cluster.peak,
+            "steps": steps,
+            "cpu_seconds": cpu_seconds,
+            "samples": sampler.samples,
         }
-        for step in steps(scenario):
-            begun, cpu = time.monotonic(), cluster.cpu
-            scenario.run(cluster, step)
-            result["seconds"].append(time.monotonic() - begun)
-            result["cpu_seconds"].append(cluster.cpu - cpu)
-            time.sleep(SETTLE)
-            result["rss"].append(cluster.rss)
-        return result | {"peak": cluster.peak, "samples": sampler.stop()}
     finally:
         cluster.close()
 
 
+def slope(samples: list[tuple[float, float]], begin: float, end: float) -> float:
+    """Fit a line to the curve between two times: MiB per hour, by least squares."""
+    seconds, rss = zip(*(s for s in samples if begin <= s[0] <= end), strict=True)
+    return statistics.linear_regression(seconds, rss).slope * 3600
+
+
 def figures(scenario: Scenario, result: dict[str, Any]) -> list[float]:
-    """Give what the bars of a scenario are for, in MiB.
+    """Give what the bars of a scenario are for.
 
     Parameters
     ----------
@@ -103,100 +86,126 @@ def figures(scenario: Scenario, result: dict[str, Any]) -> list[float]:
     Returns
     -------
     list of float
-        Of each step: the growth, or for the last the memory itself.
+        Of each step, in MiB or MiB per hour.
     """
-    rss = result["rss"]
-    values = [after - before for before, after in itertools.pairwise(rss)]
-    if scenario.is_absolute:
-        values[-1] = rss[-1]
+    values = []
+    for step, (before, after), (_, ended, measured) in zip(
+        scenario.steps, itertools.pairwise(result["rss"]), result["steps"], strict=True
+    ):
+        if step.kind == "slope":
+            values.append(slope(result["samples"], ended, measured))
+        else:
+            values.append(after if step.kind == "total" else after - before)
     return values
 
 
-def show(scenario: Scenario, results: dict[str, dict[str, Any]]) -> None:
-    """Print a scenario's figures, a row for each step.
+def formatted(step: Step, value: float | None) -> str:
+    """Write a figure or a bar of a step."""
+    return "-" if value is None else FORMATS[step.kind].format(value)
+
+
+def row(name: str, *cells: str) -> str:
+    """Align the cells of the table: at the start, of the steps, the peak, the time."""
+    return f"  {name:12}" + "".join(f"{cell:>11}" for cell in cells)
+
+
+def show(scenario: Scenario, name: str, result: dict[str, Any]) -> None:
+    """Print the figures of a scenario on one scheduler.
 
     Parameters
     ----------
     scenario : Scenario
-    results : dict
-        What :func:`measure` returns, by scheduler.
+    name : str
+        Of the scheduler's command.
+    result : dict
+        What :func:`measure` returns.
     """
-    by_name = {name: figures(scenario, result) for name, result in results.items()}
-    for step in steps(scenario):
-        bar = scenario.bars[step]
-        is_growth = not (scenario.is_absolute and step == len(scenario.bars) - 1)
-        what = scenario.title if step == 0 else "  and the next step"
-        shown = "".join(
-            f"{values[step]:{'+' if is_growth else ''}11.1f}"
-            for values in by_name.values()
-        )
-        met = ""
-        if bar is not None and "leandask" in by_name:
-            met = "met" if by_name["leandask"][step] <= bar else "NOT MET"
-        print(f"{what:58}{shown}{'' if bar is None else bar:>7} {met}", flush=True)
-
-
-def plot(results: dict[str, dict[str, dict[str, Any]]], file: Path) -> None:
-    """Draw the curves of all scenarios.
-
-    Parameters
-    ----------
-    results : dict
-        What :func:`measure` returns, by scenario and scheduler.
-    file : pathlib.Path
-        To write; its suffix tells the format.
-    """
-    import matplotlib  # of use here only
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    columns = min(3, len(results))
-    rows = -(-len(results) // columns)
-    figure, axes = pyplot.subplots(
-        rows,
-        columns,
-        figsize=(4.2 * columns, 2.7 * rows),
-        squeeze=False,
-        layout="constrained",
+    steps, values = scenario.steps, figures(scenario, result)
+    cells = [formatted(*pair) for pair in zip(steps, values, strict=True)]
+    cells += [""] * (2 - len(cells))
+    bars = " ".join(f"{formatted(step, step.bar):>7}" for step in steps)
+    met = all(
+        step.bar is None or value <= step.bar
+        for step, value in zip(steps, values, strict=True)
     )
-    for axis in axes.flat[len(results) :]:
-        axis.set_visible(False)
-    for axis, (name, by_scheduler) in zip(axes.flat, results.items(), strict=False):
-        for color, (scheduler, result) in zip(
-            ("#d95f02", "#1b6ca8", "#777777"), by_scheduler.items(), strict=False
-        ):
-            seconds, rss = zip(*result["samples"], strict=True)
-            axis.plot(seconds, rss, color=color, label=scheduler, linewidth=1.5)
-        axis.set_title(SCENARIOS[name].title, fontsize=8)
-        axis.set_ylim(bottom=0)
-        axis.tick_params(labelsize=7)
-        axis.grid(alpha=0.3)
-    figure.supxlabel("seconds", fontsize=9)
-    figure.supylabel("RSS of the scheduler's process, MiB", fontsize=9)
-    axes.flat[0].legend(fontsize=8, loc="lower right")
-    figure.savefig(file, dpi=110)
+    _, ended, measured = result["steps"][-1]
+    print(
+        row(
+            name,
+            f"{result['rss'][0]:.2f}",
+            *cells,
+            f"{result['peak']:.2f}",
+            f"{measured:.0f} s",
+        ),
+        f"   {bars:15}  {'met' if met else 'NOT MET'}",
+        f"(over {measured - ended:.0f} s)" if steps[-1].kind == "slope" else "",
+        flush=True,
+    )
 
 
-def main() -> None:
-    """Parse the command line, measure and print."""
+def parse() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--scenario",
         nargs="+",
         choices=SCENARIOS,
         default=[name for name in SCENARIOS if name != "idle"],
-        help="by default all but idle, which takes an hour",
+        metavar="NAME",
+        help=f"of {', '.join(SCENARIOS)}; by default all but idle, which takes long",
     )
-    parser.add_argument("--schedulers", nargs="+", default=["upstream", "leandask"])
+    parser.add_argument(
+        "--schedulers",
+        nargs="+",
+        choices=COMMANDS,
+        default=["upstream", "leandask"],
+        metavar="NAME",
+        help=f"of {', '.join(COMMANDS)}; by default upstream and leandask",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=SCENARIOS["idle"].steps[-1].wait,
+        help="that idle measures, after its first 10 minutes (default: %(default)s)",
+    )
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--plot", type=Path, help="draw the curves: .svg or .png")
-    parser.add_argument("--draw", type=Path, help="only draw what --json wrote here")
+    parser.add_argument(
+        "--draw", type=Path, help="measure nothing; --plot what --json wrote here"
+    )
     args = parser.parse_args()
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # those that go
+    if args.draw and not args.plot:
+        parser.error("--draw needs --plot")
+    return args
+
+
+def main() -> None:
+    """Measure and print, or only draw."""
+    args = parse()
     if args.draw:
-        plot(json.loads(args.draw.read_text())["results"], args.plot)
-        return
+        results = json.loads(args.draw.read_text())["results"]
+    else:
+        results = run(args)
+    if args.plot:
+        from benchmarks.plot import plot  # imports matplotlib
+
+        plot(results, args.plot)
+
+
+def run(args: argparse.Namespace) -> dict[str, dict[str, dict[str, Any]]]:
+    """Measure and print what the command line asks for.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+
+    Returns
+    -------
+    dict
+        What :func:`measure` returns, by scenario and scheduler.
+    """
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # those that go
+    warnings.filterwarnings("ignore", "Sending large graph")  # release means to
     packages = ("leandask", "distributed", "dask")
     machine = {
         "python": platform.python_version(),
@@ -204,18 +213,23 @@ def main() -> None:
         **{name: version(name) for name in packages},
     }
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
-    print(f"{'MiB':58}", *(f"{name:>10}" for name in args.schedulers), f"{'bar':>7}")
+    print(row("MiB", "start", "first", "second", "peak", "time"), "  bars")
+    idle = SCENARIOS["idle"]
+    last = dataclasses.replace(idle.steps[-1], wait=args.seconds)
+    scenarios = SCENARIOS | {
+        "idle": dataclasses.replace(idle, steps=(*idle.steps[:-1], last))
+    }
     results: dict[str, dict[str, dict[str, Any]]] = {}
     for scenario in args.scenario:
-        results[scenario] = {
-            name: measure(SCENARIOS[scenario], name) for name in args.schedulers
-        }
-        show(SCENARIOS[scenario], results[scenario])
-        if args.json:
-            text = json.dumps({"machine": machine, "results": results})
-            args.json.write_text(text)
-    if args.plot:
-        plot(results, args.plot)
+        print(f"{scenario}: {scenarios[scenario].title}")
+        results[scenario] = {}
+        for name in args.schedulers:
+            results[scenario][name] = result = measure(scenarios[scenario], name)
+            show(scenarios[scenario], name, result)
+            if args.json:
+                text = json.dumps({"machine": machine, "results": results})
+                args.json.write_text(text)
+    return results
 
 
 if __name__ == "__main__":

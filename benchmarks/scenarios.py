@@ -1,7 +1,7 @@
-"""What fills a scheduler's memory: one class per scenario.
+"""What fills a scheduler's memory: the scenarios, each of one load in one or two steps.
 
-Each runs on a fresh scheduler process. Workers and clients that come and go are real
-ones, in this process.
+Each runs on a fresh scheduler process, and all settings are as users have them. Workers
+and clients that come and go are real ones, in this process.
 """
 
 from __future__ import annotations
@@ -11,58 +11,55 @@ import dataclasses
 import time
 import urllib.request
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import chain
-from typing import Any
+from typing import Literal
 
 from distributed import Client, Future, Worker, wait
 
 from benchmarks.cluster import Cluster
+from benchmarks.tasks import fail, increment, n_tasks, pause
+
+PATIENCE = 600  # seconds until a scheduler counts as stuck
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What is measured after a step of a scenario."""
+
+    #: MiB at most for leandask; None where there is no bar.
+    bar: float | None = None
+    #: Of what: the memory that the step added, the memory itself, or its slope while
+    #: the step waits, in MiB per hour.
+    kind: Literal["growth", "total", "slope"] = "growth"
+    #: Seconds after the load until the measure: what comes late may arrive.
+    wait: float = 3.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Scenario:
-    """A load, and how much memory it may take.
+    """A load, and how much memory it may take."""
 
-    The bars are in MiB: for the memory itself, or its growth in each step.
-    """
-
-    #: Runs a step, of which each has its number.
-    run: Callable[[Cluster, int], None]
-    #: What is measured after each step, in the same order.
-    bars: tuple[float | None, ...]
+    #: Puts the load of a step on a cluster, given the step's number from 0.
+    load: Callable[[Cluster, int], None]
+    #: Those that have two do the same twice, unless they say otherwise.
+    steps: tuple[Step, ...]
+    #: That are there from the start to the end.
     n_workers: int = 0
-    #: Whether the last bar is for the memory itself, and not for its growth.
-    is_absolute: bool = False
 
     @property
     def title(self) -> str:
-        """The first line of what describes it."""
-        return str(self.run.__doc__).splitlines()[0].rstrip(".")
-
-
-def increment(x: int) -> int:
-    """Return x + 1: a task that takes no time."""
-    return x + 1
-
-
-def pause(x: int) -> int:
-    """Return x after 5 ms."""
-    time.sleep(0.005)
-    return x
-
-
-def fail(x: int, depth: int = 40) -> None:
-    """Raise an error of 3 kB with a traceback of 40 frames."""
-    if depth:
-        fail(x, depth - 1)
-    raise ValueError(f"{x} " * (3000 // len(f"{x} ")))
+        """The first line of what describes the load."""
+        return str(self.load.__doc__).splitlines()[0].rstrip(".")
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
     """Poll another process."""
+    end = time.monotonic() + PATIENCE
     while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"The scheduler was not ready within {PATIENCE} s")
         time.sleep(0.05)
 
 
@@ -71,15 +68,11 @@ def wait_until_empty(cluster: Cluster) -> None:
     wait_until(lambda: cluster.ask(n_tasks) == 0)
 
 
-def n_tasks(dask_scheduler: Any = None) -> int:
-    """Count the scheduler's tasks."""
-    return len(dask_scheduler.tasks)
-
-
 def start(cluster: Cluster, step: int) -> None:
     """At start, with the dashboard reachable."""
     host, port = cluster.dashboard
-    assert urllib.request.urlopen(f"http://{host}:{port}/health").status == 200
+    with urllib.request.urlopen(f"http://{host}:{port}/health") as response:
+        assert response.status == 200
 
 
 def run_tiny_tasks(
@@ -128,7 +121,7 @@ def prefixes(cluster: Cluster, step: int) -> None:
         cluster.client.submit(increment, i, key=key).result()
 
 
-async def _come_and_go(address: str, count: int, seconds: float) -> None:
+async def _workers_come_and_go(address: str, count: int, seconds: float) -> None:
     for _ in range(0, count, 10):
         workers = [Worker(address, nthreads=1, dashboard=False) for _ in range(10)]
         await asyncio.gather(*workers)
@@ -136,19 +129,18 @@ async def _come_and_go(address: str, count: int, seconds: float) -> None:
         await asyncio.gather(*(worker.close() for worker in workers))
 
 
-def workers_idle(cluster: Cluster, step: int) -> None:
+def worker_churn(cluster: Cluster, step: int) -> None:
     """300 workers come and go, idle."""
-    cluster.client.sync(_come_and_go, cluster.address, 300, 0.1)
+    cluster.client.sync(_workers_come_and_go, cluster.address, 300, 0.1)
 
 
-def workers_busy(cluster: Cluster, step: int) -> None:
-    """250 workers come and go under load."""
-    numbers = iter(range(step * 10**6, (step + 1) * 10**6))
-    coming = cluster.client.sync(
-        _come_and_go, cluster.address, 250, 0.5, asynchronous=True
+def worker_churn_load(cluster: Cluster, step: int) -> None:
+    """250 workers come and go while tasks run."""
+    churn = asyncio.run_coroutine_threadsafe(
+        _workers_come_and_go(cluster.address, 250, 0.5),
+        cluster.client.loop.asyncio_loop,
     )
-    loop = cluster.client.loop.asyncio_loop  # type: ignore[attr-defined]
-    churn = asyncio.run_coroutine_threadsafe(_as_coroutine(coming), loop)
+    numbers = iter(range(step * 10**6, (step + 1) * 10**6))
     batches: deque[list[Future]] = deque()
     with cluster.client.as_current():
         while not churn.done():
@@ -162,17 +154,13 @@ def workers_busy(cluster: Cluster, step: int) -> None:
     wait_until_empty(cluster)
 
 
-async def _as_coroutine(awaitable: Any) -> Any:
-    return await awaitable
-
-
 async def _clients_come_and_go(address: str, count: int) -> None:
     for i in range(count):
         async with Client(address, asynchronous=True, set_as_default=False) as client:
             await client.submit(increment, i, key=f"increment-{client.id}")
 
 
-def clients(cluster: Cluster, step: int) -> None:
+def client_churn(cluster: Cluster, step: int) -> None:
     """300 clients come, run a task and go."""
     cluster.client.sync(_clients_come_and_go, cluster.address, 300)
 
@@ -183,7 +171,6 @@ def topics(cluster: Cluster, step: int) -> None:
         msg = {"action": "mine", "number": i, "text": f"event {i} of {step}"}
         cluster.client.log_event(f"topic-{step}-{i % 2000}", msg)
     wait_until(lambda: bool(cluster.client.get_events(f"topic-{step}-{19_999 % 2000}")))
-    time.sleep(1)
 
 
 def errors(cluster: Cluster, step: int) -> None:
@@ -195,54 +182,54 @@ def errors(cluster: Cluster, step: int) -> None:
 
 
 def pages(cluster: Cluster, step: int) -> None:
-    """Pages open, 10,000 tasks, pages closed; before it one is opened and closed."""
+    """A page opened and closed; then five, for 10,000 tasks."""
     from bokeh.client import pull_session  # of use here only
 
     host, port = cluster.dashboard
-    names = ("status", "tasks", "workers", "individual-group-progress", "graph")
-    opened = names[:1] if step == 0 else names
+    names = ("status", "tasks", "workers", "graph", "individual-group-progress")
     with ExitStack() as stack:
-        for name in opened:
+        sessions = []
+        for name in names[:1] if step == 0 else names:
             session = pull_session(url=f"http://{host}:{port}/{name}")
             stack.callback(session.close)
-        if step:
-            run_tiny_tasks(cluster, 0, 10_000, in_flight=1000)
-    time.sleep(30)  # Bokeh forgets a session 15 s after it was left
+            sessions.append(session)
+        for begin in range(0, 10_000 if step else 0, 500):
+            run_tiny_tasks(cluster, begin, 500)
+            for session in sessions:
+                session.force_roundtrip()  # reads what came, as a browser does
 
 
 def release(cluster: Cluster, step: int) -> None:
-    """A graph of 300,000 tasks is submitted; released, and 30 s later."""
+    """A graph of 300,000 tasks, pending; then released."""
     if step == 0:
         cluster.kept = cluster.client.map(increment, range(300_000))
         wait_until(lambda: cluster.ask(n_tasks) == 300_000)
     else:
         cluster.kept = None
         wait_until_empty(cluster)
-        time.sleep(30)
 
 
 def idle(cluster: Cluster, step: int) -> None:
-    """10 minutes idle with 20 workers, and 20 minutes after these."""
-    time.sleep(600 if step == 0 else 1200)
+    """Idle with 20 workers for 10 minutes; then the slope."""
 
 
-#: By name. Those that have two steps do the same twice, unless they say otherwise.
+#: By name.
 SCENARIOS: dict[str, Scenario] = {
-    "start": Scenario(start, (60,), is_absolute=True),
-    "tiny-tasks": Scenario(tiny_tasks, (22, 0.5), n_workers=10),
-    "small-computations": Scenario(small_computations, (None, 0.5), n_workers=2),
-    "prefixes": Scenario(prefixes, (8,), n_workers=2),
-    "workers-idle": Scenario(workers_idle, (None, 0.3)),
-    "workers-busy": Scenario(workers_busy, (8, 1), n_workers=10),
-    "clients": Scenario(clients, (None, 0.3), n_workers=1),
-    "topics": Scenario(topics, (2,)),
-    "errors": Scenario(errors, (8, 0.5), n_workers=2),
-    "pages": Scenario(pages, (None, 18), n_workers=6),
-    "release": Scenario(release, (None, 150), is_absolute=True),
-    "idle": Scenario(idle, (None, 0.1), n_workers=20),
+    "start": Scenario(start, (Step(60, "total"),)),
+    "tiny-tasks": Scenario(tiny_tasks, (Step(22), Step(0.5)), n_workers=10),
+    "small-computations": Scenario(
+        small_computations, (Step(), Step(0.5)), n_workers=2
+    ),
+    "prefixes": Scenario(prefixes, (Step(8),), n_workers=2),
+    "worker-churn": Scenario(worker_churn, (Step(), Step(0.3))),
+    "worker-churn-load": Scenario(worker_churn_load, (Step(8), Step(1)), n_workers=10),
+    "client-churn": Scenario(client_churn, (Step(), Step(0.3)), n_workers=1),
+    "topics": Scenario(topics, (Step(2),)),
+    "errors": Scenario(errors, (Step(8), Step(0.5)), n_workers=2),
+    # Bokeh forgets a session 15 s after it was left, or soon after these.
+    "pages": Scenario(pages, (Step(wait=30), Step(18, wait=30)), n_workers=6),
+    "release": Scenario(release, (Step(), Step(150, "total", wait=30))),
+    "idle": Scenario(
+        idle, (Step(wait=600), Step(0.3, "slope", wait=1200)), n_workers=20
+    ),
 }
-
-
-def steps(scenario: Scenario) -> Iterator[int]:
-    """Number the steps of a scenario."""
-    return iter(range(len(scenario.bars)))

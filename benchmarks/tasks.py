@@ -1,0 +1,33 @@
+"""Tasks of the benchmarks.
+
+The scheduler imports this module with the first of them, so that it imports nothing
+which a scheduler has not.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+
+def increment(x: int) -> int:
+    """Return x + 1: a task that takes no time."""
+    return x + 1
+
+
+def pause(x: int) -> int:
+    """Return x after 5 ms."""
+    time.sleep(0.005)
+    return x
+
+
+def fail(x: int, depth: int = 40) -> None:
+    """Raise an error of 3 kB with a traceback of 40 frames."""
+    if depth > 1:
+        fail(x, depth - 1)
+    raise ValueError(f"{x} " * (3000 // len(f"{x} ")))
+
+
+def n_tasks(dask_scheduler: Any = None) -> int:
+    """Count the scheduler's tasks: one to run on the scheduler itself."""
+    return len(dask_scheduler.tasks)
