@@ -10,6 +10,7 @@ from leandask import config as config  # registers the defaults
 
 if TYPE_CHECKING:
     from leandask.formatter import JSONFormatter
+    from leandask.reader import LogReader
     from leandask.remote import give_back
     from leandask.retention import Retention
     from leandask.scheduler import LeanScheduler, install
@@ -21,6 +22,7 @@ __version__ = version("leandask")
 __all__ = [
     "JSONFormatter",
     "LeanScheduler",
+    "LogReader",
     "RecordStream",
     "Retention",
     "RotatingFileSink",
@@ -32,6 +34,7 @@ __all__ = [
 _MODULES = {
     "JSONFormatter": "formatter",
     "LeanScheduler": "scheduler",
+    "LogReader": "reader",
     "RecordStream": "stream",
     "Retention": "retention",
     "RotatingFileSink": "sinks",

@@ -16,6 +16,7 @@ from distributed.diagnostics.task_stream import TaskStreamPlugin
 from distributed.scheduler import ErredTask, Transition
 
 from leandask import _compat
+from leandask.records import RECOMMENDATIONS
 from leandask.retention import smaller
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Recommendations kept of a transition. They are as many as the task has dependents.
-RECOMMENDATIONS = 1000
 #: Without super(), which takes half of the time of an append.
 _append = deque.append
 

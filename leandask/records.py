@@ -47,8 +47,9 @@ TRANSITION_FIELDS = (
 )
 #: Attributes that every LogRecord has. All others are fields.
 STANDARD_ATTRIBUTES = tuple(logging.makeLogRecord({}).__dict__)
-#: Recommendations of a transition that are named; all are counted.
-RECOMMENDATIONS = 20
+#: Recommendations of a transition that are named; all are counted. They are as many as
+#: the task has dependents.
+RECOMMENDATIONS = 1000
 
 
 #: Level of logging, time in seconds since the epoch, and the fields in their order.

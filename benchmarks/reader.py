@@ -1,0 +1,117 @@
+"""Reading a large event log back: records per second, and memory.
+
+Run ``python -m benchmarks.reader``; see ``--help``. The log is made first, as a
+scheduler would write it: 10 million records take 4 GB of disk and a minute or two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psutil
+from distributed.scheduler import Transition
+
+from leandask.formatter import JSONFormatter
+from leandask.reader import LogReader
+from leandask.records import RecordFactory
+
+MIB = 2**20
+STEPS = (("released", "waiting"), ("waiting", "processing"), ("processing", "memory"))
+STEPS += (("memory", "released"), ("released", "forgotten"))
+#: Seconds since the epoch of the first record, and between two.
+BEGIN, STEP = 1795521452.0, 0.0001
+
+
+def generate(file: Path, records: int) -> None:
+    """Write the log of a run: five transitions a task, an event each 1000 records.
+
+    Parameters
+    ----------
+    file : pathlib.Path
+    records : int
+    """
+    factory = RecordFactory("Scheduler-5a0f4a2e-8f0e-4c6e-b8c3-8f7b6f0e9b0e")
+    encode = JSONFormatter().encode_fields
+    with file.open("wb", buffering=MIB) as f:
+        for i in range(1, records + 1):
+            now = BEGIN + i * STEP
+            if i % 1000 == 0:
+                msg = {"action": "add-worker", "worker": f"tcp://127.0.0.1:{i % 50000}"}
+                fields = factory.event(i, (20, "all", now, msg, False))[2]
+            else:
+                start, finish = STEPS[i % 5]
+                key = f"increment-{i // 5:032x}"
+                others = {key: "forgotten"} if finish == "released" else {}
+                stimulus = f"task-finished-{now}"
+                transition = Transition(key, start, finish, others, stimulus, now)
+                fields = factory.transition(i, transition)[2]
+            f.write(encode(fields) + b"\n")
+
+
+def bare(file: Path) -> Callable[[], int]:
+    """The measure to compare with: every line decoded by orjson, and no more."""
+
+    def run() -> int:
+        with file.open("rb") as f:
+            return sum(1 for line in f if orjson.loads(line) is None)
+
+    return run
+
+
+def main() -> None:
+    """Parse the command line, measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, default=10_000_000)
+    parser.add_argument("--folder", type=Path, help="for the log; by default a new one")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+        file = Path(folder, "log.jsonl")
+        generate(file, args.records)
+        print(f"{args.records} records, {file.stat().st_size / MIB:.0f} MiB")
+        measure(file, args.records)
+
+
+def measure(file: Path, records: int) -> None:
+    """Read a log with several filters, and print what it took.
+
+    Parameters
+    ----------
+    file : pathlib.Path
+    records : int
+        How many it has.
+    """
+    reader = LogReader(file)
+    key = f"increment-{records // 10:032x}"
+
+    def count(**filters: Any) -> Callable[[], int]:
+        return lambda: sum(1 for _ in reader.records(**filters))
+
+    queries: dict[str, Callable[[], int]] = {
+        "orjson alone": bare(file),
+        "everything": count(),
+        "until, before all": count(until=BEGIN),
+        "level INFO": count(level="INFO"),
+        "action add-worker": count(action="add-worker"),
+        "story of a key": lambda: sum(1 for _ in reader.story(key)),
+    }
+    process = psutil.Process()
+    print(f"{'':20} {'found':>9} {'records/s':>10} {'ratio':>6} {'RSS, MiB':>9}")
+    base = 0.0
+    for name, query in queries.items():
+        before, begun = process.memory_info().rss, time.process_time()
+        found = query()
+        rate = records / (time.process_time() - begun)
+        base = base or rate
+        grown = (process.memory_info().rss - before) / MIB
+        print(f"{name:20} {found:9} {rate:10.0f} {rate / base:6.2f} {grown:+9.1f}")
+        assert not reader.problems, reader.problems
+
+
+if __name__ == "__main__":
+    main()

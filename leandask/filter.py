@@ -1,0 +1,252 @@
+"""Filter: which records of a log are wanted."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import time
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import orjson
+from dask.utils import parse_timedelta
+
+from leandask.levels import SEVERITY_NUMBERS
+from leandask.text import name_of, rfc3339
+
+#: Fields that a filter compares. ``key`` also finds a task among recommendations.
+FIELDS = ("topic", "action", "event_name", "key", "stimulus_id", "worker", "client")
+TRANSITION = "dask.task.transition"
+EVENT = "dask.event"
+
+_LEVELS = {logging.getLevelName(level): n for level, n in SEVERITY_NUMBERS.items()}
+
+
+class Wanted(Protocol):
+    """Tells which records are wanted."""
+
+    #: Texts of which one at least is in every line that is wanted; none: not known.
+    needles: tuple[bytes, ...]
+
+    def matches(self, record: dict[str, Any]) -> bool:
+        """Whether a record is wanted."""
+
+
+class Filter:
+    """Wants the records that have all of what is asked for.
+
+    Parameters
+    ----------
+    topic, action, event_name, key, stimulus_id, worker, client : optional
+        A text, or a list or set of texts, of which a record has one. A key may be a
+        tuple. It finds the task's own transitions and those that recommend one to it.
+    level : str or int, optional
+        Smallest level: ``"WARNING"``, ``logging.WARNING``.
+    since, until : str, float, datetime.datetime or datetime.timedelta, optional
+        Times, both included: ISO 8601 (UTC where it names no offset), seconds since the
+        epoch, or how long ago, as ``"15 minutes"``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is no such value.
+
+    Examples
+    --------
+    >>> wanted = Filter(action="remove-worker", level="WARNING")
+    >>> wanted.matches({"action": "remove-worker", "severity_number": 13})
+    True
+    >>> Filter(since="noon")
+    Traceback (most recent call last):
+        ...
+    ValueError: since must be an ISO 8601 time such as '2026-11-24T12:00Z', or how \
+long ago such as '15 minutes'; got 'noon'
+    """
+
+    def __init__(
+        self,
+        *,
+        topic: Any = None,
+        action: Any = None,
+        event_name: Any = None,
+        key: Any = None,
+        stimulus_id: Any = None,
+        worker: Any = None,
+        client: Any = None,
+        level: Any = None,
+        since: Any = None,
+        until: Any = None,
+    ) -> None:
+        given = (topic, action, event_name, key, stimulus_id, worker, client)
+        self._texts = {
+            name: _texts(name, value)
+            for name, value in zip(FIELDS, given, strict=True)
+            if value is not None
+        }
+        self._level = _severity_number(level)
+        self._since = _moment("since", since)
+        self._until = _moment("until", until)
+        equal = {**self._texts}
+        self._keys = equal.pop("key", None)
+        self._stimuli = equal.pop("stimulus_id", None)
+        self._equal = tuple(equal.items())
+        self.needles = self._find_needles()
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in self.as_dict().items())
+        return f"{type(self).__name__}({given})"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return parameters that make the same filter, as plain values."""
+        given: dict[str, Any] = {n: sorted(texts) for n, texts in self._texts.items()}
+        if self._level:
+            given["level"] = next(n for n, i in _LEVELS.items() if i == self._level)
+        if self._since:
+            given["since"] = self._since
+        if self._until:
+            given["until"] = self._until
+        return given
+
+    def matches(self, record: dict[str, Any]) -> bool:
+        """Whether a record is wanted.
+
+        Parameters
+        ----------
+        record : dict
+            By the names of the schema.
+
+        Returns
+        -------
+        bool
+        """
+        get = record.get
+        for name, texts in self._equal:
+            if get(name) not in texts:
+                return False
+        if self._keys is not None and not touches(record, self._keys):
+            return False
+        if self._stimuli is not None and not stems_from(record, self._stimuli):
+            return False
+        if self._level and get("severity_number", 0) < self._level:
+            return False
+        if self._since and get("timestamp", "") < self._since:
+            return False
+        return not (self._until and get("timestamp", "") > self._until)
+
+    def _find_needles(self) -> tuple[bytes, ...]:
+        """The needles of the field that has the longest ones."""
+        found = [needles_of(name, texts) for name, texts in self._texts.items()]
+        if self._level > SEVERITY_NUMBERS[logging.INFO]:
+            names = [name for name, number in _LEVELS.items() if number >= self._level]
+            found.append(needles_of("severity", names))
+        known = [needles for needles in found if needles]
+        return max(known, key=lambda n: min(map(len, n)), default=())
+
+
+def touches(record: dict[str, Any], keys: frozenset[str]) -> bool:
+    """Whether a transition is of one of some tasks, or recommends one to them.
+
+    Parameters
+    ----------
+    record : dict
+    keys : frozenset of str
+
+    Returns
+    -------
+    bool
+    """
+    return record.get("task_key") in keys or not keys.isdisjoint(
+        record.get("recommendation_keys", ())
+    )
+
+
+def stems_from(record: dict[str, Any], stimuli: frozenset[str]) -> bool:
+    """Whether a transition or an event has one of some stimuli.
+
+    Parameters
+    ----------
+    record : dict
+    stimuli : frozenset of str
+
+    Returns
+    -------
+    bool
+    """
+    if "payload" not in record:
+        return record.get("stimulus_id") in stimuli
+    payload = record["payload"]
+    if '"stimulus_id":' not in payload:
+        return False
+    msg = orjson.loads(payload)
+    return isinstance(msg, dict) and msg.get("stimulus_id") in stimuli
+
+
+def needles_of(name: str, texts: Iterable[str]) -> tuple[bytes, ...]:
+    """Return what a line of JSON must hold one of, to have one of some texts.
+
+    Parameters
+    ----------
+    name : str
+        The field that has them.
+    texts : iterable of str
+
+    Returns
+    -------
+    tuple of bytes
+        Empty where one of the texts may be written in more than one way.
+    """
+    texts = list(texts)
+    if any(not (t.isascii() and t.isprintable()) or {*t} & {*'"\\'} for t in texts):
+        return ()
+    needles = [orjson.dumps(text) for text in texts]
+    # In a payload, which is JSON in a string, its quotes are escaped.
+    return tuple(n.strip(b'"') if name == "stimulus_id" else n for n in needles)
+
+
+def _texts(name: str, value: Any) -> frozenset[str]:
+    items = value if isinstance(value, (list, set, frozenset)) else [value]
+    kinds = (str, tuple, int, float, bytes) if name == "key" else (str,)
+    if not items or not all(isinstance(item, kinds) for item in items):
+        raise TypeError(f"{name} must be a text, or a list of texts; got {value!r}")
+    return frozenset(name_of(item) for item in items)
+
+
+def _severity_number(level: Any) -> int:
+    if level is None:
+        return 0
+    if isinstance(level, str) and level.upper() in _LEVELS:
+        return _LEVELS[level.upper()]
+    if type(level) is int and level in SEVERITY_NUMBERS:
+        return SEVERITY_NUMBERS[level]
+    raise ValueError(f"level must be one of {', '.join(_LEVELS)}; got {level!r}")
+
+
+def _moment(name: str, value: Any) -> str:
+    """A time as records write it, so that the two compare as texts."""
+    if value is None:
+        return ""
+    try:
+        if isinstance(value, str):
+            value = _parse(value)
+        if isinstance(value, datetime.timedelta):
+            value = time.time() - value.total_seconds()
+        if isinstance(value, datetime.datetime):
+            if value.tzinfo is None:
+                value = value.replace(tzinfo=datetime.timezone.utc)
+            value = value.timestamp()
+        if not isinstance(value, bool):
+            return rfc3339(float(value))
+    except (TypeError, ValueError, LookupError, OverflowError, OSError):
+        pass
+    raise ValueError(
+        f"{name} must be an ISO 8601 time such as '2026-11-24T12:00Z', or how long ago "
+        f"such as '15 minutes'; got {value!r}"
+    )
+
+
+def _parse(text: str) -> datetime.datetime | datetime.timedelta:
+    try:
+        # Python 3.10 knows no Z.
+        return datetime.datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+    except ValueError:
+        return datetime.timedelta(seconds=parse_timedelta(text, default=False))

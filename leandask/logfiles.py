@@ -1,0 +1,223 @@
+"""LogFiles: the files of an event log, rotated and compressed ones, oldest first."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
+
+#: Bytes that are read at once.
+BLOCK = 256 * 1024
+#: Longest line that is read, in bytes; ``leandask.stream.record-bytes`` is far below.
+LONGEST_LINE = 16 * 2**20
+#: Endings of the files that are looked at in a folder.
+ENDINGS = (".jsonl", ".ndjson", ".json", ".log")
+#: Looks at a folder until none of its files was renamed meanwhile.
+LOOKS = 100
+
+_ROTATED = re.compile(r"(?P<base>.+?)(?:[.-](?P<number>\d+))?(?P<gz>\.gz)?")
+
+
+class LogFile(NamedTuple):
+    """A file of a log, open for reading: what becomes of its name does not matter."""
+
+    #: Where it was found.
+    path: Path
+    #: The file as it lies on the disk.
+    raw: BinaryIO
+    #: Its lines: of a gzipped file, what is in it.
+    lines: BinaryIO
+    #: Of `raw`, in bytes.
+    nbytes: int
+
+    def blocks(self) -> Iterator[bytes]:
+        """Give the lines in blocks that end where a line does.
+
+        Yields
+        ------
+        bytes
+            About 256 KiB. Only the last block may end within a line.
+
+        Raises
+        ------
+        OSError, EOFError
+            If the file can't be read, or a gzipped file is no such file.
+        """
+        rest = b""
+        while block := self.lines.read(BLOCK):
+            end = block.rfind(b"\n") + 1
+            if end:
+                yield rest + block[:end]
+                rest = block[end:]
+            elif len(rest) < LONGEST_LINE:
+                rest += block
+            # What is longer is no record: its end alone shows that it is none.
+        if rest:
+            yield rest
+
+
+class LogFiles:
+    """The files of one log, opened together, the oldest first.
+
+    A log is a file with those that were rotated out of it: ``PATH.2.gz``, ``PATH.1``,
+    ``PATH``, or with a date as logrotate's ``PATH-20261124``. All are opened at once,
+    so that each record is read once, also where the scheduler rotates meanwhile.
+
+    Parameters
+    ----------
+    paths : list of pathlib.Path
+        As :func:`find` gives them.
+
+    Raises
+    ------
+    OSError
+        If a file can't be opened.
+    """
+
+    def __init__(self, paths: list[Path]) -> None:
+        self._stack = ExitStack()
+        try:
+            #: The open files, oldest first.
+            self.files = [self._open(path) for path in paths]
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def __enter__(self) -> LogFiles:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self._stack.close()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all files."""
+        return sum(file.nbytes for file in self.files)
+
+    def _open(self, path: Path) -> LogFile:
+        raw = self._stack.enter_context(path.open("rb"))
+        lines: BinaryIO = raw
+        if path.suffix == ".gz":
+            gz = gzip.GzipFile(fileobj=raw, mode="rb")
+            lines = cast(BinaryIO, self._stack.enter_context(gz))
+        return LogFile(path, raw, lines, os.fstat(raw.fileno()).st_size)
+
+
+def open_logs(path: str | os.PathLike[str]) -> Iterator[LogFiles]:
+    """Open the logs at a path, one after the other.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A file, with those that were rotated out of it; or a folder of such files.
+
+    Yields
+    ------
+    LogFiles
+        Closed when the next one is asked for.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file, or no log in the folder.
+    OSError
+        If a file can't be opened.
+    """
+    where = Path(path)
+    for base in _logs_in(where) if where.is_dir() else [where]:
+        with _open_unmoved(base) as files:
+            yield files
+
+
+def find(base: Path) -> list[Path]:
+    """Find the files of a log.
+
+    Parameters
+    ----------
+    base : pathlib.Path
+        The file that is written to. It may be missing where others are there.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Oldest first. Of a file that is there both as it was and gzipped, as it is while
+        it is being compressed, the first.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
+    found: dict[tuple[int, int], Path] = {}
+    folder = base.parent
+    if folder.is_dir():
+        for path in sorted(folder.iterdir()):  # PATH.1 before PATH.1.gz
+            place = _place(path.name, base.name)
+            if place is not None and path.is_file():
+                found.setdefault(place, path)
+    if not found:
+        raise FileNotFoundError(f"There is no log {base}")
+    return [found[place] for place in sorted(found)]
+
+
+def _place(name: str, base: str) -> tuple[int, int] | None:
+    """The place of a file among those of a log, or None if it is none of them."""
+    if name == base:
+        return 2, 0
+    match = _ROTATED.fullmatch(name)
+    if match is None or match["base"] != base or match["number"] is None:
+        return None
+    number = int(match["number"])
+    # A date rises with time, a number falls.
+    return (0, number) if len(match["number"]) >= 6 else (1, -number)
+
+
+def _open_unmoved(base: Path) -> LogFiles:
+    """Open the files of a log between two rotations."""
+    for _ in range(LOOKS):
+        try:
+            files = LogFiles(find(base))
+        except FileNotFoundError:
+            find(base)  # raises where there is nothing, and not just something else
+            continue
+        if all(_is_in_place(file) for file in files.files):
+            return files
+        files.__exit__()
+    raise OSError(f"The files of {base} are renamed all the time")
+
+
+def _is_in_place(file: LogFile) -> bool:
+    try:
+        return os.path.samestat(os.stat(file.path), os.fstat(file.raw.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _logs_in(folder: Path) -> list[Path]:
+    """The logs in a folder by the time of their oldest record."""
+    bases = set()
+    for path in folder.iterdir():
+        match = _ROTATED.fullmatch(path.name)
+        if match and match["base"].endswith(ENDINGS) and path.is_file():
+            bases.add(folder / match["base"] if match["number"] else path)
+    starts = {base: start for base in bases if (start := _start_of(base))}
+    if not starts:
+        raise FileNotFoundError(
+            f"There is no log in the folder {folder}: "
+            f"no file of JSON lines named *{', *'.join(ENDINGS)}"
+        )
+    return sorted(starts, key=lambda base: (starts[base], base))
+
+
+def _start_of(base: Path) -> bytes:
+    """The first bytes of a log, which begin with a time; empty if it is none."""
+    with _open_unmoved(base) as files:
+        try:
+            start = files.files[0].lines.read(64)
+        except (OSError, EOFError):
+            return b"{"  # a broken file is told of where it is read
+        return start if start[:1] == b"{" else b""

@@ -1,0 +1,254 @@
+"""LogReader: records of an event log, read back in bounded memory."""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from leandask.filter import EVENT, TRANSITION, Filter, Wanted, needles_of
+from leandask.logfiles import open_logs
+from leandask.problems import Problems
+from leandask.scan import Records, Scan
+from leandask.text import name_of
+
+if TYPE_CHECKING:
+    from dask.typing import Key
+    from distributed.scheduler import Transition
+    from pandas import DataFrame
+
+_EPOCH = datetime(1970, 1, 1)  # in UTC, as all records are
+
+
+class LogReader:
+    """The records of an event log: of one scheduler, or of several after each other.
+
+    A log is read from its start each time, in bounded memory. What is wrong with it
+    ends nothing: it is counted in :attr:`problems`.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A file, with those that were rotated out of it (``PATH.1``, ``PATH.2.gz``); or a
+        folder of such files. The scheduler may still write it.
+    progress : callable, optional
+        Called with the bytes read of each block, about every 256 KiB.
+
+    See Also
+    --------
+    leandask.get_history : asks a live scheduler.
+
+    Examples
+    --------
+    The workers that were lost::
+
+        for record in LogReader("events.jsonl").records(
+            action="remove-worker", level="WARNING", topic="all"
+        ):
+            print(record["timestamp"], record["worker"])
+    """
+
+    #: What was wrong with what was read last, complete when that is at its end.
+    problems: Problems
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        progress: Callable[[int], object] = lambda nbytes: None,
+    ) -> None:
+        self.path = Path(path)
+        self.problems = Problems()
+        self._progress = progress
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {str(self.path)!r}: {self.problems!r}>"
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the files, as they are on the disk."""
+        return sum(files.nbytes for files in open_logs(self.path))
+
+    def records(self, **filters: Any) -> Records:
+        """Give the records that have all of what is asked for.
+
+        Parameters
+        ----------
+        **filters
+            As for :class:`leandask.filter.Filter`: ``topic``, ``action``,
+            ``event_name``, ``key``, ``stimulus_id``, ``worker``, ``client``, ``level``,
+            ``since``, ``until``.
+
+        Yields
+        ------
+        dict
+            By the names of the schema, whatever the file calls them; oldest first.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a filter is no such value.
+        FileNotFoundError
+            If there is no log.
+        """
+        return self.select(Filter(**filters))
+
+    def story(self, *keys_or_stimuli: Key) -> Iterator[Transition]:
+        """Give the transitions that touch one of some tasks, as ``Scheduler.story``.
+
+        Parameters
+        ----------
+        *keys_or_stimuli : key of a task or stimulus_id
+            With a key come its own transitions and those that recommended one to it.
+
+        Yields
+        ------
+        distributed.scheduler.Transition
+            The timestamp is exact to the microsecond. A key that reads as a tuple is
+            one.
+        """
+        from distributed.scheduler import Transition  # imports the scheduler
+
+        for record in self.select(Story(*keys_or_stimuli)):
+            recommended = (key_of(key) for key in record["recommendation_keys"])
+            yield Transition(
+                key_of(record["task_key"]),
+                record["task_start"],
+                record["task_finish"],
+                dict(zip(recommended, record["recommendation_states"], strict=True)),
+                record["stimulus_id"],
+                seconds_of(record["timestamp"]),
+            )
+
+    def events(self, topic: str) -> Iterator[tuple[float, Any]]:
+        """Give the events of a topic, as ``Client.get_events``.
+
+        Parameters
+        ----------
+        topic : str
+
+        Yields
+        ------
+        tuple
+            Its time in seconds since the epoch, exact to the microsecond, and the msg
+            as JSON has it: tuples and sets are lists.
+        """
+        for record in self.records(event_name=EVENT, topic=topic):
+            yield seconds_of(record["timestamp"]), orjson.loads(record["payload"])
+
+    def to_pandas(self, **filters: Any) -> DataFrame:
+        """Return the records as a table, which takes as much memory as they do.
+
+        Parameters
+        ----------
+        **filters
+            As for :meth:`records`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            With ``timestamp`` as times in UTC.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as e:
+            raise ImportError("to_pandas needs pandas: pip install pandas") from e
+        frame = pandas.DataFrame.from_records(list(self.records(**filters)))
+        if "timestamp" in frame:
+            frame["timestamp"] = pandas.to_datetime(frame["timestamp"])
+        return frame
+
+    def select(self, wanted: Wanted) -> Records:
+        """Give the records that a filter of your own wants.
+
+        Parameters
+        ----------
+        wanted : Wanted
+
+        Yields
+        ------
+        dict
+        """
+        scan = Scan(wanted, self._progress)
+        self.problems = scan.problems
+        for files in open_logs(self.path):
+            for file in files.files:
+                yield from scan.records(file)
+
+
+class Story:
+    """Wants the transitions that touch one of some tasks, or stem from a stimulus.
+
+    Parameters
+    ----------
+    *keys_or_stimuli : key of a task or stimulus_id
+    """
+
+    def __init__(self, *keys_or_stimuli: Key) -> None:
+        self._names = frozenset(name_of(name) for name in keys_or_stimuli)
+        self.needles = needles_of("task_key", self._names)
+
+    def matches(self, record: dict[str, Any]) -> bool:
+        """Whether a record is such a transition."""
+        names = self._names
+        return record["event_name"] == TRANSITION and (
+            record["task_key"] in names
+            or record["stimulus_id"] in names
+            or not names.isdisjoint(record["recommendation_keys"])
+        )
+
+
+def key_of(text: str) -> Key:
+    """Return the key of a task that a record names.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str or tuple
+
+    Examples
+    --------
+    >>> key_of("('x', 0)"), key_of("x")
+    (('x', 0), 'x')
+    """
+    if text[:1] == "(" and text[-1:] == ")":
+        try:
+            key = ast.literal_eval(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return text
+        if type(key) is tuple:
+            return key
+    return text
+
+
+def seconds_of(timestamp: str) -> float:
+    """Return a record's time in seconds since the epoch.
+
+    Parameters
+    ----------
+    timestamp : str
+        RFC 3339 in UTC, as records have it.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> seconds_of("1970-01-01T00:00:01.250000Z")
+    1.25
+    """
+    moment = datetime.fromisoformat(timestamp[:26])
+    return (moment - _EPOCH) // timedelta(microseconds=1) / 1_000_000

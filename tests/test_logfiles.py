@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import gzip
+import os
+
+import pytest
+
+from leandask.logfiles import BLOCK, LONGEST_LINE, LogFiles, find, open_logs
+
+
+def write(path, text=b'{"n":1}\n'):
+    if path.suffix == ".gz":
+        text = gzip.compress(text)
+    path.write_bytes(text)
+    return path
+
+
+def names(paths):
+    return [path.name for path in paths]
+
+
+def test_rotated_files_come_before_the_file_the_oldest_first(tmp_path):
+    for name in ("log.jsonl", "log.jsonl.1", "log.jsonl.2.gz", "log.jsonl.10.gz"):
+        write(tmp_path / name)
+    for name in ("log.jsonl.old", "other.jsonl", "log.jsonl.1.gz.part", "log.json"):
+        write(tmp_path / name)
+    assert names(find(tmp_path / "log.jsonl")) == [
+        "log.jsonl.10.gz",
+        "log.jsonl.2.gz",
+        "log.jsonl.1",
+        "log.jsonl",
+    ]
+
+
+def test_dates_of_logrotate_come_in_their_order(tmp_path):
+    for name in ("log.jsonl-20261124", "log.jsonl-20261123.gz", "log.jsonl"):
+        write(tmp_path / name)
+    found = names(find(tmp_path / "log.jsonl"))
+    assert found == ["log.jsonl-20261123.gz", "log.jsonl-20261124", "log.jsonl"]
+
+
+def test_a_file_that_is_being_compressed_is_read_once(tmp_path):
+    for name in ("log.jsonl", "log.jsonl.1", "log.jsonl.1.gz"):
+        write(tmp_path / name)
+    assert names(find(tmp_path / "log.jsonl")) == ["log.jsonl.1", "log.jsonl"]
+
+
+def test_a_log_whose_last_file_is_missing_is_one(tmp_path):
+    write(tmp_path / "log.jsonl.1")
+    assert names(find(tmp_path / "log.jsonl")) == ["log.jsonl.1"]
+
+
+def test_no_log_is_told_by_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"There is no log .*log\.jsonl"):
+        list(open_logs(tmp_path / "log.jsonl"))
+    with pytest.raises(FileNotFoundError, match=r"There is no log .*log\.jsonl"):
+        list(open_logs(tmp_path / "folder" / "log.jsonl"))
+
+
+def test_logs_of_a_folder_come_by_their_first_record(tmp_path):
+    write(tmp_path / "a.jsonl", b'{"timestamp":"2026-11-24"}\n')
+    write(tmp_path / "b.jsonl", b'{"timestamp":"2026-11-23"}\n')
+    write(tmp_path / "b.jsonl.1.gz", b'{"timestamp":"2026-11-22"}\n')
+    write(tmp_path / "c.jsonl.gz", b'{"timestamp":"2026-11-21"}\n')
+    write(tmp_path / "scheduler.log", b"a text\n")
+    write(tmp_path / "empty.jsonl", b"")
+    found = [names(f.path for f in files.files) for files in open_logs(tmp_path)]
+    assert found == [["c.jsonl.gz"], ["b.jsonl.1.gz", "b.jsonl"], ["a.jsonl"]]
+
+
+def test_a_folder_without_a_log_is_told(tmp_path):
+    write(tmp_path / "scheduler.log", b"a text\n")
+    with pytest.raises(FileNotFoundError, match="no log in the folder"):
+        list(open_logs(tmp_path))
+
+
+def test_a_file_stays_open_whatever_becomes_of_its_name(tmp_path):
+    path = write(tmp_path / "log.jsonl", b"1\n")
+    with LogFiles(find(path)) as files:
+        path.rename(tmp_path / "log.jsonl.1")
+        write(path, b"2\n")
+        assert [*files.files[0].blocks()] == [b"1\n"]
+
+
+def test_a_file_that_is_renamed_while_the_log_is_opened_is_read_once(
+    tmp_path, monkeypatch
+):
+    path = write(tmp_path / "log.jsonl", b"1\n")
+    opened = LogFiles._open
+
+    def rotate_once(files, found):
+        file = opened(files, found)
+        if not (tmp_path / "log.jsonl.1").exists():
+            os.rename(path, tmp_path / "log.jsonl.1")
+            write(path, b"2\n")
+        return file
+
+    monkeypatch.setattr(LogFiles, "_open", rotate_once)
+    read = [[*file.blocks()] for files in open_logs(path) for file in files.files]
+    assert read == [[b"1\n"], [b"2\n"]]
+
+
+def test_blocks_end_where_a_line_does(tmp_path):
+    lines = b"".join(b"%0100d\n" % i for i in range(10_000))
+    path = write(tmp_path / "log.jsonl", lines + b"torn")
+    with LogFiles([path]) as files:
+        blocks = [*files.files[0].blocks()]
+    assert b"".join(blocks) == lines + b"torn"
+    assert blocks[-1] == b"torn"
+    assert all(block.endswith(b"\n") for block in blocks[:-1])
+    assert max(map(len, blocks)) <= BLOCK + 101
+
+
+def test_a_line_without_an_end_takes_no_memory(tmp_path):
+    path = tmp_path / "log.jsonl"
+    with path.open("wb") as f:
+        f.truncate(4 * LONGEST_LINE)  # NULs, as after a crash of the machine
+        f.seek(0, os.SEEK_END)
+        f.write(b"\n1\n")
+    with LogFiles([path]) as files:
+        blocks = [*files.files[0].blocks()]
+    assert sum(map(len, blocks)) <= LONGEST_LINE + 2 * BLOCK
+    assert blocks[-1].endswith(b"\n1\n")
