@@ -110,11 +110,7 @@ class Scan:
 
     def _pick(self, block: bytes, path: Path, line: int) -> Records:
         """Decode the lines of a block that have a needle."""
-        needles, matches, loads = (
-            self._wanted.needles,
-            self._wanted.matches,
-            orjson.loads,
-        )
+        needles, matches = self._wanted.needles, self._wanted.matches
         for text in block.split(b"\n"):
             line += 1
             if any([needle in text for needle in needles]):
