@@ -40,13 +40,18 @@ def collected():
         logger.removeHandler(handler)
 
 
-@pytest.fixture
-def all_transitions():
-    """Has every transition recorded, whatever sets levels back."""
+@pytest.fixture(autouse=True)
+def level_of_transitions():
+    """Sets back what a scheduler that records all transitions has changed."""
     before = TRANSITIONS.level
-    TRANSITIONS.setLevel(logging.DEBUG)
     yield
     TRANSITIONS.setLevel(before)
+
+
+@pytest.fixture
+def all_transitions(level_of_transitions):
+    """Has every transition recorded, whatever sets levels back."""
+    TRANSITIONS.setLevel(logging.DEBUG)
 
 
 pytest_plugins = ["tests.processes"]

@@ -11,7 +11,7 @@ from leandask import config as config  # registers the defaults
 if TYPE_CHECKING:
     from leandask.formatter import JSONFormatter
     from leandask.reader import LogReader
-    from leandask.remote import give_back
+    from leandask.remote import get_history, give_back
     from leandask.retention import Retention
     from leandask.scheduler import LeanScheduler, install
     from leandask.sinks import RotatingFileSink
@@ -26,6 +26,7 @@ __all__ = [
     "RecordStream",
     "Retention",
     "RotatingFileSink",
+    "get_history",
     "give_back",
     "install",
 ]
@@ -38,6 +39,7 @@ _MODULES = {
     "RecordStream": "stream",
     "Retention": "retention",
     "RotatingFileSink": "sinks",
+    "get_history": "remote",
     "give_back": "remote",
     "install": "scheduler",
 }

@@ -42,6 +42,8 @@ class Drain:
     errors: int
     restarts: int
     last_error: BaseException | None
+    #: Times that the queue was emptied.
+    turns: int
     #: Whether :meth:`start` was called.
     started: bool
 
@@ -51,7 +53,7 @@ class Drain:
         factory: RecordFactory,
         report_dropped: Callable[[], Any],
     ) -> None:
-        self.written = self.errors = self.restarts = 0
+        self.written = self.errors = self.restarts = self.turns = 0
         self.started = False
         self.last_error = None
         self._queue = queue
@@ -96,6 +98,7 @@ class Drain:
             closed = self._queue.closed
             busy = len(self._queue) > 0
             self._empty()
+            self.turns += 1
             for sink in sinks():
                 sink.flush() if closed else sink.flush_if_due()
             self._report()

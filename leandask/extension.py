@@ -16,6 +16,7 @@ from distributed.spans import SpansSchedulerExtension
 from distributed.utils import recursive_to_dict
 
 from leandask import _compat, config
+from leandask.answers import Answers
 from leandask.broker import LeanBroker
 from leandask.departed import Departed
 from leandask.eventlog import EventLog
@@ -72,6 +73,8 @@ class LeanExtension:
 
         self.give_back = GiveBack(scheduler, self.stream)
         scheduler.handlers["leandask_give_back"] = self.give_back.ask
+        answers = Answers(scheduler, self.stream, self.event_log)
+        scheduler.handlers["leandask_history"] = answers.find
         broker = LeanBroker(scheduler, retention, self.stream)
         _compat.set_broker(scheduler, broker)
         scheduler.transition_log = TransitionLog(

@@ -12,10 +12,12 @@ import orjson
 from dask.utils import parse_timedelta
 
 from leandask.levels import SEVERITY_NUMBERS
-from leandask.text import name_of, rfc3339
+from leandask.text import name_of, rfc3339, seconds_of
 
 #: Fields that a filter compares. ``key`` also finds a task among recommendations.
 FIELDS = ("topic", "action", "event_name", "key", "stimulus_id", "worker", "client")
+#: Seconds by which records may be out of order.
+SLACK = 60
 TRANSITION = "dask.task.transition"
 EVENT = "dask.event"
 
@@ -86,6 +88,8 @@ long ago such as '15 minutes'; got 'noon'
         self._level = _severity_number(level)
         self._since = _moment("since", since)
         self._until = _moment("until", until)
+        #: Time before which no record is wanted, also where clocks differ a little.
+        self.stale = rfc3339(seconds_of(self._since) - SLACK) if self._since else ""
         equal = {**self._texts}
         self._keys = equal.pop("key", None)
         self._stimuli = equal.pop("stimulus_id", None)

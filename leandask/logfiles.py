@@ -127,9 +127,8 @@ def open_logs(path: str | os.PathLike[str]) -> Iterator[LogFiles]:
     OSError
         If a file can't be opened.
     """
-    where = Path(path)
-    for base in _logs_in(where) if where.is_dir() else [where]:
-        with _open_unmoved(base) as files:
+    for base in bases_of(Path(path)):
+        with open_log(base) as files:
             yield files
 
 
@@ -176,8 +175,25 @@ def _place(name: str, base: str) -> tuple[int, int] | None:
     return (0, number) if len(match["number"]) >= 6 else (1, -number)
 
 
-def _open_unmoved(base: Path) -> LogFiles:
-    """Open the files of a log between two rotations."""
+def open_log(base: Path) -> LogFiles:
+    """Open the files of a log, between two rotations.
+
+    Parameters
+    ----------
+    base : pathlib.Path
+        The file that is written to.
+
+    Returns
+    -------
+    LogFiles
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    OSError
+        If a file can't be opened.
+    """
     for _ in range(LOOKS):
         try:
             files = LogFiles(find(base))
@@ -197,17 +213,36 @@ def _is_in_place(file: LogFile) -> bool:
         return False
 
 
-def _logs_in(folder: Path) -> list[Path]:
-    """The logs in a folder by the time of their oldest record."""
+def bases_of(path: Path) -> list[Path]:
+    """Find the logs at a path.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file of a log that is written to, or a folder.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The files that are or were written to. Those of a folder come by the time of
+        their oldest record.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no log in the folder.
+    """
+    if not path.is_dir():
+        return [path]
     bases = set()
-    for path in folder.iterdir():
-        match = _ROTATED.fullmatch(path.name)
-        if match and match["base"].endswith(ENDINGS) and path.is_file():
-            bases.add(folder / match["base"] if match["number"] else path)
+    for file in path.iterdir():
+        match = _ROTATED.fullmatch(file.name)
+        if match and match["base"].endswith(ENDINGS) and file.is_file():
+            bases.add(path / match["base"] if match["number"] else file)
     starts = {base: start for base in bases if (start := _start_of(base))}
     if not starts:
         raise FileNotFoundError(
-            f"There is no log in the folder {folder}: "
+            f"There is no log in the folder {path}: "
             f"no file of JSON lines named *{', *'.join(ENDINGS)}"
         )
     return sorted(starts, key=lambda base: (starts[base], base))
@@ -215,7 +250,7 @@ def _logs_in(folder: Path) -> list[Path]:
 
 def _start_of(base: Path) -> bytes:
     """The first bytes of a log, which begin with a time; empty if it is none."""
-    with _open_unmoved(base) as files:
+    with open_log(base) as files:
         try:
             start = files.files[0].lines.read(64)
         except (OSError, EOFError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +14,12 @@ from leandask.filter import EVENT, TRANSITION, Filter, Wanted, needles_of
 from leandask.logfiles import open_logs
 from leandask.problems import Problems
 from leandask.scan import Records, Scan
-from leandask.text import name_of
+from leandask.text import name_of, seconds_of
 
 if TYPE_CHECKING:
     from dask.typing import Key
     from distributed.scheduler import Transition
     from pandas import DataFrame
-
-_EPOCH = datetime(1970, 1, 1)  # in UTC, as all records are
 
 
 class LogReader:
@@ -231,24 +228,3 @@ def key_of(text: str) -> Key:
         if type(key) is tuple:
             return key
     return text
-
-
-def seconds_of(timestamp: str) -> float:
-    """Return a record's time in seconds since the epoch.
-
-    Parameters
-    ----------
-    timestamp : str
-        RFC 3339 in UTC, as records have it.
-
-    Returns
-    -------
-    float
-
-    Examples
-    --------
-    >>> seconds_of("1970-01-01T00:00:01.250000Z")
-    1.25
-    """
-    moment = datetime.fromisoformat(timestamp[:26])
-    return (moment - _EPOCH) // timedelta(microseconds=1) / 1_000_000

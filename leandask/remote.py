@@ -2,10 +2,67 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
+
+import orjson
+
+from leandask.filter import Filter
 
 if TYPE_CHECKING:
     from distributed import Client
+
+
+class Past(TypedDict):
+    """What a scheduler tells of the past."""
+
+    #: By the names of the schema, the newest first.
+    records: list[dict[str, Any]]
+    #: Why older ones may be missing: ``"limit"``, ``"bytes"`` (8 MiB), ``"seconds"``
+    #: (10 of looking); None where these are all that the event log has.
+    truncated: str | None
+    #: Time of the oldest record that was looked at.
+    reached: str | None
+    #: Lines of the event log that can't be read.
+    broken: int
+    #: Records that were dropped since the scheduler started, of any kind.
+    dropped: int
+
+
+def get_history(client: Client, limit: int = 1000, **filters: Any) -> Any:
+    """Ask a scheduler what happened: its event log is read, and no memory is used.
+
+    It is read from its end, in a thread, a little at a time: the scheduler goes on.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        With an asynchronous one the result is to be awaited.
+    limit : int, optional
+        Records at most.
+    **filters
+        As for :meth:`leandask.LogReader.records`: ``topic``, ``action``,
+        ``event_name``, ``key``, ``stimulus_id``, ``worker``, ``client``, ``level``,
+        ``since``, ``until``.
+
+    Returns
+    -------
+    Past
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is no such value, or the scheduler has no event log; or if its
+        ``blocked-handlers`` have ``leandask_history``, ``events`` or ``get_story``.
+    """
+    given = Filter(**filters).as_dict()  # refused here, where it was written
+    return client.sync(_get_history, client, limit, given)
+
+
+async def _get_history(client: Client, limit: int, filters: dict[str, Any]) -> Past:
+    answer = await client.scheduler.leandask_history(limit=limit, filters=filters)
+    lines = answer.pop("lines").splitlines()
+    answer["records"] = [orjson.loads(line) for line in lines]
+    return cast(Past, answer)
 
 
 def give_back(client: Client) -> Any:

@@ -162,6 +162,24 @@ class RecordStream:
                 logging.WARNING,
             )
 
+    def catch_up(self, timeout: float) -> None:
+        """Wait until logging has what was emitted until now; not on the event loop.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds to wait at most.
+        """
+        deadline = time.monotonic() + timeout
+        turns = self._drain.turns + 2  # the present one may have begun before
+        while (
+            self._drain.turns < turns
+            and self._drain.is_alive()
+            and time.monotonic() < deadline
+        ):
+            self.queue.wake.set()
+            time.sleep(0.002)
+
     def stats(self) -> dict[str, Any]:
         """Return the counters since the start.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timedelta
 from typing import Any
 
 from leandask.payload import CUT
@@ -11,6 +12,7 @@ from leandask.payload import CUT
 NAME_LENGTH = 512
 #: Characters kept of the readable message.
 MESSAGE_LENGTH = 250
+_EPOCH = datetime(1970, 1, 1)
 
 
 def rfc3339(timestamp: float) -> str:
@@ -38,6 +40,27 @@ def rfc3339(timestamp: float) -> str:
         text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(seconds))
         last = _last = seconds, text
     return "%s%06dZ" % (last[1], microseconds % 1_000_000)  # noqa: UP031  # faster
+
+
+def seconds_of(timestamp: str) -> float:
+    """Return a record's time in seconds since the epoch.
+
+    Parameters
+    ----------
+    timestamp : str
+        RFC 3339 in UTC, as :func:`rfc3339` writes it.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> seconds_of("1970-01-01T00:00:01.250000Z")
+    1.25
+    """
+    moment = datetime.fromisoformat(timestamp[:26])
+    return (moment - _EPOCH) // timedelta(microseconds=1) / 1_000_000
 
 
 #: The second of the last time, and its text: records come many to a second.

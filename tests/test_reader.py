@@ -13,7 +13,6 @@ from distributed.utils_test import gen_test, inc
 from leandask import LeanScheduler, LogReader
 from leandask.formatter import JSONFormatter
 from leandask.payload import plain
-from leandask.reader import seconds_of
 from leandask.records import RecordFactory
 from leandask.sinks import RotatingFileSink
 
@@ -289,7 +288,3 @@ def test_keys_of_a_collection_come_back_as_tuples(path):
     key = next(t.key for t in told["transitions"] if isinstance(t.key, tuple))
     assert all(map(same, reader.story(key), told["story"](key)))
     assert key in {t.key for t in reader.story(key)}
-
-
-def test_seconds_are_exact_to_the_microsecond():
-    assert seconds_of("2026-11-24T11:57:32.159629Z") == 1795521452.159629

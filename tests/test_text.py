@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leandask.text import MESSAGE_LENGTH, NAME_LENGTH, name_of, one_line, rfc3339
+from leandask.text import (
+    MESSAGE_LENGTH,
+    NAME_LENGTH,
+    name_of,
+    one_line,
+    rfc3339,
+    seconds_of,
+)
 
 
 @given(st.floats(0, 4e9))
@@ -50,3 +57,7 @@ def test_a_name_that_fits_is_kept():
     assert name_of("inc-123") == "inc-123"
     assert name_of(("x", ("y", 1))) == "('x', ('y', 1))"
     assert name_of("x" * 1000) == "x" * NAME_LENGTH + "…"
+
+
+def test_seconds_are_exact_to_the_microsecond():
+    assert seconds_of("2026-11-24T11:57:32.159629Z") == 1795521452.159629

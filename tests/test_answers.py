@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import asyncio
+import gzip
+from functools import partial
+
+import dask.config
+import pytest
+from distributed import Client, Worker, wait
+from distributed.utils_test import gen_test, inc
+
+import leandask
+from leandask import LeanScheduler, LogReader, answers
+from leandask.filter import Filter
+from leandask.logfiles import LogFiles
+from leandask.newest import SLICE, Newest, lines_backwards
+from tests.processes import start_worker
+from tests.test_reader import NOW, lines, write
+
+local = {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}
+lean = partial(LeanScheduler, dashboard=False, **local)
+
+
+def logged(path, **settings):
+    """Run a test with an event log of all transitions."""
+    config = {"leandask.event-log.path": str(path), "leandask.stream.transitions": True}
+    return config | {f"leandask.{key}": value for key, value in settings.items()}
+
+
+def newest(path, limit=10**6, **filters):
+    asked = Newest(path, Filter(**filters), limit)
+    return asked, [record["seq"] for found in asked.slices() for record in found]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "log.jsonl"
+
+
+@pytest.mark.parametrize("block", [1, 7, 64, 10_000])
+def test_lines_come_backwards_whatever_the_block(path, block):
+    text = b"".join(b"%d\n" % i for i in range(0, 3000, 7)) + b"torn"
+    with LogFiles([write(path, text)]) as files:
+        found = [*lines_backwards(files.files[0], block)]
+    assert all(len(lines) <= SLICE for lines in found)
+    assert [line for lines in found for line in lines] == text.split(b"\n")[::-1]
+
+
+def test_the_newest_come_first_from_all_files(path):
+    write(path, *lines(100, first=201))
+    write(path.with_name("log.jsonl.1"), *lines(100, first=101))
+    write(path.with_name("log.jsonl.2.gz"), gzip.compress(b"".join(lines(100))))
+    asked, found = newest(path)
+    assert found == [*range(300, 0, -1)]
+    assert (asked.has_more, asked.broken) == (False, 0)
+    assert newest(path, topic="all")[1] == [256, 192, 128, 64]
+    assert newest(path, key="x-7")[1] == [7]
+
+
+@pytest.mark.parametrize("limit", [1, 64, 100, 150, 250, 299])
+def test_a_limit_is_told(path, limit):
+    write(path, *lines(100, first=201))
+    write(path.with_name("log.jsonl.1"), *lines(100, first=101))
+    write(path.with_name("log.jsonl.2.gz"), gzip.compress(b"".join(lines(100))))
+    asked, found = newest(path, limit)
+    assert found == [*range(300, 300 - limit, -1)]
+    assert asked.has_more
+    assert not newest(path, 300)[0].has_more
+
+
+def test_reading_ends_a_minute_before_what_is_asked_for(path):
+    write(path, *lines(1000))
+    asked, found = newest(path, since=NOW + 900)
+    assert found == [*range(1000, 899, -1)]
+    assert (
+        asked.reached > next(Newest(path, Filter(), 1000).slices())[0]["timestamp"][:4]
+    )
+    everything, _ = newest(path)
+    assert everything.reached < asked.reached
+
+
+def test_broken_lines_are_counted(path):
+    good = list(lines(100))
+    write(path, *good[:50], b"torn\n", *good[50:], b'{"timestamp":"20')
+    asked, found = newest(path)
+    assert found == [*range(100, 0, -1)]
+    assert asked.broken == 2
+
+
+@gen_test()
+async def test_a_client_asks_what_happened(path):
+    with dask.config.set(logged(path)):
+        async with (
+            lean() as s,
+            Worker(s.address) as worker,
+            Client(s.address, asynchronous=True) as client,
+        ):
+            good = client.submit(inc, 1, key="good")
+            bad = client.submit(inc, "1", key="bad")
+            await wait([good, bad])
+            await client.log_event("mine", {"n": 1})
+            answer = await leandask.get_history(client, key="bad")
+            steps = [(r["task_start"], r["task_finish"]) for r in answer["records"]]
+            assert steps[::-1] == [
+                ("released", "waiting"),
+                ("waiting", "processing"),
+                ("processing", "erred"),
+            ]
+            assert steps[::-1] == [t[1:3] for t in s.story("bad")]
+            assert (answer["truncated"], answer["dropped"], answer["broken"]) == (
+                None,
+                0,
+                0,
+            )
+            # What was emitted a moment ago is in the answer.
+            (mine,) = (await leandask.get_history(client, topic="mine"))["records"]
+            assert mine["payload"] == '{"n":1}'
+            (joined,) = (
+                await leandask.get_history(
+                    client, action="add-worker", worker=worker.address, topic="all"
+                )
+            )["records"]
+            assert joined["scheduler_id"] == s.id
+            few = await leandask.get_history(client, limit=2, since="1 hour")
+            assert (len(few["records"]), few["truncated"]) == (2, "limit")
+            assert few["records"][0]["seq"] > few["records"][1]["seq"]
+            assert few["reached"] == few["records"][1]["timestamp"]
+            assert (await leandask.get_history(client, until="1 hour"))["records"] == []
+    assert len(list(LogReader(path).story("bad"))) >= 3
+
+
+def test_a_client_that_is_not_asynchronous(path, start, tmp_path):
+    _, file = start(f"--event-log={path}", "--log-transitions")
+    with start_worker(tmp_path, file), Client(scheduler_file=str(file)) as client:
+        assert client.submit(inc, 1, key="x").result() == 2
+        records = leandask.get_history(client, key="x")["records"]
+        assert "memory" in [r["task_finish"] for r in records]
+
+
+@gen_test()
+async def test_a_scheduler_without_an_event_log_says_so():
+    async with lean() as s, Client(s.address, asynchronous=True) as client:
+        with pytest.raises(ValueError, match=r"event-log\.path must be a path"):
+            await leandask.get_history(client)
+
+
+@pytest.mark.parametrize("handler", ["leandask_history", "events", "get_story"])
+@gen_test()
+async def test_blocked_handlers_are_honoured(path, handler):
+    with dask.config.set(logged(path)):
+        async with (
+            lean(blocked_handlers=[handler]) as s,
+            Client(s.address, asynchronous=True) as client,
+        ):
+            with pytest.raises(ValueError, match=handler):
+                await leandask.get_history(client)
+
+
+@pytest.mark.parametrize(
+    "filters, error",
+    [
+        ({"limit": 0}, "limit must be a whole number of at least 1; got 0"),
+        ({"topic": 5}, "topic must be a text"),
+        ({"level": "LOUD"}, "level must be one of"),
+        ({"since": "noon"}, "since must be an ISO"),
+    ],
+)
+@gen_test()
+async def test_what_is_no_filter_is_refused(path, filters, error):
+    with dask.config.set(logged(path)):
+        async with lean() as s, Client(s.address, asynchronous=True) as client:
+            with pytest.raises((TypeError, ValueError), match=error):
+                await leandask.get_history(client, **filters)
+
+
+@gen_test()
+async def test_an_answer_is_bounded_in_bytes_and_time(path, monkeypatch):
+    with dask.config.set(logged(path)):
+        async with lean() as s, Client(s.address, asynchronous=True) as client:
+            for i in range(1000):
+                s.log_event("many", {"n": i})
+            monkeypatch.setattr(answers, "ANSWER_BYTES", 10_000)
+            answer = await leandask.get_history(client, limit=5000)
+            assert answer["truncated"] == "bytes"
+            assert 10_000 / 1000 < len(answer["records"]) < 1000
+            monkeypatch.setattr(answers, "SECONDS", -1.0)
+            answer = await leandask.get_history(client, limit=5000, key="nothing")
+            assert answer["truncated"] == "seconds"
+
+
+@gen_test()
+async def test_the_event_loop_goes_on_while_a_long_log_is_read(path):
+    with dask.config.set(logged(path)):
+        async with lean() as s, Client(s.address, asynchronous=True) as client:
+            s.stream.catch_up(1)
+            with path.open("ab") as f:
+                f.writelines(lines(50_000, "Scheduler-1"))
+            asking = asyncio.ensure_future(leandask.get_history(client, key="nothing"))
+            ticks = 0
+            while not asking.done():
+                await asyncio.sleep(0)
+                ticks += 1
+            assert (await asking)["records"] == []
+            assert ticks > 1000
+
+
+@gen_test()
+async def test_a_log_that_was_removed_has_no_history(path):
+    with dask.config.set(logged(path)):
+        async with lean() as s, Client(s.address, asynchronous=True) as client:
+            await leandask.get_history(client)
+            path.unlink()
+            answer = await leandask.get_history(client, topic="none")
+            assert answer["records"] == []
