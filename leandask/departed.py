@@ -35,8 +35,12 @@ class Departed(_compat.AsyncTaskGroup):
         Departed that may wait; None is unbounded.
     """
 
+    #: Entries that ever came: one for a worker, two for a client.
+    seen: int
+
     def __init__(self, scheduler: Scheduler, maxlen: int | None) -> None:
         super().__init__()
+        self.seen = 0
         old = _compat.get_background_tasks(scheduler)
         _compat.share_tasks(self, old)
         self.closed = old.closed
@@ -54,6 +58,7 @@ class Departed(_compat.AsyncTaskGroup):
             super().call_later(delay, afunc, *args, **kwargs)
             return
         loop = asyncio.get_running_loop()
+        self.seen += 1
         self.waiting.append((loop.time() + delay, partial(afunc, *args, **kwargs)))
         if self.maxlen is not None:
             while len(self.waiting) > self.maxlen:

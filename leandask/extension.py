@@ -111,7 +111,7 @@ class LeanExtension:
         bound_stealing(scheduler)
         bound_samples(scheduler.monitor, retention.samples)
         bound_key_cache(retention.key_cache)
-        self.housekeeping = Housekeeping(scheduler, retention, self.give_back)
+        self.housekeeping = Housekeeping(scheduler, retention, self.give_back, departed)
 
         lean: Any = scheduler
         lean.retention, lean.stream = retention, self.stream

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 from functools import partial
 
 import dask.config
@@ -11,7 +12,7 @@ from distributed import scheduler as upstream
 from distributed.diagnostics.progress import GroupTiming
 from distributed.utils_test import gen_test, inc
 
-from leandask import LeanScheduler, install
+from leandask import LeanScheduler, housekeeping, install
 from leandask.housekeeping import TIMING_BINS
 
 local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
@@ -181,3 +182,24 @@ async def test_warnings_that_were_shown_are_forgotten_when_they_are_many():
         shown["one more", UserWarning, 1] = True
         await run(s)
         assert not shown
+
+
+@gen_test()
+async def test_garbage_of_clients_that_left_is_collected(monkeypatch):
+    class Garbage:
+        def __init__(self):
+            self.cycle = self
+
+    async with lean() as s:
+        lost = weakref.ref(Garbage())
+        await run(s)
+        assert lost() is not None  # nobody left
+        monkeypatch.setattr(housekeeping, "SMALL_HEAP", 10**9)
+        for _ in range(housekeeping.DEPARTED // 2):
+            async with Client(s.address, asynchronous=True):
+                pass
+        tasks = s.extensions["leandask"].housekeeping.departed
+        while tasks.seen < housekeeping.DEPARTED:
+            await asyncio.sleep(0.01)
+        await run(s)
+        assert lost() is None
