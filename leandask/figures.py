@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from leandask.lives import FLOWS, LEVELS, STATES, UNSHOWN, WORKERS, Life
+from leandask.columns import FLOWS, LEVELS, STATES, UNSHOWN, WORKERS
+from leandask.lives import Life
 from leandask.text import MESSAGE_LENGTH, NAME_LENGTH, one_line
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Figures:
         Parameters
         ----------
         name : str
-            Of :data:`~leandask.lives.LEVELS`.
+            Of :data:`~leandask.columns.LEVELS`.
 
         Returns
         -------
@@ -76,7 +77,7 @@ class Figures:
         Parameters
         ----------
         name : str
-            Of :data:`~leandask.lives.LEVELS`.
+            Of :data:`~leandask.columns.LEVELS`.
 
         Returns
         -------

@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 from leandask.bins import Bins
+from leandask.columns import LEVELS
 
-#: States of tasks that are shown, in the order in which their areas are stacked.
-STATES = ("memory", "processing", "queued", "waiting", "no-worker", "erred")
-#: What has a level that goes up and down: tasks in each of these states, tasks in one
-#: that is not shown, and workers.
-LEVELS = (*STATES, "unshown", "workers")
-UNSHOWN = LEVELS.index("unshown")
-WORKERS = LEVELS.index("workers")
-#: What is counted beside these levels. The first three are transitions, by where they
-#: lead: into memory, into erred, into any other state.
-FLOWS = ("finished", "erred", "moved", "lost", "dropped", "missing", "warned")
-#: Schedulers that are told apart. What is known of one takes 2.5 KB, and 9 KB at most
-#: where its texts are long, so all take 9 MB at most. With one more, the oldest is
+#: Schedulers that are told apart. What is known of one takes 1 KB, and 7 KB at most
+#: where its texts are long, so all take 7 MB at most. With one more, the oldest is
 #: settled.
 LIMIT = 1000
 #: Numbers of records that a page can tell exactly: JavaScript has no larger integers.
@@ -82,7 +73,7 @@ class Life:
         Parameters
         ----------
         level : int
-            Index in :data:`LEVELS`.
+            Index in :data:`~leandask.columns.LEVELS`.
         by : int
         """
         count = self.counts[level] = self.counts[level] + by
@@ -126,7 +117,7 @@ class Life:
         Parameters
         ----------
         bins : Bins
-            Whose columns are the changes of :data:`LEVELS`, then :data:`FLOWS`.
+            Of the columns in :mod:`leandask.columns`.
         end : int or None
             Milliseconds since the epoch; None for a scheduler that goes on.
         """

@@ -69,10 +69,15 @@ class Marks:
 
     def __iter__(self) -> Iterator[Mark]:
         for ms, name, message in chain(self.first, self.newest):
-            yield ms, one_line(name, NAME_LENGTH), one_line(message)
+            yield ms, _shown(name, NAME_LENGTH), _shown(message, MESSAGE_LENGTH)
 
     def __len__(self) -> int:
         return len(self.first) + len(self.newest)
 
     def __repr__(self) -> str:
         return f"<Marks: {len(self)}/{FIRST + NEWEST}, {self.count} seen>"
+
+
+def _shown(text: str, limit: int) -> str:
+    # Once more, as escapes are longer than what they stand for.
+    return one_line(one_line(text, limit), limit)

@@ -8,8 +8,20 @@ import orjson
 
 from leandask import timelinepage
 from leandask.bins import Bins, milliseconds
+from leandask.columns import (
+    AFTER,
+    BEFORE,
+    DROPPED,
+    ERRED,
+    LOST,
+    MISSING,
+    N_COLUMNS,
+    WARNED,
+    WORKERS,
+)
+from leandask.faults import wrong_field
 from leandask.lanes import Lanes
-from leandask.lives import FLOWS, LEVELS, LIMIT, STATES, UNSHOWN, WORKERS, Life
+from leandask.lives import LIMIT, Life
 from leandask.marks import Marks, text_of
 from leandask.text import MESSAGE_LENGTH, NAME_LENGTH
 
@@ -17,16 +29,6 @@ from leandask.text import MESSAGE_LENGTH, NAME_LENGTH
 KINDS = ("erred", "lost", "dropped", "missing", "warned")
 #: Remarks that are kept; one takes 1.1 KB at most, so all take 22 KB.
 NOTES, NOTE_LENGTH = 20, 250
-
-_COLUMN = {name: len(LEVELS) + i for i, name in enumerate(FLOWS)}
-_ERRED, _LOST, _DROPPED = (_COLUMN[name] for name in ("erred", "lost", "dropped"))
-_MISSING, _WARNED = _COLUMN["missing"], _COLUMN["warned"]
-#: Where a transition is counted, by the state before, and by the state after.
-_START = {state: LEVELS.index(state) for state in STATES}
-_START |= dict.fromkeys(("released", "forgotten"), UNSHOWN)
-_FINISH = {state: (level, _COLUMN["moved"]) for state, level in _START.items()}
-_FINISH["memory"] = _START["memory"], _COLUMN["finished"]
-_FINISH["erred"] = _START["erred"], _ERRED
 
 #: Records of one event that is published under several topics are no further apart
 #: than this, in milliseconds.
@@ -38,7 +40,7 @@ class Timeline:
 
     Notes
     -----
-    It takes 20 MB at most, and 5 MB when texts are as usual, whatever the log holds:
+    It takes 30 MB at most, and 3 MB when texts are as usual, whatever the log holds:
     4096 bins, 1000 marks of each of five kinds, lanes of 500 workers, 1000 schedulers.
     What is left out is counted, and the page says so.
 
@@ -65,8 +67,8 @@ class Timeline:
         #: Remarks about the log, and how many there were.
         self.notes: list[str] = []
         self.n_notes = 0
-        #: Columns are the changes of LEVELS, then FLOWS.
-        self.bins = Bins(len(LEVELS) + len(FLOWS))
+        #: What is counted, in the columns of :mod:`leandask.columns`.
+        self.bins = Bins(N_COLUMNS)
         #: Schedulers by their id, in the order of the log.
         self.lives: dict[str, Life] = {}
         #: Schedulers that were settled, as there were too many.
@@ -104,8 +106,8 @@ class Timeline:
             if record["event_name"] != "dask.task.transition":
                 self._event(life, record)
                 return
-            before = _START[record["task_start"]]
-            after, flow = _FINISH[record["task_finish"]]
+            before = BEFORE[record["task_start"]]
+            after, flow = AFTER[record["task_finish"]]
             counts = life.counts
             counts[before] = count = counts[before] - 1
             if count < life.low[before]:
@@ -117,7 +119,7 @@ class Timeline:
             row[before] -= 1
             row[after] += 1
             row[flow] += 1
-            if flow == _ERRED:
+            if flow == ERRED:
                 self._erred.add(self._ms, record.get("task_key"), record.get("message"))
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
             self._refuse(record)
@@ -181,7 +183,7 @@ class Timeline:
 
     def _number(self, life: Life, seq: object) -> None:
         if missing := life.number(seq):
-            self._row[_MISSING] += missing
+            self._row[MISSING] += missing
             self.marks["missing"].add(
                 self._ms, life.id, f"{missing} records are missing before seq {seq}"
             )
@@ -198,7 +200,7 @@ class Timeline:
             dropped = record["dropped_since_last"]
             if type(dropped) is not int or not 0 <= dropped < 2**53:
                 raise ValueError
-            self._row[_DROPPED] += dropped
+            self._row[DROPPED] += dropped
             self.marks["dropped"].add(self._ms, life.id, message)
         elif record.get("action") == "add-worker":
             if record["topic"] == "all":
@@ -225,7 +227,7 @@ class Timeline:
         self._row[WORKERS] -= 1
         self.lanes.leave(worker, life, self._ms, lost)
         if lost:
-            self._row[_LOST] += 1
+            self._row[LOST] += 1
             self.marks["lost"].add(self._ms, worker, record.get("message"))
 
     def _warn(self, record: dict[str, Any]) -> None:
@@ -236,13 +238,13 @@ class Timeline:
         if again and abs(self._ms - ms) <= _TOGETHER:
             return  # the same event under its next topic
         self._warned = self._ms, topic, payload
-        self._row[_WARNED] += 1
+        self._row[WARNED] += 1
         self.marks["warned"].add(
             self._ms, topic or record.get("logger"), record.get("message")
         )
 
     def _refuse(self, record: Any) -> None:
-        field = _wrong_field(record)
+        field = wrong_field(record)
         if field == "scheduler_id" and record.get(field) is None:
             self.n_foreign += 1  # another logger writes to the same file
             severity = record.get("severity_number")
@@ -266,28 +268,3 @@ def _worker(record: dict[str, Any]) -> str:
     if type(worker) is not str:
         raise TypeError
     return worker[:NAME_LENGTH]
-
-
-def _wrong_field(record: Any) -> str:
-    """Name the first field of a record that can't be used, out of a fixed set."""
-    if type(record) is not dict:
-        return "record"
-    try:
-        milliseconds(record["timestamp"])
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return "timestamp"
-    for field, kind in (("scheduler_id", str), ("seq", int), ("event_name", str)):
-        if type(record.get(field)) is not kind:
-            return field
-    if not 0 < record["seq"] < 2**53:
-        return "seq"
-    if record["event_name"] == "dask.task.transition":
-        start = record.get("task_start")
-        known = type(start) is str and start in _START
-        return "task_finish" if known else "task_start"
-    if record["event_name"] == "leandask.records-dropped":
-        return "dropped_since_last"
-    for field in ("worker", "topic", "payload"):
-        if type(record.get(field)) is not str:
-            return field
-    return "severity_number"

@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from leandask.columns import STATES
 from leandask.figures import Figures
-from leandask.lives import STATES
 from leandask.remarks import remarks
 from leandask.text import one_line, rfc3339
 from leandask.words import counted, duration, number
@@ -82,15 +82,15 @@ def embed(value: object) -> str:
     Returns
     -------
     str
-        ASCII.
 
     Examples
     --------
     >>> print(embed("</script>"))
     "\\u003c/script\\u003e"
     """
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    for character in "<>&":
+    # Not as ASCII: an emoji would take three times as much.
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
 
