@@ -115,8 +115,8 @@ def _tiles(figures: Figures) -> str:
     totals = figures.totals
     lost = totals["lost"]
     tiles = [
-        ("Tasks into memory", totals["finished"], ""),
-        ("Tasks erred", totals["erred"], "bad" if totals["erred"] else ""),
+        ("Transitions into memory", totals["finished"], ""),
+        ("Transitions into erred", totals["erred"], "bad" if totals["erred"] else ""),
         ("Workers at most", figures.most("workers"), ""),
         ("Workers lost", lost, "bad" if lost else ""),
         ("Records missing", totals["missing"], "bad" if totals["missing"] else ""),

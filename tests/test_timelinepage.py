@@ -137,6 +137,7 @@ def test_dragging_zooms_and_escape_resets(look):
     assert whole == [T0 * 1000, (T0 + SECONDS) * 1000 + 1]
     assert not browser.find_element("id", "reset").is_enabled()
     drag(browser, "tasks", 20, 40)
+    assert not browser.find_element("id", "tip").is_displayed()
     for got, seconds in zip(visible(browser), (20, 40), strict=True):
         assert abs(got - (T0 + seconds) * 1000) < 200
     errors = browser.find_elements("css selector", "#erred-marks b")
