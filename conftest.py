@@ -54,7 +54,7 @@ def all_transitions(level_of_transitions):
     TRANSITIONS.setLevel(logging.DEBUG)
 
 
-pytest_plugins = ["tests.processes"]
+pytest_plugins = ["tests.browser", "tests.processes"]
 
 #: Of use with a fuzzer only, which has to be installed by hand.
 collect_ignore = ["tests/fuzz_payload.py"]

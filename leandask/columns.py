@@ -1,0 +1,24 @@
+"""Columns: what a timeline counts in each of its bins."""
+
+from __future__ import annotations
+
+#: States of tasks that are shown, in the order in which their areas are stacked.
+STATES = ("memory", "processing", "queued", "waiting", "no-worker", "erred")
+#: What has a level that goes up and down: tasks in each of these states, tasks in one
+#: that is not shown, and workers.
+LEVELS = (*STATES, "unshown", "workers")
+UNSHOWN, WORKERS = LEVELS.index("unshown"), LEVELS.index("workers")
+#: What is counted beside these levels. The first three are transitions, by where they
+#: lead: into memory, into erred, into any other state.
+FLOWS = ("finished", "erred", "moved", "lost", "dropped", "missing", "warned")
+#: Columns of a bin: changes of the levels, then what flows.
+N_COLUMNS = len(LEVELS) + len(FLOWS)
+FINISHED, ERRED, MOVED, LOST, DROPPED, MISSING, WARNED = range(len(LEVELS), N_COLUMNS)
+
+#: Column of the state before a transition.
+BEFORE = {state: LEVELS.index(state) for state in STATES}
+BEFORE |= dict.fromkeys(("released", "forgotten"), UNSHOWN)
+#: Columns of the state after a transition, and of where it leads.
+AFTER = {state: (level, MOVED) for state, level in BEFORE.items()}
+AFTER["memory"] = BEFORE["memory"], FINISHED
+AFTER["erred"] = BEFORE["erred"], ERRED

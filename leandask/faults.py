@@ -1,0 +1,50 @@
+"""Faults: what makes a record of no use for a timeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from leandask.bins import milliseconds
+from leandask.columns import BEFORE
+from leandask.lives import MAX_SEQ
+
+
+def wrong_field(record: Any) -> str:
+    """Name the first field of a record that a timeline can't use.
+
+    Parameters
+    ----------
+    record : object
+        Anything.
+
+    Returns
+    -------
+    str
+        Out of a fixed set, whatever the record holds.
+
+    Examples
+    --------
+    >>> wrong_field({"timestamp": "yesterday"})
+    'timestamp'
+    """
+    if type(record) is not dict:
+        return "record"
+    try:
+        milliseconds(record["timestamp"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return "timestamp"
+    for field, kind in (("scheduler_id", str), ("seq", int), ("event_name", str)):
+        if type(record.get(field)) is not kind:
+            return field
+    if not 0 < record["seq"] < MAX_SEQ:
+        return "seq"
+    if record["event_name"] == "dask.task.transition":
+        start = record.get("task_start")
+        known = type(start) is str and start in BEFORE
+        return "task_finish" if known else "task_start"
+    if record["event_name"] == "leandask.records-dropped":
+        return "dropped_since_last"
+    for field in ("worker", "topic", "payload"):
+        if type(record.get(field)) is not str:
+            return field
+    return "severity_number"

@@ -1,0 +1,71 @@
+"""A real browser for tests of pages: headless Chromium."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",  # containers often run as root
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1280,900",
+]
+
+
+@pytest.fixture(scope="session")
+def chrome(tmp_path_factory):
+    """A driver for the whole session; tests use `browser`."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    binary = shutil.which("chromium") or shutil.which("google-chrome")
+    driver_path = shutil.which("chromedriver")
+    if not binary or not driver_path:
+        pytest.skip("needs chromium and chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    # With the paths of both given, selenium looks for nothing to download.
+    service = webdriver.ChromeService(driver_path)
+    driver = webdriver.Chrome(options=options, service=service)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def browser(chrome):
+    """A selenium driver of 1280 x 900 pixels, in light colours, with an empty log."""
+    resize(chrome, 1280)
+    chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    chrome.get_log("browser")
+    yield chrome
+    chrome.get("about:blank")
+
+
+def resize(driver, width, height=900):
+    """Set the size of the page: windows can't be as narrow as a phone is."""
+    driver.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
+    )
+
+
+def console(driver):
+    """What the page wrote to the console since the last call, or was refused."""
+    return [entry["message"] for entry in driver.get_log("browser")]
+
+
+def overflow(driver):
+    """Pixels by which the page is wider than what shows it."""
+    return driver.execute_script(
+        "const e = document.documentElement; return e.scrollWidth - e.clientWidth"
+    )
