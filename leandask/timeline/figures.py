@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from leandask.columns import FLOWS, LEVELS, STATES, UNSHOWN, WORKERS
-from leandask.lives import Life
 from leandask.text import MESSAGE_LENGTH, NAME_LENGTH, one_line
+from leandask.timeline.columns import FLOWS, LEVELS, STATES, UNSHOWN, WORKERS
+from leandask.timeline.lives import Life
 
 if TYPE_CHECKING:
     from leandask.timeline import Timeline
@@ -60,7 +60,7 @@ class Figures:
         Parameters
         ----------
         name : str
-            Of :data:`~leandask.columns.LEVELS`.
+            Of :data:`~leandask.timeline.columns.LEVELS`.
 
         Returns
         -------
@@ -77,7 +77,7 @@ class Figures:
         Parameters
         ----------
         name : str
-            Of :data:`~leandask.columns.LEVELS`.
+            Of :data:`~leandask.timeline.columns.LEVELS`.
 
         Returns
         -------

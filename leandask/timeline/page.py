@@ -13,14 +13,14 @@ import html
 import json
 import re
 from collections.abc import Iterable
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leandask.columns import STATES
-from leandask.figures import Figures
-from leandask.remarks import remarks
 from leandask.text import one_line, rfc3339
-from leandask.words import counted, duration, number
+from leandask.timeline.columns import STATES
+from leandask.timeline.figures import Figures
+from leandask.timeline.remarks import remarks
+from leandask.timeline.words import counted, duration, number
 
 if TYPE_CHECKING:
     from leandask.timeline import Timeline
@@ -51,7 +51,7 @@ def render(timeline: Timeline) -> str:
     str
     """
     figures = Figures(timeline)
-    template = resources.files("leandask").joinpath("timeline.html").read_text("utf-8")
+    template = Path(__file__).with_name("page.html").read_text("utf-8")
     values = {
         "style-hash": _hash(template, "style"),
         "script-hash": _hash(template, "script"),

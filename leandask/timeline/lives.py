@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from leandask.bins import Bins
-from leandask.columns import LEVELS
+from leandask.timeline.bins import Bins
+from leandask.timeline.columns import LEVELS
 
 #: Schedulers that are told apart. What is known of one takes 1 KB, and 7 KB at most
 #: where its texts are long, so all take 7 MB at most. With one more, the oldest is
@@ -73,7 +73,7 @@ class Life:
         Parameters
         ----------
         level : int
-            Index in :data:`~leandask.columns.LEVELS`.
+            Index in :data:`~leandask.timeline.columns.LEVELS`.
         by : int
         """
         count = self.counts[level] = self.counts[level] + by
@@ -117,7 +117,7 @@ class Life:
         Parameters
         ----------
         bins : Bins
-            Of the columns in :mod:`leandask.columns`.
+            Of the columns in :mod:`leandask.timeline.columns`.
         end : int or None
             Milliseconds since the epoch; None for a scheduler that goes on.
         """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from leandask.figures import Figures
-from leandask.lanes import LIMIT, STAYS
-from leandask.words import counted, number
+from leandask.timeline.figures import Figures
+from leandask.timeline.lanes import LIMIT, STAYS
+from leandask.timeline.words import counted, number
 
 #: How marks of each kind are called.
 _NAMES = {

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from leandask.columns import STATES
 from leandask.timeline import Timeline
+from leandask.timeline.columns import STATES
 from tests.browser import console, overflow, resize
 from tests.test_timeline import HOSTILE, T0, Log, hostile_timeline, timeline_of
 
@@ -22,7 +22,7 @@ def look(browser, tmp_path):
     """Open the page of a timeline, and check that the console stays empty."""
 
     def look(timeline):
-        path = tmp_path / "timeline.html"
+        path = tmp_path / "page.html"
         path.write_text(timeline.html(), "utf-8")
         browser.get(path.as_uri())
         painted(browser)
@@ -245,7 +245,7 @@ def test_hostile_texts_show_as_texts(look):
 
 
 def test_the_policy_refuses_any_other_script(browser, tmp_path):
-    path = tmp_path / "timeline.html"
+    path = tmp_path / "page.html"
     page = run_of_tasks().html()
     path.write_text(page.replace("</main>", "</main><script>window.ran = 1</script>"))
     browser.get(path.as_uri())

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 #: Bins that are kept; with one more, all become twice as wide. A bin of 15 counts takes
-#: 700 bytes at most (:mod:`leandask.timeline`), so all take 2.9 MB; 4096 of them leave
-#: something to see on a screen of 1000 pixels that is zoomed four times.
+#: 700 bytes at most (``columns.py``), so all take 2.9 MB; 4096 of them leave something
+#: to see on a screen of 1000 pixels that is zoomed four times.
 LIMIT = 4096
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)

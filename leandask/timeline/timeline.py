@@ -6,9 +6,10 @@ from typing import Any
 
 import orjson
 
-from leandask import timelinepage
-from leandask.bins import Bins, milliseconds
-from leandask.columns import (
+from leandask.text import MESSAGE_LENGTH, NAME_LENGTH
+from leandask.timeline import page
+from leandask.timeline.bins import Bins, milliseconds
+from leandask.timeline.columns import (
     AFTER,
     BEFORE,
     DROPPED,
@@ -19,13 +20,12 @@ from leandask.columns import (
     WARNED,
     WORKERS,
 )
-from leandask.faults import wrong_field
-from leandask.lanes import Lanes
-from leandask.lives import LIMIT, Life
-from leandask.marks import Marks, text_of
-from leandask.text import MESSAGE_LENGTH, NAME_LENGTH
+from leandask.timeline.faults import wrong_field
+from leandask.timeline.lanes import Lanes
+from leandask.timeline.lives import LIMIT, Life
+from leandask.timeline.marks import Marks, text_of
 
-#: Kinds of happenings that are marked, each bounded by :class:`~leandask.marks.Marks`.
+#: Kinds of happenings that are marked, each bounded by ``Marks``.
 KINDS = ("erred", "lost", "dropped", "missing", "warned")
 #: Remarks that are kept; one takes 1.1 KB at most, so all take 22 KB.
 NOTES, NOTE_LENGTH = 20, 250
@@ -67,7 +67,7 @@ class Timeline:
         #: Remarks about the log, and how many there were.
         self.notes: list[str] = []
         self.n_notes = 0
-        #: What is counted, in the columns of :mod:`leandask.columns`.
+        #: What is counted, in the columns of :mod:`leandask.timeline.columns`.
         self.bins = Bins(N_COLUMNS)
         #: Schedulers by their id, in the order of the log.
         self.lives: dict[str, Life] = {}
@@ -143,7 +143,7 @@ class Timeline:
         str
             It can be encoded as UTF-8 whatever the records hold.
         """
-        return timelinepage.render(self)
+        return page.render(self)
 
     def settled(self) -> Bins:
         """Return the bins, with what was there before the log and what ended.

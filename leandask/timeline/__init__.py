@@ -1,0 +1,5 @@
+"""What happened over the time of a log, as one page to look at."""
+
+from __future__ import annotations
+
+from leandask.timeline.timeline import Timeline as Timeline
