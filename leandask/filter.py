@@ -12,6 +12,7 @@ import orjson
 from dask.utils import parse_timedelta
 
 from leandask.levels import SEVERITY_NUMBERS
+from leandask.records import EVENTS
 from leandask.text import name_of, rfc3339, seconds_of
 
 #: Fields that a filter compares. ``key`` also finds a task among recommendations.
@@ -145,6 +146,24 @@ long ago such as '15 minutes'; got 'noon'
             found.append(needles_of("severity", names))
         known = [needles for needles in found if needles]
         return max(known, key=lambda n: min(map(len, n)), default=())
+
+
+class EventFilter(Filter):
+    """Wants records that are no transitions, and have all of what is asked for.
+
+    Parameters
+    ----------
+    **filters
+        As for :class:`Filter`.
+    """
+
+    def __init__(self, **filters: Any) -> None:
+        super().__init__(**filters)
+        self.needles = self.needles or needles_of("logger", [EVENTS.name])
+
+    def matches(self, record: dict[str, Any]) -> bool:
+        """Whether a record is wanted."""
+        return record["event_name"] != TRANSITION and super().matches(record)
 
 
 def touches(record: dict[str, Any], keys: frozenset[str]) -> bool:

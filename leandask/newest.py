@@ -9,11 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from leandask.filter import Filter
 from leandask.logfiles import BLOCK, LONGEST_LINE, LogFile, bases_of, open_log
-from leandask.scan import by_our_names
+from leandask.parse import record_of
 
 #: Lines that are looked at together.
 SLICE = 64
@@ -35,7 +33,7 @@ class Newest:
 
     #: Lines of records that can't be read, and files that can't be to their end.
     broken: int
-    #: Time of the oldest record looked at, and of the oldest one that was given.
+    #: Time of the oldest record looked at, or of the last one given for the limit.
     reached: str | None
     #: Whether more records are wanted than the limit allows.
     has_more: bool
@@ -69,6 +67,8 @@ class Newest:
                 for file in reversed(files.files):
                     for found in self._slices_of(file, left):
                         self.has_more = len(found) > left
+                        if self.has_more and left:
+                            self.reached = found[left - 1]["timestamp"]
                         yield found[:left]
                         left -= len(found)
                         if self.has_more or self._is_past:
@@ -116,9 +116,7 @@ class Newest:
             ):
                 continue
             try:
-                record = orjson.loads(line)
-                if "scheduler_id" not in record or "seq" not in record:
-                    record = by_our_names(record)
+                record = record_of(line)
                 self.reached = record["timestamp"]
                 if matches(record):
                     found.append(record)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from leandask.filter import EVENT, TRANSITION, Filter, Wanted, needles_of
+from leandask.filter import EVENT, TRANSITION, Filter, Wanted, needles_of, touches
 from leandask.logfiles import open_logs
 from leandask.problems import Problems
 from leandask.scan import Records, Scan
@@ -188,19 +188,22 @@ class Story:
     Parameters
     ----------
     *keys_or_stimuli : key of a task or stimulus_id
+    within : Wanted, optional
+        What they must be beside.
     """
 
-    def __init__(self, *keys_or_stimuli: Key) -> None:
+    def __init__(self, *keys_or_stimuli: Key, within: Wanted | None = None) -> None:
         self._names = frozenset(name_of(name) for name in keys_or_stimuli)
+        self._within = within or Filter()
         self.needles = needles_of("task_key", self._names)
 
     def matches(self, record: dict[str, Any]) -> bool:
         """Whether a record is such a transition."""
         names = self._names
-        return record["event_name"] == TRANSITION and (
-            record["task_key"] in names
-            or record["stimulus_id"] in names
-            or not names.isdisjoint(record["recommendation_keys"])
+        return (
+            record["event_name"] == TRANSITION
+            and (touches(record, names) or record["stimulus_id"] in names)
+            and self._within.matches(record)
         )
 
 

@@ -8,11 +8,9 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from leandask.filter import Wanted
-from leandask.formatter import PRESETS
 from leandask.logfiles import LogFile
+from leandask.parse import record_of
 from leandask.problems import Problems, Sequence
 from leandask.records import SCHEMA_VERSION
 
@@ -22,8 +20,6 @@ Records = Iterator[dict[str, Any]]
 #: its fields in their order.
 _START, _BETWEEN = b'{"timestamp":"', b'}\n{"timestamp":"'
 _FRAME = re.compile(rb'"scheduler_id":"([^"\\]*)","seq":(\d+)')
-#: Our names of the fields that a preset of the formatter renames.
-_OURS = {theirs: ours for names in PRESETS.values() for ours, theirs in names.items()}
 
 
 class Scan:
@@ -79,18 +75,14 @@ class Scan:
         self, block: bytes, path: Path, line: int
     ) -> Generator[dict[str, Any], None, int]:
         """Decode every line of a block, and tell how many they are."""
-        sequence, matches, loads = self._sequence, self._wanted.matches, orjson.loads
+        sequence, matches = self._sequence, self._wanted.matches
         lines = block.split(b"\n")
         is_torn = lines.pop() != b""
         for text in lines:
             line += 1
             try:
-                record = loads(text)
-                try:
-                    scheduler_id, seq = record["scheduler_id"], record["seq"]
-                except KeyError:
-                    record = by_our_names(record)
-                    scheduler_id, seq = record["scheduler_id"], record["seq"]
+                record = record_of(text)
+                scheduler_id, seq = record["scheduler_id"], record["seq"]
                 if seq == sequence.next and scheduler_id == sequence.scheduler_id:
                     sequence.next += 1
                 else:
@@ -115,7 +107,7 @@ class Scan:
             line += 1
             if any([needle in text for needle in needles]):
                 try:
-                    record = orjson.loads(text)
+                    record = record_of(text)
                     if not matches(record):
                         continue
                 except Exception as e:
@@ -155,26 +147,3 @@ def _skim(block: bytes, sequence: Sequence) -> int:
         return 0
     sequence.next += n
     return n
-
-
-def by_our_names(fields: dict[str, Any]) -> dict[str, Any]:
-    """Undo what ``leandask.stream.fields`` does.
-
-    Parameters
-    ----------
-    fields : dict
-        By the names of a preset.
-
-    Returns
-    -------
-    dict
-
-    Examples
-    --------
-    >>> by_our_names({"@timestamp": "2026", "leandask.task_key": "x"})
-    {'timestamp': '2026', 'task_key': 'x'}
-    """
-    return {
-        _OURS.get(name) or name.removeprefix("leandask."): value
-        for name, value in fields.items()
-    }

@@ -1,0 +1,260 @@
+"""leandask: the command that reads event logs back, and asks live schedulers."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from leandask.filter import EventFilter, Filter
+from leandask.follow import Follow
+from leandask.logfiles import bases_of
+from leandask.newest import Newest
+from leandask.problems import KINDS, Problems
+from leandask.reader import LogReader, Story
+from leandask.scan import Records
+from leandask.show import line_of, table
+
+#: Bytes of a log from which on its reading shows a progress bar.
+LONG = 50 * 2**20
+#: Seconds between two looks at a log that is followed.
+POLL_SECONDS = 0.2
+#: Exit code where a part of the log could not be read.
+PARTLY = 3
+
+LOG = click.argument("log", type=click.Path(path_type=Path))
+AS_JSON = click.option(
+    "--json", "as_json", is_flag=True, help="As JSON, one record a line."
+)
+
+
+class Group(click.Group):
+    """Commands whose errors say which file and what."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # click ends quietly
+        except (OSError, TypeError, ValueError) as e:
+            raise click.ClickException(str(e)) from e
+
+
+def filters(*names: str) -> Callable[[Any], Any]:
+    """Add the options of a filter to a command."""
+    helps = {
+        "topic": "Topic of events.",
+        "action": "Action of events, such as remove-worker.",
+        "event_name": "Kind of record, such as dask.task.transition.",
+        "key": "Key of a task: its transitions, and those that recommend one to it.",
+        "stimulus_id": "What set it off.",
+        "worker": "Address of a worker.",
+        "client": "Name of a client.",
+        "level": "Smallest level: DEBUG, INFO, WARNING, ERROR.",
+        "since": "ISO 8601 time, or how long ago: '15 minutes'.",
+        "until": "The same, for the end.",
+    }
+
+    def add(command: Any) -> Any:
+        for name in reversed(names or list(helps)):
+            many = name not in ("level", "since", "until")
+            flag = f"--{name.replace('_', '-')}"
+            text = helps[name] + (" Repeatable." if many else "")
+            command = click.option(flag, multiple=many, help=text)(command)
+        return command
+
+    return add
+
+
+def given(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the filters that were given, as :class:`Filter` takes them."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in options.items()
+        if value
+    }
+
+
+@click.group(cls=Group)
+@click.version_option(package_name="leandask")
+def main() -> None:
+    """Read the event logs of leandask back, and ask live schedulers.
+
+    LOG is a file, with those that were rotated out of it, or a folder of such files.
+    The scheduler may be writing it, or be dead. Exit code 1: it can't be read; 3: a
+    part of it can't be.
+    """
+
+
+@main.command()
+@LOG
+@filters(
+    "topic",
+    "action",
+    "event_name",
+    "stimulus_id",
+    "worker",
+    "client",
+    "level",
+    "since",
+    "until",
+)
+@AS_JSON
+def events(log: Path, as_json: bool, **options: Any) -> None:
+    """Show the events of a log, and the scheduler's starts, ends and losses."""
+    wanted = EventFilter(**given(options))
+    with reading(log) as reader:
+        write(reader.select(wanted), as_json)
+
+
+@main.command()
+@LOG
+@click.argument("keys", metavar="KEY...", nargs=-1, required=True)
+@filters("since", "until")
+@AS_JSON
+def story(log: Path, keys: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Show the transitions of tasks.
+
+    KEY is the key of a task, or a stimulus_id.
+    """
+    wanted = Story(*keys, within=Filter(**given(options)))
+    with reading(log) as reader:
+        if not write(reader.select(wanted), as_json):
+            click.echo(
+                f"leandask: no transition of {', '.join(keys)} in {log}", err=True
+            )
+
+
+@main.command()
+@LOG
+@filters()
+@AS_JSON
+def stats(log: Path, as_json: bool, **options: Any) -> None:
+    """Count what is in a log."""
+    from leandask.stats import LogStats
+
+    counts = LogStats()
+    with reading(log) as reader:
+        for record in reader.records(**given(options)):
+            counts.add(record)
+        found = counts.as_dict() | {
+            "missing": reader.problems.missing,
+            "problems": reader.problems.counts,
+        }
+        if as_json:
+            click.echo(orjson.dumps(found))
+        else:
+            click.echo("\n".join(table(found, counts.rates())))
+
+
+@main.command()
+@LOG
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="The page to write.",
+)
+@filters("since", "until")
+def timeline(log: Path, output: Path, **options: Any) -> None:
+    """Write one page that shows what happened, and needs nothing beside itself."""
+    from leandask.timeline import Timeline
+
+    page = Timeline()
+    with reading(log) as reader:
+        for record in reader.records(**given(options)):
+            page.add(record)
+        for text in summary(reader.problems):
+            page.note(text)
+        output.write_text(page.html(), encoding="utf-8")
+        click.echo(f"{page.n_records} records in {output}")
+
+
+@main.command()
+@LOG
+@click.option("-f", "--follow", is_flag=True, help="Show what comes, until Ctrl-C.")
+@click.option(
+    "-n",
+    "--lines",
+    "n",
+    type=click.IntRange(0),
+    default=10,
+    show_default=True,
+    help="Records to show of what is there.",
+)
+@filters()
+@AS_JSON
+def tail(log: Path, follow: bool, n: int, as_json: bool, **options: Any) -> None:
+    """Show the end of a log, and what is appended to it."""
+    wanted = Filter(**given(options))
+    with contextlib.ExitStack() as stack:
+        base = bases_of(log)[-1]
+        coming = stack.enter_context(Follow(base, wanted)) if follow else None
+        newest = Newest(log, wanted, n)
+        last = [r for found in (newest.slices() if n else ()) for r in found][::-1]
+        write(last, as_json)
+        shown = {(r["scheduler_id"], r["seq"]) for r in last}
+        while coming:
+            records = list(coming.records())
+            write(
+                (r for r in records if (r["scheduler_id"], r["seq"]) not in shown),
+                as_json,
+            )
+            time.sleep(POLL_SECONDS)
+
+
+@contextlib.contextmanager
+def reading(log: Path) -> Iterator[LogReader]:
+    """Read a log with a progress bar where it is long, and tell of its problems."""
+    reader = LogReader(log)
+    nbytes = reader.nbytes
+    with contextlib.ExitStack() as stack:
+        if nbytes >= LONG and sys.stderr.isatty() and not sys.stdout.isatty():
+            progress: Any = stack.enter_context(
+                click.progressbar(
+                    length=nbytes,
+                    label=str(log),
+                    file=sys.stderr,
+                    update_min_steps=nbytes // 200,
+                )
+            )
+            reader = LogReader(log, progress.update)
+        yield reader
+    for text in summary(reader.problems):
+        click.echo(f"leandask: {text}", err=True)
+    if reader.problems.counts["corrupt"] or reader.problems.counts["unreadable"]:
+        sys.stdout.flush()
+        raise click.exceptions.Exit(PARTLY)
+
+
+def summary(problems: Problems) -> Iterator[str]:
+    """Tell of each kind of problem how often it is, and where first."""
+    first = {problem.kind: problem for problem in reversed(problems.notices)}
+    for kind, count in problems.counts.items():
+        if count:
+            where = f"; first {first[kind]}" if kind in first else ""
+            yield f"{count} {KINDS[kind]}{where}"
+
+
+def write(records: Iterable[dict[str, Any]] | Records, as_json: bool) -> int:
+    """Write records to stdout, and tell how many they were."""
+    n = 0
+    out = sys.stdout.buffer
+    for record in records:
+        n += 1
+        line = orjson.dumps(record) if as_json else line_of(record).encode()
+        out.write(line + b"\n")
+    out.flush()
+    return n
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Follow: the records that are appended to a log, as they come."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from leandask.filter import Filter
+from leandask.logfiles import BLOCK, LONGEST_LINE, find
+from leandask.parse import record_of
+
+
+class Follow:
+    """Gives what is appended to a log from now on, whatever is rotated meanwhile.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file that is written to.
+    wanted : Filter
+
+    Raises
+    ------
+    OSError
+        If the file can't be opened.
+    """
+
+    #: Lines that are no records.
+    broken: int
+
+    def __init__(self, path: Path, wanted: Filter) -> None:
+        self.path = path
+        self.wanted = wanted
+        self.broken = 0
+        self._file: BinaryIO = path.open("rb")
+        self._file.seek(0, os.SEEK_END)
+        self._rest = b""
+
+    def __enter__(self) -> Follow:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self._file.close()
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Give what came since the last time, without waiting for more.
+
+        Yields
+        ------
+        dict
+        """
+        yield from self._read()
+        for path in self._newer():
+            self._file.close()
+            self._file, self._rest = path.open("rb"), b""
+            yield from self._read()
+        if os.fstat(self._file.fileno()).st_size < self._file.tell():
+            self._file.seek(0)  # emptied, as copytruncate of logrotate does
+            yield from self._read()
+
+    def _newer(self) -> list[Path]:
+        """The files of the log that came after the one that is open."""
+        held = os.fstat(self._file.fileno())
+        try:
+            if os.path.samestat(os.stat(self.path), held):
+                return []
+            paths = find(self.path)
+            same = [os.path.samestat(os.stat(path), held) for path in paths]
+        except FileNotFoundError:  # between two names, or removed
+            return []
+        # One that is not there any more was the last but one, or there is no telling.
+        return paths[same.index(True) + 1 :] if any(same) else [self.path]
+
+    def _read(self) -> Iterator[dict[str, Any]]:
+        while block := self._file.read(BLOCK):
+            *lines, self._rest = (self._rest + block).split(b"\n")
+            self._rest = self._rest[:LONGEST_LINE]
+            for line in lines:
+                try:
+                    record = record_of(line)
+                    if self.wanted.matches(record):
+                        yield record
+                except Exception:
+                    self.broken += 1

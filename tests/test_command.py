@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from distributed import Client
+
+from tests.processes import start_worker, wait_for
+from tests.test_reader import lines, write
+
+COMMAND = Path(sys.executable).with_name("leandask")
+
+
+def run(*args, code=0):
+    """Run the command, and give what it writes to stdout and stderr."""
+    done = subprocess.run(
+        [COMMAND, *map(str, args)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.fixture
+def path(tmp_path):
+    write(tmp_path / "log.jsonl.1.gz", gzip.compress(b"".join(lines(500))))
+    return write(tmp_path / "log.jsonl", *lines(500, first=501))
+
+
+def test_events_as_a_table_and_as_json(path):
+    out, err = run("events", path, "--action", "add-worker", "--since", "2026-01-01")
+    assert err == ""
+    assert len(out.splitlines()) == 1000 // 64
+    assert out.splitlines()[0].endswith(
+        " INFO     all: add-worker worker=tcp://127.0.0.1:1 i=64"
+    )
+    out, _ = run("events", path.parent, "--json")
+    assert [json.loads(line)["seq"] for line in out.splitlines()] == [
+        *range(64, 1000, 64)
+    ]
+
+
+def test_a_story(path):
+    out, err = run("story", path, "x-7", "x-700")
+    assert [line.split()[4] for line in out.splitlines()] == ["x-7", "x-700"]
+    out, _ = run("story", path, "s-8", "--json")
+    assert json.loads(out)["task_key"] == "x-8"
+    out, err = run("story", path, "nothing")
+    assert (out, err) == ("", f"leandask: no transition of nothing in {path}\n")
+
+
+def test_stats(path):
+    out, _ = run("stats", path, "--json")
+    found = json.loads(out)
+    assert (found["records"], found["missing"]) == (1000, 0)
+    assert found["states"] == {"memory": 1000 - 1000 // 64}
+    out, _ = run("stats", path)
+    assert "records                1000\n" in out
+    assert "records over time" in out
+    out, _ = run("stats", path, "--key", "x-7")
+    assert "records                1\n" in out
+
+
+def test_a_timeline(path, tmp_path):
+    page = tmp_path / "out.html"
+    out, _ = run("timeline", path, "-o", page)
+    assert out == f"1000 records in {page}\n"
+    assert page.read_text().startswith("<!doctype html>")
+
+
+def test_problems_are_told_with_the_file_and_the_line(path):
+    with path.open("ab") as f:
+        f.write(b"broken\n")
+        f.writelines(lines(1, first=1005))
+    out, err = run("stats", path, "--json", code=3)
+    assert json.loads(out)["missing"] == 4
+    assert f"1 lines that are no JSON, or no record; first {path}:501: " in err
+    assert f"{path}:502: 4 records are missing between 1000 and 1005" in err
+
+
+def test_a_torn_end_is_told_and_no_error(path):
+    with path.open("ab") as f:
+        f.write(b'{"timestamp":"20')
+    _, err = run("events", path)
+    assert f"{path}:501: the last line ends too early" in err
+
+
+@pytest.mark.parametrize(
+    "args, code, text",
+    [
+        (["events", "{}/none.jsonl"], 1, "There is no log {}/none.jsonl"),
+        (["stats", "{}/empty"], 1, "There is no log in the folder {}/empty"),
+        (["tail", "{}/none.jsonl"], 1, "There is no log {}/none.jsonl"),
+        (["events", "{}/log.jsonl", "--since", "noon"], 1, "since must be an ISO 8601"),
+        (["events", "{}/log.jsonl", "--level", "LOUD"], 1, "level must be one of"),
+        (["story", "{}/log.jsonl"], 2, "Missing argument 'KEY...'"),
+        (["timeline", "{}/log.jsonl", "-o", "{}/no/x.html"], 1, "{}/no/x.html"),
+    ],
+)
+def test_errors_say_which_file_and_what(path, args, code, text):
+    folder = str(path.parent)
+    (path.parent / "empty").mkdir()
+    args = [arg.replace("{}", folder) for arg in args]
+    out, err = run(*args, code=code)
+    assert out == ""
+    assert text.replace("{}", folder) in err
+    assert "Traceback" not in err
+
+
+def test_a_pipe_that_closes_is_no_error(path):
+    shell = f"'{COMMAND}' events --json '{path}' | head -n 1"
+    done = subprocess.run(shell, shell=True, capture_output=True, text=True)
+    assert json.loads(done.stdout)["seq"] == 64
+    assert done.stderr == ""
+
+
+def test_a_long_read_shows_its_progress_on_a_terminal(path, monkeypatch):
+    ours, theirs = pty.openpty()
+    code = "import leandask.command as c; c.LONG = 1; c.main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "stats", str(path)],
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                shown += os.read(ours, 1000)
+            except OSError:  # the other end is closed
+                break
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"100%" in shown
+
+
+def test_tail_shows_the_end_and_what_comes(path):
+    out, _ = run("tail", path, "-n", 3)
+    assert [line.split()[4] for line in out.splitlines()] == [
+        "x-998",
+        "x-999",
+        "x-1000",
+    ]
+    process = subprocess.Popen(
+        [COMMAND, "tail", "-f", "-n", "1", "--json", path], stdout=subprocess.PIPE
+    )
+    try:
+        assert json.loads(process.stdout.readline())["seq"] == 1000
+        with path.open("ab") as f:
+            f.writelines(lines(2, first=1001))
+        assert json.loads(process.stdout.readline())["seq"] == 1001
+        assert json.loads(process.stdout.readline())["seq"] == 1002
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_a_scheduler_that_was_killed_in_the_middle_of_a_run(start, tmp_path):
+    def slow(x):  # here, so that a worker need not import this module
+        time.sleep(60 if x == 100 else 0.001)
+
+    log = tmp_path / "killed.jsonl"
+    process, file = start(f"--event-log={log}", "--log-transitions")
+    worker = start_worker(tmp_path, file)
+    with worker, Client(scheduler_file=str(file)) as client:
+        futures = client.map(slow, range(50_000), pure=False)
+        key = futures[100].key
+        wait_for(log.exists)
+        wait_for(lambda: run("story", log, key)[0].count("\n") >= 4, timeout=60)
+        process.popen.kill()
+        process.popen.wait()
+        worker.popen.kill()
+        client._close(fast=True)
+    out, _ = run("story", log, key)
+    assert out.splitlines()[-1].split()[1:5] == ["queued", "->", "processing", key]
+    found = json.loads(run("stats", log, "--json")[0])
+    assert found["states"]["queued"] >= 49_000
+    assert 0 < found["states"]["memory"] < 49_000
+    assert found["workers_joined"] == 1
+    assert found["problems"]["gap"] == found["problems"]["corrupt"] == 0
+    (start_record,) = run("events", log, "--event-name=dask.scheduler.start")[
+        0
+    ].splitlines()
+    assert "scheduler started at" in start_record
+    assert run("events", log, "--event-name=dask.scheduler.stop")[0] == ""

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+
+from leandask.filter import Filter
+from leandask.follow import Follow
+from tests.test_reader import lines, write
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write(tmp_path / "log.jsonl", *lines(5))
+
+
+def append(path, text):
+    with path.open("ab") as f:
+        f.write(text)
+
+
+def seqs(follow):
+    return [record["seq"] for record in follow.records()]
+
+
+def test_what_is_appended_comes_once(path):
+    with Follow(path, Filter()) as follow:
+        assert seqs(follow) == []
+        append(path, b"".join(lines(2, first=6)))
+        assert seqs(follow) == [6, 7]
+        assert seqs(follow) == []
+
+
+def test_a_line_comes_when_it_is_whole(path):
+    (line,) = lines(1, first=6)
+    with Follow(path, Filter()) as follow:
+        append(path, line[:50])
+        assert seqs(follow) == []
+        append(path, line[50:])
+        assert seqs(follow) == [6]
+
+
+def test_rotated_files_are_read_to_their_end(path):
+    with Follow(path, Filter()) as follow:
+        append(path, b"".join(lines(1, first=6)))
+        for i in (7, 8):  # twice between two looks
+            for n in (1, 0):
+                source = path.with_name(f"log.jsonl.{n}") if n else path
+                if source.exists():
+                    source.rename(path.with_name(f"log.jsonl.{n + 1}"))
+            write(path, *lines(1, first=i))
+        assert seqs(follow) == [6, 7, 8]
+
+
+def test_a_file_that_is_emptied_is_read_from_its_start(path):
+    with Follow(path, Filter()) as follow:
+        write(path, *lines(1, first=6))
+        assert seqs(follow) == [6]
+
+
+def test_a_file_that_is_gone_is_waited_for(path):
+    with Follow(path, Filter()) as follow:
+        path.unlink()
+        assert seqs(follow) == []
+        write(path, *lines(1, first=6))
+        assert seqs(follow) == [6]
+
+
+def test_what_is_not_wanted_or_broken_does_not_come(path):
+    with Follow(path, Filter(topic="all")) as follow:
+        append(path, b"torn\n" + b"".join(lines(100, first=6)))
+        assert seqs(follow) == [64]
+        assert follow.broken == 1

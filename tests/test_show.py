@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from leandask.show import bar, line_of
+from tests.test_stats import record
+
+TRANSITION = {
+    "timestamp": "2026-11-24T11:57:27.206000Z",
+    "event_name": "dask.task.transition",
+    "task_key": "x",
+    "task_start": "waiting",
+    "task_finish": "processing",
+    "stimulus_id": "s",
+    "n_recommendations": 5,
+    "recommendation_keys": ["a", "b", "c", "d"],
+    "recommendation_states": ["waiting"] * 4,
+}
+
+
+def test_recommendations_are_shown_up_to_a_few():
+    text = line_of(TRANSITION)
+    assert text.endswith("(s) => a: waiting, b: waiting, c: waiting, … 2 more")
+
+
+def test_a_record_can_neither_start_a_line_nor_steer_a_terminal():
+    hostile = "x\n\x1b[31mforged\r\u2028"
+    for text in (
+        line_of(record(message=hostile)),
+        line_of(TRANSITION | {"task_key": hostile, "stimulus_id": hostile}),
+        line_of({"timestamp": hostile}),
+    ):
+        assert text.isprintable()
+        assert "\\x1b[31mforged" in text
+
+
+def test_bars():
+    assert bar([]) == ""
+    assert bar([0, 0]) == "▁▁"
+    assert bar([0, 0.5, 1]) == "▁▅█"

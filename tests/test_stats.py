@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import orjson
+
+from leandask.stats import NAMES, OTHERS, SPANS, LogStats
+from leandask.text import rfc3339
+
+NOW = 1795521452.0
+
+
+def record(seconds=0.0, **fields):
+    return {
+        "timestamp": rfc3339(NOW + seconds),
+        "severity": "INFO",
+        "event_name": "dask.event",
+        "scheduler_id": "Scheduler-1",
+        **fields,
+    }
+
+
+def event(topic, seconds=0.0, **msg):
+    payload = orjson.dumps(msg).decode()
+    return record(seconds, topic=topic, action=msg.get("action"), payload=payload)
+
+
+def transition(finish, seconds=0.0):
+    return record(seconds, event_name="dask.task.transition", task_finish=finish)
+
+
+def stats_of(*records):
+    stats = LogStats()
+    for each in records:
+        stats.add(each)
+    return stats
+
+
+def test_what_is_counted():
+    found = stats_of(
+        record(event_name="dask.scheduler.start"),
+        event("all", action="add-worker", worker="w"),
+        event("w", action="add-worker"),
+        transition("processing"),
+        transition("erred"),
+        event("all", action="remove-worker", worker="w", expected=False),
+        event("w", action="remove-worker", expected=False),
+        event("all", action="remove-worker", worker="v", expected=True),
+        record(9, event_name="leandask.records-dropped", dropped_since_last=7),
+    ).as_dict()
+    assert found["records"] == 9
+    assert (found["first"], found["last"]) == (rfc3339(NOW), rfc3339(NOW + 9))
+    assert found["states"] == {"erred": 1, "processing": 1}
+    assert found["tasks_erred"] == 1
+    assert found["workers_joined"] == 1
+    assert (found["workers_left"], found["workers_lost"]) == (2, 1)
+    assert found["dropped"] == 7
+    assert found["topics"] == {"all": 3, "w": 2}
+    assert found["actions"] == {"remove-worker": 3, "add-worker": 2}
+    assert list(found["event_names"]) == [
+        "dask.event",
+        "dask.task.transition",
+        "dask.scheduler.start",
+        "leandask.records-dropped",
+    ]
+
+
+def test_nothing_is_counted_as_nothing():
+    found = LogStats().as_dict()
+    assert (found["records"], found["first"], found["topics"]) == (0, None, {})
+    assert LogStats().rates() == []
+
+
+def test_rates_over_time():
+    stats = stats_of(*[transition("memory", i / 100) for i in range(1000)])
+    assert stats.rates() == [(int(NOW + i) * 1000, 100.0) for i in range(10)]
+    assert stats.as_dict()["records_per_second_max"] == 100.0
+
+
+def test_names_and_spans_of_time_are_bounded():
+    stats = stats_of(*[event(f"t-{i}", i * 60) for i in range(NAMES + 5)])
+    topics = stats.as_dict()["topics"]
+    assert len(topics) == NAMES + 1
+    assert topics[OTHERS] == 5
+    assert len(stats.rates()) <= SPANS
+    assert stats.as_dict()["records"] == NAMES + 5
