@@ -120,7 +120,7 @@ def table(counts: dict[str, Any], rates: list[tuple[int, float]]) -> Iterator[st
     >>> print("\\n".join(table({"records": 3, "topics": {"all": 2}}, [(0, 1), (9, 2)])))
     records                3
     topics
-      all                                                  2
+      all                                                 2
     records over time      ▅▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁█▁▁▁▁▁
     """
     for name, value in counts.items():

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -172,7 +173,7 @@ def test_a_scheduler_that_was_killed_in_the_middle_of_a_run(start, tmp_path):
     log = tmp_path / "killed.jsonl"
     process, file = start(f"--event-log={log}", "--log-transitions")
     worker = start_worker(tmp_path, file)
-    with worker, Client(scheduler_file=str(file)) as client:
+    with worker, closing(Client(scheduler_file=str(file))) as client:
         futures = client.map(slow, range(50_000), pure=False)
         key = futures[100].key
         wait_for(log.exists)
@@ -180,7 +181,6 @@ def test_a_scheduler_that_was_killed_in_the_middle_of_a_run(start, tmp_path):
         process.popen.kill()
         process.popen.wait()
         worker.popen.kill()
-        client._close(fast=True)
     out, _ = run("story", log, key)
     assert out.splitlines()[-1].split()[1:5] == ["queued", "->", "processing", key]
     found = json.loads(run("stats", log, "--json")[0])
