@@ -10,7 +10,7 @@ from leandask import config as config  # registers the defaults
 
 if TYPE_CHECKING:
     from leandask.formatter import JSONFormatter
-    from leandask.remote import give_back
+    from leandask.remote import get_report, give_back
     from leandask.retention import Retention
     from leandask.scheduler import LeanScheduler, install
     from leandask.sinks import RotatingFileSink
@@ -24,6 +24,7 @@ __all__ = [
     "RecordStream",
     "Retention",
     "RotatingFileSink",
+    "get_report",
     "give_back",
     "install",
 ]
@@ -35,6 +36,7 @@ _MODULES = {
     "RecordStream": "stream",
     "Retention": "retention",
     "RotatingFileSink": "sinks",
+    "get_report": "remote",
     "give_back": "remote",
     "install": "scheduler",
 }

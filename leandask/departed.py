@@ -43,6 +43,8 @@ class Departed(_compat.AsyncTaskGroup):
         self.maxlen = maxlen
         #: What to call, and when in seconds of the event loop; the next one first.
         self.waiting: deque[tuple[float, Forget]] = deque()
+        #: Departed that ever waited.
+        self.seen = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def call_later(
@@ -54,6 +56,7 @@ class Departed(_compat.AsyncTaskGroup):
             super().call_later(delay, afunc, *args, **kwargs)
             return
         loop = asyncio.get_running_loop()
+        self.seen += 1
         self.waiting.append((loop.time() + delay, partial(afunc, *args, **kwargs)))
         if self.maxlen is not None:
             while len(self.waiting) > self.maxlen:

@@ -33,6 +33,7 @@ from leandask.locks import bound_locks
 from leandask.loglines import keep_log_lines
 from leandask.prefixes import TaskPrefixes, WorkerMetrics
 from leandask.records import TRANSITIONS
+from leandask.report import report_of
 from leandask.samples import bound_samples
 from leandask.spans import LeanSpans
 from leandask.stealing import bound_stealing
@@ -72,6 +73,7 @@ class LeanExtension:
 
         self.give_back = GiveBack(scheduler, self.stream)
         scheduler.handlers["leandask_give_back"] = self.give_back.ask
+        scheduler.handlers["leandask_report"] = self.report
         broker = LeanBroker(scheduler, retention, self.stream)
         _compat.set_broker(scheduler, broker)
         scheduler.transition_log = TransitionLog(
@@ -125,6 +127,10 @@ class LeanExtension:
         """What a cluster dump shows."""
         state = {"retention": str(self.retention), "stream": self.stream.stats()}
         return recursive_to_dict(state, exclude=exclude)
+
+    def report(self) -> dict[str, Any]:
+        """What the scheduler holds and how it fares, for a client that asks."""
+        return report_of(self.scheduler)
 
     def teardown(self) -> None:
         """Upstream's call while it closes: wait for the end of it, then close."""
