@@ -49,7 +49,7 @@ def all_transitions():
     TRANSITIONS.setLevel(before)
 
 
-pytest_plugins = ["tests.processes"]
+pytest_plugins = ["tests.browser", "tests.processes"]
 
 #: Of use with a fuzzer only, which has to be installed by hand.
 collect_ignore = ["tests/fuzz_payload.py"]

@@ -28,6 +28,7 @@ from leandask.histories import (
     TransitionLog,
 )
 from leandask.housekeeping import Housekeeping
+from leandask.http import add_routes
 from leandask.keycache import bound_key_cache
 from leandask.locks import bound_locks
 from leandask.loglines import keep_log_lines
@@ -110,6 +111,7 @@ class LeanExtension:
         bound_stealing(scheduler)
         bound_samples(scheduler.monitor, retention.samples)
         bound_key_cache(retention.key_cache)
+        add_routes(scheduler)
         self.housekeeping = Housekeeping(scheduler, retention, self.give_back)
 
         lean: Any = scheduler
