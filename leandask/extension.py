@@ -32,6 +32,7 @@ from leandask.http import add_routes
 from leandask.keycache import bound_key_cache
 from leandask.locks import bound_locks
 from leandask.loglines import keep_log_lines
+from leandask.metrics import LeanCollector
 from leandask.prefixes import TaskPrefixes, WorkerMetrics
 from leandask.records import TRANSITIONS
 from leandask.report import report_of
@@ -112,6 +113,7 @@ class LeanExtension:
         bound_samples(scheduler.monitor, retention.samples)
         bound_key_cache(retention.key_cache)
         add_routes(scheduler)
+        _compat.add_collector(LeanCollector)
         self.housekeeping = Housekeeping(scheduler, retention, self.give_back)
 
         lean: Any = scheduler
