@@ -32,10 +32,8 @@ from leandask.http import add_routes
 from leandask.keycache import bound_key_cache
 from leandask.locks import bound_locks
 from leandask.loglines import keep_log_lines
-from leandask.metrics import LeanCollector
 from leandask.prefixes import TaskPrefixes, WorkerMetrics
 from leandask.records import TRANSITIONS
-from leandask.report import report_of
 from leandask.samples import bound_samples
 from leandask.spans import LeanSpans
 from leandask.stealing import bound_stealing
@@ -113,7 +111,6 @@ class LeanExtension:
         bound_samples(scheduler.monitor, retention.samples)
         bound_key_cache(retention.key_cache)
         add_routes(scheduler)
-        _compat.add_collector(LeanCollector)
         self.housekeeping = Housekeeping(scheduler, retention, self.give_back)
 
         lean: Any = scheduler
@@ -133,7 +130,9 @@ class LeanExtension:
         return recursive_to_dict(state, exclude=exclude)
 
     def report(self) -> dict[str, Any]:
-        """What the scheduler holds and how it fares, for a client that asks."""
+        """What the scheduler holds and how it fares, for whoever asks."""
+        from leandask.report import report_of  # where nobody asks it is of no use
+
         return report_of(self.scheduler)
 
     def teardown(self) -> None:

@@ -8,12 +8,11 @@ import re
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from distributed.http.utils import RequestHandler
 
 from leandask import _compat
-from leandask.report import report_of
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -43,7 +42,8 @@ class ReportHandler(_Handler):
 
     def get(self) -> None:
         samples = rss_samples(self.server.monitor)
-        self.finish(report_of(self.server) | {"rss_samples": samples})
+        report = self.server.extensions["leandask"].report()
+        self.finish(report | {"rss_samples": samples})
 
     head = get
 
@@ -61,7 +61,7 @@ class PageHandler(_Handler):
 
 
 def add_routes(scheduler: Scheduler) -> None:
-    """Serve the report of a scheduler where it serves its other pages.
+    """Serve the report of a scheduler where it serves its other pages and its metrics.
 
     Parameters
     ----------
@@ -77,6 +77,23 @@ def add_routes(scheduler: Scheduler) -> None:
     # Before the dashboard's: any page's name could be one of its pages.
     scheduler.http_application.add_handlers(r".*", routes)
     link_page(scheduler)
+    _compat.add_collector(make_collector)
+
+
+def make_collector(scheduler: Scheduler) -> Any:
+    """Make what has the report among the metrics, once somebody asks for these.
+
+    Parameters
+    ----------
+    scheduler : distributed.Scheduler
+
+    Returns
+    -------
+    LeanCollector
+    """
+    from leandask.metrics import LeanCollector
+
+    return LeanCollector(scheduler)
 
 
 def link_page(scheduler: Scheduler) -> None:

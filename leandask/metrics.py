@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from distributed.http.prometheus import PrometheusCollector
 
-from leandask.report import report_of
-
 if TYPE_CHECKING:
     from distributed import Scheduler
     from prometheus_client import Metric
@@ -66,7 +64,8 @@ class LeanCollector(PrometheusCollector):
         if server is None or "leandask" not in server.extensions:
             return
         try:
-            families = list(self._families(report_of(server)))
+            report = server.extensions["leandask"].report()
+            families = list(self._families(report))
         except Exception:
             if time.monotonic() - self._warned_at >= WARN_INTERVAL:
                 self._warned_at = time.monotonic()

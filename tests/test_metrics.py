@@ -17,7 +17,8 @@ from distributed.utils_test import gen_test
 from prometheus_client.parser import text_string_to_metric_families
 from tornado.httpclient import AsyncHTTPClient
 
-from leandask import LeanScheduler, install, metrics
+from leandask import LeanScheduler, install
+from leandask.http import make_collector
 from leandask.metrics import LeanCollector
 from leandask.report import report_of
 
@@ -36,8 +37,8 @@ def forget_collectors():
     for collector in core.PrometheusHandler._collectors or ():
         prometheus_client.REGISTRY.unregister(collector)
     core.PrometheusHandler._collectors = None
-    if LeanCollector in core.COLLECTORS:
-        core.COLLECTORS.remove(LeanCollector)
+    if make_collector in core.COLLECTORS:
+        core.COLLECTORS.remove(make_collector)
 
 
 @pytest.fixture(autouse=True)
@@ -154,7 +155,7 @@ async def test_labels_do_not_grow_with_what_is_published():
 
 
 @gen_test()
-async def test_each_of_several_schedulers_tells_of_itself():
+async def test_each_of_several_schedulers_tells_of_itself(caplog):
     async with lean() as a, lean() as b, Scheduler(**local) as plain:
         for _ in range(3):
             a.log_event("x", 1)
@@ -165,6 +166,7 @@ async def test_each_of_several_schedulers_tells_of_itself():
         assert await series_of(plain) == {}
         assert "dask_scheduler_clients" in await scrape(plain)
         assert (await series_of(a))[seen] == 3
+        assert "can't be collected" not in caplog.text
 
 
 @gen_test()
@@ -185,7 +187,7 @@ async def test_a_scheduler_that_was_asked_before_it_became_lean_tells_too():
 @gen_test()
 async def test_nobody_is_harmed_by_a_report_that_fails(monkeypatch, caplog):
     async with lean() as s:
-        monkeypatch.setattr(metrics, "report_of", lambda scheduler: 1 / 0)
+        monkeypatch.setattr(s.extensions["leandask"], "report", lambda: 1 / 0)
         with caplog.at_level(logging.WARNING, "leandask"):
             for _ in range(2):
                 assert "dask_scheduler_clients" in await scrape(s)
