@@ -11,7 +11,7 @@ from leandask import config as config  # registers the defaults
 if TYPE_CHECKING:
     from leandask.formatter import JSONFormatter
     from leandask.reader import LogReader
-    from leandask.remote import get_history, give_back
+    from leandask.remote import get_history, get_report, give_back
     from leandask.retention import Retention
     from leandask.scheduler import LeanScheduler, install
     from leandask.sinks import RotatingFileSink
@@ -27,6 +27,7 @@ __all__ = [
     "Retention",
     "RotatingFileSink",
     "get_history",
+    "get_report",
     "give_back",
     "install",
 ]
@@ -40,6 +41,7 @@ _MODULES = {
     "Retention": "retention",
     "RotatingFileSink": "sinks",
     "get_history": "remote",
+    "get_report": "remote",
     "give_back": "remote",
     "install": "scheduler",
 }

@@ -7,6 +7,8 @@ Everything here can move with an upstream release. Each name has a test in
 from __future__ import annotations
 
 import heapq
+import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -112,6 +114,59 @@ def set_background_tasks(scheduler: Scheduler, tasks: AsyncTaskGroup) -> None:
 def share_tasks(group: AsyncTaskGroup, old: AsyncTaskGroup) -> None:
     """``AsyncTaskGroup._ongoing_tasks``: a task leaves the set that it was put in."""
     group._ongoing_tasks = old._ongoing_tasks
+
+
+def get_http_prefix(scheduler: Scheduler) -> str:
+    """What the path of every route begins with: ``/``, or ``/prefix/``.
+
+    ``http.utils.get_handlers`` puts it before the paths in the ``routes`` of each
+    module, and keeps it nowhere else.
+    """
+    for rule in scheduler.http_application.wildcard_router.rules:
+        module = sys.modules.get(getattr(rule.target, "__module__", ""))
+        pattern = getattr(rule.matcher, "regex", re.compile("")).pattern.rstrip("$")
+        for path, handler, *_ in getattr(module, "routes", ()):
+            below = "/" + path.lstrip("/")
+            if handler is rule.target and pattern.endswith(below):
+                return cast(str, pattern[: -len(below)]) + "/"
+    return "/"
+
+
+def has_pages(scheduler: Scheduler) -> bool:
+    """Whether a scheduler's dashboard is made: a web application of Bokeh's."""
+    applications = scheduler.http_application.applications
+    return any(hasattr(application, "app_paths") for application in applications)
+
+
+def add_to_menu(scheduler: Scheduler, page: str) -> None:
+    """``dashboard.scheduler.template_variables``: the menu, one list per scheduler.
+
+    It is kept for ever with its scheduler, so that it is looked at only where the
+    dashboard has made it.
+    """
+    dashboard: Any = sys.modules.get("distributed.dashboard.scheduler")
+    if dashboard is not None and has_pages(scheduler):
+        pages = dashboard.template_variables(scheduler).get("pages")
+        if isinstance(pages, list) and page not in pages:
+            pages.append(page)
+
+
+def add_collector(make: Callable[[Any], Any]) -> None:
+    """``http.scheduler.prometheus.core``: ``COLLECTORS`` are made at the first request.
+
+    They are registered then for the process, and told of the scheduler at each request.
+    Where that request has been, ours joins those that it made. The module is there if
+    prometheus_client is, and a scheduler has the route.
+    """
+    core: Any = sys.modules.get("distributed.http.scheduler.prometheus.core")
+    if core is None or make in core.COLLECTORS:
+        return
+    core.COLLECTORS.append(make)
+    made = core.PrometheusHandler._collectors
+    if made:
+        collector = make(made[0].server)
+        core.PrometheusHandler._collectors = (*made, collector)
+        core.prometheus_client.REGISTRY.register(collector)
 
 
 def get_key_split() -> Any:

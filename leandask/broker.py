@@ -153,12 +153,14 @@ class LeanTopics(Recent[str, LeanTopic]):
 
     #: Bytes of the events of all topics, about.
     nbytes: int
+    #: Events ever published under topics that went.
+    published_gone: int
 
     def __init__(self, retention: Retention, stream: RecordStream) -> None:
         super().__init__(maxlen=retention.topics)
         self.retention = retention
         self.stream = stream
-        self.nbytes = 0
+        self.nbytes = self.published_gone = 0
 
     def __missing__(self, name: str) -> LeanTopic:
         return LeanTopic(name, self)
@@ -167,6 +169,7 @@ class LeanTopics(Recent[str, LeanTopic]):
         return dict, ({name: list(topic.events) for name, topic in self.items()},)
 
     def __delitem__(self, name: str) -> None:
+        self.published_gone += self[name].count
         self[name].truncate()
         super().__delitem__(name)
 

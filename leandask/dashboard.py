@@ -14,6 +14,8 @@ from distributed.http.scheduler.info import IndividualPlots
 from distributed.versions import BOKEH_REQUIREMENT
 from tornado import httputil, web
 
+from leandask.http import link_page
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
@@ -102,6 +104,7 @@ class LazyDashboard:
         place = before.index(self)
         made = application.applications[len(before) :]
         application.applications[:] = before[:place] + made + before[place + 1 :]
+        link_page(scheduler)
         logger.info("The dashboard is there, as a page was asked for")
 
     def route(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from leandask.queue import RecordQueue
 from leandask.records import EVENTS, TRANSITIONS, RecordFactory
+from leandask.text import MESSAGE_LENGTH
 
 logger = logging.getLogger("leandask")
 
@@ -21,6 +23,9 @@ SLICE = 64
 POLL_SECONDS = (0.01, 0.1)
 #: Seconds between two reports of the same kind of loss.
 REPORT_SECONDS = 60.0
+#: Records of WARNING or above that are kept to be shown, 0.5 kB each; up to 1.2 kB
+#: where the text is not in Latin letters.
+WARNINGS = 20
 
 
 class Drain:
@@ -44,6 +49,8 @@ class Drain:
     last_error: BaseException | None
     #: Times that the queue was emptied.
     turns: int
+    #: Time, severity and message of the last records of WARNING or above.
+    warnings: deque[tuple[str, str, str]]
     #: Whether :meth:`start` was called.
     started: bool
 
@@ -56,6 +63,7 @@ class Drain:
         self.written = self.errors = self.restarts = self.turns = 0
         self.started = False
         self.last_error = None
+        self.warnings = deque(maxlen=WARNINGS)
         self._queue = queue
         self._factory = factory
         self._report_dropped = report_dropped
@@ -113,6 +121,8 @@ class Drain:
                 try:
                     record = make(seq, what)
                     level = record[0]
+                    if level >= logging.WARNING:
+                        self._note_warning(record[2])
                     if level != last_level or target is not last_target:
                         sink = self._only_sink(target, level)
                         last_target, last_level = target, level
@@ -145,6 +155,10 @@ class Drain:
         if len(takers) == 1 and hasattr(takers[0], "write_fields"):
             return takers[0] if takers[0].takes_fields() else None
         return None
+
+    def _note_warning(self, fields: dict[str, Any]) -> None:
+        message = fields["message"][:MESSAGE_LENGTH]
+        self.warnings.append((fields["timestamp"], fields["severity"], message))
 
     def _count(self, error: BaseException) -> None:
         self.errors += 1

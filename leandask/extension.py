@@ -29,6 +29,7 @@ from leandask.histories import (
     TransitionLog,
 )
 from leandask.housekeeping import Housekeeping
+from leandask.http import add_routes
 from leandask.keycache import bound_key_cache
 from leandask.locks import bound_locks
 from leandask.loglines import keep_log_lines
@@ -75,6 +76,7 @@ class LeanExtension:
         scheduler.handlers["leandask_give_back"] = self.give_back.ask
         answers = Answers(scheduler, self.stream, self.event_log)
         scheduler.handlers["leandask_history"] = answers.find
+        scheduler.handlers["leandask_report"] = self.report
         broker = LeanBroker(scheduler, retention, self.stream)
         _compat.set_broker(scheduler, broker)
         scheduler.transition_log = TransitionLog(
@@ -112,6 +114,7 @@ class LeanExtension:
         bound_samples(scheduler.monitor, retention.samples)
         bound_key_cache(retention.key_cache)
         self.housekeeping = Housekeeping(scheduler, retention, self.give_back, departed)
+        add_routes(scheduler)
 
         lean: Any = scheduler
         lean.retention, lean.stream = retention, self.stream
@@ -128,6 +131,12 @@ class LeanExtension:
         """What a cluster dump shows."""
         state = {"retention": str(self.retention), "stream": self.stream.stats()}
         return recursive_to_dict(state, exclude=exclude)
+
+    def report(self) -> dict[str, Any]:
+        """What the scheduler holds and how it fares, for whoever asks."""
+        from leandask.report import report_of  # where nobody asks it is of no use
+
+        return report_of(self.scheduler)
 
     def teardown(self) -> None:
         """Upstream's call while it closes: wait for the end of it, then close."""

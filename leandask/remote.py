@@ -88,3 +88,26 @@ def give_back(client: Client) -> Any:
         If the scheduler's ``blocked-handlers`` have ``leandask_give_back``.
     """
     return client.sync(client.scheduler.leandask_give_back)
+
+
+def get_report(client: Client) -> Any:
+    """Ask the scheduler what it holds, and how it fares.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        With an asynchronous one the result is to be awaited.
+
+    Returns
+    -------
+    dict
+        Of plain JSON values, as :func:`leandask.report.report_of` makes it: among them
+        ``memory`` in bytes, and under ``histories`` how much of each is kept beside its
+        bound and how much was ever seen.
+
+    Raises
+    ------
+    ValueError
+        If the scheduler's ``blocked-handlers`` have ``leandask_report``.
+    """
+    return client.sync(client.scheduler.leandask_report)

@@ -41,7 +41,10 @@ class LeanScheduler(Scheduler):
     --------
     >>> import asyncio
     >>> async def main():
-    ...     async with LeanScheduler(port=0, retention={"events": 50}) as scheduler:
+    ...     bounds = {"events": 50}
+    ...     async with LeanScheduler(
+    ...         port=0, dashboard_address=":0", retention=bounds
+    ...     ) as scheduler:
     ...         scheduler.log_event("greeting", "hello")
     ...         return scheduler.retention.events, len(scheduler.get_events("greeting"))
     >>> asyncio.run(main())

@@ -205,6 +205,18 @@ class RecordStream:
             "bytes_written": sum(sink.bytes_written for sink in sinks()),
         }
 
+    def warnings(self) -> list[dict[str, str]]:
+        """Return the last records of WARNING or above, newest first.
+
+        Returns
+        -------
+        list of dict
+            20 at most: ``timestamp``, ``severity`` and ``message`` of each.
+        """
+        names = "timestamp", "severity", "message"
+        last = self._drain.warnings.copy()
+        return [dict(zip(names, warning, strict=True)) for warning in reversed(last)]
+
     def close(self) -> None:
         """Hand over what waits, within :attr:`close_timeout`, and end the thread."""
         self._stop()

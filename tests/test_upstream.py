@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import sys
 from collections import deque
 from functools import partial
 
@@ -17,6 +18,8 @@ from distributed.cli import dask_scheduler
 from distributed.collections import HeapSet
 from distributed.diagnostics.progress import GroupTiming
 from distributed.diagnostics.task_stream import TaskStreamPlugin
+from distributed.http.scheduler.prometheus import core as prometheus
+from distributed.http.utils import RequestHandler
 from distributed.protocol import utils as protocol_utils
 from distributed.scheduler import (
     ErredTask,
@@ -285,6 +288,46 @@ async def test_the_dashboard_is_connected_to_web_applications():
     async with start() as s:
         assert s.http_application.applications == []
         assert "find_handler" in vars(type(s.http_application))
+
+
+@pytest.mark.parametrize(
+    ("given", "found"), [("/", "/"), (None, "/"), ("a/b", "/a/b/"), ("/a/b/", "/a/b/")]
+)
+@gen_test()
+async def test_http_prefix(given, found):
+    async with start(http_prefix=given) as s:
+        assert _compat.get_http_prefix(s) == found
+        rules = s.http_application.wildcard_router.rules
+        assert any(r.matcher.regex.pattern == f"{found}health$" for r in rules)
+
+
+def test_http_handlers_are_told_their_server():
+    assert "dask_server" in inspect.signature(RequestHandler.initialize).parameters
+    source = inspect.getsource(RequestHandler.initialize)
+    assert "self.server = dask_server" in source
+
+
+@gen_test()
+async def test_dashboard_template_variables():
+    async with start() as s:
+        assert not _compat.has_pages(s)
+    async with start(dashboard=True) as s:
+        assert _compat.has_pages(s)
+        variables = sys.modules["distributed.dashboard.scheduler"].template_variables
+        assert variables(s) is variables(s), "it is not one for all pages any more"
+        assert "status" in variables(s)["pages"]
+        _compat.add_to_menu(s, "mine")
+        _compat.add_to_menu(s, "mine")
+        assert variables(s)["pages"].count("mine") == 1
+
+
+def test_prometheus_collectors():
+    assert isinstance(prometheus.COLLECTORS, list)
+    assert hasattr(prometheus.PrometheusHandler, "_collectors")
+    source = inspect.getsource(prometheus.PrometheusHandler)
+    assert "_collector.server = self.server" in source
+    assert "collector(self.server) for collector in COLLECTORS" in source
+    assert "prometheus_client.REGISTRY.register(" in source
 
 
 def test_numpy_is_left_out_at_the_start_only_for_buffers():

@@ -1,0 +1,195 @@
+"""LeanCollector: the report of a scheduler as series of its ``/metrics``."""
+
+from __future__ import annotations
+
+import logging
+import time
+import weakref
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from distributed.http.prometheus import PrometheusCollector
+
+if TYPE_CHECKING:
+    from distributed import Scheduler
+    from prometheus_client import Metric
+
+logger = logging.getLogger("leandask")
+
+#: Seconds between two warnings.
+WARN_INTERVAL = 60.0
+#: Its entries are bytes, and those of the events.
+NO_SERIES = "event-bytes"
+
+
+class LeanCollector(PrometheusCollector):
+    """Collects the report of the scheduler that is asked, if it is a lean one.
+
+    Upstream makes one of it for the process, at the first request of ``/metrics``, and
+    tells it of the scheduler at each. No scheduler lives longer for it.
+
+    Parameters
+    ----------
+    server : distributed.Scheduler
+
+    Notes
+    -----
+    Every name starts with ``dask_leandask_``, where the namespace is upstream's default
+    one. A history without a bound has no sample of ``history_bound`` and of
+    ``history_bound_bytes``, and one whose entries are not counted none of
+    ``history_seen_total``. Without an event log there is none of its series.
+    """
+
+    def __init__(self, server: Scheduler) -> None:
+        super().__init__(server)
+        self.subsystem = "leandask"
+        self._warned_at = -WARN_INTERVAL
+
+    @property
+    def server(self) -> Scheduler | None:
+        """The scheduler that was asked last, while it lives."""
+        return self._server()
+
+    @server.setter
+    def server(self, server: Scheduler) -> None:
+        self._server = weakref.ref(server)
+
+    def describe(self) -> list[Metric]:
+        """Nothing: a registry would have a report made for it."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the series; never raises, as those of others would fail with it."""
+        server = self.server
+        if server is None or "leandask" not in server.extensions:
+            return
+        try:
+            report = server.extensions["leandask"].report()
+            families = list(self._families(report))
+        except Exception:
+            if time.monotonic() - self._warned_at >= WARN_INTERVAL:
+                self._warned_at = time.monotonic()
+                logger.warning("The metrics can't be collected", exc_info=True)
+            return
+        yield from families
+
+    def _families(self, report: Mapping[str, Any]) -> Iterator[Metric]:
+        yield from self._memory(report["memory"])
+        yield from self._histories(report["histories"])
+        yield from self._stream(report["stream"])
+        if report["event_log"] is not None:
+            yield from self._event_log(report["event_log"])
+        work, given = report["housekeeping"], report["give_back"]
+        counter, gauge = self._counter, self._gauge
+        yield counter("housekeeping_rounds", "Rounds of housekeeping", work["rounds"])
+        yield counter(
+            "housekeeping_errors", "Jobs of housekeeping that failed", work["errors"]
+        )
+        yield gauge(
+            "housekeeping_longest_pause_seconds",
+            "Longest time that housekeeping held the event loop",
+            work["longest_pause"],
+        )
+        yield counter("give_backs", "Times that memory was given back", given["count"])
+        yield gauge(
+            "give_back_longest_pause_seconds",
+            "Longest time that giving memory back held the event loop",
+            given["longest_pause"],
+        )
+
+    def _memory(self, memory: Mapping[str, Any]) -> Iterator[Metric]:
+        texts = {
+            "rss": "Resident memory of the scheduler's process",
+            "rss_peak": "Highest resident memory that the scheduler's process had",
+            "limit": "Memory that the scheduler's process may have",
+        }
+        names = {"limit": "memory_limit"}
+        for key, text in texts.items():
+            if memory[key] is not None:
+                yield self._gauge(f"{names.get(key, key)}_bytes", text, memory[key])
+
+    def _histories(self, histories: Mapping[str, Any]) -> Iterator[Metric]:
+        texts = {
+            "kept": ("history_entries", "Entries that a history holds"),
+            "bytes": ("history_bytes", "What the entries of a history take, about"),
+            "bound": (
+                "history_bound",
+                "Most entries that a history keeps: for events of each topic, for "
+                "messages of each connection",
+            ),
+            "bound_bytes": (
+                "history_bound_bytes",
+                "What a history takes at most, about",
+            ),
+        }
+        for key, (name, text) in texts.items():
+            yield self._gauge(name, text, self._by_history(histories, key), "history")
+        seen = self._by_history(histories, "seen")
+        text = "Entries that ever came to a history"
+        yield self._counter("history_seen", text, seen, "history")
+
+    @staticmethod
+    def _by_history(histories: Mapping[str, Any], key: str) -> dict[str, Any]:
+        return {name: h[key] for name, h in histories.items() if name != NO_SERIES}
+
+    def _stream(self, stats: Mapping[str, Any]) -> Iterator[Metric]:
+        counter, gauge = self._counter, self._gauge
+        emitted = "Records taken from the scheduler, or dropped"
+        yield counter("records_emitted", emitted, stats["emitted"])
+        yield counter("records_written", "Records handed to logging", stats["written"])
+        yield counter(
+            "records_dropped",
+            "Records lost before they reached logging",
+            stats["dropped"],
+            "reason",
+        )
+        yield gauge("records_queued", "Records that wait", stats["queued"])
+        yield gauge(
+            "records_queued_bytes", "Records that wait, about", stats["queued_bytes"]
+        )
+        yield counter(
+            "stream_errors", "Exceptions on the way to logging", stats["errors"]
+        )
+        yield counter(
+            "stream_restarts", "Restarts of the stream's thread", stats["restarts"]
+        )
+
+    def _event_log(self, log: Mapping[str, Any]) -> Iterator[Metric]:
+        counter = self._counter
+        yield counter(
+            "event_log_lines", "Lines written to the event log", log["lines_written"]
+        )
+        yield counter(
+            "event_log_bytes", "Bytes written to the event log", log["bytes_written"]
+        )
+        yield counter(
+            "event_log_lines_lost",
+            "Lines lost, as the event log could not be written for too long",
+            log["lines_lost"],
+        )
+        yield counter(
+            "event_log_errors", "Writes to the event log that failed", log["errors"]
+        )
+        yield self._gauge(
+            "event_log_failing",
+            "Whether the last write to the event log failed",
+            log["failing"],
+        )
+
+    def _gauge(self, name: str, text: str, value: Any, label: str = "") -> Metric:
+        from prometheus_client.core import GaugeMetricFamily
+
+        return self._fill(GaugeMetricFamily, name, text, value, label)
+
+    def _counter(self, name: str, text: str, value: Any, label: str = "") -> Metric:
+        from prometheus_client.core import CounterMetricFamily
+
+        return self._fill(CounterMetricFamily, name, text, value, label)
+
+    def _fill(self, kind: Any, name: str, text: str, value: Any, label: str) -> Metric:
+        labels = [label] if label else []
+        family = kind(self.build_name(name), text, labels=labels)
+        for label_value, number in value.items() if label else [(None, value)]:
+            if number is not None:
+                family.add_metric([label_value] if label else [], number)
+        return family

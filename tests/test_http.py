@@ -1,0 +1,406 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import html.parser
+import importlib
+import json
+import re
+import subprocess
+import sys
+import time
+from functools import partial
+
+import dask.config
+import pytest
+from distributed import Client, Scheduler
+from distributed.security import Security
+from distributed.utils_test import gen_test
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError
+
+import leandask
+from leandask import LeanScheduler, dashboard, install
+from leandask.http import RSS_SAMPLES, read_page, rss_samples
+from leandask.report import report_of
+from tests.processes import wait_for
+
+local = {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}
+lean = partial(LeanScheduler, **local)
+HOSTILE = "<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>"
+
+
+@pytest.fixture
+def not_imported(monkeypatch):
+    """As if no scheduler of this process had a dashboard."""
+    monkeypatch.setattr(dashboard, "can_wait", lambda: True)
+    monkeypatch.setattr("leandask.scheduler.can_wait", lambda: True)
+
+
+def get(s, path, scheme="http", **kwargs):
+    url = f"{scheme}://127.0.0.1:{s.http_server.port}{path}"
+    return AsyncHTTPClient(force_instance=True).fetch(url, **kwargs)
+
+
+async def is_served(s, prefix="/", **kwargs):
+    page = await get(s, f"{prefix}leandask", **kwargs)
+    report = json.loads((await get(s, f"{prefix}leandask.json", **kwargs)).body)
+    return b"<title>leandask</title>" in page.body and report["scheduler_id"] == s.id
+
+
+def n_pages(s):
+    return len([a for a in s.http_application.applications if hasattr(a, "app_paths")])
+
+
+@pytest.mark.parametrize("mode", ["eager", "off"])
+@gen_test()
+async def test_page_and_report_are_there_with_and_without_a_dashboard(mode):
+    with dask.config.set({"leandask.dashboard": mode}):
+        async with lean() as s:
+            assert await is_served(s)
+            assert n_pages(s) == (mode == "eager")
+
+
+@gen_test()
+async def test_a_lazy_dashboard_is_not_made_for_it(not_imported):
+    async with lean() as s:
+        assert await is_served(s)
+        assert n_pages(s) == 0
+
+
+@pytest.mark.parametrize("dashboard", [True, False])
+@gen_test()
+async def test_an_installed_scheduler_has_them_too(dashboard):
+    async with Scheduler(dashboard=dashboard, **local) as s:
+        with pytest.raises(HTTPClientError, match="404"):
+            await get(s, "/leandask")
+        install(s)
+        assert await is_served(s)
+
+
+@pytest.mark.parametrize("prefix", ["/my/cluster", "my/cluster/"])
+@pytest.mark.parametrize("kind", [LeanScheduler, Scheduler])
+@gen_test()
+async def test_they_are_below_the_prefix(kind, prefix):
+    async with kind(http_prefix=prefix, **local) as s:
+        install(s)
+        assert await is_served(s, "/my/cluster/")
+        with pytest.raises(HTTPClientError, match="404"):
+            await get(s, "/leandask.json")
+
+
+@gen_test()
+async def test_the_prefix_is_found_where_the_user_has_few_routes():
+    routes = {"distributed.scheduler.http.routes": ["distributed.http.scheduler.info"]}
+    with dask.config.set(routes):
+        async with lean(http_prefix="/x", dashboard=False) as s:
+            assert await is_served(s, "/x/")
+    with dask.config.set({"distributed.scheduler.http.routes": []}):
+        async with lean(dashboard=False) as s:
+            assert await is_served(s)
+
+
+@gen_test()
+async def test_they_are_served_over_tls(tmp_path):
+    security = Security.temporary()
+    files = {
+        "key": security.tls_scheduler_key,
+        "cert": security.tls_scheduler_cert,
+        "ca-file": security.tls_ca_file,
+    }
+    tls = {}
+    for name, pem in files.items():
+        (tmp_path / name).write_text(pem)
+        tls[f"distributed.scheduler.dashboard.tls.{name}"] = str(tmp_path / name)
+    with dask.config.set(tls):
+        async with lean(dashboard=False) as s:
+            assert await is_served(s, scheme="https", validate_cert=False)
+
+
+@pytest.mark.parametrize("path", ["/leandask", "/leandask.json"])
+@gen_test()
+async def test_they_are_read_only(path):
+    async with lean(dashboard=False) as s:
+        answer = await get(s, path)
+        head = await get(s, path, method="HEAD")
+        assert head.body == b""
+        length = int(head.headers["Content-Length"])
+        assert length == pytest.approx(len(answer.body), rel=0.1)
+        for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+            body = None if method in ("DELETE", "OPTIONS") else ""
+            with pytest.raises(HTTPClientError, match="405"):
+                await get(s, path, method=method, body=body)
+
+
+@pytest.mark.parametrize("path", ["/leandask", "/leandask.json"])
+@gen_test()
+async def test_nothing_is_stored_and_no_type_is_guessed(path):
+    async with lean(dashboard=False) as s:
+        headers = (await get(s, path)).headers
+        assert headers["Cache-Control"] == "no-store"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert "Etag" not in headers
+        kind = "application/json" if path.endswith("json") else "text/html"
+        assert headers["Content-Type"] == f"{kind}; charset=UTF-8"
+
+
+@gen_test()
+async def test_only_what_is_in_the_page_may_run():
+    async with lean(dashboard=False) as s:
+        page = await get(s, "/leandask")
+    policy = dict(
+        directive.split(" ", 1)
+        for directive in page.headers["Content-Security-Policy"].split("; ")
+    )
+    assert policy["default-src"] == policy["base-uri"] == "'none'"
+    assert policy["connect-src"] == policy["frame-ancestors"] == "'self'"
+    for tag in ("style", "script"):
+        [content] = re.findall(rf"<{tag}>(.*?)</{tag}>", page.body.decode(), re.S)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert policy[f"{tag}-src"] == f"'sha256-{digest}'"
+    assert "unsafe" not in str(policy)
+
+
+def test_the_page_asks_nobody_else_and_has_no_handlers_in_its_tags():
+    page = read_page()[0].decode()
+    attributes = []
+
+    class Parser(html.parser.HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            attributes.extend(attrs)
+
+    Parser().feed(page)
+    for name, value in attributes:
+        assert not name.startswith("on"), name
+        assert name != "style"
+        if name in ("src", "href"):
+            assert not value.startswith(("/", "http")), value
+    for unsafe in ("innerHTML", "outerHTML", "insertAdjacentHTML", "eval("):
+        assert unsafe not in page
+
+
+@gen_test()
+async def test_the_report_has_the_past_of_the_memory():
+    async with lean(dashboard=False) as s:
+        for _ in range(3):
+            s.monitor.update()
+        answer = json.loads((await get(s, "/leandask.json")).body)
+        samples = answer.pop("rss_samples")
+        assert len(samples) >= 4
+        assert samples == sorted(samples)
+        assert all(abs(t - time.time()) < 60 and rss > 2**20 for t, rss in samples)
+        assert samples[-1][1] == s.monitor.quantities["memory"][-1]
+        assert set(answer) == set(report_of(s))
+
+
+@gen_test()
+async def test_of_a_long_past_the_last_minutes_are_told():
+    async with lean(dashboard=False, retention={"samples": None}) as s:
+        for name in ("time", "memory"):
+            s.monitor.quantities[name].extend(range(RSS_SAMPLES + 100))
+        samples = rss_samples(s.monitor)
+        assert len(samples) == RSS_SAMPLES
+        assert samples[-1] == (RSS_SAMPLES + 99, RSS_SAMPLES + 99)
+
+
+@gen_test()
+async def test_a_report_that_fails_harms_nothing_else(monkeypatch):
+    async with lean(dashboard=False) as s:
+        monkeypatch.setattr(s.monitor, "get_process_memory", lambda: 1 / 0)
+        with pytest.raises(HTTPClientError, match="500"):
+            await get(s, "/leandask.json")
+        assert (await get(s, "/health")).code == 200
+
+
+async def menu(s, prefix="/"):
+    page = (await get(s, f"{prefix}status")).body.decode()
+    return re.findall(r'<a href="([\w-]+)">(\w+)</a>', page)
+
+
+@gen_test()
+async def test_the_menu_of_a_dashboard_leads_to_the_page():
+    async with lean() as s:
+        assert n_pages(s) == 1
+        assert (await menu(s)).count(("leandask", "Leandask")) == 1
+
+
+@gen_test()
+async def test_so_does_that_of_a_lazy_one(not_imported):
+    async with lean(http_prefix="/x") as s:
+        assert (await menu(s, "/x/")).count(("leandask", "Leandask")) == 1
+
+
+@gen_test()
+async def test_so_does_that_of_a_scheduler_that_runs_already():
+    async with Scheduler(**local) as s, Scheduler(**local) as other:
+        install(s)
+        assert (await menu(s)).count(("leandask", "Leandask")) == 1
+        assert ("leandask", "Leandask") not in await menu(other)
+
+
+@gen_test()
+async def test_no_menu_is_made_for_a_scheduler_without_a_dashboard(monkeypatch):
+    # It would keep the scheduler for ever.
+    def refuse(scheduler):
+        raise AssertionError
+
+    async with Scheduler(**local, dashboard=False) as s:
+        pages = "distributed.dashboard.scheduler"
+        importlib.import_module(pages)
+        monkeypatch.setattr(sys.modules[pages], "template_variables", refuse)
+        install(s)
+        assert await is_served(s)
+
+
+def test_neither_bokeh_nor_the_page_is_loaded_before_it_is_used():
+    code = """
+import asyncio, sys
+from tornado.httpclient import AsyncHTTPClient
+from leandask import LeanScheduler
+from leandask.http import read_page
+async def main():
+    s = LeanScheduler(host="127.0.0.1", port=0, dashboard_address="127.0.0.1:0")
+    async with s:
+        print(read_page.cache_info().currsize)
+        print({"leandask.report", "leandask.metrics"} & set(sys.modules) or "none")
+        url = f"http://127.0.0.1:{s.http_server.port}/leandask"
+        for path in ("", ".json"):
+            print((await AsyncHTTPClient().fetch(url + path)).code)
+        print(read_page.cache_info().currsize)
+        print({"bokeh", "numpy", "pandas"} & set(sys.modules) or "none")
+asyncio.run(main())
+"""
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    if not dask_imports_numpy():
+        assert answer.stdout.split() == ["0", "none", "200", "200", "1", "none"]
+
+
+def dask_imports_numpy():
+    code = "import distributed, sys; print('numpy' in sys.modules)"
+    command = [sys.executable, "-c", code]
+    return b"True" in subprocess.run(command, capture_output=True, check=True).stdout
+
+
+@pytest.fixture
+def page(start, tmp_path, browser):
+    """The page of a scheduler in a process of its own, in a browser."""
+    process, file = start("--event-log", tmp_path / "events.jsonl")
+    link = re.search(r"dashboard at:\s+(\S+)/status", process.stderr)[1]
+    browser.get_log("browser")  # empties it
+    browser.set_window_size(1280, 900)
+    with Client(scheduler_file=str(file)) as client:
+        browser.get(f"{link}/leandask")
+        yield browser, client, process
+        browser.get("about:blank")  # so that it asks for no report any more
+
+
+def text(browser, history, field):
+    return browser.execute_script(
+        "return document.querySelector(`[data-history='${arguments[0]}'] "
+        "[data-field='${arguments[1]}']`)?.textContent",
+        history,
+        field,
+    )
+
+
+def number(browser, history, field):
+    return int((text(browser, history, field) or "-1").split("/")[0].replace(",", ""))
+
+
+def shown(browser, name):
+    """The text of an element, as far as it can be seen."""
+    return browser.find_element("id", name).text
+
+
+def test_the_page_shows_true_figures_and_keeps_itself_new(page):
+    browser, client, _ = page
+    wait_for(lambda: shown(browser, "state") == "live")
+    before = leandask.get_report(client)
+    for _ in range(1234):
+        client.log_event(HOSTILE[0], {"action": HOSTILE[1]})
+    seen = before["histories"]["events"]["seen"] + 1234
+    wait_for(lambda: leandask.get_report(client)["histories"]["events"]["seen"] == seen)
+    wait_for(lambda: number(browser, "events", "seen") == seen)
+    client.log_event("x", 1)  # shown without anybody's doing
+    wait_for(lambda: number(browser, "events", "seen") == seen + 1)
+    report = leandask.get_report(client)
+    for name, history in report["histories"].items():
+        if name in ("topics", "events", "transition-log", "locks", "spans"):
+            assert number(browser, name, "kept") == history["kept"], name
+            gone = history["seen"] - history["kept"]
+            assert number(browser, name, "evicted") == gone, name
+    assert text(browser, "topics", "kept").endswith(" / 1,000")
+    assert "MiB" in shown(browser, "rss")
+    assert shown(browser, "log-path").endswith("events.jsonl")
+    assert report["versions"]["distributed"] in shown(browser, "versions")
+    assert browser.get_log("browser") == []
+
+
+def test_whatever_is_in_a_message_shows_as_text(page):
+    browser, client, _ = page
+    warn(client, "".join(HOSTILE))
+    wait_for(lambda: "</script>" in shown(browser, "warnings"))
+    assert "".join(HOSTILE) in shown(browser, "warnings")
+    assert browser.find_elements("css selector", "img") == []
+    assert len(browser.find_elements("css selector", "script")) == 1
+    assert browser.get_log("browser") == []
+
+
+def warn(client, message):
+    # A lambda goes over as it is: the scheduler's process has no tests to import.
+    client.run_on_scheduler(
+        lambda dask_scheduler: dask_scheduler.stream.life("test", message, {}, 30)
+    )
+
+
+@pytest.mark.parametrize("width", [375, 768, 1280])
+def test_nothing_is_wider_than_the_window(page, width):
+    browser, client, _ = page
+    warn(client, "x" * 249)
+    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        wait_for(lambda: "xxx" in shown(browser, "warnings"))
+        assert browser.execute_script("return innerWidth") == width
+        widest = "return document.documentElement.scrollWidth"
+        assert browser.execute_script(widest) <= width
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_bars_and_tables_are_told_to_those_who_can_not_see_them(page):
+    browser, _, _ = page
+    wait_for(lambda: shown(browser, "state") == "live")
+    meters = browser.find_elements("css selector", "[role=meter]")
+    assert len(meters) == 16
+    for meter in meters:
+        assert meter.get_attribute("aria-label")
+        now, most = (
+            float(meter.get_attribute(f"aria-value{n}")) for n in ("now", "max")
+        )
+        assert 0 <= now <= most
+        assert " of " in meter.get_attribute("aria-valuetext")
+    tables = browser.find_elements("css selector", "#histories table")
+    assert [table.aria_role for table in tables] == ["table"]
+    assert tables[0].accessible_name == "Histories"
+
+
+def test_it_tells_when_the_scheduler_is_gone_and_when_it_is_back(page):
+    browser, client, process = page
+    wait_for(lambda: shown(browser, "state") == "live")
+    # A scheduler that answers nobody: the page is not to wait for it for ever.
+    browser.execute_cdp_cmd("Network.enable", {})
+    offline = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    command = "Network.emulateNetworkConditions"
+    try:
+        browser.execute_cdp_cmd(command, {"offline": True, **offline})
+        wait_for(lambda: shown(browser, "lost").startswith("Not reachable since "))
+        assert shown(browser, "state") == "not reachable"
+    finally:
+        browser.execute_cdp_cmd(command, {"offline": False, **offline})
+    wait_for(lambda: shown(browser, "state") == "live")
+    assert shown(browser, "lost") == ""
+    client.close()
+    process.stop()
+    wait_for(lambda: shown(browser, "lost").startswith("Not reachable since "))
