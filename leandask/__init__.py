@@ -11,7 +11,7 @@ from leandask import config as config  # registers the defaults
 if TYPE_CHECKING:
     from leandask.formatter import JSONFormatter
     from leandask.reader import LogReader
-    from leandask.remote import get_history, get_report, give_back
+    from leandask.remote import get_history, get_report, give_back, set_retention
     from leandask.retention import Retention
     from leandask.scheduler import LeanScheduler, install
     from leandask.sinks import RotatingFileSink
@@ -30,6 +30,7 @@ __all__ = [
     "get_report",
     "give_back",
     "install",
+    "set_retention",
 ]
 
 #: Where the public names are. Each module is imported when it is used.
@@ -44,6 +45,7 @@ _MODULES = {
     "get_report": "remote",
     "give_back": "remote",
     "install": "scheduler",
+    "set_retention": "remote",
 }
 
 

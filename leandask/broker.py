@@ -123,6 +123,14 @@ class LeanTopic(Topic):
         self.nbytes -= size
         self._topics.nbytes -= size
 
+    def rebound(self) -> None:
+        """Keep the events as far as the bounds, which are others now, allow."""
+        events = list(self.events)
+        self.truncate()
+        self.events.maxlen = self._topics.retention.events
+        for event in events:
+            self.keep(event)
+
     def truncate(self) -> None:
         """Forget all events."""
         self._topics.nbytes -= self.nbytes
@@ -179,6 +187,18 @@ class LeanTopics(Recent[str, LeanTopic]):
             self.move_to_end(topic.name)
         else:
             self[topic.name] = topic
+
+    def rebound(self, retention: Retention) -> None:
+        """Set other bounds, and keep what they allow.
+
+        Parameters
+        ----------
+        retention : Retention
+        """
+        self.retention = retention
+        self.resize(retention.topics)
+        for topic in list(self.values()):
+            topic.rebound()
 
     def is_idle(self, key: str, value: LeanTopic) -> bool:
         """Whether a topic has no subscribers."""

@@ -60,11 +60,14 @@ class Departed(_compat.AsyncTaskGroup):
         loop = asyncio.get_running_loop()
         self.seen += 1
         self.waiting.append((loop.time() + delay, partial(afunc, *args, **kwargs)))
-        if self.maxlen is not None:
-            while len(self.waiting) > self.maxlen:
-                self._forget_next()
+        self._forget_surplus()
         if self._timer is None:
             self._set_timer(loop)
+
+    def resize(self, maxlen: int | None) -> None:
+        """Set another bound, and forget what is beyond it."""
+        self.maxlen = maxlen
+        self._forget_surplus()
 
     def close(self) -> None:
         """Take no more, and forget what waits."""
@@ -73,6 +76,10 @@ class Departed(_compat.AsyncTaskGroup):
             self._timer.cancel()
             self._timer = None
         self.waiting.clear()
+
+    def _forget_surplus(self) -> None:
+        while self.maxlen is not None and len(self.waiting) > self.maxlen:
+            self._forget_next()
 
     def _forget_next(self) -> None:
         _, forget = self.waiting.popleft()

@@ -34,6 +34,7 @@ from leandask.keycache import bound_key_cache
 from leandask.locks import bound_locks
 from leandask.loglines import keep_log_lines
 from leandask.prefixes import TaskPrefixes, WorkerMetrics
+from leandask.rebound import rebound
 from leandask.records import TRANSITIONS
 from leandask.samples import bound_samples
 from leandask.spans import LeanSpans
@@ -77,6 +78,7 @@ class LeanExtension:
         answers = Answers(scheduler, self.stream, self.event_log)
         scheduler.handlers["leandask_history"] = answers.find
         scheduler.handlers["leandask_report"] = self.report
+        scheduler.handlers["leandask_set_retention"] = self.set_retention
         broker = LeanBroker(scheduler, retention, self.stream)
         _compat.set_broker(scheduler, broker)
         scheduler.transition_log = TransitionLog(
@@ -137,6 +139,35 @@ class LeanExtension:
         from leandask.report import report_of  # where nobody asks it is of no use
 
         return report_of(self.scheduler)
+
+    def set_retention(self, bounds: dict[str, Any]) -> dict[str, Any]:
+        """Set other bounds, at once, and record it.
+
+        Parameters
+        ----------
+        bounds : dict
+            By name, as for :meth:`Retention.of`. The others stay as they are.
+
+        Returns
+        -------
+        dict
+            All bounds in force, by name.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a bound is no such value. All stay as they are then.
+        """
+        retention = self.retention.replaced(bounds).effective()
+        rebound(self.scheduler, retention)
+        self.retention = self.housekeeping.retention = retention
+        lean: Any = self.scheduler
+        lean.retention = retention
+        message = f"retention set: {retention}"
+        self.stream.life(
+            "leandask.retention-set", message, {"retention": str(retention)}
+        )
+        return retention.as_dict()
 
     def teardown(self) -> None:
         """Upstream's call while it closes: wait for the end of it, then close."""

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from distributed.diagnostics.task_stream import TaskStreamPlugin
 from distributed.scheduler import ErredTask, Transition
@@ -40,12 +41,13 @@ class History(deque[T]):
         Entries kept; None is unbounded.
     """
 
-    #: Entries ever added, those that it was made with among them.
+    #: Entries ever added, those that it was made with among them, and all that these
+    #: had seen if they were a history.
     seen: int
 
     def __init__(self, items: Collection[T] = (), maxlen: int | None = None) -> None:
         super().__init__(items, maxlen)
-        self.seen = len(items)
+        self.seen = getattr(items, "seen", len(items))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(self)}/{self.maxlen}, {self.seen} seen>"
@@ -85,6 +87,10 @@ class TransitionLog(History[Transition]):
         super().__init__(items, maxlen)
         self._offer = offer
 
+    def resized(self, maxlen: int | None) -> TransitionLog:
+        """Return a log of the same transitions with another bound."""
+        return TransitionLog(self, maxlen, self._offer)
+
     def append(self, item: Transition) -> None:
         """Add the newest transition."""
         self.seen += 1
@@ -118,7 +124,7 @@ class ErredTasks(History[ErredTask]):
         # A deque keeps what comes last, and here that is the oldest.
         newest = list(items)[:maxlen]
         super().__init__([self._shorten(erred) for erred in newest], maxlen)
-        self.seen = len(items)
+        self.seen = getattr(items, "seen", len(items))
 
     def appendleft(self, item: ErredTask) -> None:
         """Add the newest erred task."""
@@ -156,6 +162,12 @@ class Connections(dict[str, "BatchedSend"]):
         for name, stream in items.items():
             self[name] = stream
 
+    def resize(self, messages: int | None) -> None:
+        """Set another number of batches to be kept per stream."""
+        self.messages = messages
+        for stream in self.values():
+            bound_messages(stream, messages)
+
     def __setitem__(self, name: str, stream: BatchedSend) -> None:
         bound_messages(stream, self.messages)
         super().__setitem__(name, stream)
@@ -187,13 +199,23 @@ class Plugins(dict[str, "SchedulerPlugin"]):
         super().__init__()
         self.task_stream = task_stream
         self.messages = messages
+        #: What task streams would keep by themselves.
+        self._own: WeakKeyDictionary[TaskStreamPlugin, int | None]
+        self._own = WeakKeyDictionary()
         for name, plugin in items.items():
+            self[name] = plugin
+
+    def resize(self, task_stream: int | None, messages: int | None) -> None:
+        """Set other bounds."""
+        self.task_stream = task_stream
+        self.messages = messages
+        for name, plugin in self.items():
             self[name] = plugin
 
     def __setitem__(self, name: str, plugin: SchedulerPlugin) -> None:
         if isinstance(plugin, TaskStreamPlugin):
-            maxlen = smaller(plugin.buffer.maxlen, self.task_stream)
-            plugin.buffer = deque(plugin.buffer, maxlen)
+            own = self._own.setdefault(plugin, plugin.buffer.maxlen)
+            plugin.buffer = deque(plugin.buffer, smaller(own, self.task_stream))
         elif stream := _compat.get_status_stream(plugin):
             bound_messages(stream, self.messages)
         super().__setitem__(name, plugin)

@@ -86,7 +86,7 @@ class Housekeeping:
             self.compact_queue,
             self.forget_closed_locks,
             self.forget_warnings,
-            lambda: clear_key_caches(retention.key_cache),
+            lambda: clear_key_caches(self.retention.key_cache),
             self.collect_garbage,
         ]
         interval = config.read("housekeeping.interval")

@@ -26,6 +26,19 @@ def bound_key_cache(maxlen: int | None) -> None:
         _compat.set_key_split(lru_cache(maxlen)(cached.__wrapped__))
 
 
+def resize_key_cache(maxlen: int | None) -> None:
+    """Bound the same cache anew, whatever its bound was.
+
+    Parameters
+    ----------
+    maxlen : int or None
+        Keys kept; None gives upstream's cache its place back.
+    """
+    whole = dask.utils.key_split
+    bounded = whole if maxlen is None else lru_cache(maxlen)(whole.__wrapped__)
+    _compat.set_key_split(bounded)
+
+
 def clear_key_caches(maxlen: int | None) -> None:
     """Empty the caches that are too full: ours, and what the rest of the process uses.
 

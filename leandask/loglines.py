@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import weakref
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from distributed.utils import DequeHandler
@@ -45,6 +46,10 @@ class LogLines(DequeHandler):
         self.seen = 0
         for record in old.deque:
             self.emit(record)
+
+    def resize(self, maxlen: int | None) -> None:
+        """Set another number of lines to be kept."""
+        self.deque = deque(self.deque, maxlen)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a LogRecord's line."""

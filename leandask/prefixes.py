@@ -62,8 +62,11 @@ class WorkerMetrics(Recent[Hashable, float]):
     """
 
     def __init__(self, items: Mapping[Any, float], prefixes: int | None) -> None:
-        maxlen = None if prefixes is None else (prefixes + 1) * METRICS_PER_PREFIX
-        super().__init__(items.items(), maxlen)
+        super().__init__(items.items(), _most(prefixes))
+
+    def resize(self, maxlen: int | None) -> None:
+        """Set another number of prefixes to be told apart."""
+        super().resize(_most(maxlen))
 
     def __missing__(self, key: Hashable) -> float:
         return 0
@@ -77,6 +80,10 @@ class WorkerMetrics(Recent[Hashable, float]):
         del self[key]
         kind, _, *activity = cast("tuple[str, ...]", key)
         self[(kind, OTHERS, *activity)] += value
+
+
+def _most(prefixes: int | None) -> int | None:
+    return None if prefixes is None else (prefixes + 1) * METRICS_PER_PREFIX
 
 
 def _is_of_prefix(key: Hashable) -> bool:

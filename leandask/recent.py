@@ -57,6 +57,23 @@ class Recent(OrderedDict[K, V]):
         if self.maxlen is not None and len(self) > self.maxlen:
             self._shrink(sparing=key)
 
+    def resize(self, maxlen: int | None) -> None:
+        """Set another bound, and evict what is idle beyond it.
+
+        Parameters
+        ----------
+        maxlen : int or None
+        """
+        self.maxlen = maxlen
+        if maxlen is None:
+            return
+        for key, value in list(self.items()):
+            if len(self) <= maxlen:
+                return
+            if self.is_idle(key, value):
+                self.evict(key, value)
+                self.evicted += 1
+
     def is_idle(self, key: K, value: V) -> bool:
         """Whether an entry may go."""
         return True

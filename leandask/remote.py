@@ -90,6 +90,35 @@ def give_back(client: Client) -> Any:
     return client.sync(client.scheduler.leandask_give_back)
 
 
+def set_retention(client: Client, **bounds: Any) -> Any:
+    """Change bounds of a scheduler's histories while it runs.
+
+    What is beyond a smaller bound is forgotten at once. It leaves a record
+    ``leandask.retention-set``. A scheduler that starts anew has what is configured.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        With an asynchronous one the result is to be awaited.
+    **bounds
+        As for :class:`leandask.Retention`: ``events=500``. The others stay as they are.
+
+    Returns
+    -------
+    dict
+        All bounds in force, by name. Where the scheduler's own setting for upstream is
+        smaller, or a budget has less for it, that is in force.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a bound is no such value. All stay as they are then.
+    ValueError
+        If the scheduler's ``blocked-handlers`` have ``leandask_set_retention``.
+    """
+    return client.sync(client.scheduler.leandask_set_retention, bounds=bounds)
+
+
 def get_report(client: Client) -> Any:
     """Ask the scheduler what it holds, and how it fares.
 

@@ -154,9 +154,35 @@ for unbounded; got True
         if isinstance(bounds, Retention):
             return bounds
         _refuse_unknown("leandask.retention", config.configured("retention"))
-        given = {} if bounds is None else bounds
-        _refuse_unknown("retention", given)
-        return cls(**{_field_name(name): n for name, n in given.items()})
+        return cls(**_by_field("retention", {} if bounds is None else bounds))
+
+    def replaced(self, bounds: Mapping[str, Any]) -> Retention:
+        """Return these bounds with some others in their places.
+
+        Parameters
+        ----------
+        bounds : mapping
+            As for :meth:`of`.
+
+        Returns
+        -------
+        Retention
+
+        Raises
+        ------
+        TypeError, ValueError
+            As of :meth:`of`.
+
+        Examples
+        --------
+        >>> Retention(events=50).replaced({"transition-log": 10}).events
+        50
+        """
+        return dataclasses.replace(self, **_by_field("retention", bounds))
+
+    def as_dict(self) -> dict[str, int | None]:
+        """Return the bounds by name, as the configuration has them."""
+        return {name: getattr(self, field) for field, name in _NAMES.items()}
 
     def effective(self) -> Retention:
         """Return the bounds in force.
@@ -190,11 +216,10 @@ for unbounded; got True
         -------
         str
         """
-        return describe({n: getattr(self, f) for f, n in _NAMES.items()})
+        return describe(self.as_dict())
 
     def __str__(self) -> str:
-        bounds = {name: getattr(self, field) for field, name in _NAMES.items()}
-        return ", ".join(f"{name} {show(name, n)}" for name, n in bounds.items())
+        return ", ".join(f"{n} {show(n, bound)}" for n, bound in self.as_dict().items())
 
 
 #: Kebab-case names of the bounds by field name, in order.
@@ -205,6 +230,11 @@ _NAMES: dict[str, str] = {
 
 def _field_name(key: Any) -> str:
     return str(key).replace("-", "_")
+
+
+def _by_field(key: str, bounds: Any) -> dict[str, Any]:
+    _refuse_unknown(key, bounds)
+    return {_field_name(name): bound for name, bound in bounds.items()}
 
 
 def _refuse_unknown(key: str, bounds: Any) -> None:

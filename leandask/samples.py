@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from distributed.system_monitor import SystemMonitor
@@ -68,30 +69,44 @@ class Samples:
 
 
 class Quantities(dict[str, Samples]):
-    """The quantities of a system monitor by name."""
+    """The quantities of a system monitor by name.
 
-    def __init__(self, quantities: dict[str, deque[float]], maxlen: int) -> None:
+    Parameters
+    ----------
+    quantities : mapping of str to sequences
+    maxlen : int
+        Numbers kept of each.
+    own : int or None
+        What the monitor would keep by itself.
+    """
+
+    def __init__(
+        self, quantities: Mapping[str, Iterable[float]], maxlen: int, own: int | None
+    ) -> None:
         super().__init__()
         self.maxlen = maxlen
+        self.own = own
         for name, values in quantities.items():
             self[name] = values
 
     def __setitem__(self, name: str, values: Any) -> None:
-        maxlen = smaller(values.maxlen, self.maxlen)
-        super().__setitem__(name, Samples(values, maxlen or 1))
+        super().__setitem__(name, Samples(values, self.maxlen))
 
 
 def bound_samples(monitor: SystemMonitor, samples: int | None) -> None:
-    """Bound the past that a system monitor keeps.
+    """Bound the past that a system monitor keeps, also one that is bounded already.
 
     Parameters
     ----------
     monitor : distributed.system_monitor.SystemMonitor
     samples : int or None
-        Samples of each quantity; None leaves it as it is.
+        Samples of each quantity; None keeps what the monitor would by itself.
     """
-    if samples is None:
-        return
-    quantities: Any = Quantities(monitor.quantities, samples)
+    before: Any = monitor.quantities
+    own = before.own if isinstance(before, Quantities) else monitor.maxlen
+    maxlen = smaller(own, samples)
+    if maxlen is None:
+        maxlen = sys.maxsize
+    quantities: Any = Quantities(before, max(maxlen, 1), own)
     monitor.quantities = quantities
-    monitor.maxlen = samples
+    monitor.maxlen = maxlen

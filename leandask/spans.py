@@ -75,6 +75,16 @@ class LeanSpans(SpansSchedulerExtension):
         """Take the measurements of a worker in, but for those of spans forgotten."""
         super().heartbeat(ws, {k: v for k, v in data.items() if k[1] in self.spans})
 
+    def resize(self, maxlen: int | None, prefixes: int | None) -> None:
+        """Set other bounds, and forget what is beyond them."""
+        self.maxlen = maxlen
+        self._prefixes = prefixes
+        for span in self.spans.values():
+            metrics = _compat.get_span_metrics(span)
+            if isinstance(metrics, WorkerMetrics):
+                metrics.resize(prefixes)
+        self.prune()
+
     def prune(self) -> None:
         """Forget what has finished, but for the last of it."""
         if self.maxlen is None:

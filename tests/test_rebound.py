@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+import dask.config
+import pytest
+from distributed import Client, Lock, Worker, wait
+from distributed import scheduler as upstream
+from distributed.diagnostics.task_stream import TaskStreamPlugin
+from distributed.utils_test import gen_test, inc
+
+import leandask
+from leandask import LeanScheduler
+from leandask.prefixes import METRICS_PER_PREFIX
+
+local = {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}
+lean = partial(LeanScheduler, dashboard=False, **local)
+
+
+@pytest.fixture(autouse=True)
+def key_split():
+    """Give the cache of the process back as it was."""
+    before = upstream.key_split
+    yield
+    upstream.key_split = before
+
+
+def kept(s):
+    """Entries of each history, as the report has them."""
+    report = s.extensions["leandask"].report()
+    return {name: held["kept"] for name, held in report["histories"].items()}
+
+
+def fail(i):
+    raise ValueError(i)
+
+
+@gen_test()
+async def test_smaller_bounds_hold_at_once_and_larger_ones_from_then_on():
+    async def work(tag):
+        futures = [c.submit(inc, i, key=f"{tag}{i}-{i}") for i in range(10)]
+        futures += [c.submit(fail, i, key=f"bad{tag}{i}-{i}") for i in range(5)]
+        await wait(futures)
+        for i in range(20):
+            await c.log_event(f"topic-{i % 5}", {"n": i})
+        del futures
+        while s.tasks:
+            await asyncio.sleep(0.01)
+        for _ in range(5):
+            s.monitor.update()
+
+    async with (
+        lean(retention={"messages": 5}) as s,
+        Worker(s.address) as w,
+        Client(s.address, asynchronous=True) as c,
+    ):
+        s.add_plugin(TaskStreamPlugin(s))
+        await work("a")
+        before, counts = kept(s), (s.transition_log.seen, s.transition_counter)
+        assert before["transition-log"] > 50
+        small = {
+            "transition-log": 3,
+            "events": 2,
+            "topics": 4,
+            "messages": 1,
+            "log-records": 2,
+            "computations": 1,
+            "erred-tasks": 1,
+            "error-length": 4,
+            "task-stream": 3,
+            "spans": 0,
+            "task-prefixes": 2,
+            "key-cache": 3,
+            "samples": 1,
+        }
+        names = {name.replace("-", "_"): bound for name, bound in small.items()}
+        in_force = await leandask.set_retention(c, **names)
+        assert {name: in_force[name] for name in small} == small
+        assert s.retention.events == 2
+        after = kept(s)
+        subscribers = sum(bool(t.subscribers) for t in s._broker._topics.values())
+        for name in small.keys() - {"events", "error-length", "key-cache", "messages"}:
+            assert after[name] <= small[name] + (subscribers if name == "topics" else 0)
+            assert after[name] <= before[name]
+        assert all(len(t.events) <= 2 for t in s._broker._topics.values())
+        assert (s.transition_log.seen, s.transition_counter) == counts
+        assert s.get_events("topic-4")[-1][1] == {"n": 19}
+        assert len(s.erred_tasks[0].exception_text) == 4
+        assert len(s.stream_comms[w.address].recent_message_log) <= 1
+        await work("b")
+        after = kept(s)
+        assert after["key-cache"] == 3
+        assert (after["transition-log"], after["task-stream"]) == (3, 3)
+        await leandask.set_retention(c, transition_log=50, task_stream=10, samples=4)
+        await work("c")
+        await work("d")
+        after = kept(s)
+        assert (after["transition-log"], after["task-stream"]) == (50, 10)
+        assert after["samples"] == 4
+        assert s.extensions["leandask"].housekeeping.errors == 0
+
+
+@gen_test()
+async def test_events_are_bounded_by_their_bytes_from_then_on():
+    async with (
+        lean(retention={"event_bytes": None, "events": None}) as s,
+        Client(s.address, asynchronous=True) as c,
+    ):
+        for i in range(100):
+            s.log_event("big", f"{i:010}" * 1000)
+        assert len(s.get_events("big")) == 100
+        await leandask.set_retention(c, event_bytes="256 KiB")
+        assert 0 < len(s.get_events("big")) < 30
+        assert s._broker.topics.nbytes <= 256 * 1024
+
+
+@gen_test()
+async def test_locks_departed_and_measurements():
+    async with (
+        lean() as s,
+        Worker(s.address) as w,
+        Client(s.address, asynchronous=True) as c,
+    ):
+        for i in range(1010):
+            s.extensions["semaphores"].create(f"lock-{i}", 1, lease_timeout=30)
+        held = Lock("held")
+        await held.acquire()
+        for _ in range(3):
+            async with Client(s.address, asynchronous=True):
+                pass
+        while len(s._ongoing_background_tasks.waiting) < 6:
+            await asyncio.sleep(0.01)
+        for i in range(100):
+            s.cumulative_worker_metrics["execute", f"p{i}", "x", "s"] += 1
+        await leandask.set_retention(c, locks=1000, departed=2, task_prefixes=1)
+        assert len(s.extensions["semaphores"].max_leases) == 1000
+        assert "held" in s.extensions["semaphores"].max_leases
+        assert len(s._ongoing_background_tasks.waiting) == 2
+        assert len(s.cumulative_worker_metrics) <= 2 * METRICS_PER_PREFIX + 1
+        assert sum(s.cumulative_worker_metrics.values()) >= 100
+        await held.release()
+        assert w.status.name == "running"
+
+
+@gen_test()
+async def test_it_leaves_a_record_and_the_report_shows_it(collected):
+    async with lean() as s, Client(s.address, asynchronous=True) as c:
+        await leandask.set_retention(c, events=7)
+        report = await leandask.get_report(c)
+        assert report["histories"]["events"]["bound"] == 7
+    (record,) = [r for r in collected if r.event_name == "leandask.retention-set"]
+    assert "events 7, " in record.retention
+    assert record.message.startswith("retention set: transition-log 100, events 7")
+
+
+@pytest.mark.parametrize(
+    "bounds, error",
+    [
+        ({"events": -1}, r"leandask\.retention\.events must be .*; got -1"),
+        ({"events": 5, "topics": 0}, r"leandask\.retention\.topics must be"),
+        ({"event": 5}, r"retention must have keys out of .*; got 'event'"),
+        ({"budget": "some"}, r"leandask\.retention\.budget must be"),
+    ],
+)
+@gen_test()
+async def test_what_is_no_bound_is_refused_and_changes_nothing(bounds, error):
+    async with lean() as s, Client(s.address, asynchronous=True) as c:
+        before = s.retention
+        with pytest.raises((TypeError, ValueError), match=error):
+            await leandask.set_retention(c, **bounds)
+        assert s.retention == before
+        assert s._broker.topics.maxlen == before.topics
+
+
+@gen_test()
+async def test_the_users_smaller_setting_for_upstream_wins():
+    with dask.config.set({"distributed.admin.low-level-log-length": 30}):
+        async with lean() as s, Client(s.address, asynchronous=True) as c:
+            in_force = await leandask.set_retention(c, events=500)
+            assert in_force["events"] == s.retention.events == 30
+
+
+@gen_test()
+async def test_a_budget_at_run_time():
+    async with lean() as s, Client(s.address, asynchronous=True) as c:
+        in_force = await leandask.set_retention(c, budget="4 MiB")
+        assert in_force["budget"] == 4 * 2**20
+        assert in_force["spans"] == 4 * 2**20 // 10 // 3800
+        assert s.extensions["spans"].maxlen == in_force["spans"]
+
+
+@gen_test()
+async def test_a_blocked_handler_is_refused():
+    async with (
+        lean(blocked_handlers=["leandask_set_retention"]) as s,
+        Client(s.address, asynchronous=True) as c,
+    ):
+        with pytest.raises(ValueError, match="leandask_set_retention"):
+            await leandask.set_retention(c, events=7)
+        assert s.retention.events == 100
