@@ -70,7 +70,8 @@ class Recent(OrderedDict[K, V]):
         for key, value in list(self.items()):
             if len(self) <= maxlen:
                 return
-            if self.is_idle(key, value):
+            # To evict one may shrink it by others.
+            if key in self and self.is_idle(key, value):
                 self.evict(key, value)
                 self.evicted += 1
 
