@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from distributed.broker import Broker, Topic
@@ -13,6 +11,7 @@ from leandask import _compat
 from leandask.payload import plain
 from leandask.recent import Recent
 from leandask.size import size_of
+from leandask.tail import Tail, nbytes_of, packed
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -28,28 +27,6 @@ if TYPE_CHECKING:
 LARGEST_EVENT = 16
 
 _NOBODY: Any = frozenset()
-
-
-class Tail(list[tuple[float, Any]]):
-    """The last events of a topic, with the bytes of each, about.
-
-    A list, as most topics are small: an empty deque takes 0.7 kB.
-    """
-
-    __slots__ = ("maxlen", "sizes")
-
-    #: Events kept, or None.
-    maxlen: int | None
-    #: Bytes of each event.
-    sizes: array[int]
-
-    def __init__(self, maxlen: int | None) -> None:
-        super().__init__()
-        self.maxlen = maxlen
-        self.sizes = array("L")
-
-    def __reduce__(self) -> Any:
-        return deque, (list(self), self.maxlen)
 
 
 class LeanTopic(Topic):
@@ -107,12 +84,11 @@ class LeanTopic(Topic):
         size = 0
         if nbytes is not None:
             limit = nbytes // LARGEST_EVENT
-            size = size_of(event[1], limit)
-            if size > limit:
+            if size_of(event[1], limit) > limit:  # of which a packed copy is too large
                 event = (event[0], plain(event[1], limit // 8)[0])
-                size = size_of(event[1], nbytes)
-        self.events.append(event)
-        self.events.sizes.append(size)
+            event = packed(event)
+            size = nbytes_of(event, nbytes)
+        self.events.add(event, size)
         self.nbytes += size
         self._topics.add_bytes(self, size)
 

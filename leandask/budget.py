@@ -31,7 +31,7 @@ class Cost(NamedTuple):
 #: By the name of the bound.
 COSTS: dict[str, Cost] = {
     "transition-log": Cost(365, 4),
-    "events": Cost(486, 25, "event-bytes"),
+    "events": Cost(200, 25, "event-bytes"),
     "topics": Cost(700, 10),
     "messages": Cost(2500, 0),
     "log-records": Cost(400, 5),

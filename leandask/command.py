@@ -19,7 +19,7 @@ from leandask.newest import Newest
 from leandask.problems import KINDS, Problems
 from leandask.reader import LogReader, Story
 from leandask.scan import Records
-from leandask.show import line_of, table
+from leandask.show import line_of, report_lines, table
 
 #: Bytes of a log from which on its reading shows a progress bar.
 LONG = 50 * 2**20
@@ -209,6 +209,34 @@ def tail(log: Path, follow: bool, n: int, as_json: bool, **options: Any) -> None
                 as_json,
             )
             time.sleep(POLL_SECONDS)
+
+
+@main.command()
+@click.argument("address")
+@click.option("--tls-ca-file", help="CA's certificate, for a scheduler with TLS.")
+@click.option("--tls-cert", help="Certificate of your own.")
+@click.option("--tls-key", help="Its key.")
+@AS_JSON
+def report(
+    address: str,
+    tls_ca_file: str | None,
+    tls_cert: str | None,
+    tls_key: str | None,
+    as_json: bool,
+) -> None:
+    """Show what a live scheduler holds, and how it fares.
+
+    ADDRESS is the scheduler's, such as tcp://127.0.0.1:8786.
+    """
+    from leandask.remote import fetch_report  # imports distributed
+
+    tls = {"ca_file": tls_ca_file, "client_cert": tls_cert, "client_key": tls_key}
+    given_tls = {f"tls_{name}": path for name, path in tls.items() if path}
+    found = fetch_report(address, **given_tls)
+    if as_json:
+        click.echo(orjson.dumps(found))
+    else:
+        click.echo("\n".join(report_lines(found)))
 
 
 @contextlib.contextmanager

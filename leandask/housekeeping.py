@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import linecache
 import logging
 import sys
 import time
@@ -88,6 +89,7 @@ class Housekeeping:
             self.forget_warnings,
             lambda: clear_key_caches(self.retention.key_cache),
             self.collect_garbage,
+            forget_source_lines,
         ]
         interval = config.read("housekeeping.interval")
         self.callback = PeriodicCallback(self.run, interval * 1000, jitter=0.1)
@@ -191,3 +193,14 @@ class Housekeeping:
     def compact_queue(self) -> None:
         """Forget the tasks that left the queue otherwise than by its top."""
         _compat.compact_heap(self.scheduler.queued)
+
+
+def forget_source_lines() -> None:
+    """Forget the lines of files that the last tracebacks showed: 40 kB and more a file.
+
+    They are read anew for the next one. What is not in a file, as the cells of a
+    notebook, stays.
+    """
+    cache = linecache.cache
+    for name in [name for name, entry in cache.items() if len(entry) == 4 and entry[1]]:
+        cache.pop(name, None)

@@ -142,7 +142,7 @@ def read_page() -> tuple[bytes, str]:
     tuple
         Bytes, and the value of the header ``Content-Security-Policy``.
     """
-    page = Path(__file__).with_name("page.html").read_bytes()
+    page = Path(__file__).with_name("report.html").read_bytes()
     style, script = (_hash_of(tag, page) for tag in (b"style", b"script"))
     policy = {
         "default-src": "'none'",

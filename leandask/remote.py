@@ -59,7 +59,9 @@ def get_history(client: Client, limit: int = 1000, **filters: Any) -> Any:
 
 
 async def _get_history(client: Client, limit: int, filters: dict[str, Any]) -> Past:
-    answer = await client.scheduler.leandask_history(limit=limit, filters=filters)
+    answer = await _ask(
+        client.scheduler, "leandask_history", limit=limit, filters=filters
+    )
     lines = answer.pop("lines").splitlines()
     answer["records"] = [orjson.loads(line) for line in lines]
     return cast(Past, answer)
@@ -87,7 +89,7 @@ def give_back(client: Client) -> Any:
     ValueError
         If the scheduler's ``blocked-handlers`` have ``leandask_give_back``.
     """
-    return client.sync(client.scheduler.leandask_give_back)
+    return client.sync(_ask, client.scheduler, "leandask_give_back")
 
 
 def set_retention(client: Client, **bounds: Any) -> Any:
@@ -116,7 +118,41 @@ def set_retention(client: Client, **bounds: Any) -> Any:
     ValueError
         If the scheduler's ``blocked-handlers`` have ``leandask_set_retention``.
     """
-    return client.sync(client.scheduler.leandask_set_retention, bounds=bounds)
+    return client.sync(_ask, client.scheduler, "leandask_set_retention", bounds=bounds)
+
+
+def fetch_report(address: str, **tls: str) -> dict[str, Any]:
+    """Ask a scheduler for its report, without a client.
+
+    Parameters
+    ----------
+    address : str
+    **tls
+        As for :class:`distributed.Security`.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    OSError
+        If nobody answers.
+    ValueError
+        If it is no lean scheduler, or refuses.
+    """
+    import asyncio
+
+    from distributed import Security, rpc
+
+    security = Security(**tls, **({"require_encryption": True} if tls else {}))
+
+    async def ask() -> Any:
+        arguments = security.get_connection_args("client")
+        async with rpc(address, timeout=10, connection_args=arguments) as scheduler:
+            return await _ask(scheduler, "leandask_report")
+
+    return cast("dict[str, Any]", asyncio.run(ask()))
 
 
 def get_report(client: Client) -> Any:
@@ -139,4 +175,15 @@ def get_report(client: Client) -> Any:
     ValueError
         If the scheduler's ``blocked-handlers`` have ``leandask_report``.
     """
-    return client.sync(client.scheduler.leandask_report)
+    return client.sync(_ask, client.scheduler, "leandask_report")
+
+
+async def _ask(scheduler: Any, handler: str, **kwargs: Any) -> Any:
+    """Ask a scheduler through its rpc. One that knows no such handler gives None."""
+    answer = await getattr(scheduler, handler)(**kwargs)
+    if answer is None:
+        raise ValueError(
+            f"The scheduler must be a LeanScheduler to answer {handler}, or have been "
+            "made lean by leandask.install"
+        )
+    return answer

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from dask.utils import format_bytes
+
 from leandask.filter import TRANSITION
 from leandask.payload import CUT
 from leandask.text import NAME_LENGTH, one_line
@@ -99,6 +101,48 @@ def bar(values: list[float]) -> str:
     """
     most = max(values, default=0) or 1
     return "".join(BARS[round(value / most * (len(BARS) - 1))] for value in values)
+
+
+def report_lines(report: dict[str, Any]) -> Iterator[str]:
+    """Show a scheduler's report.
+
+    Parameters
+    ----------
+    report : dict
+        As :func:`leandask.report.report_of` makes it.
+
+    Yields
+    ------
+    str
+    """
+    memory, stream = report["memory"], report["stream"]
+    versions = ", ".join(f"{name} {v}" for name, v in report["versions"].items())
+    peak = memory["rss_peak"]
+    yield f"{report['scheduler_id']} at {report['address']}, since {report['started']}"
+    yield f"{versions}"
+    yield (
+        f"memory {format_bytes(memory['rss'])}, "
+        f"at most {'-' if peak is None else format_bytes(peak)}, "
+        f"limit {format_bytes(memory['limit'])}; {report['workers']} workers, "
+        f"{report['clients']} clients, {report['tasks']} tasks"
+    )
+    yield f"\n{'history':15} {'kept':>9} {'bound':>9} {'seen':>12} {'bytes':>12}"
+    for name, held in report["histories"].items():
+        numbers = (held["kept"], held["bound"], held["seen"])
+        kept, bound, seen = ("-" if n is None else str(n) for n in numbers)
+        nbytes = format_bytes(held["bytes"])
+        yield f"{name:15} {kept:>9} {bound:>9} {seen:>12} {nbytes:>12}"
+    dropped = sum(stream["dropped"].values())
+    yield (
+        f"\nstream: {stream['emitted']} records, {dropped} dropped, "
+        f"{stream['errors']} errors, {stream['queued']} wait"
+    )
+    if log := report["event_log"]:
+        yield (
+            f"event log: {one_line(log['path'])}, {log['lines_written']} lines, "
+            f"{log['lines_lost']} lost{', FAILING' if log['failing'] else ''}"
+        )
+    yield from (f"{w['timestamp']} {w['message']}" for w in report["warnings"])
 
 
 def table(counts: dict[str, Any], rates: list[tuple[int, float]]) -> Iterator[str]:

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from distributed import Client
+from distributed import Client, Security
 
 from tests.processes import start_worker, wait_for
 from tests.test_reader import lines, write
@@ -193,3 +194,43 @@ def test_a_scheduler_that_was_killed_in_the_middle_of_a_run(start, tmp_path):
     ].splitlines()
     assert "scheduler started at" in start_record
     assert run("events", log, "--event-name=dask.scheduler.stop")[0] == ""
+
+
+def address_of(file):
+    return json.loads(file.read_text())["address"]
+
+
+def test_a_report_of_a_live_scheduler(start, tmp_path):
+    _, file = start(f"--event-log={tmp_path / 'events.jsonl'}", "--retention=events=7")
+    out, err = run("report", address_of(file))
+    assert err == ""
+    assert re.search(r"\nevents +0 +7 +0 +0 B\n", out)
+    assert re.search(r"\nevent log: \S+events.jsonl, \d+ lines, 0 lost\n", out)
+    found = json.loads(run("report", address_of(file), "--json")[0])
+    assert found["address"] == address_of(file)
+    assert found["memory"]["rss"] > 10 * 2**20
+
+
+def test_a_report_over_tls(start, tmp_path):
+    pytest.importorskip("cryptography")
+    security = Security.temporary()
+    for name in ("ca_file", "scheduler_cert", "scheduler_key"):
+        (tmp_path / name).write_text(getattr(security, f"tls_{name}"))
+    options = [
+        f"--tls-ca-file={tmp_path / 'ca_file'}",
+        f"--tls-cert={tmp_path / 'scheduler_cert'}",
+        f"--tls-key={tmp_path / 'scheduler_key'}",
+    ]
+    _, file = start("--protocol=tls", *options)
+    out, _ = run("report", address_of(file), *options)
+    assert "transition-log" in out
+    _, err = run("report", address_of(file), code=1)
+    assert "TLS" in err
+
+
+def test_a_scheduler_that_is_not_lean_or_not_there_is_told(start, tmp_path):
+    _, file = start(command=[sys.executable, "-m", "distributed.cli.dask_scheduler"])
+    _, err = run("report", address_of(file), code=1)
+    assert "must be a LeanScheduler to answer leandask_report" in err
+    _, err = run("report", "foo://x", code=1)
+    assert "unknown address scheme 'foo'" in err

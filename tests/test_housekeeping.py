@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import linecache
 import logging
 import weakref
 from functools import partial
@@ -203,3 +204,16 @@ async def test_garbage_of_clients_that_left_is_collected(monkeypatch):
             await asyncio.sleep(0.01)
         await run(s)
         assert lost() is None
+
+
+def test_lines_of_files_are_forgotten_and_those_of_a_notebook_stay():
+    linecache.getline(__file__, 1)
+    cell = (1, None, ["x = 1"], "<cell>")
+    linecache.cache["<cell>"] = cell
+    try:
+        housekeeping.forget_source_lines()
+        assert __file__ not in linecache.cache
+        assert linecache.cache["<cell>"] == cell
+    finally:
+        del linecache.cache["<cell>"]
+    assert linecache.getline(__file__, 1).startswith("from __future__")

@@ -80,7 +80,7 @@ async def test_the_figures_are_those_of_the_report(tmp_path):
             assert series["history_seen_total", "events"] == 25
             assert series["history_bytes", "events"] == events["bytes"]
             assert series["history_bound", "events"] == 10
-            assert series["history_bound_bytes", "events"] == 2**20
+            assert series["history_bound_bytes", "events"] == 2**19
             assert series["records_emitted_total",] == report["stream"]["emitted"]
             assert series["records_written_total",] == report["stream"]["written"]
             assert series["records_queued",] == 0
