@@ -134,8 +134,12 @@ class _Walk:
             name = self.key(key)
             if name in out:  # 1 and "1" are two keys here, and one in JSON
                 name = f"{name} #{seen}"
+            # What is long leaves half to what comes later: a lost worker's event lists
+            # all of its tasks before it says whether the worker was expected to go.
+            later = self.left // 2 if seen < len(obj) - 1 else 0
+            self.left -= later
             out[name] = self.value(item, depth)
-            self.left -= 2
+            self.left += later - 2
         return out
 
     def sequence(self, obj: Any, depth: int) -> list[Any]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from leandask.filter import TRANSITION
 from leandask.timeline.bins import Bins, milliseconds
 
@@ -114,8 +112,7 @@ class LogStats:
             self.joined += action == "add-worker"
             if action == "remove-worker":
                 self.left += 1
-                msg = orjson.loads(record["payload"])
-                self.lost += msg.get("expected") is False
+                self.lost += record["severity"] == "WARNING"
 
     def rates(self) -> list[tuple[int, float]]:
         """Return how many records there were over time.

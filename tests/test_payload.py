@@ -173,9 +173,10 @@ def test_the_work_is_bounded_by_the_limit(msg):
 
 def test_what_was_left_out_is_counted():
     assert check([10, 20, 30], limit=8)[0] == [10, f"{CUT} 2 more"]
-    assert check({"a": "xxxx", "b": 1, "c": 2}, limit=5)[0] == {
+    assert check({"a": "xxxx", "b": 1, "c": 2}, limit=9)[0] == {
         "a": "xxxx",
-        CUT: "2 more",
+        "b": 1,
+        CUT: "1 more",
     }
 
 
@@ -248,3 +249,24 @@ def test_anything_gives_bounded_json(msg, limit):
     # Of each container that was cut at least a mark is left.
     assert len(json.dumps(value)) < 12 * limit + 3000
     assert not isinstance(value, float) or math.isfinite(value)
+
+
+def test_what_comes_after_a_long_list_is_kept():
+    keys = [f"task-{i}" for i in range(10_000)]
+    msg = {
+        "action": "remove-worker",
+        "tasks": keys,
+        "lost": set(keys),
+        "expected": False,
+    }
+    value, size, truncated = plain(msg, 8000)
+    assert truncated
+    assert list(value) == list(msg)
+    assert value["expected"] is False
+    assert len(value["tasks"]) > len(value["lost"]) > 50
+    assert 5000 < size <= 8000
+
+
+def test_the_last_of_a_mapping_may_take_all_that_is_left():
+    value, _, truncated = plain({"a": 1, "text": "x" * 7900}, 8000)
+    assert (len(value["text"]), truncated) == (7900, False)
