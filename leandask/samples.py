@@ -103,7 +103,10 @@ def bound_samples(monitor: SystemMonitor, samples: int | None) -> None:
         Samples of each quantity; None keeps what the monitor would by itself.
     """
     before: Any = monitor.quantities
-    own = before.own if isinstance(before, Quantities) else monitor.maxlen
+    is_bounded = isinstance(before, Quantities)
+    if samples is None and not is_bounded:
+        return
+    own = before.own if is_bounded else monitor.maxlen
     maxlen = smaller(own, samples)
     if maxlen is None:
         maxlen = sys.maxsize

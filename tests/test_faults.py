@@ -45,7 +45,7 @@ def test_a_kill_in_a_burst_loses_the_last_interval_only(start, tmp_path):
     assert not torn
     assert [r["seq"] for r in records] == list(range(1, len(records) + 1))
     last = max(r["timestamp"] for r in records)
-    interval = 1.0 + 0.5  # of flushing, and for a busy machine
+    interval = 1.0 + 2.0  # of flushing, and for a busy machine
     assert last > time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(killed - interval))
 
 
