@@ -6,6 +6,7 @@ import importlib
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from leandask import _supported
 from leandask import config as config  # registers the defaults
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from leandask.stream import RecordStream
 
 __version__ = version("leandask")
+_supported.check_version()
 
 __all__ = [
     "JSONFormatter",

@@ -7,8 +7,6 @@ import logging
 from collections import deque
 from functools import partial
 
-import distributed
-import pytest
 from distributed import Scheduler
 from distributed._async_taskgroup import AsyncTaskGroup
 from distributed.batched import BatchedSend
@@ -144,12 +142,6 @@ async def test_extensions_teardown():
     s.extensions["mine"] = Extension()
     await s.close()
     assert len(calls) == 1
-
-
-def test_an_old_release_is_refused_with_the_range():
-    with pytest.raises(ImportError, match=r"needs distributed >= 2024\.8\.0; got 2023"):
-        _compat.check_version("2023.1.0")
-    _compat.check_version(distributed.__version__)
 
 
 @gen_test()
