@@ -10,6 +10,7 @@ from leandask import _supported
 from leandask import config as config  # registers the defaults
 
 if TYPE_CHECKING:
+    from leandask.cluster import LeanCluster, LeanSpecMixin
     from leandask.formatter import JSONFormatter
     from leandask.remote import give_back
     from leandask.retention import Retention
@@ -22,7 +23,9 @@ _supported.check_version()
 
 __all__ = [
     "JSONFormatter",
+    "LeanCluster",
     "LeanScheduler",
+    "LeanSpecMixin",
     "RecordStream",
     "Retention",
     "RotatingFileSink",
@@ -33,7 +36,9 @@ __all__ = [
 #: Where the public names are. Each module is imported when it is used.
 _MODULES = {
     "JSONFormatter": "formatter",
+    "LeanCluster": "cluster",
     "LeanScheduler": "scheduler",
+    "LeanSpecMixin": "cluster",
     "RecordStream": "stream",
     "Retention": "retention",
     "RotatingFileSink": "sinks",
