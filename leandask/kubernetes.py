@@ -25,6 +25,11 @@ def lean_cluster_spec(*args: Any, **kwargs: Any) -> dict[str, Any]:
         If dask-kubernetes is not installed.
     ValueError
         If the scheduler is started by a command that is not upstream's.
+
+    Notes
+    -----
+    The workers' command has the default of dask-kubernetes, ``dask-worker``, which Dask
+    has no longer since 2026.6: give ``worker_command="dask worker"`` for such an image.
     """
     try:
         from dask_kubernetes.operator import make_cluster_spec

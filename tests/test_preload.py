@@ -144,7 +144,7 @@ def test_strict_ends_the_process_of_a_scheduler(command, strict, error):
     )
     assert done.returncode == 1
     assert f"leandask.strict: the scheduler does not start. {error}" in done.stderr
-    assert "Closing scheduler. Reason: failure-to-start" in done.stderr
+    assert "RuntimeError: Scheduler failed to start." in done.stderr
 
 
 def test_strict_raises_where_the_scheduler_is_in_the_users_process(caplog):
