@@ -38,8 +38,8 @@ nox.options.default_venv_backend = "venv"
 def upstream(session: nox.Session, distributed: str) -> None:
     """Run the tests, or those that are named, with a release of distributed."""
     pins = [f"dask=={distributed}", f"distributed=={distributed}"]
-    if distributed < "2025":
-        pins.append("bokeh==3.5.2")  # its templates moved later
+    if distributed < "2026":
+        pins.append("bokeh==3.5.2")  # its templates move
     session.install(".[test]", *pins)
     session.run("pytest", *(session.posargs or TESTS))
 

@@ -30,7 +30,8 @@ class LeanSpecMixin(SpecCluster):
     --------
     >>> class MyCluster(LocalCluster, LeanSpecMixin):
     ...     retention = {"events": 50}
-    >>> with MyCluster(n_workers=0, processes=False, dashboard_address=None) as cluster:
+    >>> options = {"processes": False, "dashboard_address": "127.0.0.1:0"}
+    >>> with MyCluster(n_workers=0, **options) as cluster:
     ...     cluster.scheduler.retention.events
     50
     """
@@ -70,8 +71,8 @@ class LeanCluster(LocalCluster, LeanSpecMixin):
     Examples
     --------
     >>> from distributed import Client
-    >>> options = {"n_workers": 1, "processes": False, "dashboard_address": None}
-    >>> with LeanCluster(retention={"events": 50}, **options) as cluster:
+    >>> options = {"processes": False, "dashboard_address": "127.0.0.1:0"}
+    >>> with LeanCluster(n_workers=1, retention={"events": 50}, **options) as cluster:
     ...     with Client(cluster) as client:
     ...         client.submit(sum, [1, 2]).result()
     3

@@ -14,8 +14,14 @@ from leandask import LeanCluster, LeanScheduler, LeanSpecMixin, Retention
 from tests.processes import PYTHON, assert_lean, lean_settings, wait_for
 
 LOCAL = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
-#: A cluster of one worker that is a thread, with no dashboard.
-SMALL = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+NO_DASHBOARD = {"dashboard": False}
+#: Without an address the server for /health would be at a fixed port.
+SMALL = {
+    "n_workers": 1,
+    "threads_per_worker": 1,
+    "dashboard_address": "127.0.0.1:0",
+    "scheduler_kwargs": NO_DASHBOARD,
+}
 THREADS = SMALL | {"processes": False}
 
 
@@ -69,8 +75,8 @@ def test_bounds_may_be_given(retention):
 
 
 def test_what_is_given_to_the_scheduler_goes_to_it():
-    options = {"retention": {"events": 8}, "idle_timeout": "1 hour"}
-    with LeanCluster(scheduler_kwargs=options, **THREADS) as cluster:
+    given = NO_DASHBOARD | {"retention": {"events": 8}, "idle_timeout": "1 hour"}
+    with LeanCluster(**THREADS | {"scheduler_kwargs": given}) as cluster:
         assert cluster.scheduler.retention.events == 8
         assert cluster.scheduler.idle_timeout == 3600
 
@@ -102,8 +108,7 @@ if __name__ == "__main__":
 
 
 def test_the_health_page():
-    options = THREADS | {"protocol": "tcp", "dashboard_address": "127.0.0.1:0"}
-    with LeanCluster(**options) as cluster:
+    with LeanCluster(protocol="tcp", **THREADS) as cluster:
         link = cluster.dashboard_link.replace("/status", "/health")
         with urllib.request.urlopen(link, timeout=20) as page:
             assert page.read() == b"ok"

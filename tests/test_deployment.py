@@ -54,8 +54,8 @@ def test_local_cluster_with_the_preload(tmp_path, way):
             n_workers=1,
             threads_per_worker=1,
             processes=False,
-            dashboard_address=None,
-            scheduler_kwargs=options,
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs=options | {"dashboard": False},
         ) as cluster,
         Client(cluster) as client,
     ):
@@ -65,7 +65,7 @@ def test_local_cluster_with_the_preload(tmp_path, way):
 @pytest.mark.parametrize("way", ["argument", "environment"])
 def test_subprocess_cluster(tmp_path, monkeypatch, way):
     log = tmp_path / "log.jsonl"
-    options = {"scheduler_file": str(tmp_path / "scheduler.json")}
+    options = {"dashboard": False, "scheduler_file": str(tmp_path / "scheduler.json")}
     if way == "argument":
         options |= PRELOAD
     else:
@@ -76,7 +76,7 @@ def test_subprocess_cluster(tmp_path, monkeypatch, way):
         SubprocessCluster(
             n_workers=1,
             threads_per_worker=1,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             scheduler_kwargs=options,
             worker_kwargs={"local_directory": str(tmp_path)},
         ) as cluster,

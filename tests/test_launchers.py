@@ -43,7 +43,7 @@ def run_program(folder, name, *args, **env):
     path = HERE / "programs" / f"{name}.py"
     env["PYTHONPATH"] = str(HERE.parent)
     with Process(folder, "program", PYTHON, path, *args, **env) as process:
-        assert process.popen.wait(timeout=100) == 0, process.stderr
+        assert process.popen.wait(timeout=200) == 0, process.stderr
 
 
 @pytest.mark.parametrize("way", ["class", "name", "mixin"])
@@ -66,7 +66,7 @@ def test_mpi(tmp_path):
         "mpi",
         *(mpirun, *root, "--oversubscribe", *loopback, "-np", 2),
         *(PYTHON, "-m", "dask_mpi.cli", "--worker-class=distributed.Worker"),
-        *("--interface=lo", "--no-dashboard", "--nthreads=1"),
+        *("--interface=lo", "--dashboard-address=127.0.0.1:0", "--nthreads=1"),
         f"--scheduler-file={file}",
         f"--local-directory={tmp_path}",
         **lean_environment(log),
@@ -137,7 +137,7 @@ async def test_labextension(tmp_path):
             "n-workers": 1,
             "threads-per-worker": 1,
             "processes": False,
-            "dashboard-address": None,
+            "dashboard-address": "127.0.0.1:0",
         },
     }
     log = tmp_path / "log.jsonl"
@@ -151,6 +151,7 @@ async def test_labextension(tmp_path):
     assert '"action":"add-worker"' in log.read_text()
 
 
+@pytest.mark.timeout(240)  # its server makes a database of its own first
 def test_prefect(tmp_path):
     need("prefect_dask")
     log = tmp_path / "log.jsonl"

@@ -24,7 +24,7 @@ def job_of_a_user():
 
 LOCAL = {
     "n_workers": 1,
-    "dashboard_address": None,
+    "dashboard_address": "127.0.0.1:0",
     "scheduler_kwargs": {"preload": "leandask.preload"},
 }
 

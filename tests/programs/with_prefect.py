@@ -21,7 +21,7 @@ def bound():
         cluster_kwargs={
             "n_workers": 1,
             "threads_per_worker": 1,
-            "dashboard_address": None,
+            "dashboard_address": "127.0.0.1:0",
         },
     )
 )
