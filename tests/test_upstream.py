@@ -7,12 +7,14 @@ import logging
 from collections import deque
 from functools import partial
 
-from distributed import Scheduler
+import pytest
+from distributed import Scheduler, SpecCluster
 from distributed._async_taskgroup import AsyncTaskGroup
 from distributed.batched import BatchedSend
 from distributed.broker import Broker, Topic
 from distributed.cli import dask_scheduler
 from distributed.collections import HeapSet
+from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.diagnostics.progress import GroupTiming
 from distributed.diagnostics.task_stream import TaskStreamPlugin
 from distributed.protocol import utils as protocol_utils
@@ -277,6 +279,26 @@ async def test_the_dashboard_is_connected_to_web_applications():
     async with start() as s:
         assert s.http_application.applications == []
         assert "find_handler" in vars(type(s.http_application))
+
+
+@gen_test()
+async def test_a_plugin_that_does_not_start_stops_the_scheduler_after_its_preloads():
+    class Broken(SchedulerPlugin):
+        async def start(self, scheduler):
+            raise ValueError("broken")
+
+    source = inspect.getsource(Scheduler.start_unsafe)
+    assert source.index("self.preloads.start()") < source.index("plugin.start(self)")
+    s = start()
+    s.add_plugin(Broken(), name="broken")
+    with pytest.raises(RuntimeError, match="Scheduler failed to start"):
+        await s
+
+
+def test_spec_cluster_scheduler_spec():
+    source = inspect.getsource(SpecCluster)
+    assert "self.scheduler_spec = copy.copy(scheduler)" in source
+    assert 'self.scheduler_spec["cls"]' in source
 
 
 def test_numpy_is_left_out_at_the_start_only_for_buffers():
