@@ -40,7 +40,7 @@ def upstream(session: nox.Session, distributed: str) -> None:
     pins = [f"dask=={distributed}", f"distributed=={distributed}"]
     if distributed < "2026":
         pins.append("bokeh==3.5.2")  # its templates move
-    session.install(".[test]", *pins)
+    session.install(".[test]", "asyncssh", *pins)
     session.run("pytest", *(session.posargs or TESTS))
 
 
