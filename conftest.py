@@ -56,5 +56,5 @@ def all_transitions(level_of_transitions):
 
 pytest_plugins = ["tests.browser", "tests.processes"]
 
-#: Of use with a fuzzer only, which has to be installed by hand.
-collect_ignore = ["tests/fuzz_payload.py"]
+#: What needs packages that have to be installed by hand, and is run by tests.
+collect_ignore = ["tests/fuzz_payload.py", "tests/programs"]

@@ -6,9 +6,11 @@ import importlib
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from leandask import _supported
 from leandask import config as config  # registers the defaults
 
 if TYPE_CHECKING:
+    from leandask.cluster import LeanCluster, LeanSpecMixin
     from leandask.formatter import JSONFormatter
     from leandask.reader import LogReader
     from leandask.remote import get_history, get_report, give_back, set_retention
@@ -18,10 +20,13 @@ if TYPE_CHECKING:
     from leandask.stream import RecordStream
 
 __version__ = version("leandask")
+_supported.check_version()
 
 __all__ = [
     "JSONFormatter",
+    "LeanCluster",
     "LeanScheduler",
+    "LeanSpecMixin",
     "LogReader",
     "RecordStream",
     "Retention",
@@ -36,8 +41,10 @@ __all__ = [
 #: Where the public names are. Each module is imported when it is used.
 _MODULES = {
     "JSONFormatter": "formatter",
+    "LeanCluster": "cluster",
     "LeanScheduler": "scheduler",
     "LogReader": "reader",
+    "LeanSpecMixin": "cluster",
     "RecordStream": "stream",
     "Retention": "retention",
     "RotatingFileSink": "sinks",

@@ -18,7 +18,6 @@ import distributed
 import distributed.scheduler
 from distributed._async_taskgroup import AsyncTaskGroup
 from distributed.scheduler import TaskGroup, TaskPrefix, WorkerStatusPlugin
-from packaging.version import Version
 
 if TYPE_CHECKING:
     from collections import deque
@@ -30,18 +29,6 @@ if TYPE_CHECKING:
     from distributed.diagnostics.plugin import SchedulerPlugin
     from distributed.spans import Span
     from distributed.utils import DequeHandler
-
-#: Oldest supported release of `distributed`: the first with ``Scheduler._broker``.
-OLDEST = "2024.8.0"
-
-
-def check_version(version: str) -> None:
-    """Raise ImportError if a release of `distributed` is not supported."""
-    if Version(version) < Version(OLDEST):
-        raise ImportError(f"leandask needs distributed >= {OLDEST}; got {version}")
-
-
-check_version(distributed.__version__)
 
 
 def get_broker(scheduler: Scheduler) -> Broker:

@@ -74,6 +74,7 @@ def check() -> None:
 
 #: The rule of every setting but the bounds, which have theirs in ``Retention``.
 RULES: dict[str, Callable[[str, Any], Any]] = {
+    "strict": as_flag,
     "dashboard": partial(as_choice, choices=("lazy", "eager", "off")),
     "housekeeping.interval": as_seconds,
     "give-back.tasks": partial(as_maxlen, minimum=1),

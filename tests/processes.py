@@ -15,6 +15,7 @@ import pytest
 
 PYTHON = Path(sys.executable)
 COMMAND = PYTHON.with_name("leandask-scheduler")
+DASK = PYTHON.with_name("dask")
 LOOPBACK = ["--host=127.0.0.1", "--port=0", "--dashboard-address=127.0.0.1:0"]
 
 
@@ -97,3 +98,37 @@ def start_worker(folder, scheduler_file, name="worker"):
 
 def records_of(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def lean_settings(log):
+    """A bound that no scheduler has by chance, and an event log, as configuration."""
+    return {"leandask.retention.events": 7, "leandask.event-log.path": str(log)}
+
+
+def lean_environment(log):
+    """The same for the environment of a process."""
+    return {
+        "DASK_LEANDASK__RETENTION__EVENTS": "7",
+        "DASK_LEANDASK__EVENT_LOG__PATH": str(log),
+    }
+
+
+def assert_lean(client, log, workers=0):
+    """Assert that a live scheduler has our bounds, and that its events come out."""
+    if workers:
+        client.wait_for_workers(workers, timeout=60)
+        assert client.submit(sum, [1, 2]).result(timeout=60) == 3
+    for n in range(20):
+        client.log_event("mine", {"action": "greet", "n": n})
+    assert [msg["n"] for _, msg in client.get_events("mine")] == list(range(13, 20))
+    # A lambda travels whole: the scheduler's process has no tests.
+    assert client.run_on_scheduler(
+        lambda dask_scheduler: dask_scheduler.transition_log.seen >= 0
+    )
+
+    def all_came_out():
+        lines = log.read_text().splitlines() if log.exists() else []
+        greetings = [line for line in lines if '"topic":"mine"' in line]
+        return len(greetings) == 20
+
+    wait_for(all_came_out)

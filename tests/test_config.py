@@ -75,6 +75,7 @@ def test_every_setting_has_a_rule_and_every_bound_a_field():
         ("event-log.max-bytes", 0, "must be a size of at least 1 bytes"),
         ("event-log.backups", None, "must be a whole number of at least 0; got None"),
         ("event-log.backups", -1, "must be a whole number of at least 0; got -1"),
+        ("strict", "yes", "must be true or false; got 'yes'"),
         ("event-log.compress", 1, "must be true or false; got 1"),
         ("event-log.flush-interval", [], "such as '500 ms'; got []"),
     ],

@@ -8,14 +8,14 @@ import sys
 from collections import deque
 from functools import partial
 
-import distributed
 import pytest
-from distributed import Scheduler
+from distributed import Scheduler, SpecCluster
 from distributed._async_taskgroup import AsyncTaskGroup
 from distributed.batched import BatchedSend
 from distributed.broker import Broker, Topic
 from distributed.cli import dask_scheduler
 from distributed.collections import HeapSet
+from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.diagnostics.progress import GroupTiming
 from distributed.diagnostics.task_stream import TaskStreamPlugin
 from distributed.http.scheduler.prometheus import core as prometheus
@@ -147,12 +147,6 @@ async def test_extensions_teardown():
     s.extensions["mine"] = Extension()
     await s.close()
     assert len(calls) == 1
-
-
-def test_an_old_release_is_refused_with_the_range():
-    with pytest.raises(ImportError, match=r"needs distributed >= 2024\.8\.0; got 2023"):
-        _compat.check_version("2023.1.0")
-    _compat.check_version(distributed.__version__)
 
 
 @gen_test()
@@ -328,6 +322,26 @@ def test_prometheus_collectors():
     assert "_collector.server = self.server" in source
     assert "collector(self.server) for collector in COLLECTORS" in source
     assert "prometheus_client.REGISTRY.register(" in source
+
+
+@gen_test()
+async def test_a_plugin_that_does_not_start_stops_the_scheduler_after_its_preloads():
+    class Broken(SchedulerPlugin):
+        async def start(self, scheduler):
+            raise ValueError("broken")
+
+    source = inspect.getsource(Scheduler.start_unsafe)
+    assert source.index("self.preloads.start()") < source.index("plugin.start(self)")
+    s = start()
+    s.add_plugin(Broken(), name="broken")
+    with pytest.raises(RuntimeError, match="Scheduler failed to start"):
+        await s
+
+
+def test_spec_cluster_scheduler_spec():
+    source = inspect.getsource(SpecCluster)
+    assert "self.scheduler_spec = copy.copy(scheduler)" in source
+    assert 'self.scheduler_spec["cls"]' in source
 
 
 def test_numpy_is_left_out_at_the_start_only_for_buffers():

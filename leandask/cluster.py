@@ -1,0 +1,132 @@
+"""LeanCluster, and LeanSpecMixin for the cluster classes of others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import distributed
+from distributed import LocalCluster, SpecCluster
+from distributed.utils import import_term
+
+from leandask.retention import Retention
+from leandask.scheduler import LeanScheduler
+
+
+class LeanSpecMixin(SpecCluster):
+    """Has a cluster class start a LeanScheduler in place of upstream's.
+
+    It comes after a subclass of :class:`distributed.SpecCluster` that runs its
+    scheduler in this process, such as ``LocalCUDACluster`` or those of dask-jobqueue.
+    The class attribute ``retention`` may give bounds.
+
+    Raises
+    ------
+    TypeError
+        If the class starts another kind of scheduler, as those do that start it
+        elsewhere. They take ``leandask.preload``.
+
+    Examples
+    --------
+    >>> class MyCluster(LocalCluster, LeanSpecMixin):
+    ...     retention = {"events": 50}
+    >>> options = {"processes": False, "dashboard_address": "127.0.0.1:0"}
+    >>> with MyCluster(n_workers=0, **options) as cluster:
+    ...     cluster.scheduler.retention.events
+    50
+    """
+
+    #: Bounds of the histories. What it omits comes from ``leandask.retention``.
+    retention: Retention | Mapping[str, Any] | None = None
+
+    @property
+    def scheduler_spec(self) -> dict[str, Any] | None:
+        """Class and options of the scheduler."""
+        return self._scheduler_spec
+
+    # A property, as the cluster classes set it in different places: given to
+    # SpecCluster, filled in while it starts, or made by a subclass at that time.
+    @scheduler_spec.setter
+    def scheduler_spec(self, spec: dict[str, Any] | None) -> None:
+        self._scheduler_spec = spec and lean_spec(spec, self.retention)
+
+
+class LeanCluster(LocalCluster, LeanSpecMixin):
+    """A scheduler and workers on this machine, with a LeanScheduler.
+
+    It takes the place of :class:`distributed.LocalCluster`.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As for :class:`distributed.LocalCluster`.
+    retention : Retention, mapping or None, optional
+        Bounds of the histories. What it omits comes from ``leandask.retention``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a bound is no such value. Nothing is started then.
+
+    Examples
+    --------
+    >>> from distributed import Client
+    >>> options = {"processes": False, "dashboard_address": "127.0.0.1:0"}
+    >>> with LeanCluster(n_workers=1, retention={"events": 50}, **options) as cluster:
+    ...     with Client(cluster) as client:
+    ...         client.submit(sum, [1, 2]).result()
+    3
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        retention: Retention | Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if retention is not None:
+            self.retention = Retention.of(retention)
+        super().__init__(*args, **kwargs)
+
+
+def lean_spec(
+    spec: dict[str, Any], retention: Retention | Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the spec of a scheduler with our class in place of upstream's.
+
+    Parameters
+    ----------
+    spec : dict
+        As for :class:`distributed.SpecCluster`: ``cls``, or its name, and ``options``.
+    retention : Retention, mapping or None, optional
+        Goes into the options, where these have none.
+
+    Returns
+    -------
+    dict
+        A new one.
+
+    Raises
+    ------
+    TypeError
+        If the class is neither upstream's nor a LeanScheduler.
+
+    Examples
+    --------
+    >>> lean_spec({"cls": "distributed.Scheduler", "options": {"port": 0}})
+    {'cls': <class 'leandask.scheduler.LeanScheduler'>, 'options': {'port': 0}}
+    """
+    cls = spec["cls"]
+    if isinstance(cls, str):
+        cls = import_term(cls)
+    if cls is distributed.Scheduler:
+        cls = LeanScheduler
+    if not (isinstance(cls, type) and issubclass(cls, LeanScheduler)):
+        raise TypeError(
+            "scheduler's cls must be distributed.Scheduler or a LeanScheduler, or else "
+            f"have leandask.preload in distributed.scheduler.preload; got {cls!r}"
+        )
+    options = dict(spec.get("options") or {})
+    if retention is not None:
+        options.setdefault("retention", retention)
+    return {**spec, "cls": cls, "options": options}

@@ -1,0 +1,56 @@
+"""The releases of distributed that are supported, each in an environment of its own.
+
+``nox`` runs all of them, ``nox --session "upstream(distributed='2025.12.0')"`` one. The
+gate, ``.ci/run``, has the oldest and the newest.
+"""
+
+from __future__ import annotations
+
+import nox
+
+#: The oldest one, the last of each year, and every one of the newest three months.
+RELEASES = [
+    "2024.8.0",
+    "2024.12.1",
+    "2025.12.0",
+    "2026.6.0",
+    "2026.7.0",
+    "2026.7.1",
+    "2026.8.0",
+]
+UNSUPPORTED = "2024.7.1"
+
+#: Says by its name what upstream has moved, and then whether we work all the same.
+TESTS = [
+    "tests/test_upstream.py",
+    "tests/test_supported.py",
+    "tests/test_scheduler.py",
+    "tests/test_preload.py",
+    "tests/test_cluster.py",
+    "tests/test_deployment.py",
+]
+
+nox.options.default_venv_backend = "venv"
+
+
+@nox.session
+@nox.parametrize("distributed", RELEASES)
+def upstream(session: nox.Session, distributed: str) -> None:
+    """Run the tests, or those that are named, with a release of distributed."""
+    pins = [f"dask=={distributed}", f"distributed=={distributed}"]
+    if distributed < "2026":
+        pins.append("bokeh==3.5.2")  # its templates move
+    session.install(".[test]", "asyncssh", *pins)
+    session.run("pytest", *(session.posargs or TESTS))
+
+
+@nox.session
+def unsupported(session: nox.Session) -> None:
+    """An older release is refused with the range."""
+    session.install(".")
+    session.install(f"dask=={UNSUPPORTED}", f"distributed=={UNSUPPORTED}", "--no-deps")
+    error = session.run(
+        "python", "-c", "import leandask", success_codes=[1], silent=True
+    )
+    if not str(error).strip().endswith(f"; got {UNSUPPORTED}"):
+        session.error(f"expected the supported range; got {error}")

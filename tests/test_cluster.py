@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import subprocess
+import urllib.request
+
+import dask
+import pytest
+from distributed import Client, LocalCluster, Scheduler, SpecCluster, Worker
+from distributed.deploy.subprocess import SubprocessScheduler
+from distributed.utils_test import gen_test, inc
+
+import leandask
+from leandask import LeanCluster, LeanScheduler, LeanSpecMixin, Retention
+from tests.processes import PYTHON, assert_lean, lean_settings, wait_for
+
+LOCAL = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
+NO_DASHBOARD = {"dashboard": False}
+#: Without an address the server for /health would be at a fixed port.
+SMALL = {
+    "n_workers": 1,
+    "threads_per_worker": 1,
+    "dashboard_address": "127.0.0.1:0",
+    "scheduler_kwargs": NO_DASHBOARD,
+}
+THREADS = SMALL | {"processes": False}
+
+
+def test_it_computes_and_has_our_bounds_and_records(tmp_path):
+    log = tmp_path / "log.jsonl"
+    with dask.config.set(lean_settings(log)):
+        with LeanCluster(**THREADS) as cluster, Client(cluster) as client:
+            assert isinstance(cluster, LocalCluster)
+            assert type(cluster.scheduler) is LeanScheduler
+            assert_lean(client, log, workers=1)
+    assert '"event_name":"dask.scheduler.stop"' in log.read_text().splitlines()[-1]
+
+
+def test_workers_may_be_processes_and_come_and_go(tmp_path):
+    log = tmp_path / "log.jsonl"
+    with dask.config.set(lean_settings(log)):
+        with LeanCluster(**SMALL) as cluster, Client(cluster) as client:
+            assert_lean(client, log, workers=1)
+            cluster.scale(2)
+            client.wait_for_workers(2, timeout=60)
+            adaptive = cluster.adapt(minimum=1, maximum=1, interval="50ms")
+            wait_for(lambda: len(client.scheduler_info()["workers"]) == 1)
+            adaptive.stop()
+
+
+@gen_test()
+async def test_it_may_be_asynchronous():
+    async with (
+        LeanCluster(asynchronous=True, retention={"events": 7}, **THREADS) as cluster,
+        Client(cluster, asynchronous=True) as client,
+    ):
+        assert await client.submit(inc, 1) == 2
+        assert cluster.scheduler.retention.events == 7
+
+
+def test_tls(tmp_path):
+    log = tmp_path / "log.jsonl"
+    with dask.config.set(lean_settings(log)):
+        with (
+            LeanCluster(security=True, **THREADS) as cluster,
+            Client(cluster) as client,
+        ):
+            assert cluster.scheduler_address.startswith("tls://127.0.0.1")
+            assert_lean(client, log, workers=1)
+
+
+@pytest.mark.parametrize("retention", [{"events": 7}, Retention(events=7)])
+def test_bounds_may_be_given(retention):
+    with LeanCluster(retention=retention, **THREADS) as cluster:
+        assert cluster.scheduler.retention.events == 7
+
+
+def test_what_is_given_to_the_scheduler_goes_to_it():
+    given = NO_DASHBOARD | {"retention": {"events": 8}, "idle_timeout": "1 hour"}
+    with LeanCluster(**THREADS | {"scheduler_kwargs": given}) as cluster:
+        assert cluster.scheduler.retention.events == 8
+        assert cluster.scheduler.idle_timeout == 3600
+
+
+def test_a_bad_bound_is_refused_before_anything_starts():
+    before = set(Scheduler._instances)
+    with pytest.raises(ValueError, match=r"retention\.events must be"):
+        LeanCluster(retention={"events": -1}, **THREADS)
+    assert set(Scheduler._instances) == before
+
+
+def test_the_dashboard_waits_until_somebody_asks():
+    code = """
+import sys, urllib.request
+from leandask import LeanCluster
+if __name__ == "__main__":
+    with LeanCluster(
+        n_workers=1,
+        processes=False,
+        protocol="tcp://",
+        dashboard_address="127.0.0.1:0",
+    ) as cluster:
+        assert "bokeh.server" not in sys.modules
+        with urllib.request.urlopen(cluster.dashboard_link, timeout=60) as page:
+            assert b"Dask" in page.read()
+        assert "bokeh.server" in sys.modules
+"""
+    subprocess.run([PYTHON, "-c", code], check=True, timeout=60)
+
+
+def test_the_health_page():
+    with LeanCluster(protocol="tcp", **THREADS) as cluster:
+        link = cluster.dashboard_link.replace("/status", "/health")
+        with urllib.request.urlopen(link, timeout=20) as page:
+            assert page.read() == b"ok"
+
+
+class Mixed(LocalCluster, LeanSpecMixin):
+    """What a user writes for a cluster class of others."""
+
+    retention = {"events": 7}
+
+
+class Late(SpecCluster):
+    """Makes up the spec of its scheduler while it starts, as some classes do."""
+
+    async def _start(self):
+        self.scheduler_spec = {"cls": Scheduler, "options": LOCAL}
+        await super()._start()
+
+
+class LateMixed(Late, LeanSpecMixin):
+    retention = {"events": 7}
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_the_mixin_puts_our_class_in_place_of_upstreams(first):
+    cls = Mixed
+    if first:
+        cls = type(
+            "First", (LeanSpecMixin, LocalCluster), {"retention": Mixed.retention}
+        )
+    with cls(**THREADS) as cluster, Client(cluster) as client:
+        assert type(cluster.scheduler) is LeanScheduler
+        assert cluster.scheduler.retention.events == 7
+        assert client.submit(inc, 1).result() == 2
+    with LocalCluster(**THREADS) as cluster:
+        assert type(cluster.scheduler) is Scheduler
+
+
+@gen_test()
+async def test_the_mixin_sees_a_spec_that_is_made_late():
+    async with LateMixed(asynchronous=True) as cluster:
+        assert type(cluster.scheduler) is LeanScheduler
+        assert cluster.scheduler.retention.events == 7
+
+
+@gen_test()
+async def test_spec_cluster_takes_our_class():
+    options = LOCAL | {"retention": {"events": 7}}
+    worker = {"cls": Worker, "options": {"nthreads": 1}}
+    for cls in (LeanScheduler, "leandask.LeanScheduler"):
+        async with (
+            SpecCluster(
+                scheduler={"cls": cls, "options": options},
+                workers={0: worker},
+                asynchronous=True,
+            ) as cluster,
+            Client(cluster, asynchronous=True) as client,
+        ):
+            assert await client.submit(inc, 1) == 2
+            assert cluster.scheduler.retention.events == 7
+
+
+def test_a_scheduler_that_is_started_elsewhere_is_refused_by_the_mixin():
+    with pytest.raises(TypeError, match=r"have leandask\.preload in .*SubprocessSch"):
+        LeanSpecMixin(scheduler={"cls": SubprocessScheduler}, asynchronous=True)
+
+
+def test_both_are_found_below_leandask():
+    assert {"LeanCluster", "LeanSpecMixin"} <= set(leandask.__all__) & set(
+        dir(leandask)
+    )

@@ -1,0 +1,186 @@
+"""The preload in the schedulers that launchers start."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+from functools import partial
+
+import click
+import dask
+import pytest
+from distributed import Client, LocalCluster, Nanny, Scheduler, Worker
+from distributed.utils_test import gen_test, inc
+
+from leandask import LeanScheduler, preload
+from tests.processes import (
+    DASK,
+    LOOPBACK,
+    assert_lean,
+    lean_environment,
+    lean_settings,
+    records_of,
+    start_worker,
+    wait_for,
+)
+
+LOCAL = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
+start_here = partial(Scheduler, preload="leandask.preload", **LOCAL)
+upstream = (DASK, "scheduler")
+
+
+def test_it_is_no_click_command():
+    # Dask takes one only, and dask-gateway's scheduler has its own.
+    assert not isinstance(preload.dask_setup, click.Command)
+
+
+@gen_test()
+async def test_it_makes_the_scheduler_lean_before_it_serves(tmp_path):
+    log = tmp_path / "log.jsonl"
+    with dask.config.set(lean_settings(log)):
+        async with (
+            start_here() as s,
+            Worker(s.address),
+            Client(s.address, asynchronous=True) as client,
+        ):
+            assert (s.retention.events, type(s)) == (7, Scheduler)
+            assert await client.submit(inc, 1) == 2
+        # Upstream's class does not wait for what an extension writes last.
+        while "dask.scheduler.stop" not in log.read_text():
+            await asyncio.sleep(0.01)
+    records = records_of(log)
+    assert records[0]["event_name"] == "dask.scheduler.start"
+    assert records[-1]["event_name"] == "dask.scheduler.stop"
+    assert [r["seq"] for r in records] == list(range(1, len(records) + 1))
+
+
+@gen_test()
+async def test_a_lean_scheduler_is_left_as_it_is():
+    async with LeanScheduler(
+        preload="leandask.preload", retention={"events": 9}, **LOCAL
+    ) as s:
+        extension = s.extensions["leandask"]
+        preload.dask_setup(s)
+        assert s.extensions["leandask"] is extension
+        assert s.retention.events == 9
+
+
+@pytest.mark.parametrize("way", ["flag", "environment", "yaml"])
+def test_dask_scheduler(start, tmp_path, way):
+    log = tmp_path / "log.jsonl"
+    env, flags = lean_environment(log), []
+    if way == "flag":
+        flags = ["--preload", "leandask.preload"]
+    elif way == "environment":
+        env["DASK_DISTRIBUTED__SCHEDULER__PRELOAD"] = "leandask.preload"
+    else:
+        (tmp_path / "dask.yaml").write_text(
+            f"""
+            distributed: {{scheduler: {{preload: [leandask.preload]}}}}
+            leandask: {{retention: {{events: 7}}, event-log: {{path: {log}}}}}
+            """
+        )
+        env = {"DASK_CONFIG": str(tmp_path / "dask.yaml")}
+    scheduler, file = start(*flags, command=upstream, **env)
+    with start_worker(tmp_path, file), Client(scheduler_file=str(file)) as client:
+        assert_lean(client, log, workers=1)
+    assert scheduler.stop() == 0
+    assert '"event_name":"dask.scheduler.stop"' in log.read_text().splitlines()[-1]
+
+
+def test_a_preload_with_arguments_of_its_own_goes_along(start, tmp_path):
+    log = tmp_path / "log.jsonl"
+    (tmp_path / "other.py").write_text(
+        "import click\n"
+        "@click.command()\n"
+        "@click.option('--greeting')\n"
+        "def dask_setup(scheduler, greeting):\n"
+        "    scheduler.log_event('other', greeting)\n"
+    )
+    flags = ["--preload", "other.py", "--preload", "leandask.preload"]
+    _, file = start(
+        *flags, "--greeting", "hello", command=upstream, **lean_environment(log)
+    )
+    with Client(scheduler_file=str(file)) as client:
+        assert [msg for _, msg in client.get_events("other")] == ["hello"]
+        assert_lean(client, log)
+
+
+BAD = {"DASK_LEANDASK__RETENTION__EVENTS": "many"}
+BAD_HERE = {"leandask.strict": True, "leandask.retention.events": "many"}
+ERROR = "leandask.retention.events must be a whole number of at least 0"
+
+
+def test_a_bad_setting_is_logged_and_the_scheduler_serves_on(start):
+    scheduler, file = start("--preload", "leandask.preload", command=upstream, **BAD)
+    with Client(scheduler_file=str(file)) as client:
+        assert client.run_on_scheduler(
+            lambda dask_scheduler: not hasattr(dask_scheduler, "retention")
+        )
+    wait_for(lambda: "Failed to start preload: leandask.preload" in scheduler.stderr)
+    assert ERROR in scheduler.stderr
+
+
+@pytest.mark.parametrize(
+    ("strict", "error"),
+    [("true", ERROR), ("yes", "leandask.strict must be true or false; got 'yes'")],
+)
+@pytest.mark.parametrize("command", ["scheduler", "spec"])
+def test_strict_ends_the_process_of_a_scheduler(command, strict, error):
+    if command == "scheduler":
+        args = [*LOOPBACK, "--preload=leandask.preload"]
+    else:
+        options = LOCAL | {"port": 0, "preload": "leandask.preload"}
+        spec = {"cls": "distributed.Scheduler", "opts": options}
+        args = ["--spec", json.dumps(spec)]
+    done = subprocess.run(
+        [DASK, command, *args],
+        env=os.environ | BAD | {"DASK_LEANDASK__STRICT": strict},
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert f"leandask.strict: the scheduler does not start. {error}" in done.stderr
+    assert "RuntimeError: Scheduler failed to start." in done.stderr
+
+
+def test_strict_raises_where_the_scheduler_is_in_the_users_process(caplog):
+    options = {"preload": "leandask.preload", "dashboard_address": "127.0.0.1:0"}
+    before = set(Scheduler._instances)
+    with dask.config.set(BAD_HERE):
+        with pytest.raises(RuntimeError, match="Scheduler failed to start") as info:
+            LocalCluster(n_workers=0, processes=False, scheduler_kwargs=options)
+    assert ERROR in caplog.text
+    assert isinstance(info.value.__cause__.__cause__, TypeError)
+    assert {s.status.name for s in set(Scheduler._instances) - before} <= {
+        "closed",
+        "failed",
+    }
+
+
+@gen_test()
+async def test_strict_leaves_a_scheduler_alone_that_can_be_made_lean():
+    with dask.config.set({"leandask.strict": True}):
+        async with start_here() as s:
+            assert "leandask-strict" not in s.plugins
+            assert s.retention.events == 100
+
+
+@pytest.mark.parametrize("node", [Worker, Nanny, "client"])
+@gen_test()
+async def test_a_worker_or_client_is_told_and_runs_on(node, caplog):
+    """Also with strict: no scheduler is less lean for it."""
+    key = "client" if node == "client" else node.__name__.lower()
+    setting = {f"distributed.{key}.preload": ["leandask.preload"]}
+    with dask.config.set(setting | {"leandask.strict": True}):
+        async with (
+            Scheduler(**LOCAL) as s,
+            (Worker if node == "client" else node)(s.address, nthreads=1),
+            Client(s.address, asynchronous=True) as client,
+        ):
+            assert await client.submit(inc, 1) == 2
+            assert not hasattr(s, "retention")
+    assert "leandask.preload must be in distributed.scheduler.preload" in caplog.text

@@ -1,0 +1,85 @@
+"""A release of distributed that is not supported is refused, with the range."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import distributed
+import pytest
+from packaging.version import Version
+
+from leandask import _supported
+from tests.processes import COMMAND, LOOPBACK, PYTHON
+
+UPSTREAM = [PYTHON, "-m", "distributed.cli.dask_scheduler"]
+REFUSAL = "ImportError: leandask needs distributed >= 2024.8.0; got 2023.1.0"
+
+
+def test_the_installed_release_is_supported():
+    _supported.check_version()
+    _supported.check_version(distributed.__version__)
+
+
+def test_an_old_release_is_refused_with_the_range():
+    with pytest.raises(ImportError, match=r"needs distributed >= 2024\.8\.0; got 2024"):
+        _supported.check_version("2024.7.1")
+
+
+def test_nox_and_the_gate_start_at_the_oldest_release():
+    root = Path(__file__).parents[1]
+    releases = re.findall(r'"(\d{4}\.\d+\.\d+)"', (root / "noxfile.py").read_text())
+    *supported, refused = releases
+    assert supported[0] == _supported.OLDEST
+    assert supported == sorted(supported, key=Version)
+    with pytest.raises(ImportError):
+        _supported.check_version(refused)
+    pins = (root / ".ci" / "oldest.txt").read_text()
+    assert f"distributed=={_supported.OLDEST}" in pins
+    requirements = (root / "pyproject.toml").read_text()
+    assert f'"distributed>={_supported.OLDEST}"' in requirements
+
+
+@pytest.fixture
+def old_release(tmp_path):
+    """Environment that looks as if an old release were installed."""
+    folder = tmp_path / "distributed-2023.1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: distributed\nVersion: 2023.1.0\n"
+    )
+    return os.environ | {"PYTHONPATH": str(tmp_path)}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [PYTHON, "-c", "import leandask"],
+        [COMMAND, *LOOPBACK],
+        [*UPSTREAM, *LOOPBACK, "--preload=leandask.preload"],
+    ],
+    ids=["import", "command", "preload"],
+)
+def test_an_old_release_stops_whatever_imports_leandask(command, old_release):
+    done = subprocess.run(
+        command, env=old_release, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == REFUSAL
+
+
+def test_an_old_release_stops_a_scheduler_that_has_the_preload_in_its_environment(
+    old_release,
+):
+    old_release["DASK_DISTRIBUTED__SCHEDULER__PRELOAD"] = "leandask.preload"
+    done = subprocess.run(
+        [*UPSTREAM, *LOOPBACK],
+        env=old_release,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert REFUSAL in done.stderr
