@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import distributed
 import distributed.scheduler
+import distributed.utils
 from distributed._async_taskgroup import AsyncTaskGroup
 from distributed.scheduler import TaskGroup, TaskPrefix, WorkerStatusPlugin
 
@@ -162,8 +163,12 @@ def get_key_split() -> Any:
 
 
 def set_key_split(function: Callable[[Any], str]) -> None:
-    """``scheduler.key_split``: looked up in the module at each new task."""
-    cast(Any, distributed.scheduler).key_split = function
+    """``scheduler.key_split``, ``utils.key_split``: looked up at each new task.
+
+    The second by ``utils.key_split_group``, which asks it for the same key.
+    """
+    for module in (distributed.scheduler, distributed.utils):
+        cast(Any, module).key_split = function
 
 
 def get_span_metrics(span: Span) -> Any:

@@ -6,16 +6,17 @@ import dask.utils
 import pytest
 from distributed import scheduler as upstream
 
+from leandask import _compat
 from leandask.keycache import bound_key_cache, clear_key_caches
 
 
 @pytest.fixture
 def key_split():
     """Give the cache of the process back as it was."""
-    before = upstream.key_split
-    upstream.key_split = dask.utils.key_split
+    before = _compat.get_key_split()
+    _compat.set_key_split(dask.utils.key_split)
     yield
-    upstream.key_split = before
+    _compat.set_key_split(before)
     dask.utils.key_split.cache_clear()
 
 
@@ -47,3 +48,14 @@ def test_the_shared_cache_is_emptied_only_where_it_is_too_full(key_split):
 def test_upstreams_cache_is_an_lru_cache(key_split):
     assert type(dask.utils.key_split) is type(lru_cache(len))
     assert dask.utils.key_split.cache_parameters()["maxsize"] == 100_000
+
+
+def test_prefix_and_group_of_a_key_come_from_one_cache(key_split):
+    bound_key_cache(100)
+    before = dask.utils.key_split.cache_info().currsize
+    for i in range(1000):
+        key = f"inc-{i:032x}"
+        assert upstream.key_split(key) == upstream.key_split_group(key) == "inc"
+    assert dask.utils.key_split.cache_info().currsize == before
+    info = upstream.key_split.cache_info()
+    assert (info.currsize, info.hits, info.misses) == (100, 1000, 1000)

@@ -6,12 +6,11 @@ from functools import partial
 import dask.config
 import pytest
 from distributed import Client, Lock, Worker, wait
-from distributed import scheduler as upstream
 from distributed.diagnostics.task_stream import TaskStreamPlugin
 from distributed.utils_test import gen_test, inc
 
 import leandask
-from leandask import LeanScheduler
+from leandask import LeanScheduler, _compat
 from leandask.prefixes import METRICS_PER_PREFIX
 
 local = {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}
@@ -21,9 +20,9 @@ lean = partial(LeanScheduler, dashboard=False, **local)
 @pytest.fixture(autouse=True)
 def key_split():
     """Give the cache of the process back as it was."""
-    before = upstream.key_split
+    before = _compat.get_key_split()
     yield
-    upstream.key_split = before
+    _compat.set_key_split(before)
 
 
 def kept(s):

@@ -8,6 +8,7 @@ import sys
 from collections import deque
 from functools import partial
 
+import distributed.utils
 import pytest
 from distributed import Scheduler, SpecCluster
 from distributed._async_taskgroup import AsyncTaskGroup
@@ -30,7 +31,7 @@ from distributed.scheduler import (
 )
 from distributed.spans import Span, SpansSchedulerExtension
 from distributed.system_monitor import SystemMonitor
-from distributed.utils import DequeHandler, recursive_to_dict
+from distributed.utils import DequeHandler, key_split_group, recursive_to_dict
 from distributed.utils_test import gen_test
 
 from leandask import _compat
@@ -183,6 +184,9 @@ async def test_server_ongoing_background_tasks():
 
 def test_scheduler_key_split():
     assert "key_split(key)" in inspect.getsource(Scheduler.new_task)
+    assert "key_split_group(key)" in inspect.getsource(Scheduler.new_task)
+    assert "return key_split(x)" in inspect.getsource(key_split_group)
+    assert vars(distributed.utils)["key_split"].__name__ == "key_split"
     assert callable(_compat.get_key_split().__wrapped__)
 
 
