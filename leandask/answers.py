@@ -6,8 +6,6 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, TypedDict
 
-import orjson
-
 from leandask.filter import Filter
 from leandask.newest import Newest
 from leandask.rules import as_count
@@ -30,7 +28,7 @@ SAME = ("events", "get_story")
 class Answer(TypedDict):
     """What a scheduler answers."""
 
-    #: Lines of JSON, the newest record first.
+    #: Lines of the log, the newest first.
     lines: bytes
     #: Why older records may be missing: "limit", "bytes", "seconds"; else None.
     truncated: str | None
@@ -108,8 +106,8 @@ class Answers:
         lines, truncated = bytearray(), None
         try:
             for found in newest.slices():
-                for record in found:
-                    lines += orjson.dumps(record) + b"\n"
+                for line in found:
+                    lines += line + b"\n"
                 if len(lines) > ANSWER_BYTES or time.monotonic() > deadline:
                     truncated = "bytes" if len(lines) > ANSWER_BYTES else "seconds"
                     break

@@ -16,6 +16,7 @@ from leandask.filter import EventFilter, Filter
 from leandask.follow import Follow
 from leandask.logfiles import bases_of
 from leandask.newest import Newest
+from leandask.parse import record_of
 from leandask.problems import KINDS, Problems
 from leandask.reader import LogReader, Story
 from leandask.scan import Records
@@ -199,7 +200,8 @@ def tail(log: Path, follow: bool, n: int, as_json: bool, **options: Any) -> None
         base = bases_of(log)[-1]
         coming = stack.enter_context(Follow(base, wanted)) if follow else None
         newest = Newest(log, wanted, n)
-        last = [r for found in (newest.slices() if n else ()) for r in found][::-1]
+        lines = [line for found in (newest.slices() if n else ()) for line in found]
+        last = [record_of(line) for line in reversed(lines)]
         write(last, as_json)
         shown = {(r["scheduler_id"], r["seq"]) for r in last}
         while coming:

@@ -1,4 +1,4 @@
-"""Newest: the records of a log from its end on, in bounded memory."""
+"""Newest: the lines of a log from its end on, in bounded memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import zlib
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from leandask.filter import Filter
 from leandask.logfiles import BLOCK, LONGEST_LINE, LogFile, bases_of, open_log
@@ -15,10 +14,12 @@ from leandask.parse import record_of
 
 #: Lines that are looked at together.
 SLICE = 64
+#: Bytes that are held of a gzipped file, which can only be read from its start.
+HELD_BYTES = 16 * 2**20
 
 
 class Newest:
-    """Gives the records of a log that are wanted, the newest first.
+    """Gives the lines of the records of a log that are wanted, the newest first.
 
     Parameters
     ----------
@@ -27,15 +28,14 @@ class Newest:
     wanted : Filter
         Where it has a ``since``, reading ends a minute before that.
     limit : int
-        Records to give at most. Of a gzipped file, which can only be read from its
-        start, so many are held.
+        Lines to give at most.
     """
 
     #: Lines of records that can't be read, and files that can't be to their end.
     broken: int
     #: Time of the oldest record looked at, or of the last one given for the limit.
     reached: str | None
-    #: Whether more records are wanted than the limit allows.
+    #: Whether more records are wanted than were given.
     has_more: bool
 
     def __init__(
@@ -48,12 +48,12 @@ class Newest:
         self.reached = None
         self.has_more = False
 
-    def slices(self) -> Iterator[list[dict[str, Any]]]:
-        """Give the records in slices, many of them empty.
+    def slices(self) -> Iterator[list[bytes]]:
+        """Give the lines in slices, many of them empty.
 
         Yields
         ------
-        list of dict
+        list of bytes
             What was found in 64 lines, the newest first.
 
         Raises
@@ -66,19 +66,23 @@ class Newest:
             with open_log(base) as files:
                 for file in reversed(files.files):
                     for found in self._slices_of(file, left):
-                        self.has_more = len(found) > left
-                        if self.has_more and left:
-                            self.reached = found[left - 1]["timestamp"]
-                        yield found[:left]
+                        if len(found) > left:
+                            self.has_more = True
+                            found = found[:left]
+                            if found:
+                                self.reached = record_of(found[-1])["timestamp"]
+                        yield found
                         left -= len(found)
                         if self.has_more or self._is_past:
                             return
+                    if self.has_more:
+                        return
 
     @property
     def _is_past(self) -> bool:
         return bool(self.reached) and str(self.reached) < self.wanted.stale
 
-    def _slices_of(self, file: LogFile, left: int) -> Iterator[list[dict[str, Any]]]:
+    def _slices_of(self, file: LogFile, left: int) -> Iterator[list[bytes]]:
         try:
             if file.path.suffix == ".gz":
                 yield from self._slices_of_gzipped(file, left)
@@ -88,23 +92,27 @@ class Newest:
         except (OSError, EOFError, zlib.error):
             self.broken += 1
 
-    def _slices_of_gzipped(
-        self, file: LogFile, left: int
-    ) -> Iterator[list[dict[str, Any]]]:
-        # One more than there is room for tells that there are more.
-        last: deque[dict[str, Any]] = deque(maxlen=left + 1)
-        oldest = None
+    def _slices_of_gzipped(self, file: LogFile, left: int) -> Iterator[list[bytes]]:
+        held: deque[bytes] = deque()
+        nbytes, is_cut, oldest = 0, False, None
         for block in file.blocks():
             lines = block.split(b"\n")
             for begin in range(0, len(lines), SLICE):
-                found = self._pick(lines[begin : begin + SLICE][::-1])
-                last.extend(reversed(found))
+                found = self._pick(lines[begin : begin + SLICE][::-1])[::-1]
                 oldest, self.reached = oldest or self.reached, None
+                held.extend(found)
+                nbytes += sum(map(len, found))
+                # One more than there is room for tells that there are more.
+                while len(held) > left + 1 or nbytes > HELD_BYTES:
+                    nbytes -= len(held.popleft())
+                    is_cut = True
                 yield []
         self.reached = oldest
-        yield [*reversed(last)]
+        while held:
+            yield [held.pop() for _ in range(min(SLICE, len(held)))]
+        self.has_more = is_cut
 
-    def _pick(self, lines: list[bytes]) -> list[dict[str, Any]]:
+    def _pick(self, lines: list[bytes]) -> list[bytes]:
         """Decode the lines that may be wanted, and the last one for its time."""
         needles, matches = self.wanted.needles, self.wanted.matches
         found = []
@@ -119,7 +127,7 @@ class Newest:
                 record = record_of(line)
                 self.reached = record["timestamp"]
                 if matches(record):
-                    found.append(record)
+                    found.append(line)
             except Exception:
                 self.broken += 1
         return found

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-import orjson
-
 from leandask.filter import Filter
+from leandask.parse import record_of
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -63,7 +62,7 @@ async def _get_history(client: Client, limit: int, filters: dict[str, Any]) -> P
         client.scheduler, "leandask_history", limit=limit, filters=filters
     )
     lines = answer.pop("lines").splitlines()
-    answer["records"] = [orjson.loads(line) for line in lines]
+    answer["records"] = [record_of(line) for line in lines]
     return cast(Past, answer)
 
 
