@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 import orjson
 
+from leandask.console import reading, summary, write
 from leandask.filter import EventFilter, Filter
 from leandask.follow import Follow
 from leandask.logfiles import bases_of
 from leandask.newest import Newest
 from leandask.parse import record_of
-from leandask.problems import KINDS, Problems
-from leandask.reader import LogReader, Story
-from leandask.scan import Records
-from leandask.show import line_of, report_lines, table
+from leandask.reader import Story
+from leandask.show import report_lines, table
 
-#: Bytes of a log from which on its reading shows a progress bar.
-LONG = 50 * 2**20
 #: Seconds between two looks at a log that is followed.
 POLL_SECONDS = 0.2
-#: Exit code where a part of the log could not be read.
-PARTLY = 3
 
 LOG = click.argument("log", type=click.Path(path_type=Path))
 AS_JSON = click.option(
@@ -239,51 +233,6 @@ def report(
         click.echo(orjson.dumps(found))
     else:
         click.echo("\n".join(report_lines(found)))
-
-
-@contextlib.contextmanager
-def reading(log: Path) -> Iterator[LogReader]:
-    """Read a log with a progress bar where it is long, and tell of its problems."""
-    reader = LogReader(log)
-    nbytes = reader.nbytes
-    with contextlib.ExitStack() as stack:
-        if nbytes >= LONG and sys.stderr.isatty() and not sys.stdout.isatty():
-            progress: Any = stack.enter_context(
-                click.progressbar(
-                    length=nbytes,
-                    label=str(log),
-                    file=sys.stderr,
-                    update_min_steps=nbytes // 200,
-                )
-            )
-            reader = LogReader(log, progress.update)
-        yield reader
-    for text in summary(reader.problems):
-        click.echo(f"leandask: {text}", err=True)
-    if reader.problems.counts["corrupt"] or reader.problems.counts["unreadable"]:
-        sys.stdout.flush()
-        raise click.exceptions.Exit(PARTLY)
-
-
-def summary(problems: Problems) -> Iterator[str]:
-    """Tell of each kind of problem how often it is, and where first."""
-    first = {problem.kind: problem for problem in reversed(problems.notices)}
-    for kind, count in problems.counts.items():
-        if count:
-            where = f"; first {first[kind]}" if kind in first else ""
-            yield f"{count} {KINDS[kind]}{where}"
-
-
-def write(records: Iterable[dict[str, Any]] | Records, as_json: bool) -> int:
-    """Write records to stdout, and tell how many they were."""
-    n = 0
-    out = sys.stdout.buffer
-    for record in records:
-        n += 1
-        line = orjson.dumps(record) if as_json else line_of(record).encode()
-        out.write(line + b"\n")
-    out.flush()
-    return n
 
 
 if __name__ == "__main__":
