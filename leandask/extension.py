@@ -16,7 +16,6 @@ from distributed.spans import SpansSchedulerExtension
 from distributed.utils import recursive_to_dict
 
 from leandask import _compat, config
-from leandask.answers import Answers
 from leandask.broker import LeanBroker
 from leandask.departed import Departed
 from leandask.eventlog import EventLog
@@ -34,7 +33,6 @@ from leandask.keycache import bound_key_cache
 from leandask.locks import bound_locks
 from leandask.loglines import keep_log_lines
 from leandask.prefixes import TaskPrefixes, WorkerMetrics
-from leandask.rebound import rebound
 from leandask.records import TRANSITIONS
 from leandask.samples import bound_samples
 from leandask.spans import LeanSpans
@@ -46,6 +44,7 @@ if TYPE_CHECKING:
 
     from distributed import Scheduler
 
+    from leandask.answers import Answer, Answers
     from leandask.retention import Retention
 
 logger = logging.getLogger("leandask")
@@ -72,11 +71,11 @@ class LeanExtension:
             TRANSITIONS.setLevel(logging.DEBUG)
         self._stopped = False
         self._closing: asyncio.Task[None] | None = None
+        self._answers: Answers | None = None
 
         self.give_back = GiveBack(scheduler, self.stream)
         scheduler.handlers["leandask_give_back"] = self.give_back.ask
-        answers = Answers(scheduler, self.stream, self.event_log)
-        scheduler.handlers["leandask_history"] = answers.find
+        scheduler.handlers["leandask_history"] = self.history
         scheduler.handlers["leandask_report"] = self.report
         scheduler.handlers["leandask_set_retention"] = self.set_retention
         broker = LeanBroker(scheduler, retention, self.stream)
@@ -134,11 +133,21 @@ class LeanExtension:
         state = {"retention": str(self.retention), "stream": self.stream.stats()}
         return recursive_to_dict(state, exclude=exclude)
 
+    # What follows is imported where somebody asks for it, as most schedulers are not.
+
     def report(self) -> dict[str, Any]:
-        """What the scheduler holds and how it fares, for whoever asks."""
-        from leandask.report import report_of  # where nobody asks it is of no use
+        """What the scheduler holds and how it fares."""
+        from leandask.report import report_of
 
         return report_of(self.scheduler)
+
+    async def history(self, limit: int, filters: dict[str, Any]) -> Answer:
+        """What happened, out of the event log: see :class:`Answers`."""
+        if self._answers is None:
+            from leandask.answers import Answers
+
+            self._answers = Answers(self.scheduler, self.stream, self.event_log)
+        return await self._answers.find(limit, filters)
 
     def set_retention(self, bounds: dict[str, Any]) -> dict[str, Any]:
         """Set other bounds, at once, and record it.
@@ -158,6 +167,8 @@ class LeanExtension:
         TypeError, ValueError
             If a bound is no such value. All stay as they are then.
         """
+        from leandask.rebound import rebound
+
         retention = self.retention.replaced(bounds).effective()
         rebound(self.scheduler, retention)
         self.retention = self.housekeeping.retention = retention
