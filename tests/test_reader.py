@@ -265,7 +265,7 @@ def test_story_and_events_agree_with_upstream_entry_by_entry(path):
         ours, theirs = list(reader.story(key)), told["story"](key)
         assert len(ours) == len(theirs) > 0
         assert all(map(same, ours, theirs))
-    assert {"all", "scheduler", "mine"} <= told["events"].keys()
+    assert {"all", "mine"} <= told["events"].keys()
     for topic, events in told["events"].items():
         ours = list(reader.events(topic))
         assert [msg for _, msg in ours] == [plain(m, 10**6)[0] for _, m in events]
