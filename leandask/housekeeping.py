@@ -36,10 +36,11 @@ logger = logging.getLogger("leandask")
 SLICE = 0.005
 #: Bins of a second that the page of progress by group shows.
 TIMING_BINS = 180
-#: Entries of workers and clients that left whose garbage is worth a collection: each
-#: leaves about 10 kB in cycles. And blocks of memory in use up to which one takes less
-#: than 20 ms of the event loop.
-DEPARTED, SMALL_HEAP = 20, 500_000
+#: What makes a collection of garbage worth while: entries of workers and clients that
+#: left, of which each leaves about 10 kB in cycles, or seconds since the last one, as
+#: heartbeats leave some too. And blocks of memory in use up to which it takes less than
+#: 20 ms of the event loop.
+DEPARTED, GARBAGE_SECONDS, SMALL_HEAP = 20, 60.0, 500_000
 #: Warnings of upstream's scheduler that Python remembers to have shown, 255 bytes each.
 WARNINGS = 1000
 #: Seconds between two warnings of the same kind.
@@ -75,6 +76,7 @@ class Housekeeping:
         self.give_back = give_back
         self.departed = departed
         self._departed_before = departed.seen
+        self._collected_at = monotonic()
         self.rounds = self.errors = 0
         self.longest_pause = 0.0
         self._warned_at = -WARN_INTERVAL
@@ -180,14 +182,18 @@ class Housekeeping:
             shown.clear()
 
     def collect_garbage(self) -> None:
-        """Collect what workers and clients that left leave behind in cycles.
+        """Collect what workers, clients and heartbeats leave behind in cycles.
 
-        Upstream's thresholds let it wait until two million objects were made: much of
-        a scheduler's growth where workers come and go.
+        Upstream's thresholds let it wait until two million objects were made: for hours
+        in an idle scheduler, and much of one's growth where workers come and go.
         """
         left = self.departed.seen - self._departed_before
-        if left >= DEPARTED and sys.getallocatedblocks() <= SMALL_HEAP:
+        since = monotonic() - self._collected_at
+        if left < DEPARTED and since < GARBAGE_SECONDS:
+            return
+        if sys.getallocatedblocks() <= SMALL_HEAP:
             self._departed_before = self.departed.seen
+            self._collected_at = monotonic()
             gc.collect()
 
     def compact_queue(self) -> None:

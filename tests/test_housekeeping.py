@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import linecache
 import logging
 import weakref
@@ -204,6 +205,26 @@ async def test_garbage_of_clients_that_left_is_collected(monkeypatch):
             await asyncio.sleep(0.01)
         await run(s)
         assert lost() is None
+
+
+@gen_test()
+async def test_garbage_is_collected_after_a_minute(monkeypatch):
+    class Garbage:
+        def __init__(self):
+            self.cycle = self
+
+    async with lean() as s:
+        monkeypatch.setattr(housekeeping, "SMALL_HEAP", 10**9)
+        gc.disable()
+        try:
+            lost = weakref.ref(Garbage())
+            await run(s)
+            assert lost() is not None
+            monkeypatch.setattr(housekeeping, "GARBAGE_SECONDS", 0.0)
+            await run(s)
+            assert lost() is None
+        finally:
+            gc.enable()
 
 
 def test_lines_of_files_are_forgotten_and_those_of_a_notebook_stay():
