@@ -11,9 +11,10 @@ from typing import Any
 import click
 import orjson
 
-from leandask.problems import KINDS, Problems
+from leandask.problems import KINDS, WRONG, Problems
 from leandask.reader import LogReader
 from leandask.show import line_of
+from leandask.text import one_line
 
 #: Bytes of a log from which on its reading shows a progress bar.
 LONG = 50 * 2**20
@@ -60,7 +61,10 @@ def write(records: Iterable[dict[str, Any]], as_json: bool) -> int:
     out = sys.stdout.buffer
     for record in records:
         n += 1
-        line = orjson.dumps(record) if as_json else line_of(record).encode()
+        try:
+            line = orjson.dumps(record) if as_json else line_of(record).encode()
+        except WRONG:
+            line = one_line(str(record)).encode()
         out.write(line + b"\n")
     out.flush()
     return n

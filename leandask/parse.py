@@ -45,5 +45,7 @@ def record_of(line: bytes) -> dict[str, Any]:
             _OURS.get(name) or name.removeprefix("leandask."): value
             for name, value in record.items()
         }
-    record["scheduler_id"], record["seq"], record["timestamp"]
+    record["scheduler_id"], record["seq"]
+    if type(record["timestamp"]) is not str:
+        raise TypeError(f"no record, by its timestamp: {record['timestamp']!r}")
     return record

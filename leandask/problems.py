@@ -10,6 +10,9 @@ NOTICES = 100
 #: Schedulers whose records are told apart, 200 bytes each.
 SCHEDULERS = 1000
 
+#: What comes of a record with a wrong or missing field.
+WRONG = (AttributeError, LookupError, TypeError, ValueError)
+
 #: Kinds of problems, each with what it means.
 KINDS: dict[str, str] = {
     "torn": "lines that end too early, at the end of a file: of a killed scheduler",
@@ -106,7 +109,16 @@ class Sequence:
             Of the record.
         path, line
             Where it is.
+
+        Raises
+        ------
+        TypeError
+            If these are no name and number.
         """
+        if type(scheduler_id) is not str or type(seq) is not int:
+            raise TypeError(
+                f"no record: its scheduler_id and seq are {scheduler_id!r}, {seq!r}"
+            )
         if scheduler_id != self.scheduler_id:
             self._switch(scheduler_id, seq, path, line)
         if seq > self.next:

@@ -12,7 +12,7 @@ import orjson
 
 from leandask.filter import EVENT, TRANSITION, Filter, Wanted, needles_of, touches
 from leandask.logfiles import open_logs
-from leandask.problems import Problems
+from leandask.problems import WRONG, Problems
 from leandask.scan import Records, Scan
 from leandask.text import name_of, seconds_of
 
@@ -111,15 +111,21 @@ class LogReader:
         from distributed.scheduler import Transition  # imports the scheduler
 
         for record in self.select(Story(*keys_or_stimuli)):
-            recommended = (key_of(key) for key in record["recommendation_keys"])
-            yield Transition(
-                key_of(record["task_key"]),
-                record["task_start"],
-                record["task_finish"],
-                dict(zip(recommended, record["recommendation_states"], strict=True)),
-                record["stimulus_id"],
-                seconds_of(record["timestamp"]),
-            )
+            try:
+                recommended = [key_of(key) for key in record["recommendation_keys"]]
+                states = record["recommendation_states"]
+                transition = Transition(
+                    key_of(record["task_key"]),
+                    record["task_start"],
+                    record["task_finish"],
+                    dict(zip(recommended, states, strict=True)),
+                    record["stimulus_id"],
+                    seconds_of(record["timestamp"]),
+                )
+            except WRONG:
+                self.problems.counts["corrupt"] += 1
+            else:
+                yield transition
 
     def events(self, topic: str) -> Iterator[tuple[float, Any]]:
         """Give the events of a topic, as ``Client.get_events``.
@@ -135,7 +141,12 @@ class LogReader:
             as JSON has it: tuples and sets are lists.
         """
         for record in self.records(event_name=EVENT, topic=topic):
-            yield seconds_of(record["timestamp"]), orjson.loads(record["payload"])
+            try:
+                event = seconds_of(record["timestamp"]), orjson.loads(record["payload"])
+            except WRONG:
+                self.problems.counts["corrupt"] += 1
+            else:
+                yield event
 
     def to_pandas(self, **filters: Any) -> DataFrame:
         """Return the records as a table, which takes as much memory as they do.

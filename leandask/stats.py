@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from leandask.filter import TRANSITION
+from leandask.problems import WRONG
 from leandask.timeline.bins import Bins, milliseconds
 
 #: Names of a kind that are told apart, 150 bytes each; further ones are counted as one.
@@ -60,8 +61,8 @@ class LogStats:
     """
 
     def __init__(self) -> None:
-        #: Records, and those of tasks that erred.
-        self.records = self.erred = 0
+        #: Records, those with a wrong or missing field, and those of tasks that erred.
+        self.records = self.wrong = self.erred = 0
         #: Workers that came, that left, and those that were not expected to leave. An
         #: event has two topics: those under "all" count.
         self.joined = self.left = self.lost = 0
@@ -85,6 +86,12 @@ class LogStats:
             By the names of the schema.
         """
         self.records += 1
+        try:
+            self._add(record)
+        except WRONG:
+            self.wrong += 1
+
+    def _add(self, record: dict[str, Any]) -> None:
         timestamp = record["timestamp"]
         if timestamp[:19] != self._second:
             self._second = timestamp[:19]
@@ -144,6 +151,7 @@ class LogStats:
             "workers_left": self.left,
             "workers_lost": self.lost,
             "dropped": self.dropped,
+            "wrong": self.wrong,
             "schedulers": dict(self.schedulers),
             "event_names": self.event_names.most(),
             "severities": self.severities.most(),

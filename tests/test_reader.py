@@ -3,18 +3,27 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import tempfile
 import tracemalloc
+from pathlib import Path
 
 import pytest
 from distributed import Client, Worker, wait
 from distributed.scheduler import Transition
 from distributed.utils_test import gen_test, inc
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from leandask import LeanScheduler, LogReader
+from leandask.console import write as write_out
+from leandask.filter import Filter
 from leandask.formatter import JSONFormatter
+from leandask.newest import Newest
+from leandask.parse import record_of
 from leandask.payload import plain
 from leandask.records import RecordFactory
 from leandask.sinks import RotatingFileSink
+from leandask.stats import LogStats
 
 NOW = 1795521452.159629
 
@@ -288,3 +297,46 @@ def test_keys_of_a_collection_come_back_as_tuples(path):
     key = next(t.key for t in told["transitions"] if isinstance(t.key, tuple))
     assert all(map(same, reader.story(key), told["story"](key)))
     assert key in {t.key for t in reader.story(key)}
+
+
+GOOD = list(lines(130))
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(GOOD)
+        | st.binary(max_size=100)
+        | st.sampled_from(GOOD).map(lambda line: line[:-80])
+        | st.sampled_from(GOOD).map(lambda line: line.replace(b'"seq":', b'"seq":[]'))
+        | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(
+            lambda value: json.dumps(value).encode() + b"\n"
+        )
+        | st.dictionaries(
+            st.sampled_from(list(json.loads(GOOD[0]))), st.none() | st.lists(st.text())
+        ).map(lambda fields: json.dumps(json.loads(GOOD[0]) | fields).encode() + b"\n"),
+        max_size=30,
+    )
+)
+def test_whatever_is_in_a_file_ends_nothing(parts):
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(Path(folder, "log.jsonl"), *parts)
+        reader = LogReader(path)
+        for filters in ({}, {"key": "x-7"}, {"stimulus_id": "s-7"}, {"since": 0.0}):
+            wanted = Filter(**filters)
+            found = [record["seq"] for record in reader.records(**filters)]
+            counted = reader.problems.counts
+            newest = Newest(path, wanted, 1000)
+            back = [record_of(line) for lines in newest.slices() for line in lines]
+            assert len(back) >= len(found) - counted["repeated"]
+            assert len(found) <= len(b"".join(parts).split(b"\n"))
+            stats = LogStats()
+            for record in reader.records(**filters):
+                stats.add(record)
+            write_out(reader.records(**filters), as_json=False)
+        list(reader.story("x-7"))
+        list(reader.events("all"))
+        whole = [json.loads(part)["seq"] for part in parts if part in GOOD]
+        assert {*whole} <= {r["seq"] for r in reader.records() if r["seq"]} or any(
+            not part.endswith(b"\n") for part in parts
+        )
