@@ -96,8 +96,8 @@ class Scan:
             else:
                 yield record
         if is_torn:
-            text = b"the last line ends too early, or is being written"
-            self.problems.add("torn", path, line + 1, text.decode())
+            what = "the last line ends too early, or is being written"
+            self.problems.add("torn", path, line + 1, what)
         return len(lines)
 
     def _pick(self, block: bytes, path: Path, line: int) -> Records:
