@@ -17,10 +17,13 @@ import psutil
 from distributed import Client, Worker
 
 MIB = 2**20
+_UPSTREAM = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
 _LEANDASK = [sys.executable, "-m", "leandask.start"]
+_RECOMMENDED = Path(__file__).with_name("recommended.yaml")
 #: The commands that are compared, by name; {folder} is a folder of their own.
 COMMANDS: dict[str, list[str]] = {
-    "upstream": [sys.executable, "-m", "distributed.cli.dask_scheduler"],
+    "upstream": _UPSTREAM,
+    "recommended": ["env", f"DASK_CONFIG={_RECOMMENDED}", *_UPSTREAM],
     "leandask": _LEANDASK,
     "all-logged": [*_LEANDASK, "--log-transitions", "--event-log={folder}/log.jsonl"],
 }

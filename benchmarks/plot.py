@@ -7,9 +7,15 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from benchmarks.scenarios import SCENARIOS
+from benchmarks.scenarios import QUICK, SCENARIOS
 
-COLORS = {"upstream": "#d95f02", "leandask": "#1b6ca8", "all-logged": "#777777"}
+COLORS = {
+    "upstream": "#d95f02",
+    "recommended": "#e6ab02",
+    "leandask": "#1b6ca8",
+    "all-logged": "#777777",
+}
+TITLES = {name: scenario.title for name, scenario in (SCENARIOS | QUICK).items()}
 
 
 def plot(results: dict[str, dict[str, dict[str, Any]]], file: Path) -> None:
@@ -46,7 +52,7 @@ def plot(results: dict[str, dict[str, dict[str, Any]]], file: Path) -> None:
                 markersize=4,
                 markevery=sorted(begun),
             )
-        axis.set_title(f"{name}\n{SCENARIOS[name].title}", fontsize=8)
+        axis.set_title(f"{name}\n{TITLES[name]}", fontsize=8)
         axis.set_ylim(bottom=0)
         axis.tick_params(labelsize=7)
         axis.grid(alpha=0.3)
@@ -60,4 +66,31 @@ def plot(results: dict[str, dict[str, dict[str, Any]]], file: Path) -> None:
         fontsize=9,
         frameon=False,
     )
+    figure.savefig(file)
+
+
+def plot_soak(results: dict[str, dict[str, Any]], file: Path) -> None:
+    """Draw the curves of a soak.
+
+    Parameters
+    ----------
+    results : dict
+        What :func:`benchmarks.soak.soak` returns, by scheduler.
+    file : pathlib.Path
+        To write; its suffix tells the format.
+    """
+    figure = Figure(figsize=(7, 3.5), dpi=110, layout="constrained")
+    axis = figure.subplots()
+    for scheduler, result in results.items():
+        seconds, rss = zip(*result["samples"], strict=True)
+        color = COLORS[scheduler]
+        axis.plot(
+            [s / 60 for s in seconds], rss, color=color, linewidth=1, label=scheduler
+        )
+    axis.set_ylim(bottom=0)
+    axis.set_xlabel("minutes", fontsize=9)
+    axis.set_ylabel("RSS of the scheduler's process, MiB", fontsize=9)
+    axis.tick_params(labelsize=8)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=9, frameon=False)
     figure.savefig(file)

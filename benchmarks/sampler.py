@@ -7,8 +7,6 @@ import time
 
 from benchmarks.cluster import Cluster
 
-SAMPLE = 0.25  # seconds between two samples
-
 
 class Sampler(threading.Thread):
     """Samples the memory of a scheduler, for the curve.
@@ -16,10 +14,13 @@ class Sampler(threading.Thread):
     Parameters
     ----------
     cluster : Cluster
+    interval : float, optional
+        Seconds between two samples.
     """
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, interval: float = 0.25) -> None:
         super().__init__(daemon=True)
+        self.interval = interval
         self.cluster = cluster
         #: Seconds since the start, and MiB.
         self.samples: list[tuple[float, float]] = []
@@ -41,5 +42,5 @@ class Sampler(threading.Thread):
 
     def run(self) -> None:
         """Sample until it is left."""
-        while not self._stopped.wait(SAMPLE):
+        while not self._stopped.wait(self.interval):
             self.samples.append((self.now, round(self.cluster.rss, 2)))

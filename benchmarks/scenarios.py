@@ -11,10 +11,10 @@ import dataclasses
 import time
 import urllib.request
 from collections import deque
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import chain
-from typing import Literal
+from typing import Any, Literal
 
 from distributed import Client, Future, Worker, wait
 
@@ -52,6 +52,12 @@ class Scenario:
     def title(self) -> str:
         """The first line of what describes the load."""
         return str(self.load.__doc__).splitlines()[0].rstrip(".")
+
+    @property
+    def step_titles(self) -> list[str]:
+        """What describes each step."""
+        titles = self.title.split("; then ")
+        return titles if len(titles) == len(self.steps) else [*titles, "the same again"]
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -108,6 +114,12 @@ def tiny_tasks(cluster: Cluster, step: int) -> None:
     wait_until_empty(cluster)
 
 
+def fewer_tiny_tasks(cluster: Cluster, step: int) -> None:
+    """20,000 tiny tasks on 10 workers."""
+    run_tiny_tasks(cluster, step * 20_000, 20_000)
+    wait_until_empty(cluster)
+
+
 def small_computations(cluster: Cluster, step: int) -> None:
     """3000 small computations."""
     for i in range(3000):
@@ -121,9 +133,14 @@ def prefixes(cluster: Cluster, step: int) -> None:
         cluster.client.submit(increment, i, key=key).result()
 
 
-async def _workers_come_and_go(address: str, count: int, seconds: float) -> None:
-    for _ in range(0, count, 10):
-        workers = [Worker(address, nthreads=1, dashboard=False) for _ in range(10)]
+async def workers_come_and_go(
+    address: str, count: int, seconds: float, at_a_time: int = 10
+) -> None:
+    """Have workers in this process, each for some seconds."""
+    for _ in range(0, count, at_a_time):
+        workers = [
+            Worker(address, nthreads=1, dashboard=False) for _ in range(at_a_time)
+        ]
         await asyncio.gather(*workers)
         await asyncio.sleep(seconds)
         await asyncio.gather(*(worker.close() for worker in workers))
@@ -131,13 +148,13 @@ async def _workers_come_and_go(address: str, count: int, seconds: float) -> None
 
 def worker_churn(cluster: Cluster, step: int) -> None:
     """300 workers come and go, idle."""
-    cluster.client.sync(_workers_come_and_go, cluster.address, 300, 0.1)
+    cluster.client.sync(workers_come_and_go, cluster.address, 300, 0.1)
 
 
 def worker_churn_load(cluster: Cluster, step: int) -> None:
     """250 workers come and go while tasks run."""
     churn = asyncio.run_coroutine_threadsafe(
-        _workers_come_and_go(cluster.address, 250, 0.5),
+        workers_come_and_go(cluster.address, 250, 0.5),
         cluster.client.loop.asyncio_loop,
     )
     numbers = iter(range(step * 10**6, (step + 1) * 10**6))
@@ -154,7 +171,8 @@ def worker_churn_load(cluster: Cluster, step: int) -> None:
     wait_until_empty(cluster)
 
 
-async def _clients_come_and_go(address: str, count: int) -> None:
+async def clients_come_and_go(address: str, count: int) -> None:
+    """Have clients in this process, one after the other, for a task each."""
     for i in range(count):
         async with Client(address, asynchronous=True, set_as_default=False) as client:
             await client.submit(increment, i, key=f"increment-{client.id}")
@@ -162,7 +180,7 @@ async def _clients_come_and_go(address: str, count: int) -> None:
 
 def client_churn(cluster: Cluster, step: int) -> None:
     """300 clients come, run a task and go."""
-    cluster.client.sync(_clients_come_and_go, cluster.address, 300)
+    cluster.client.sync(clients_come_and_go, cluster.address, 300)
 
 
 def topics(cluster: Cluster, step: int) -> None:
@@ -181,18 +199,25 @@ def errors(cluster: Cluster, step: int) -> None:
     wait_until_empty(cluster)
 
 
-def pages(cluster: Cluster, step: int) -> None:
-    """A page opened and closed; then five, for 10,000 tasks."""
+@contextmanager
+def open_pages(cluster: Cluster, names: Sequence[str]) -> Iterator[list[Any]]:
+    """Open pages of the dashboard as a browser does, and close them."""
     from bokeh.client import pull_session  # of use here only
 
     host, port = cluster.dashboard
-    names = ("status", "tasks", "workers", "graph", "individual-group-progress")
     with ExitStack() as stack:
         sessions = []
-        for name in names[:1] if step == 0 else names:
+        for name in names:
             session = pull_session(url=f"http://{host}:{port}/{name}")
             stack.callback(session.close)
             sessions.append(session)
+        yield sessions
+
+
+def pages(cluster: Cluster, step: int) -> None:
+    """A page opened and closed; then five, for 10,000 tasks."""
+    names = ("status", "tasks", "workers", "graph", "individual-group-progress")
+    with open_pages(cluster, names if step else names[:1]) as sessions:
         for begin in range(0, 10_000 if step else 0, 500):
             run_tiny_tasks(cluster, begin, 500)
             for session in sessions:
@@ -232,4 +257,12 @@ SCENARIOS: dict[str, Scenario] = {
     "idle": Scenario(
         idle, (Step(wait=600), Step(0.3, "slope", wait=1200)), n_workers=20
     ),
+}
+
+#: Those that show something within a minute for each scheduler, by name.
+QUICK: dict[str, Scenario] = {
+    "start": SCENARIOS["start"],
+    "fewer-tiny-tasks": Scenario(fewer_tiny_tasks, (Step(), Step()), n_workers=10),
+    "topics": SCENARIOS["topics"],
+    "errors": Scenario(errors, (Step(8),), n_workers=2),
 }

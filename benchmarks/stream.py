@@ -188,24 +188,33 @@ def fullest(folder: str) -> tuple[float, float]:
     return held / MIB, bound
 
 
-def main() -> None:
-    """Measure, and print a table with the bars."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--count", type=int, default=200_000)
-    args = parser.parse_args()
+def run(rounds: int, count: int) -> list[tuple[str, float, str]]:
+    """Measure everything.
+
+    Parameters
+    ----------
+    rounds : int
+        Of each measure; at most 5 of those that take long.
+    count : int
+        Transitions of each round to a file.
+
+    Returns
+    -------
+    list of tuple
+        What was measured with its unit, the figure, and its bar, which may be empty.
+    """
     logging.getLogger("distributed").setLevel(logging.ERROR)
     RECORDED[:] = asyncio.run(record_transitions())
     gc.freeze()
     EVENTS.propagate = TRANSITIONS.propagate = False
     logging.getLogger("leandask").setLevel(logging.CRITICAL)  # losses are meant to be
     with tempfile.TemporaryDirectory() as folder:
-        emit = emitting_thread(folder, args.rounds)
-        cost, rate = whole_process(folder, min(args.rounds, 5), args.count)
-        ticks = tick_p99(folder, min(args.rounds, 5), 3.0)
+        emit = emitting_thread(folder, rounds)
+        cost, rate = whole_process(folder, min(rounds, 5), count)
+        ticks = tick_p99(folder, min(rounds, 5), 3.0)
         held, bound = fullest(folder)
     tick_bar = f"<= {ticks['calm'] + 0.5:.2f}"
-    rows = [
+    return [
         ("emitting thread, deque alone, us", emit["deque"], ""),
         ("emitting thread, stream off, us", emit["off"], ""),
         ("emitting thread, stream on, us", emit["on"], "<= 1"),
@@ -216,7 +225,15 @@ def main() -> None:
         ("the same, handler asleep, ms", ticks["asleep"], tick_bar),
         ("fullest queue, MiB", held, f"<= {bound:.0f}"),
     ]
-    for name, value, bar in rows:
+
+
+def main() -> None:
+    """Measure, and print a table with the bars."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--count", type=int, default=200_000)
+    args = parser.parse_args()
+    for name, value, bar in run(args.rounds, args.count):
         print(f"{name:36} {value:12.2f}  {bar}")
 
 

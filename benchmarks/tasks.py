@@ -31,3 +31,8 @@ def fail(x: int, depth: int = 40) -> None:
 def n_tasks(dask_scheduler: Any = None) -> int:
     """Count the scheduler's tasks: one to run on the scheduler itself."""
     return len(dask_scheduler.tasks)
+
+
+def n_transitions(dask_scheduler: Any = None) -> int:
+    """Count the transitions that the scheduler made: another one."""
+    return int(dask_scheduler.transition_counter)

@@ -10,14 +10,28 @@ import argparse
 import math
 import statistics
 import time
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from benchmarks.cluster import Cluster, clusters
 from benchmarks.scenarios import run_tiny_tasks
 
+#: By scheduler: tasks a second, and CPU microseconds of the scheduler a task, for each
+#: round.
+Results = dict[str, tuple[list[float], list[float]]]
 
-def measure(
-    started: list[Cluster], rounds: int, tasks: int
-) -> dict[str, tuple[list[float], list[float]]]:
+
+class Row(NamedTuple):
+    """Figures of a scheduler; the ratios, to the first one, come with their errors."""
+
+    name: str
+    rate: float
+    speed: tuple[float, float]
+    cpu: float
+    cost: tuple[float, float]
+
+
+def measure(started: list[Cluster], rounds: int, tasks: int) -> Results:
     """Run rounds of tiny tasks on each cluster in turn.
 
     Parameters
@@ -29,13 +43,9 @@ def measure(
 
     Returns
     -------
-    dict
-        By cluster: tasks a second, and CPU microseconds of the scheduler a task, for
-        each round.
+    Results
     """
-    results: dict[str, tuple[list[float], list[float]]] = {
-        c.name: ([], []) for c in started
-    }
+    results: Results = {c.name: ([], []) for c in started}
     for n in range(-1, rounds):  # the first one warms up
         turn = n % len(started)
         for c in started[turn:] + started[:turn]:
@@ -55,6 +65,19 @@ def ratio(values: list[float], base: list[float]) -> tuple[float, float]:
     return mean, mean * statistics.stdev(logs) / math.sqrt(len(logs))
 
 
+def rows(results: Results) -> Iterator[Row]:
+    """Give medians, and ratios to the first scheduler."""
+    base_rates, base_cpu = next(iter(results.values()))
+    for name, (rates, cpu) in results.items():
+        yield Row(
+            name,
+            statistics.median(rates),
+            ratio(rates, base_rates),
+            statistics.median(cpu),
+            ratio(cpu, base_cpu),
+        )
+
+
 def main() -> None:
     """Parse the command line, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -62,16 +85,14 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=2_000)
     parser.add_argument("--workers", type=int, default=8)
     args = parser.parse_args()
-    with clusters(["upstream", "leandask", "all-logged"], args.workers) as started:
+    names = ["upstream", "leandask", "all-logged"]
+    with clusters(names, args.workers) as started:
         results = measure(started, args.rounds, args.tasks)
-    base_rates, base_cpu = results["upstream"]
     print(f"{'':12} {'tasks/s':>8} {'ratio':>16} {'cpu us/task':>12} {'ratio':>16}")
-    for name, (rates, cpu) in results.items():
-        speed, cost = ratio(rates, base_rates), ratio(cpu, base_cpu)
+    for name, rate, speed, cpu, cost in rows(results):
         print(
-            f"{name:12} {statistics.median(rates):8.0f} "
-            f"{speed[0]:8.3f} +- {speed[1]:.3f} {statistics.median(cpu):12.0f} "
-            f"{cost[0]:8.3f} +- {cost[1]:.3f}"
+            f"{name:12} {rate:8.0f} {speed[0]:8.3f} +- {speed[1]:.3f} "
+            f"{cpu:12.0f} {cost[0]:8.3f} +- {cost[1]:.3f}"
         )
 
 

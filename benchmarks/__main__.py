@@ -1,0 +1,118 @@
+"""All that is claimed, measured: memory, throughput and the stream of records.
+
+Upstream's scheduler with its defaults, upstream's with the settings that are advised
+where memory is short (``recommended.yaml``), and leandask's, in turn, each a process of
+its own. Half an hour; with ``--quick`` less, in less than five minutes. The table is
+Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks import memory, stream, throughput
+from benchmarks.cluster import clusters
+from benchmarks.machine import machine
+from benchmarks.plot import plot
+from benchmarks.scenarios import QUICK, SCENARIOS, Scenario
+
+COMPARED = ["upstream", "recommended", "leandask"]
+
+
+def row_of(cells: list[str]) -> str:
+    """Give a row of a table in Markdown."""
+    return f"| {' | '.join(cells)} |"
+
+
+def table_of_memory(
+    scenarios: dict[str, Scenario], results: dict[str, dict[str, dict[str, Any]]]
+) -> list[str]:
+    """Give a row for each step of each scenario, with ratios."""
+    head = ["RSS, MiB", *COMPARED, "of upstream", "of recommended"]
+    lines = [row_of(head), row_of(["---"] * len(head))]
+    for name, by_scheduler in results.items():
+        scenario = scenarios[name]
+        values = [memory.figures(scenario, by_scheduler[n]) for n in COMPARED]
+        for title, step, *row in zip(
+            scenario.step_titles, scenario.steps, *values, strict=True
+        ):
+            upstream, recommended, ours = row
+            cells = [memory.formatted(step, value) for value in row]
+            cells += [f"{ours / max(v, 0.01):.2f}" for v in (upstream, recommended)]
+            lines.append(row_of([f"`{name}`: {title}", *cells]))
+    return lines
+
+
+def table_of_throughput(results: throughput.Results) -> list[str]:
+    """Give a row for each scheduler, with ratios to upstream and standard errors."""
+    head = ["throughput", "tasks/s", "of upstream", "CPU, µs/task", "of upstream"]
+    lines = [row_of(head), row_of(["---"] * len(head))]
+    for name, rate, speed, cpu, cost in throughput.rows(results):
+        ratios = [f"{mean:.3f} ± {error:.3f}" for mean, error in (speed, cost)]
+        cells = [name, f"{rate:.0f}", ratios[0], f"{cpu:.0f}", ratios[1]]
+        lines.append(row_of(cells))
+    return lines
+
+
+def table_of_stream(rows: list[tuple[str, float, str]]) -> list[str]:
+    """Give a row for each figure, with its bar."""
+    lines = [row_of(["stream of records", "leandask", "bar"]), row_of(["---"] * 3)]
+    return lines + [row_of([name, f"{value:.2f}", bar]) for name, value, bar in rows]
+
+
+def main() -> None:
+    """Parse the command line, measure, print and write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="less, in 5 minutes")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("benchmark-results"),
+        help="for results.json, table.md and memory.png (default: %(default)s)",
+    )
+    args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    begun = time.monotonic()
+    if args.quick:
+        scenarios, rounds, stream_rounds, count = QUICK, 6, 3, 50_000
+    else:
+        scenarios = {n: s for n, s in SCENARIOS.items() if n != "idle"}
+        rounds, stream_rounds, count = 30, 7, 200_000
+    of_memory = memory.run(scenarios, COMPARED)
+    print("throughput")
+    with clusters([*COMPARED, "all-logged"], n_workers=8) as started:
+        of_throughput = throughput.measure(started, rounds, tasks=2_000)
+    print("stream")
+    of_stream = stream.run(stream_rounds, count)
+
+    versions = ", ".join(f"{name} {value}" for name, value in machine().items())
+    minutes = (time.monotonic() - begun) / 60
+    table = "\n".join(
+        [
+            f"{versions}; {minutes:.0f} minutes",
+            "",
+            *table_of_memory(scenarios, of_memory),
+            "",
+            *table_of_throughput(of_throughput),
+            "",
+            *table_of_stream(of_stream),
+        ]
+    )
+    print(f"\n{table}")
+    args.folder.joinpath("table.md").write_text(f"{table}\n")
+    results = {
+        "machine": machine(),
+        "results": of_memory,  # as benchmarks.memory --draw reads them
+        "throughput": of_throughput,
+        "stream": of_stream,
+    }
+    args.folder.joinpath("results.json").write_text(json.dumps(results))
+    plot(of_memory, args.folder / "memory.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Rounds of mixed load: what a scheduler meets in hours, in a few seconds each."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import dask
+from dask.datasets import timeseries
+from distributed import wait
+
+from benchmarks.cluster import Cluster
+from benchmarks.scenarios import (
+    clients_come_and_go,
+    open_pages,
+    run_tiny_tasks,
+    wait_until_empty,
+    workers_come_and_go,
+)
+from benchmarks.tasks import fail, increment
+
+N_WORKERS = 4
+TINY_TASKS = 2000  # of each round
+
+
+def tiny_tasks(cluster: Cluster, number: int) -> None:
+    """A large computation, while workers come and go."""
+    churn = asyncio.run_coroutine_threadsafe(
+        workers_come_and_go(cluster.address, 4, 0.2, at_a_time=2),
+        cluster.client.loop.asyncio_loop,
+    )
+    run_tiny_tasks(cluster, number * TINY_TASKS, TINY_TASKS)
+    churn.result()
+
+
+def small_computations(cluster: Cluster, number: int) -> None:
+    """Twenty, half of them of a prefix that comes once."""
+    for i in range(20):
+        key = f"function_{number}-{i}" if i % 2 else None
+        cluster.client.submit(increment, -number * 20 - i, key=key).result()
+
+
+def errors(cluster: Cluster, number: int) -> None:
+    """Fifty tasks that raise, with long tracebacks."""
+    wait(cluster.client.map(fail, range(number * 50, number * 50 + 50)))
+
+
+def clients(cluster: Cluster, number: int) -> None:
+    """Four clients, of a task each."""
+    cluster.client.sync(clients_come_and_go, cluster.address, 4)
+
+
+def events(cluster: Cluster, number: int) -> None:
+    """A topic of its own each round, and one that stays."""
+    for i in range(200):
+        msg = {"action": "mine", "number": i, "text": f"event {i} of {number}"}
+        cluster.client.log_event(f"topic-{number}" if i % 2 else "topic", msg)
+
+
+def pages(cluster: Cluster, number: int) -> None:
+    """Two pages of the dashboard, opened for a computation."""
+    with open_pages(cluster, ["status", "graph"]) as sessions:
+        # Keys that no other round has.
+        run_tiny_tasks(cluster, -(number + 1) * 500, 500)
+        for session in sessions:
+            session.force_roundtrip()
+
+
+def shuffle(cluster: Cluster, number: int) -> None:
+    """A shuffle between workers, by p2p."""
+    frame = timeseries(end="2000-01-02", partition_freq="3h", freq="60s", seed=number)
+    with dask.config.set({"dataframe.shuffle.method": "p2p"}):
+        cluster.client.compute(frame.shuffle("id").x.sum()).result()
+
+
+#: What makes a round.
+PARTS: list[Callable[[Cluster, int], None]] = [
+    tiny_tasks,
+    small_computations,
+    errors,
+    clients,
+    events,
+    pages,
+    shuffle,
+]
+
+
+def run_round(cluster: Cluster, number: int) -> None:
+    """Put every load on a cluster, each round in another order.
+
+    Parameters
+    ----------
+    cluster : Cluster
+        Of a few workers.
+    number : int
+        Of the round, from 0: the order, and that no key comes twice.
+    """
+    with cluster.client.as_current():
+        for part in random.Random(number).sample(PARTS, len(PARTS)):
+            part(cluster, number)
+    wait_until_empty(cluster)

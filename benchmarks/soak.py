@@ -1,0 +1,129 @@
+"""Hours of mixed load: the slope of memory once all histories are full.
+
+Run ``python -m benchmarks.soak``; see ``--help``. Each scheduler is driven by a process
+of its own, all at the same time, round after round of every kind of load. Its memory is
+taken after each round, with no task left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import multiprocessing
+import time
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cluster import COMMANDS, Cluster
+from benchmarks.machine import machine
+from benchmarks.rounds import N_WORKERS, run_round
+from benchmarks.sampler import Sampler
+from benchmarks.tasks import n_transitions
+from benchmarks.trend import Trend, trend
+
+def soak(name: str, seconds: float) -> dict[str, Any]:
+    """Run rounds on a scheduler of its own.
+
+    Parameters
+    ----------
+    name : str
+        Of the scheduler's command.
+    seconds : float
+        After which no round begins.
+
+    Returns
+    -------
+    dict
+        ``rounds``: seconds since the start, MiB and transitions at the end of each;
+        ``samples``: seconds and MiB of the curve.
+    """
+    # Clients and workers of this process that go, and tasks that are to fail.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", "Sending large graph")
+    cluster = Cluster(name, N_WORKERS)
+    try:
+        rounds = []
+        with Sampler(cluster, interval=1.0) as sampler:
+            while sampler.now < seconds:
+                run_round(cluster, len(rounds))
+                rounds.append((sampler.now, cluster.rss, cluster.ask(n_transitions)))
+                time.sleep(0.2)
+        return {"rounds": rounds, "samples": sampler.samples}
+    finally:
+        cluster.close()
+
+
+def second_half(result: dict[str, Any]) -> tuple[Trend, int]:
+    """Fit the memory of the rounds of the second half.
+
+    Parameters
+    ----------
+    result : dict
+        What :func:`soak` returns.
+
+    Returns
+    -------
+    Trend, int
+        MiB per hour, and the transitions in that time.
+    """
+    end = result["rounds"][-1][0]
+    times, rss, transitions = zip(
+        *(r for r in result["rounds"] if r[0] >= end / 2), strict=True
+    )
+    return trend([t / 3600 for t in times], rss), transitions[-1] - transitions[0]
+
+
+def show(results: dict[str, dict[str, Any]]) -> None:
+    """Print a table of the figures, as Markdown.
+
+    Parameters
+    ----------
+    results : dict
+        What :func:`soak` returns, by scheduler.
+    """
+    print("| | rounds | transitions | MiB after the first, half, last | slope, MiB/h |")
+    print("|---|---|---|---|---|")
+    for name, result in results.items():
+        rounds = result["rounds"]
+        (slope, margin), _ = second_half(result)
+        half = next(r for r in rounds if r[0] >= rounds[-1][0] / 2)
+        rss = ", ".join(f"{r[1]:.1f}" for r in (rounds[0], half, rounds[-1]))
+        print(
+            f"| {name} | {len(rounds)} | {rounds[-1][2]:,} | {rss} | "
+            f"{slope:+.2f} ± {margin:.2f} |"
+        )
+
+
+def main() -> None:
+    """Parse the command line, measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=3600.0)
+    parser.add_argument(
+        "--schedulers",
+        nargs="+",
+        choices=COMMANDS,
+        default=["upstream", "leandask"],
+        metavar="NAME",
+        help=f"of {', '.join(COMMANDS)}; by default upstream and leandask",
+    )
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--plot", type=Path, help="draw the curves: .svg or .png")
+    args = parser.parse_args()
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(len(args.schedulers), spawn) as pool:
+        futures = {n: pool.submit(soak, n, args.seconds) for n in args.schedulers}
+        results = {name: future.result() for name, future in futures.items()}
+    show(results)
+    if args.json:
+        args.json.write_text(json.dumps({"machine": machine(), "results": results}))
+    if args.plot:
+        from benchmarks.plot import plot_soak  # imports matplotlib
+
+        plot_soak(results, args.plot)
+
+
+if __name__ == "__main__":
+    main()

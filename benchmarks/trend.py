@@ -1,0 +1,65 @@
+"""The slope of a series in time, and how sure it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy
+from scipy import stats
+
+
+class Trend(NamedTuple):
+    """A slope with its confidence interval of 95 %."""
+
+    #: Of the values, per unit of time.
+    slope: float
+    #: Half of the interval's width; infinite where the values tell too little.
+    margin: float
+
+    @property
+    def flat(self) -> bool:
+        """Whether the interval holds zero."""
+        return abs(self.slope) <= self.margin
+
+
+def trend(times: Sequence[float], values: Sequence[float]) -> Trend:
+    """Fit a line to a series by least squares.
+
+    Parameters
+    ----------
+    times : sequence of float
+    values : sequence of float
+        At least three.
+
+    Returns
+    -------
+    Trend
+
+    Notes
+    -----
+    Memory moves in steps that last: neighbouring values tell less than as many
+    independent ones. The interval counts ``n (1 - r) / (1 + r)`` of them, where ``r``
+    is the correlation of each residual with the next (Santer et al. 2000,
+    https://doi.org/10.1029/1999JD901105).
+
+    Examples
+    --------
+    >>> trend([0, 1, 2, 3, 4, 5], [7, 9, 7, 9, 7, 9]).flat
+    True
+    >>> trend([0, 1, 2, 3, 4, 5], [7, 8.1, 9, 9.9, 11, 12.1]).flat
+    False
+    """
+    line = stats.linregress(times, values)
+    if line.stderr == 0:
+        return Trend(float(line.slope), 0.0)
+    residuals = numpy.subtract(values, line.intercept + line.slope * numpy.array(times))
+    before, after = residuals[:-1], residuals[1:]
+    r = max(0.0, float(before @ after / (residuals @ residuals)))
+    n = len(times)
+    independent = n * (1 - r) / (1 + r)
+    if independent <= 2:
+        return Trend(float(line.slope), math.inf)
+    stderr = line.stderr * math.sqrt((n - 2) / (independent - 2))
+    return Trend(float(line.slope), float(stderr * stats.t.ppf(0.975, independent - 2)))
