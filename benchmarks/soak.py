@@ -24,6 +24,7 @@ from benchmarks.sampler import Sampler
 from benchmarks.tasks import n_transitions
 from benchmarks.trend import Trend, trend
 
+
 def soak(name: str, seconds: float) -> dict[str, Any]:
     """Run rounds on a scheduler of its own.
 
