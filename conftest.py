@@ -15,6 +15,7 @@ logging.getLogger("leandask.events").setLevel(logging.INFO)
 
 import distributed.utils_test  # noqa: E402, F401
 
+from leandask import _compat  # noqa: E402
 from leandask.records import EVENTS, TRANSITIONS  # noqa: E402
 
 
@@ -52,6 +53,15 @@ def level_of_transitions():
 def all_transitions(level_of_transitions):
     """Has every transition recorded, whatever sets levels back."""
     TRANSITIONS.setLevel(logging.DEBUG)
+
+
+@pytest.fixture
+def key_caches():
+    """Gives the caches by key, which are the whole process's, back as they were."""
+    before = {name: _compat.get_key_cache(name) for name in _compat.KEY_CACHES}
+    yield
+    for name, cached in before.items():
+        _compat.set_key_cache(name, cached)
 
 
 pytest_plugins = ["tests.browser", "tests.processes"]

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
+import dask.utils
 import distributed
 import distributed.scheduler
 import distributed.utils
@@ -157,18 +158,28 @@ def add_collector(make: Callable[[Any], Any]) -> None:
         core.prometheus_client.REGISTRY.register(collector)
 
 
-def get_key_split() -> Any:
-    """``scheduler.key_split``: :func:`dask.utils.key_split` with an LRU cache."""
-    return cast(Any, distributed.scheduler).key_split
+#: Modules of the dashboard that may have imported one of these already.
+_PAGES = [f"dashboard.components.{name}" for name in ("scheduler", "nvml", "rmm")]
+#: Upstream's functions that keep what they gave for each key, by name. Each new task asks
+#: ``scheduler.key_split``, and ``utils.key_split`` in ``key_split_group``; pages of the
+#: dashboard ask ``utils.url_escape``.
+KEY_CACHES: dict[str, Any] = {
+    "key_split": dask.utils.key_split,
+    "url_escape": distributed.utils.url_escape,
+}
 
 
-def set_key_split(function: Callable[[Any], str]) -> None:
-    """``scheduler.key_split``, ``utils.key_split``: looked up at each new task.
+def get_key_cache(name: str) -> Any:
+    """One of :data:`KEY_CACHES`, as ``distributed.utils`` has it now."""
+    return getattr(distributed.utils, name)
 
-    The second by ``utils.key_split_group``, which asks it for the same key.
-    """
-    for module in (distributed.scheduler, distributed.utils):
-        cast(Any, module).key_split = function
+
+def set_key_cache(name: str, function: Callable[[Any], str]) -> None:
+    """Replace one of :data:`KEY_CACHES` where the scheduler and pages have it."""
+    for module_name in ("scheduler", "utils", *_PAGES):
+        module = sys.modules.get(f"distributed.{module_name}")
+        if hasattr(module, name):
+            setattr(module, name, function)
 
 
 def get_span_metrics(span: Span) -> Any:

@@ -29,7 +29,7 @@ from leandask.histories import (
 )
 from leandask.housekeeping import Housekeeping
 from leandask.http import add_routes
-from leandask.keycache import bound_key_cache
+from leandask.keycache import bound_key_caches
 from leandask.locks import bound_locks
 from leandask.loglines import keep_log_lines
 from leandask.prefixes import TaskPrefixes, WorkerMetrics
@@ -113,7 +113,7 @@ class LeanExtension:
         _compat.set_background_tasks(scheduler, departed)
         bound_stealing(scheduler)
         bound_samples(scheduler.monitor, retention.samples)
-        bound_key_cache(retention.key_cache)
+        bound_key_caches(retention.key_cache)
         self.housekeeping = Housekeeping(scheduler, retention, self.give_back, departed)
         add_routes(scheduler)
 

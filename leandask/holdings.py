@@ -139,7 +139,7 @@ def _spans(scheduler: Scheduler, bound: int | None) -> _Held:
 
 
 def _key_cache(scheduler: Scheduler, bound: int | None) -> _Held:
-    info = _compat.get_key_split().cache_info()
+    info = _compat.get_key_cache("key_split").cache_info()
     return _Held(info.currsize, info.misses)
 
 

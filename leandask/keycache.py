@@ -1,42 +1,34 @@
-"""The cache of :func:`dask.utils.key_split`, bounded."""
+"""Upstream's caches by key, of the whole process, bounded."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
-import dask.utils
-
 from leandask import _compat
+from leandask.rules import smaller
 
 
-def bound_key_cache(maxlen: int | None) -> None:
-    """Bound the cache of the names of functions by key, for the whole process.
+def bound_key_caches(maxlen: int | None, anew: bool = False) -> None:
+    """Bound the caches of the names of functions, and of keys as the dashboard shows.
 
-    Upstream's holds 100,000 keys of up to 334 bytes, 17 to 33 MB, most of tasks that
-    are gone. What is not in the cache takes about 1 µs.
-
-    Parameters
-    ----------
-    maxlen : int or None
-        Keys kept; None leaves the cache as it is. An earlier bound that is smaller
-        stays.
-    """
-    cached = _compat.get_key_split()
-    if maxlen is not None and cached.cache_parameters()["maxsize"] > maxlen:
-        _compat.set_key_split(lru_cache(maxlen)(cached.__wrapped__))
-
-
-def resize_key_cache(maxlen: int | None) -> None:
-    """Bound the same cache anew, whatever its bound was.
+    Upstream's first holds 100,000 keys of up to 334 bytes, 17 to 33 MB, most of tasks
+    that are gone; the second has no bound, and every key that the page of the graph
+    ever drew, at 260 bytes. What is not in a cache takes about 1 µs.
 
     Parameters
     ----------
     maxlen : int or None
-        Keys kept; None gives upstream's cache its place back.
+        Keys that each may hold; None leaves upstream's bound.
+    anew : bool, optional
+        Whether an earlier bound that is smaller goes; by default it stays.
     """
-    whole = dask.utils.key_split
-    bounded = whole if maxlen is None else lru_cache(maxlen)(whole.__wrapped__)
-    _compat.set_key_split(bounded)
+    for name, whole in _compat.KEY_CACHES.items():
+        present = _compat.get_key_cache(name).cache_parameters()["maxsize"]
+        bound = maxlen if anew else smaller(maxlen, present)
+        if bound is None:
+            _compat.set_key_cache(name, whole)
+        elif bound != present:
+            _compat.set_key_cache(name, lru_cache(bound)(whole.__wrapped__))
 
 
 def clear_key_caches(maxlen: int | None) -> None:
@@ -47,6 +39,7 @@ def clear_key_caches(maxlen: int | None) -> None:
     maxlen : int or None
         Keys that each may hold; None is unbounded.
     """
-    for cached in (_compat.get_key_split(), dask.utils.key_split):
-        if maxlen is not None and cached.cache_info().currsize > maxlen:
-            cached.cache_clear()
+    for name, whole in _compat.KEY_CACHES.items():
+        for cached in (_compat.get_key_cache(name), whole):
+            if maxlen is not None and cached.cache_info().currsize > maxlen:
+                cached.cache_clear()

@@ -12,7 +12,7 @@ from distributed.config import defaults as upstream_defaults
 
 from leandask import config
 from leandask.budget import as_budget, describe, divide, show
-from leandask.rules import as_count, as_maxlen
+from leandask.rules import as_count, as_maxlen, smaller
 from leandask.units import as_maxbytes
 
 _LOW_LEVEL = ("distributed.admin.low-level-log-length",)
@@ -244,27 +244,6 @@ def _refuse_unknown(key: str, bounds: Any) -> None:
         if _field_name(name) not in _NAMES:
             known = ", ".join(_NAMES.values())
             raise ValueError(f"{key} must have keys out of {known}; got {name!r}")
-
-
-def smaller(a: int | None, b: int | None) -> int | None:
-    """Return the smaller of two bounds, of which None is the largest.
-
-    Parameters
-    ----------
-    a, b : int or None
-
-    Returns
-    -------
-    int or None
-
-    Examples
-    --------
-    >>> smaller(100, None), smaller(None, 5), smaller(0, 5)
-    (100, 5, 0)
-    """
-    if a is None or b is None:
-        return b if a is None else a
-    return min(a, b)
 
 
 def _users_own(keys: tuple[str, ...]) -> int | None:

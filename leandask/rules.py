@@ -202,3 +202,24 @@ def as_choice(key: str, value: Any, choices: tuple[str, ...]) -> str:
     if value not in choices:
         raise ValueError(f"{key} must be one of {', '.join(choices)}; got {value!r}")
     return str(value)
+
+
+def smaller(a: int | None, b: int | None) -> int | None:
+    """Return the smaller of two bounds, of which None is the largest.
+
+    Parameters
+    ----------
+    a, b : int or None
+
+    Returns
+    -------
+    int or None
+
+    Examples
+    --------
+    >>> smaller(100, None), smaller(None, 5), smaller(0, 5)
+    (100, 5, 0)
+    """
+    if a is None or b is None:
+        return b if a is None else a
+    return min(a, b)

@@ -10,7 +10,7 @@ from typing import Any
 
 from distributed.system_monitor import SystemMonitor
 
-from leandask.retention import smaller
+from leandask.rules import smaller
 
 
 class Samples:

@@ -7,35 +7,46 @@ import pytest
 from distributed import scheduler as upstream
 
 from leandask import _compat
-from leandask.keycache import bound_key_cache, clear_key_caches
+from leandask.keycache import bound_key_caches, clear_key_caches
 
 
 @pytest.fixture
-def key_split():
-    """Give the cache of the process back as it was."""
-    before = _compat.get_key_split()
-    _compat.set_key_split(dask.utils.key_split)
+def caches(key_caches):
+    """Upstream's own caches, empty at the end."""
+    bound_key_caches(None, anew=True)
     yield
-    _compat.set_key_split(before)
-    dask.utils.key_split.cache_clear()
+    clear_key_caches(0)
 
 
-def test_the_smaller_bound_holds_and_answers_stay(key_split):
-    bound_key_cache(100)
-    bound_key_cache(1000)
-    bound_key_cache(None)
+def test_the_smaller_bound_holds_and_answers_stay(caches):
+    bound_key_caches(100)
+    bound_key_caches(1000)
+    bound_key_caches(None)
     for i in range(1000):
         assert upstream.key_split(f"inc-{i:032x}") == "inc"
     assert upstream.key_split.cache_info().currsize == 100
     assert upstream.key_split(("x-1", 0)) == dask.utils.key_split(("x-1", 0))
 
 
-def test_an_unbounded_key_cache_stays_upstreams(key_split):
-    bound_key_cache(None)
+def test_an_unbounded_key_cache_stays_upstreams(caches):
+    bound_key_caches(None)
     assert upstream.key_split is dask.utils.key_split
 
 
-def test_the_shared_cache_is_emptied_only_where_it_is_too_full(key_split):
+def test_keys_that_the_dashboard_shows_are_kept_up_to_the_same_bound(caches):
+    pytest.importorskip("bokeh")
+    from distributed.dashboard.components import scheduler as pages
+
+    assert pages.url_escape.cache_parameters()["maxsize"] is None  # upstream's
+    bound_key_caches(100)
+    for i in range(1000):
+        assert pages.url_escape(f"('inc-{i}', 0)") == f"%28%27inc-{i}%27%2C+0%29"
+    assert pages.url_escape.cache_info().currsize == 100
+    bound_key_caches(None, anew=True)
+    assert pages.url_escape is _compat.KEY_CACHES["url_escape"]
+
+
+def test_the_shared_cache_is_emptied_only_where_it_is_too_full(caches):
     for i in range(50):
         dask.utils.key_split(f"x-{i}")
     clear_key_caches(50)
@@ -45,13 +56,13 @@ def test_the_shared_cache_is_emptied_only_where_it_is_too_full(key_split):
     assert dask.utils.key_split.cache_info().currsize == 0
 
 
-def test_upstreams_cache_is_an_lru_cache(key_split):
+def test_upstreams_cache_is_an_lru_cache(caches):
     assert type(dask.utils.key_split) is type(lru_cache(len))
     assert dask.utils.key_split.cache_parameters()["maxsize"] == 100_000
 
 
-def test_prefix_and_group_of_a_key_come_from_one_cache(key_split):
-    bound_key_cache(100)
+def test_prefix_and_group_of_a_key_come_from_one_cache(caches):
+    bound_key_caches(100)
     before = dask.utils.key_split.cache_info().currsize
     for i in range(1000):
         key = f"inc-{i:032x}"

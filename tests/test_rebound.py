@@ -10,19 +10,14 @@ from distributed.diagnostics.task_stream import TaskStreamPlugin
 from distributed.utils_test import gen_test, inc
 
 import leandask
-from leandask import LeanScheduler, _compat
+from leandask import LeanScheduler
 from leandask.prefixes import METRICS_PER_PREFIX
 
 local = {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}
 lean = partial(LeanScheduler, dashboard=False, **local)
 
 
-@pytest.fixture(autouse=True)
-def key_split():
-    """Give the cache of the process back as it was."""
-    before = _compat.get_key_split()
-    yield
-    _compat.set_key_split(before)
+pytestmark = pytest.mark.usefixtures("key_caches")
 
 
 def kept(s):

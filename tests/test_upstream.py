@@ -187,7 +187,14 @@ def test_scheduler_key_split():
     assert "key_split_group(key)" in inspect.getsource(Scheduler.new_task)
     assert "return key_split(x)" in inspect.getsource(key_split_group)
     assert vars(distributed.utils)["key_split"].__name__ == "key_split"
-    assert callable(_compat.get_key_split().__wrapped__)
+    assert callable(_compat.get_key_cache("key_split").__wrapped__)
+
+
+def test_utils_url_escape():
+    assert _compat.KEY_CACHES["url_escape"].cache_parameters()["maxsize"] is None
+    assert callable(_compat.get_key_cache("url_escape").__wrapped__)
+    source = inspect.getsource(distributed.utils.url_escape.__wrapped__)
+    assert "escape.url_escape(url" in source
 
 
 def test_span_attributes():
