@@ -160,9 +160,9 @@ def add_collector(make: Callable[[Any], Any]) -> None:
 
 #: Modules of the dashboard that may have imported one of these already.
 _PAGES = [f"dashboard.components.{name}" for name in ("scheduler", "nvml", "rmm")]
-#: Upstream's functions that keep what they gave for each key, by name. Each new task asks
-#: ``scheduler.key_split``, and ``utils.key_split`` in ``key_split_group``; pages of the
-#: dashboard ask ``utils.url_escape``.
+#: Upstream's functions that keep what they gave for each key, by name. Each new task
+#: asks ``scheduler.key_split``, and ``utils.key_split`` in ``key_split_group``; the
+#: pages of the dashboard ask ``utils.url_escape``.
 KEY_CACHES: dict[str, Any] = {
     "key_split": dask.utils.key_split,
     "url_escape": distributed.utils.url_escape,

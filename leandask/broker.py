@@ -69,9 +69,12 @@ class LeanTopic(Topic):
 
     def publish(self, event: tuple[float, Any]) -> None:
         """Keep an event and hand it to the stream."""
-        self._topics.use(self)
         self.count += 1
-        self.keep(event)
+        try:
+            self._topics.use(self)
+            self.keep(event)
+        except Exception:  # upstream publishes in the midst of its own work
+            self._topics.stream.count_error()
         self._topics.stream.event(self.name, event)
 
     def keep(self, event: tuple[float, Any]) -> None:
@@ -84,9 +87,11 @@ class LeanTopic(Topic):
         size = 0
         if nbytes is not None:
             limit = nbytes // LARGEST_EVENT
-            if size_of(event[1], limit) > limit:  # of which a packed copy is too large
+            size, is_plain = size_of(event[1], limit)
+            if size > limit:  # of which a packed copy is too large
                 event = (event[0], plain(event[1], limit // 8)[0])
-            event = packed(event)
+            if size > limit or is_plain:
+                event = packed(event)
             size = nbytes_of(event, nbytes)
         self.events.add(event, size)
         self.nbytes += size

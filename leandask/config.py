@@ -76,7 +76,7 @@ def check() -> None:
 RULES: dict[str, Callable[[str, Any], Any]] = {
     "strict": as_flag,
     "dashboard": partial(as_choice, choices=("lazy", "eager", "off")),
-    "housekeeping.interval": as_seconds,
+    "housekeeping.interval": partial(as_seconds, positive=True),
     "give-back.tasks": partial(as_maxlen, minimum=1),
     "give-back.part": as_part,
     "give-back.interval": as_seconds,

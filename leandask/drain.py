@@ -72,11 +72,15 @@ class Drain:
         self._errors_reported = self._dropped_reported = 0
 
     def start(self) -> None:
-        """Start the thread, if it does not run."""
+        """Start the thread, if it does not run; never raises."""
         if not self.started:
             thread = threading.Thread(target=self._run, name="leandask-drain")
             thread.daemon = True
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError as e:  # no more threads, or the interpreter ends
+                self._count(e)
+                return
             self._thread = thread
             self.started = True
 

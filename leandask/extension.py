@@ -175,9 +175,8 @@ class LeanExtension:
         lean: Any = self.scheduler
         lean.retention = retention
         message = f"retention set: {retention}"
-        self.stream.life(
-            "leandask.retention-set", message, {"retention": str(retention)}
-        )
+        fields = {"retention": str(retention)}
+        self.stream.life("leandask.retention-set", message, fields, anyway=False)
         return retention.as_dict()
 
     def teardown(self) -> None:

@@ -52,26 +52,31 @@ class Follow:
         dict
         """
         yield from self._read()
-        for path in self._newer():
+        while (path := self._next()) is not None:
+            try:
+                following = path.open("rb")
+            except FileNotFoundError:  # it has another name now
+                continue
+            yield from self._read()  # what came until it was rotated
             self._file.close()
-            self._file, self._rest = path.open("rb"), b""
+            self._file, self._rest = following, b""
             yield from self._read()
         if os.fstat(self._file.fileno()).st_size < self._file.tell():
             self._file.seek(0)  # emptied, as copytruncate of logrotate does
             yield from self._read()
 
-    def _newer(self) -> list[Path]:
-        """The files of the log that came after the one that is open."""
+    def _next(self) -> Path | None:
+        """The file of the log that came after the one that is open."""
         held = os.fstat(self._file.fileno())
         try:
             if os.path.samestat(os.stat(self.path), held):
-                return []
+                return None
             paths = find(self.path)
             same = [os.path.samestat(os.stat(path), held) for path in paths]
         except FileNotFoundError:  # between two names, or removed
-            return []
+            return None
         # One that is not there any more was the last but one, or there is no telling.
-        return paths[same.index(True) + 1 :] if any(same) else [self.path]
+        return [*paths, self.path][same.index(True) + 1] if any(same) else self.path
 
     def _read(self) -> Iterator[dict[str, Any]]:
         while block := self._file.read(BLOCK):

@@ -16,6 +16,7 @@ from leandask.text import rfc3339
 #: Attributes that are no fields; formatters leave the last two behind.
 _NO_FIELDS = frozenset(STANDARD_ATTRIBUTES) | {"asctime", "message"}
 #: Fields of a small and fixed size: what is left of a record that nothing makes fit.
+SMALL_LENGTH = 64  # characters: of ours none is longer
 _SMALL = frozenset(
     {
         "timestamp",
@@ -115,7 +116,7 @@ class JSONFormatter(logging.Formatter):
             fields = self._made_plain(fields)
             line = orjson.dumps(self._renamed(fields))
         length = self.record_bytes
-        while len(line) > self.record_bytes:
+        while len(line) > self.record_bytes and length:
             length //= 2
             line = orjson.dumps(self._renamed(_shortened(fields, length)))
         return line
@@ -182,7 +183,9 @@ def _shortened(fields: dict[str, Any], length: int) -> dict[str, Any]:
 
 
 def _cut(name: str, value: Any, length: int) -> Any:
-    if isinstance(value, str) and name not in _SMALL and len(value) > length:
+    if name in _SMALL:
+        length = max(length, SMALL_LENGTH)
+    if isinstance(value, str) and len(value) > length:
         head = value[:length] + CUT
         # A payload stays JSON: the text of what it was.
         return orjson.dumps(head).decode() if name == "payload" else head

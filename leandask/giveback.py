@@ -152,7 +152,7 @@ class GiveBack:
             f"longest pause {longest * 1000:.1f} ms"
         )
         fields = {"rss_before": before, "rss_after": after, "longest_pause": longest}
-        self.stream.life("leandask.memory-given-back", message, fields)
+        self.stream.life("leandask.memory-given-back", message, fields, anyway=False)
         return Report(
             done=True, reason="", before=before, after=after, longest_pause=longest
         )
@@ -179,7 +179,8 @@ class GiveBack:
         topics: Any = _compat.get_topics(_compat.get_broker(scheduler))
         bound = topics.retention.event_bytes  # without it no size is known
         if bound is not None and topics.nbytes <= LARGEST_TAIL_BYTES:
-            histories += [topic.events for topic in topics.values()]
+            tails = (topic.events for topic in topics.values())
+            histories += [tail for tail in tails if tail.is_packed]
         left = LARGEST_TAIL
         return [h for h in histories if (left := left - len(h)) >= 0]
 

@@ -94,12 +94,14 @@ class Newest:
 
     def _slices_of_gzipped(self, file: LogFile, left: int) -> Iterator[list[bytes]]:
         held: deque[bytes] = deque()
-        nbytes, is_cut, oldest = 0, False, None
+        nbytes, is_cut, oldest, before = 0, False, None, self.reached
         for block in file.blocks():
             lines = block.split(b"\n")
             for begin in range(0, len(lines), SLICE):
+                self.reached = None
                 found = self._pick(lines[begin : begin + SLICE][::-1])[::-1]
-                oldest, self.reached = oldest or self.reached, None
+                # It goes forward: all but what it ends with may still be cut.
+                oldest, self.reached = oldest or self.reached, before
                 held.extend(found)
                 nbytes += sum(map(len, found))
                 # One more than there is room for tells that there are more.

@@ -11,6 +11,9 @@ from leandask.formatter import PRESETS
 #: Our names of the fields that a preset of the formatter renames.
 _OURS = {theirs: ours for names in PRESETS.values() for ours, theirs in names.items()}
 
+#: The fields that every record has, with their types.
+_KINDS = (("scheduler_id", str), ("seq", int), ("timestamp", str))
+
 
 def record_of(line: bytes) -> dict[str, Any]:
     """Return the record of a line, by the names of the schema.
@@ -32,7 +35,7 @@ def record_of(line: bytes) -> dict[str, Any]:
     KeyError
         If it is no record of ours.
     TypeError
-        If it is no object.
+        If it is no object, or one of these fields has another type.
 
     Examples
     --------
@@ -45,7 +48,7 @@ def record_of(line: bytes) -> dict[str, Any]:
             _OURS.get(name) or name.removeprefix("leandask."): value
             for name, value in record.items()
         }
-    record["scheduler_id"], record["seq"]
-    if type(record["timestamp"]) is not str:
-        raise TypeError(f"no record, by its timestamp: {record['timestamp']!r}")
+    for name, kind in _KINDS:
+        if type(record[name]) is not kind:
+            raise TypeError(f"no record, by its {name}: {record[name]!r}")
     return record

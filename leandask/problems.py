@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from leandask.text import NAME_LENGTH, one_line
+
 #: Problems kept with their places, 300 bytes each; all are counted.
 NOTICES = 100
 #: Schedulers whose records are told apart, 200 bytes each.
@@ -77,7 +79,7 @@ class Problems:
         """Count a problem, and keep the place of the first ones."""
         self.counts[kind] += 1
         if len(self.notices) < NOTICES:
-            self.notices.append(Problem(kind, path, line, text))
+            self.notices.append(Problem(kind, path, line, one_line(text, NAME_LENGTH)))
 
 
 class Sequence:
@@ -109,16 +111,7 @@ class Sequence:
             Of the record.
         path, line
             Where it is.
-
-        Raises
-        ------
-        TypeError
-            If these are no name and number.
         """
-        if type(scheduler_id) is not str or type(seq) is not int:
-            raise TypeError(
-                f"no record: its scheduler_id and seq are {scheduler_id!r}, {seq!r}"
-            )
         if scheduler_id != self.scheduler_id:
             self._switch(scheduler_id, seq, path, line)
         if seq > self.next:

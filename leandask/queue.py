@@ -68,7 +68,7 @@ class RecordQueue:
         self.block_timeout = block_timeout
         self.emitted = 0
         self.dropped = {"queue-length": 0, "queue-bytes": 0, "closed": 0}
-        self.dropped_kinds = {"event": 0, "transition": 0}
+        self.dropped_kinds = {"event": 0, "transition": 0, "life": 0}
         self.wake = threading.Event()
         self.closed = False
         self._soft_length = max_length * NEARLY_FULL

@@ -89,6 +89,9 @@ class Quantities(dict[str, Samples]):
         for name, values in quantities.items():
             self[name] = values
 
+    def __reduce__(self) -> Any:
+        return dict, (dict(self),)
+
     def __setitem__(self, name: str, values: Any) -> None:
         super().__setitem__(name, Samples(values, self.maxlen))
 

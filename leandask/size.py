@@ -15,7 +15,7 @@ _LEAVES = (str, int, float, bool, type(None), bytes)
 _SEQUENCES = (list, tuple, set, frozenset, deque)
 
 
-def size_of(msg: Any, limit: int) -> int:
+def size_of(msg: Any, limit: int) -> tuple[int, bool]:
     """Estimate the bytes of a msg with all that it holds.
 
     Parameters
@@ -28,17 +28,19 @@ def size_of(msg: Any, limit: int) -> int:
 
     Returns
     -------
-    int
-        More than `limit` where that was reached.
+    int, bool
+        More than `limit` where that was reached, and whether all that was looked at is
+        of Python's own types.
 
     Examples
     --------
-    >>> size_of({"action": "lost", "keys": {"x", "y"}}, 10_000) < 1000
-    True
-    >>> size_of(["x" * 2**20] * 2**20, 10_000) > 10_000
+    >>> size, is_plain = size_of({"action": "lost", "keys": {"x", "y"}}, 10_000)
+    >>> size < 1000, is_plain
+    (True, True)
+    >>> size_of(["x" * 2**20] * 2**20, 10_000)[0] > 10_000
     True
     """
-    size = 0
+    size, is_plain = 0, True
     left = [msg]
     while left and size <= limit:
         obj = left.pop()
@@ -55,8 +57,9 @@ def size_of(msg: Any, limit: int) -> int:
             if size <= limit:
                 left.extend(obj)
         else:
+            is_plain = False
             size += _size_of_other(obj)
-    return size
+    return size, is_plain
 
 
 def _size_of_other(obj: Any) -> int:

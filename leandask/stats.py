@@ -6,6 +6,7 @@ from typing import Any
 
 from leandask.filter import TRANSITION
 from leandask.problems import WRONG
+from leandask.text import NAME_LENGTH
 from leandask.timeline.bins import Bins, milliseconds
 
 #: Names of a kind that are told apart, 150 bytes each; further ones are counted as one.
@@ -37,7 +38,8 @@ class Tally(dict[str, int]):
         self._limit = limit
 
     def add(self, name: str) -> None:
-        """Count one of a name."""
+        """Count one of a name, of which the start counts."""
+        name = name[:NAME_LENGTH]
         if name not in self and len(self) >= self._limit:
             name = OTHERS
         self[name] = self.get(name, 0) + 1

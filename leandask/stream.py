@@ -107,7 +107,11 @@ class RecordStream:
             put(self._event, event_, EVENT_BYTES + CHARACTER_BYTES * size)
             self._drain.start()
         except Exception:
-            self._errors += 1
+            self.count_error()
+
+    def count_error(self) -> None:
+        """Count an exception of ours that the scheduler must not see."""
+        self._errors += 1
 
     def transition(self, transition: Transition) -> None:
         """Take a transition; never raises.
@@ -131,6 +135,7 @@ class RecordStream:
         message: str,
         fields: Mapping[str, Any],
         level: int = logging.INFO,
+        anyway: bool = True,
     ) -> None:
         """Take a record of the scheduler's own life.
 
@@ -143,10 +148,13 @@ class RecordStream:
             Further fields of the schema.
         level : int, optional
             Level of logging.
+        anyway : bool, optional
+            Whether it is taken where the queue is full: for those that can't be many.
         """
         if EVENTS.isEnabledFor(level) and not self.queue.closed:
             record = level, event_name, time.time(), message, fields
-            self.queue.put_anyway(self._life, record, EVENT_BYTES)
+            put = self.queue.put_anyway if anyway else self.queue.put_urgent
+            put(self._life, record, EVENT_BYTES)
             self._drain.start()
 
     def report_dropped(self) -> None:

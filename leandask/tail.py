@@ -66,6 +66,11 @@ class Tail(list[Event]):
         """Take events whose sizes are known already."""
         super().extend(packed(event) for event in events)
 
+    @property
+    def is_packed(self) -> bool:
+        """Whether all events are packed: nothing of others' making is in them."""
+        return all(type(msg) is Packed for _, msg in list.__iter__(self))
+
     def add(self, event: Event, size: int) -> None:
         """Take an event of so many bytes."""
         self.append(event)
@@ -73,12 +78,13 @@ class Tail(list[Event]):
 
 
 def packed(event: Event) -> Event:
-    """Pack the msg of an event, if that can be undone exactly.
+    """Pack the msg of an event, if it is of Python's own types.
 
     Parameters
     ----------
     event : tuple
-        Its time, and the msg.
+        Its time, and the msg, which holds no buffer but bytes: of any other, such as an
+        array, bytes would come back.
 
     Returns
     -------
@@ -92,7 +98,7 @@ def packed(event: Event) -> Event:
     """
     try:
         return event[0], Packed(marshal.dumps(event[1]))
-    except ValueError:  # of a type that is not Python's own, or too deep
+    except ValueError:  # of another type, or too deep
         return event
 
 
@@ -129,4 +135,4 @@ def nbytes_of(event: Event, limit: int) -> int:
     """
     if type(event[1]) is Packed:
         return EVENT_BYTES + len(event[1])
-    return EVENT_BYTES + size_of(event[1], limit)
+    return EVENT_BYTES + size_of(event[1], limit)[0]

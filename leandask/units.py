@@ -71,23 +71,25 @@ def as_maxbytes(key: str, value: Any, minimum: int = 0) -> int | None:
     return None if value is None else as_bytes(key, value, minimum)
 
 
-def as_seconds(key: str, value: Any) -> float:
+def as_seconds(key: str, value: Any, positive: bool = False) -> float:
     """Return a duration such as ``"500 ms"`` in seconds.
 
     Parameters
     ----------
     key, value
         As for :func:`leandask.rules.as_count`.
+    positive : bool, optional
+        Whether 0 is no such duration either.
 
     Returns
     -------
     float
-        Duration in seconds, at least 0.
+        Duration in seconds.
 
     Raises
     ------
     ValueError
-        If `value` is no duration, or a negative one.
+        If `value` is no duration, or not of the range.
 
     Examples
     --------
@@ -98,9 +100,11 @@ def as_seconds(key: str, value: Any) -> float:
         seconds = float(value if isinstance(value, Real) else parse_timedelta(value))
     except (TypeError, ValueError, KeyError, AttributeError):
         seconds = -1.0
-    if isinstance(value, bool) or not 0 <= seconds < float("inf"):
+    is_enough = seconds > 0 if positive else seconds >= 0
+    if isinstance(value, bool) or not is_enough or seconds == float("inf"):
+        rule = "more than" if positive else "at least"
         raise ValueError(
-            f"{key} must be a duration of at least 0 seconds, such as '500 ms'; "
+            f"{key} must be a duration of {rule} 0 seconds, such as '500 ms'; "
             f"got {value!r}"
         )
     return seconds

@@ -5,12 +5,13 @@ import time
 import tracemalloc
 from functools import partial
 
+import numpy as np
 import pytest
 from distributed import Client, Scheduler
 from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.utils_test import gen_test
 
-from leandask import LeanScheduler, install
+from leandask import LeanScheduler, broker, install
 
 lean = partial(
     LeanScheduler, host="127.0.0.1", dashboard=False, dashboard_address="127.0.0.1:0"
@@ -227,3 +228,33 @@ async def test_an_empty_topic_is_small():
         tracemalloc.stop()
         s.stream.close()
         assert size / 500 < 1200
+
+
+@gen_test()
+async def test_buffers_and_numbers_of_numpy_come_back_as_they_were():
+    msg = {
+        "loss": np.float64(0.25),
+        "image": np.arange(3),
+        "buffer": bytearray(b"x"),
+        "view": memoryview(b"y"),
+    }
+    async with lean() as s:
+        s.log_event("mine", msg)
+        [(_, kept)] = s.get_events("mine")
+    assert {name: type(value) for name, value in kept.items()} == {
+        name: type(value) for name, value in msg.items()
+    }
+    assert kept["loss"] == 0.25
+    assert kept["image"].tolist() == [0, 1, 2]
+
+
+@gen_test()
+async def test_an_exception_of_ours_does_not_reach_who_publishes(monkeypatch):
+    def raise_anything(*args):
+        raise RuntimeError("no")
+
+    async with lean() as s:
+        monkeypatch.setattr(broker, "size_of", raise_anything)
+        s.log_event("mine", 1)
+        assert s.get_events("mine") == ()
+        assert s.stream.stats()["errors"] == 1

@@ -64,6 +64,7 @@ def test_every_setting_has_a_rule_and_every_bound_a_field():
         ("stream.queue-bytes", None, "such as '16 MiB'; got None"),
         ("stream.record-bytes", 1023, "must be a size of at least 1024 bytes"),
         ("stream.close-timeout", "-1s", "must be a duration of at least 0 seconds"),
+        ("housekeeping.interval", 0, "must be a duration of more than 0 seconds"),
         ("stream.close-timeout", "soon", "such as '500 ms'; got 'soon'"),
         ("stream.close-timeout", float("inf"), "such as '500 ms'; got inf"),
         ("stream.block-timeout", None, "such as '500 ms'; got None"),

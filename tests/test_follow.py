@@ -50,6 +50,21 @@ def test_rotated_files_are_read_to_their_end(path):
         assert seqs(follow) == [6, 7, 8]
 
 
+def test_what_came_right_before_a_rotation_comes(path):
+    with Follow(path, Filter()) as follow:
+        read = follow._read
+
+        def read_and_rotate():
+            yield from read()
+            follow._read = read
+            append(path, b"".join(lines(1, first=6)))
+            path.rename(path.with_name("log.jsonl.1"))
+            write(path, *lines(1, first=7))
+
+        follow._read = read_and_rotate
+        assert seqs(follow) == [6, 7]
+
+
 def test_a_file_that_is_emptied_is_read_from_its_start(path):
     with Follow(path, Filter()) as follow:
         write(path, *lines(1, first=6))

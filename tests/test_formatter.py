@@ -135,6 +135,15 @@ def test_lists_stay_lists_when_a_line_is_cut():
     assert isinstance(loaded["recommendation_keys"], list)
 
 
+@pytest.mark.parametrize("name", ["seq", "event_name", "timestamp"])
+def test_a_small_field_that_is_long_is_cut_too(name):
+    record = logging.LogRecord("x", logging.INFO, "", 0, "a", (), None)
+    record.__dict__[name] = "y" * 50_000
+    line = JSONFormatter(record_bytes=1024).format(record)
+    assert len(line) <= 1024
+    assert json.loads(line)[name].startswith("yyyy")
+
+
 def test_many_long_attributes_leave_what_is_small():
     extras = {f"extra-{i}": "x" * 100 for i in range(500)}
     formatter = JSONFormatter(1024)

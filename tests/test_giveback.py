@@ -167,6 +167,25 @@ def test_what_histories_keep_is_made_anew_and_equal():
     assert hostile == before
 
 
+class Odd(Exception):
+    """Can be pickled, and not be made of that again."""
+
+    def __init__(self, a, b):
+        super().__init__(a)
+
+
+@gen_test()
+async def test_events_of_others_making_are_left_as_they_are():
+    async with lean() as s:
+        odd = Odd(1, 2)
+        s.log_event("odd", {"error": odd})
+        s.log_event("mine", {"n": 1})
+        await s.extensions["leandask"].give_back.ask()
+        [(_, msg)] = s.get_events("odd")
+        assert msg["error"] is odd
+        assert [m["n"] for _, m in s.get_events("mine")] == [1]
+
+
 def test_trimming_is_harmless():
     trim()
     assert gc.isenabled()

@@ -10,7 +10,7 @@ from distributed.system_monitor import SystemMonitor
 from distributed.utils_test import gen_test
 
 from leandask import LeanScheduler, install
-from leandask.samples import Samples, bound_samples
+from leandask.samples import Quantities, Samples, bound_samples
 
 local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
 lean = partial(LeanScheduler, dashboard=False, **local)
@@ -71,3 +71,8 @@ async def test_install_takes_the_last_samples_over():
         times = list(s.monitor.quantities["time"])
         install(s, {"samples": 7})
         assert list(s.monitor.quantities["time"]) == times[-7:]
+
+
+def test_what_a_client_reads_of_a_monitor_travels():
+    quantities = Quantities({"cpu": [1, 2, 3]}, 2, None)
+    assert pickle.loads(pickle.dumps(quantities)) == {"cpu": deque([2, 3])}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import orjson
 
-from leandask.stats import NAMES, OTHERS, SPANS, LogStats
+from leandask.stats import NAMES, OTHERS, SPANS, LogStats, Tally
 from leandask.text import rfc3339
 
 NOW = 1795521452.0
@@ -82,3 +82,10 @@ def test_names_and_spans_of_time_are_bounded():
     assert topics[OTHERS] == 5
     assert len(stats.rates()) <= SPANS
     assert stats.as_dict()["records"] == NAMES + 5
+
+
+def test_of_long_names_the_start_counts():
+    tally = Tally()
+    tally.add("x" * 10**6)
+    [name] = tally
+    assert len(name) < 1000

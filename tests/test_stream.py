@@ -145,7 +145,7 @@ def test_a_full_queue_drops_and_numbers_have_gaps_there(make, collected, gate):
     stats = stream.stats()
     assert (stats["emitted"], stats["queued"]) == (21, 9)
     assert stats["dropped"] == {"queue-length": 11, "queue-bytes": 0, "closed": 0}
-    assert stats["dropped_kinds"] == {"event": 11, "transition": 0}
+    assert stats["dropped_kinds"] == {"event": 11, "transition": 0, "life": 0}
     gate.opened.set()
     stream.close()
     events = [r for r in collected if r.event_name == "dask.event"]
@@ -155,6 +155,34 @@ def test_a_full_queue_drops_and_numbers_have_gaps_there(make, collected, gate):
     assert loss.levelname == "WARNING"
     assert "11 records were dropped" in loss.getMessage()
     assert loss.seq == 22
+
+
+def test_what_a_client_may_ask_for_has_no_room_of_its_own(make, gate):
+    stream = make(queue_length=10)
+    hold(stream, gate)
+    for _ in range(100):
+        stream.life("leandask.retention-set", "set", {}, anyway=False)
+    stats = stream.stats()
+    assert stats["queued"] == 10
+    assert stats["dropped_kinds"] == {"event": 0, "transition": 0, "life": 90}
+    stream.life("dask.scheduler.stop", "stopped", {})
+    assert stream.stats()["queued"] == 11
+    gate.opened.set()
+
+
+def test_a_thread_that_can_not_start_is_counted(make, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    stream = make()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        stream.event("mine", (1.5, 1))
+        stream.life("dask.scheduler.start", "started", {})
+        assert stream.stats()["errors"] == 2
+    stream.event("mine", (1.5, 2))
+    stream.close()
+    assert stream.stats()["written"] == 3
 
 
 def test_room_is_kept_for_warnings(make, collected, gate):
