@@ -21,16 +21,15 @@ from benchmarks.scenarios import (
 from benchmarks.tasks import fail, increment
 
 N_WORKERS = 4
-TINY_TASKS = 2000  # of each round
 
 
-def tiny_tasks(cluster: Cluster, number: int) -> None:
+def tiny_tasks(cluster: Cluster, number: int, count: int = 2000) -> None:
     """A large computation, while workers come and go."""
     churn = asyncio.run_coroutine_threadsafe(
         workers_come_and_go(cluster.address, 4, 0.2, at_a_time=2),
         cluster.client.loop.asyncio_loop,
     )
-    run_tiny_tasks(cluster, number * TINY_TASKS, TINY_TASKS)
+    run_tiny_tasks(cluster, number * 10**6, count)
     churn.result()
 
 
