@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import json
@@ -27,6 +28,18 @@ COMMANDS: dict[str, list[str]] = {
     "leandask": _LEANDASK,
     "all-logged": [*_LEANDASK, "--log-transitions", "--event-log={folder}/log.jsonl"],
 }
+
+
+def add_schedulers(parser: argparse.ArgumentParser) -> None:
+    """Let a command line choose out of :data:`COMMANDS`."""
+    parser.add_argument(
+        "--schedulers",
+        nargs="+",
+        choices=COMMANDS,
+        default=["upstream", "leandask"],
+        metavar="NAME",
+        help=f"of {', '.join(COMMANDS)}; by default upstream and leandask",
+    )
 
 
 class Cluster:

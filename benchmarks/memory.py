@@ -11,17 +11,17 @@ import dataclasses
 import itertools
 import json
 import logging
-import statistics
 import time
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cluster import COMMANDS, Cluster
+from benchmarks.cluster import Cluster, add_schedulers
 from benchmarks.machine import machine
 from benchmarks.sampler import Sampler
 from benchmarks.scenarios import SCENARIOS, Scenario, Step
+from benchmarks.trend import trend
 
 SETTLE = 3.0  # seconds before the first measure
 FORMATS = {"growth": "{:+.2f}", "total": "{:.2f}", "slope": "{:+.2f}/h"}
@@ -70,7 +70,7 @@ def measure(scenario: Scenario, name: str) -> dict[str, Any]:
 def slope(samples: list[tuple[float, float]], begin: float, end: float) -> float:
     """Fit a line to the curve between two times: MiB per hour, by least squares."""
     seconds, rss = zip(*(s for s in samples if begin <= s[0] <= end), strict=True)
-    return statistics.linear_regression(seconds, rss).slope * 3600
+    return trend(seconds, rss).slope * 3600
 
 
 def figures(scenario: Scenario, result: dict[str, Any]) -> list[float]:
@@ -153,14 +153,7 @@ def parse() -> argparse.Namespace:
         metavar="NAME",
         help=f"of {', '.join(SCENARIOS)}; by default all but idle, which takes long",
     )
-    parser.add_argument(
-        "--schedulers",
-        nargs="+",
-        choices=COMMANDS,
-        default=["upstream", "leandask"],
-        metavar="NAME",
-        help=f"of {', '.join(COMMANDS)}; by default upstream and leandask",
-    )
+    add_schedulers(parser)
     parser.add_argument(
         "--seconds",
         type=float,

@@ -17,11 +17,11 @@ import orjson
 import psutil
 from distributed.scheduler import Transition
 
+from benchmarks.cluster import MIB
 from leandask.formatter import JSONFormatter
 from leandask.reader import LogReader
 from leandask.records import RecordFactory
 
-MIB = 2**20
 STEPS = (("released", "waiting"), ("waiting", "processing"), ("processing", "memory"))
 STEPS += (("memory", "released"), ("released", "forgotten"))
 #: Seconds since the epoch of the first record, and between two.

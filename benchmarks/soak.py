@@ -17,7 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cluster import COMMANDS, Cluster
+from benchmarks.cluster import Cluster, add_schedulers
 from benchmarks.machine import machine
 from benchmarks.rounds import N_WORKERS, run_round
 from benchmarks.sampler import Sampler
@@ -102,14 +102,7 @@ def main() -> None:
     """Parse the command line, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3600.0)
-    parser.add_argument(
-        "--schedulers",
-        nargs="+",
-        choices=COMMANDS,
-        default=["upstream", "leandask"],
-        metavar="NAME",
-        help=f"of {', '.join(COMMANDS)}; by default upstream and leandask",
-    )
+    add_schedulers(parser)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--plot", type=Path, help="draw the curves: .svg or .png")
     args = parser.parse_args()

@@ -24,12 +24,12 @@ import dask.config
 from distributed import Client, Scheduler, Worker
 from distributed.scheduler import Transition
 
+from benchmarks.cluster import MIB
 from leandask.eventlog import EventLog
 from leandask.histories import TransitionLog
 from leandask.records import EVENTS, TRANSITIONS
 from leandask.stream import RecordStream
 
-MIB = 2**20
 BATCH = 5_000  # transitions between two waits for the drain: well within the queue
 RECORDED: list[Transition] = []
 
