@@ -33,7 +33,7 @@ def on_port(command, port):
 
 def run_command(shell, command, shown, port):
     """Run a command, and compare what it writes."""
-    if command.endswith("&"):
+    if command.endswith(("&", "& done")):
         shell.run(on_port(command, port))
         # It goes on, and writes more than is shown.
         wait_for(lambda: has_in_order(shell.err.read_text(), shown), timeout=60)
