@@ -1,0 +1,114 @@
+"""What pages show: blocks of code, run as a user runs them, and their output."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+
+from tests.processes import PYTHON, wait_for
+
+
+def blocks(text):
+    """Language and text of each block of code."""
+    return re.findall(r"^```(\w+)\n(.*?)^```", text, flags=re.M | re.S)
+
+
+def commands(block):
+    """Each command of a console, with the lines that are shown below it."""
+    for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
+        command, *shown = part.splitlines()
+        yield command, shown
+
+
+def shape(line):
+    """A line without what differs from run to run."""
+    line = re.sub(r"\d{4}-\d\d-\d\d[T ][\d:.,]+", "TIME", line)
+    line = re.sub(r"\w+://[\w.:]+", "ADDRESS", line)
+    line = re.sub(r"\b[0-9a-f]{32}\b", "HASH", line)
+    return re.sub(" +", " ", re.sub(r"\d+(\.\d+)?", "N", line))
+
+
+def alike(line, shown):
+    """Whether a line has the shape of one that is shown, where … is any text."""
+    return re.fullmatch(re.escape(shape(shown)).replace("…", ".*"), shape(line))
+
+
+def assert_alike(text, shown):
+    """Assert that a text has the lines that are shown, where … is any more of them."""
+    lines = text.splitlines()
+    if shown[-1:] == ["…"]:
+        shown = shown[:-1]
+        assert len(lines) > len(shown), text
+        lines = lines[: len(shown)]
+    assert len(lines) == len(shown), text
+    for line, expected in zip(lines, shown, strict=True):
+        assert alike(line, expected), f"{line}\nis not like\n{expected}"
+
+
+def has_in_order(text, shown):
+    """Whether lines like those that are shown are among the lines of a text."""
+    lines = iter(text.splitlines())
+    return all(any(alike(line, expected) for line in lines) for expected in shown)
+
+
+class Shell(contextlib.AbstractContextManager):
+    """A shell in a folder, whose commands find this environment's first."""
+
+    def __init__(self, folder):
+        self.out, self.err = folder / "out.txt", folder / "err.txt"
+        with self.out.open("w") as out, self.err.open("w") as err:
+            self.popen = subprocess.Popen(
+                ["bash", "--norc"],
+                cwd=folder,
+                env=os.environ | {"PATH": f"{PYTHON.parent}:{os.environ['PATH']}"},
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=err,
+                text=True,
+                start_new_session=True,
+            )
+
+    def __exit__(self, *exc_info):
+        # With all that it started and that has not ended.
+        os.killpg(self.popen.pid, signal.SIGKILL)
+        self.popen.stdin.close()
+        self.popen.wait()
+
+    def run(self, command):
+        """Run a command, and give what it wrote to stdout."""
+        before = len(self.out.read_text())
+        self.popen.stdin.write(f'{command}\necho "ended with $?"\n')
+        self.popen.stdin.flush()
+        end = re.compile(r"(.*?)ended with (\d+)\n", flags=re.S)
+        found = wait_for(lambda: end.fullmatch(self.out.read_text()[before:]))
+        assert found[2] == "0", f"{command}\n{self.err.read_text()}"
+        return found[1]
+
+
+def run_program(folder, text):
+    """Run a program until it has printed what its comments say."""
+    shown = re.findall(r"^ *# (.*)$", text, flags=re.M)
+    out, err = folder / "program.out.txt", folder / "program.err.txt"
+    with out.open("w") as stdout, err.open("w") as stderr:
+        process = subprocess.Popen(
+            [PYTHON, "-u", "-c", text], cwd=folder, stdout=stdout, stderr=stderr
+        )
+    try:
+        wait_for(
+            lambda: (
+                out.read_text().count("\n") == len(shown) or process.poll() is not None
+            ),
+            timeout=90,
+        )
+        assert_alike(out.read_text(), shown)
+        if "finished()" in text:  # it serves until it is stopped
+            process.terminate()
+            assert process.wait(timeout=30) == -signal.SIGTERM
+        else:
+            assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.wait()

@@ -1,0 +1,89 @@
+"""The pages: what is made of the code is up to date, and every link leads somewhere."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import dask.config
+import pytest
+
+from leandask import cli
+
+ROOT = Path(__file__).parents[1]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]
+CONFIGURATION = runpy.run_path(str(ROOT / "docs" / "configuration.py"))
+SETTINGS = [
+    *CONFIGURATION["settings"](CONFIGURATION["SCHEMA"], CONFIGURATION["DEFAULTS"], "")
+]
+
+
+def test_the_page_of_the_configuration_is_what_the_schema_says():
+    made, page = CONFIGURATION["page"](), CONFIGURATION["PAGE"].read_text()
+    assert page == made, "make it anew: python docs/configuration.py"
+
+
+@pytest.mark.parametrize("key", [key for key, _, _ in SETTINGS])
+def test_the_variable_and_the_flag_of_a_setting_set_it(key):
+    config = dask.config.collect_env({CONFIGURATION["variable"](key): "7"})
+    assert dask.config.get(key, config=config) == 7
+    if flag := CONFIGURATION["flag"](key):
+        name, *values = flag.replace("=N", "=2000000").split()
+        [option] = [p for p in cli.main.params if name in p.opts]
+        params = cli.main.make_context("x", [name, *values]).params
+        assert params[option.name] not in (None, False, {}, ())
+
+
+def test_every_flag_of_ours_that_is_a_setting_is_on_the_page():
+    flags = {CONFIGURATION["flag"](key).split(" ")[0] for key, _, _ in SETTINGS}
+    ours = {p.opts[0] for p in cli._OWN_OPTIONS}
+    assert flags - {""} == ours - {"--log-format"}
+
+
+def test_the_readme_has_every_bound_with_its_default():
+    """In a table that compares it with upstream's, which the page does not."""
+    text = (ROOT / "README.md").read_text()
+    section = text.split("## What is bounded")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([a-z-]+)` \| ([^|]+) \|", section, flags=re.M)
+    show = CONFIGURATION["show"]
+    bounds = {
+        key.removeprefix("leandask.retention."): show(default)
+        for key, _, default in SETTINGS
+        if key.startswith("leandask.retention.")
+    }
+    assert dict(rows) == bounds
+
+
+def anchors(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+    for heading in re.findall(r"^#+ (.+)$", text, flags=re.M):
+        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def links(page):
+    """The relative links of a page, images too."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+    for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`]*`", "", text)):
+        if "://" not in link:
+            yield link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_link_of_a_page_leads_to_a_file_and_a_heading(page):
+    for link in links(page):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_every_page_of_the_docs_can_be_reached_from_the_readme():
+    seen, todo = set(), [ROOT / "README.md"]
+    while todo:
+        if (page := todo.pop()) not in seen:
+            seen.add(page)
+            paths = [(page.parent / link.partition("#")[0]) for link in links(page)]
+            todo += [p.resolve() for p in paths if p.suffix == ".md"]
+    assert seen >= {*ROOT.glob("docs/*.md")}

@@ -1,0 +1,77 @@
+"""The README: each of its commands and programs is run, in its order, for real."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+from pathlib import Path
+
+from tests.pages import (
+    Shell,
+    assert_alike,
+    blocks,
+    commands,
+    has_in_order,
+    run_program,
+)
+from tests.processes import wait_for
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+GATE = (ROOT / ".ci" / "run").read_text()
+
+#: Commands that the gate runs, in environments of its own, and this test does not.
+INSTALLS = ("python3 -m venv", "pip install")
+
+
+def on_port(command, port):
+    """A command that listens where nobody else does."""
+    own = f"--host=127.0.0.1 --port={port} --dashboard-address=127.0.0.1:0"
+    return re.sub("^leandask-scheduler", rf"\g<0> {own}", command)
+
+
+def run_command(shell, command, shown, port):
+    """Run a command, and compare what it writes."""
+    if command.endswith(("&", "& done")):
+        shell.run(on_port(command, port))
+        # It goes on, and writes more than is shown.
+        wait_for(lambda: has_in_order(shell.err.read_text(), shown), timeout=60)
+    else:
+        assert_alike(shell.run(command), shown)
+
+
+def test_everything_in_the_readme_runs_and_gives_what_is_shown(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]  # 8786 may be in use
+    skipped = INSTALLS if shutil.which("jq") else (*INSTALLS, "jq")
+    with Shell(tmp_path) as shell:
+        for language, block in blocks(README.replace("8786", str(port))):
+            if language == "python":
+                run_program(tmp_path, block)
+                continue
+            assert language == "console"
+            for command, shown in commands(block):
+                if not command.startswith(skipped):
+                    run_command(shell, command, shown, port)
+        # What it stops at the end of its first part ends in order.
+        log = tmp_path / "events.jsonl"
+        wait_for(lambda: '"dask.scheduler.stop"' in log.read_text())
+    assert (tmp_path / "timeline.html").stat().st_size > 0
+
+
+def test_the_gate_installs_and_tests_as_the_readme_says():
+    found = {
+        part
+        for _, block in blocks(README)
+        for command, _ in commands(block)
+        if command.startswith(INSTALLS)
+        for part in command.split(" && ")
+    }
+    assert {"pip install .", 'pip install ".[test]"', "pytest"} <= found
+    for part in found:
+        # Its environments have other names.
+        part = part.replace("python3 -m venv .venv", '"$2" -m venv "$1"')
+        part = part.replace("source .venv/", "source .venv-ci/")
+        line = rf"^ *{re.escape(part)}$"
+        assert re.search(line, GATE.replace(" --quiet", ""), flags=re.M), part
