@@ -92,11 +92,11 @@ def test_a_folder_that_is_removed_takes_along_what_is_in_it_and_no_more(
     log = tmp_path / "logs" / "log.jsonl"
     scheduler, file = start("--event-log", log)
     with Client(scheduler_file=str(file)) as client:
-        publish(client, "before")
+        client.log_event("worker-fail-hard", "before")  # a warning: written at once
         wait_for(lambda: log.exists() and "before" in log.read_text())
         removed = records_of(log)
         shutil.rmtree(log.parent)
-        publish(client, "after")
+        client.log_event("worker-fail-hard", "after")
         wait_for(log.exists)
         log.parent.rename(tmp_path / "moved")
         publish(client, "moved")
