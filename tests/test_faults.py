@@ -81,18 +81,18 @@ def test_a_killed_worker_leaves_the_whole_story_of_its_tasks(start, tmp_path):
     scheduler, file = start("--event-log", log, "--log-transitions")
     with (
         start_worker(tmp_path, file, "doomed") as doomed,
+        start_worker(tmp_path, file, "other"),
         Client(scheduler_file=str(file)) as client,
     ):
-        client.wait_for_workers(1)
-        [address] = client.scheduler_info()["workers"]
-        futures = client.map(slowinc, range(40), delay=0.05)
-        wait_for(futures[0].done)
-        with start_worker(tmp_path, file, "other"):
-            client.wait_for_workers(2)
-            doomed.stop(signal.SIGKILL)
-            assert client.gather(futures) == list(range(1, 41))
-            futures.clear()
-            wait_for(lambda: get_report(client)["tasks"] == 0)
+        client.wait_for_workers(2)
+        workers = client.scheduler_info()["workers"]
+        [address] = [a for a, worker in workers.items() if worker["name"] == "doomed"]
+        futures = client.map(slowinc, range(40), delay=0.1)
+        wait_for(lambda: client.has_what()[address])
+        doomed.stop(signal.SIGKILL)
+        assert client.gather(futures) == list(range(1, 41))
+        futures.clear()
+        wait_for(lambda: get_report(client)["tasks"] == 0)
     assert scheduler.stop() == 0
     records = records_of(log)
     assert_no_gap(records)
