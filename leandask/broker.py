@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 #: One event may take the bytes of all topics divided by this. A larger one is kept as a
 #: shortened copy, whose short strings take 8 bytes per character.
 LARGEST_EVENT = 16
+#: Bytes of a topic's name, from which on nothing is kept under it but for subscribers.
+#: Its events are records all the same.
+NAME_BYTES = 2048
 
 _NOBODY: Any = frozenset()
 
@@ -71,8 +74,10 @@ class LeanTopic(Topic):
         """Keep an event and hand it to the stream."""
         self.count += 1
         try:
-            self._topics.use(self)
-            self.keep(event)
+            if self._topics.use(self):
+                self.keep(event)
+            else:
+                self._topics.published_gone += 1
         except Exception:  # upstream publishes in the midst of its own work
             self._topics.stream.count_error()
         self._topics.stream.event(self.name, event)
@@ -121,8 +126,8 @@ class LeanTopic(Topic):
 
     def subscribe(self, subscriber: str) -> None:
         """Send every further event to a client."""
-        self._topics.use(self)
         self.subscribers = {*self.subscribers, subscriber}
+        self._topics.use(self)
 
     def unsubscribe(self, subscriber: str) -> None:
         """Send a client no further event."""
@@ -162,12 +167,15 @@ class LeanTopics(Recent[str, LeanTopic]):
         self[name].truncate()
         super().__delitem__(name)
 
-    def use(self, topic: LeanTopic) -> None:
-        """Take in a topic, or mark it as used last."""
+    def use(self, topic: LeanTopic) -> bool:
+        """Take in a topic, or mark it as used last; tell whether it is one to keep."""
         if topic.name in self:
             self.move_to_end(topic.name)
-        else:
+        elif topic.subscribers or size_of(topic.name, NAME_BYTES) <= NAME_BYTES:
             self[topic.name] = topic
+        else:
+            return False
+        return True
 
     def rebound(self, retention: Retention) -> None:
         """Set other bounds, and keep what they allow.
@@ -223,9 +231,9 @@ class LeanBroker(Broker):
             topic = LeanTopic(name, self.topics)
             topic.count = old.count
             topic.subscribers = old.subscribers
-            self.topics.use(topic)
-            for event in old.events:
-                topic.keep(event)
+            if self.topics.use(topic):
+                for event in old.events:
+                    topic.keep(event)
 
     def truncate(self, topic: str | None = None) -> None:
         """Empty all topics, or forget one: that of a worker or client that left."""

@@ -7,6 +7,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import dropwhile
+from traceback import walk_tb
 from typing import Any
 
 from leandask.queue import RecordQueue
@@ -131,14 +133,27 @@ class Drain:
                         sink = self._only_sink(target, level)
                         last_target, last_level = target, level
                     if sink is None:
-                        target.handle(log_record(record))
+                        self._handle(target, log_record(record))
                     else:
                         sink.write_fields(record[2], level)
                     self.written += 1
-                except Exception as e:
+                except BaseException as e:  # the rest of the slice has its turn
                     self._count(e)
             if not self._queue.is_quarter_full:
                 time.sleep(0)  # let the event loop have the interpreter
+
+    def _handle(self, target: logging.Logger, record: logging.LogRecord) -> None:
+        """Have a logger handle a LogRecord, also past a handler that raises."""
+        try:
+            target.handle(record)
+        except BaseException as e:
+            for handler in _after_raising(e, target):
+                if record.levelno >= handler.level:
+                    try:
+                        handler.handle(record)
+                    except BaseException as another:
+                        self._count(another)
+            raise
 
     def _only_sink(self, target: logging.Logger, level: int) -> Any:
         """The sink that writes a record as it is, where no one else wants it.
@@ -199,6 +214,15 @@ def sinks() -> Iterator[Any]:
         if hasattr(handler, "flush_if_due") and handler not in seen:
             seen.add(handler)
             yield handler
+
+
+def _after_raising(
+    error: BaseException, target: logging.Logger
+) -> list[logging.Handler]:
+    """The handlers of a logger after the one that is in the traceback."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    called = {id(frame.f_locals.get("self")) for frame in frames}
+    return list(dropwhile(lambda h: id(h) not in called, handlers(target)))[1:]
 
 
 def handlers(logger: logging.Logger) -> Iterator[logging.Handler]:

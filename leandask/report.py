@@ -38,7 +38,7 @@ def report_of(scheduler: Scheduler) -> dict[str, Any]:
         ``kept`` and ever ``seen``, ``bytes``, ``bound`` and ``bound_bytes``, and the
         ``holders`` that have the bound each; ``stream``: its counters;
         ``housekeeping`` and ``give_back``; ``event_log``, or None; the last
-        ``warnings``, newest first.
+        ``warnings``, newest first; none where ``blocked-handlers`` have ``events``.
 
     Notes
     -----
@@ -92,7 +92,10 @@ def report_of(scheduler: Scheduler) -> dict[str, Any]:
             "longest_pause": give_back.longest_pause,
         },
         "event_log": _event_log(extension.event_log),
-        "warnings": extension.stream.warnings(),
+        # They tell of events.
+        "warnings": []
+        if "events" in scheduler.blocked_handlers
+        else extension.stream.warnings(),
     }
 
 

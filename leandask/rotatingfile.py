@@ -19,8 +19,8 @@ LOOK_SECONDS = 1.0
 class RotatingFile:
     """A file at a path, whatever becomes of the file or of its folder.
 
-    A file that was moved, removed or truncated is told by a look once a second. Only
-    its owner can read it (mode 0600).
+    A file that was removed is told before the next write; one that was moved or
+    truncated by a look once a second. Only its owner can read it (mode 0600).
 
     Parameters
     ----------
@@ -92,7 +92,8 @@ class RotatingFile:
     def _open(self) -> int:
         now = time.monotonic()
         if self._fd is not None:
-            if now < self._look_at:
+            # What has no name any more is removed: to write to it is to lose it.
+            if now < self._look_at and os.fstat(self._fd).st_nlink:
                 return self._fd
             if self._is_in_place(self._fd):
                 self._look_at = now + LOOK_SECONDS

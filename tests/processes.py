@@ -79,7 +79,7 @@ def start(tmp_path):
         yield start
 
 
-def start_worker(folder, scheduler_file, name="worker"):
+def start_worker(folder, scheduler_file, name="worker", *args):
     # A worker of one process, with no nanny to start it anew.
     return Process(
         folder,
@@ -93,6 +93,7 @@ def start_worker(folder, scheduler_file, name="worker"):
         "--host=127.0.0.1",
         "--no-dashboard",
         f"--name={name}",
+        *args,
     )
 
 

@@ -167,6 +167,21 @@ async def test_any_number_of_names_hold_a_thousand_topics():
 
 
 @gen_test()
+async def test_of_a_very_long_name_nothing_is_kept_but_for_subscribers(collected):
+    name = "x" * 100_000
+    async with lean() as s:
+        s.log_event(name, 1)
+        assert (s._broker.topics, s._broker.topics.nbytes) == ({}, 0)
+        assert s._broker.topics.published_gone == 1
+        s.subscribe_topic(name, "client")
+        s.log_event(name, 2)
+        assert [msg for _, msg in s.get_events(name)] == [2]
+    assert [r.topic[:512] for r in collected if r.event_name == "dask.event"] == [
+        "x" * 512
+    ] * 2
+
+
+@gen_test()
 async def test_events_are_bounded_by_their_bytes():
     async with lean(retention={"event-bytes": "100 kB", "events": 1000}) as s:
         s.log_event("calm", "stays")

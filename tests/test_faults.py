@@ -1,29 +1,25 @@
-"""Faults with real parts: what is lost, and that the scheduler goes on."""
+"""Faults of processes: what is lost, and that the scheduler goes on."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import shutil
 import signal
-import subprocess
 import time
-from functools import partial
+from collections import Counter, defaultdict
+from operator import truediv
 
-import dask
 import pytest
-from distributed import Client, Worker
-from distributed.utils_test import gen_test, inc
+from distributed import Client, Nanny, Scheduler
+from distributed.utils_test import gen_test, inc, slowinc
 
-from leandask import LeanScheduler
-from leandask.records import EVENTS
-from tests.processes import records_of, start_worker, wait_for
-from tests.test_stream import Gate
+from leandask import LeanScheduler, LogReader, get_report
+from tests.processes import PYTHON, Process, records_of, start_worker, wait_for
 
-lean = partial(
-    LeanScheduler, host="127.0.0.1", dashboard=False, dashboard_address="127.0.0.1:0"
-)
+LOCAL = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
+
+
+def assert_no_gap(records):
+    assert [r["seq"] for r in records] == list(range(1, len(records) + 1))
 
 
 def read_until_torn(path):
@@ -71,117 +67,129 @@ def test_sigterm_under_load_loses_nothing(start, tmp_path):
     assert [r["seq"] for r in records] == list(range(1, len(records) + 1))
 
 
-@contextlib.contextmanager
-def small_disk(path, size="256k"):
-    path.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("a file system can't be mounted here")
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
+def stories_of(records):
+    """The states that each task went to, in order."""
+    stories = defaultdict(list)
+    for r in records:
+        if "task_key" in r:
+            stories[r["task_key"]].append(r["task_finish"])
+    return stories
 
 
-@gen_test()
-async def test_a_full_disk_stops_nothing_and_leaves_whole_lines(tmp_path):
-    with small_disk(tmp_path / "disk") as disk:
-        log = disk / "log.jsonl"
-        (disk / "ballast").write_bytes(b"x" * 200_000)
-        config = {"leandask.event-log.path": str(log)}
-        with dask.config.set(config):
-            async with lean() as s, Client(s.address, asynchronous=True) as client:
-                async with Worker(s.address):
-                    for i in range(200):
-                        s.log_event("mine", {"i": i, "text": "x" * 1000})
-                    sink = s.extensions["leandask"].event_log
-                    wait_for(lambda: sink.errors)
-                    assert await client.submit(inc, 1) == 2
-                    (disk / "ballast").unlink()
-        records = records_of(log)
-        assert [r["seq"] for r in records] == list(range(1, len(records) + 1))
-        # 200 kB of events don't fit on the rest of 256 kB: what is lost is counted.
-        assert sink.lines_written == len(records)
-        assert sink.lines_written + sink.lines_lost == s.stream.stats()["written"]
-
-
-@gen_test()
-async def test_a_handler_that_hangs_does_not_hold_the_scheduler_up():
-    gate = Gate()
-    EVENTS.addHandler(gate)
-    try:
-        async with lean() as s, Worker(s.address):
-            async with Client(s.address, asynchronous=True) as client:
-                s.log_event("mine", 1)
-                wait_for(gate.entered.is_set)
-                assert await client.gather(client.map(inc, range(50))) == [
-                    *range(1, 51)
-                ]
-                assert len(s.stream.queue) > 0
-                gate.opened.set()
-        assert s.stream.queue.n_dropped == 0
-    finally:
-        gate.opened.set()
-        EVENTS.removeHandler(gate)
-
-
-def publish(client, text):
-    client.log_event("mine", {"text": text})
-
-
-@pytest.mark.parametrize("mode", ["create", "copytruncate"])
-def test_logrotate_moves_the_file(start, tmp_path, mode):
-    if not (logrotate := shutil.which("logrotate", path="/usr/sbin:" + os.defpath)):
-        pytest.skip("logrotate is not installed")
+def test_a_killed_worker_leaves_the_whole_story_of_its_tasks(start, tmp_path):
     log = tmp_path / "log.jsonl"
-    scheduler, file = start("--event-log", log)
-    settings = tmp_path / "logrotate.conf"
-    reopen = f"kill -HUP {scheduler.popen.pid}"
-    settings.write_text(
-        f"{log} {{\n rotate 5\n {mode}\n su root root\n nocompress\n"
-        + (f" postrotate\n {reopen}\n endscript\n" if mode == "create" else "")
-        + "}\n"
-    )
-    rotate = [logrotate, "--force", "--state", str(tmp_path / "state"), str(settings)]
-    with Client(scheduler_file=str(file)) as client:
-        for i in range(3):
-            publish(client, f"round {i}")
-            wait_for(lambda i=i: log.exists() and f"round {i}" in log.read_text())
-            subprocess.run(rotate, check=True)
-        publish(client, "end")
+    scheduler, file = start("--event-log", log, "--log-transitions")
+    with (
+        start_worker(tmp_path, file, "doomed") as doomed,
+        start_worker(tmp_path, file, "other"),
+        Client(scheduler_file=str(file)) as client,
+    ):
+        client.wait_for_workers(2)
+        workers = client.scheduler_info()["workers"]
+        [address] = [a for a, worker in workers.items() if worker["name"] == "doomed"]
+        futures = client.map(slowinc, range(40), delay=0.1)
+        wait_for(lambda: client.has_what()[address])
+        doomed.stop(signal.SIGKILL)
+        assert client.gather(futures) == list(range(1, 41))
+        futures.clear()
+        wait_for(lambda: get_report(client)["tasks"] == 0)
     assert scheduler.stop() == 0
-    rotated = [tmp_path / f"log.jsonl.{i}" for i in (3, 2, 1)]
-    records = [r for path in (*rotated, log) for r in records_of(path)]
-    assert [r["seq"] for r in records] == list(range(1, len(records) + 1))
-    assert [len(records_of(path)) > 0 for path in rotated] == [True] * 3
+    records = records_of(log)
+    assert_no_gap(records)
+    [lost] = [
+        json.loads(r["payload"])
+        for r in LogReader(log).records(action="remove-worker", level="WARNING")
+        if r["topic"] == address
+    ]
+    # What it had done, and what it was at, is done again, by the other one.
+    assert lost["processing-tasks"] and lost["lost-computed-tasks"]
+    again = {*lost["processing-tasks"], *lost["lost-computed-tasks"]}
+    stories = stories_of(records)
+    assert again <= set(stories) and len(stories) == 40
+    for key, story in stories.items():
+        assert story.count("processing") == (2 if key in again else 1)
+        assert story.count("memory") == (2 if key in lost["lost-computed-tasks"] else 1)
+        assert story[-1] == "forgotten"
 
 
-def test_hangup_opens_the_file_anew_and_ends_nothing(start, tmp_path):
+CLIENT = """
+import sys, time
+from distributed import Client, wait
+with Client(scheduler_file=sys.argv[1]) as client:
+    futures = client.map(abs, range(100))
+    wait(futures)
+    client.log_event("ready", client.id)
+    time.sleep(600)
+"""
+
+
+def test_a_killed_client_takes_its_tasks_along_and_no_one_elses(start, tmp_path):
     log = tmp_path / "log.jsonl"
-    scheduler, file = start("--event-log", log)
-    with Client(scheduler_file=str(file)) as client:
-        wait_for(log.exists)
-        scheduler.popen.send_signal(signal.SIGHUP)
-        publish(client, "after")
-        wait_for(lambda: "after" in log.read_text())
+    scheduler, file = start("--event-log", log, "--log-transitions")
+    with (
+        start_worker(tmp_path, file),
+        Client(scheduler_file=str(file)) as client,
+        Process(tmp_path, "doomed", PYTHON, "-c", CLIENT, file) as doomed,
+    ):
+        mine = client.submit(inc, 1)
+        [(_, doomed_id)] = wait_for(lambda: client.get_events("ready"))
+        assert get_report(client)["tasks"] == 101
+        doomed.stop(signal.SIGKILL)
+        wait_for(lambda: get_report(client)["tasks"] == 1)
+        assert mine.result() == 2
+        assert client.submit(inc, 2).result() == 3
+        assert get_report(client)["clients"] == 1
     assert scheduler.stop() == 0
+    records = records_of(log)
+    assert_no_gap(records)
+    actions = [r["action"] for r in records if r.get("topic") == doomed_id]
+    assert (actions[0], actions[-1]) == ("add-client", "remove-client")
+    stories = stories_of(records)
+    assert len(stories) == 102
+    assert {story[-1] for story in stories.values()} == {"forgotten"}
 
 
-@gen_test()
-async def test_a_flood_of_large_events_is_dropped_and_counted(tmp_path):
-    config = {
-        "leandask.event-log.path": str(tmp_path / "log.jsonl"),
-        "leandask.stream.queue-bytes": "1 MiB",
+def past_of(s, client):
+    """How much a scheduler tells of the past."""
+    return {
+        "events": Counter(msg["action"] for _, msg in s.get_events("all")),
+        "events of the client": len(s.get_events(client.id)),
+        "results": len([t for t in s.transition_log if t.finish == "memory"]),
+        "computations": len(s.computations),
+        "erred tasks": len(s.erred_tasks),
+        "tasks": len(s.tasks),
+        "prefixes": len(s.task_prefixes),
+        "spans": len(s.extensions["spans"].spans),
     }
-    with dask.config.set(config):
-        async with lean(retention={"events": 10}) as s:
-            for i in range(5000):
-                s.log_event("mine", {"i": i, "text": "x" * 100_000})
-                assert s.stream.queue.nbytes <= 2**20
-            assert len(s.get_events("mine")) == 10
-    stats = s.stream.stats()
-    records = records_of(tmp_path / "log.jsonl")
-    assert stats["emitted"] == len(records) + s.stream.queue.n_dropped
-    missing = set(range(1, stats["emitted"] + 1)) - {r["seq"] for r in records}
-    assert len(missing) == s.stream.queue.n_dropped
-    assert records[-1]["dropped_total"] == len(missing)
+
+
+async def pasts_around_a_restart(make):
+    """The past before a client restarts a scheduler, after it, and some work later."""
+    async with make(port=0, **LOCAL) as s, Nanny(s.address, nthreads=1):
+        async with Client(s.address, asynchronous=True) as client:
+
+            async def work():
+                futures = client.map(inc, range(3), pure=False)
+                assert await client.gather(futures) == [1, 2, 3]
+                with pytest.raises(ZeroDivisionError):
+                    await client.submit(truediv, 1, 0, pure=False)
+
+            await work()
+            pasts = [past_of(s, client)]
+            await client.restart()
+            pasts.append(past_of(s, client))
+            await work()
+            pasts.append(past_of(s, client))
+    return s, pasts
+
+
+@gen_test(timeout=60)
+async def test_a_restart_keeps_what_it_keeps_upstream_and_every_record(collected):
+    _, upstream = await pasts_around_a_restart(Scheduler)
+    s, lean = await pasts_around_a_restart(LeanScheduler)
+    assert lean == upstream
+    assert s.stream.queue.n_dropped == 0
+    assert [r.seq for r in collected] == list(range(1, s.stream.queue.emitted + 1))
+    assert Counter(
+        r.action for r in collected if r.event_name == "dask.event" and r.topic == "all"
+    ) >= Counter({"restart-workers": 1, "add-worker": 2, "remove-worker": 1})

@@ -280,3 +280,12 @@ async def test_before_its_start_a_scheduler_has_no_address_yet():
         assert report_of(s)["address"] is None
     finally:
         await s.close()
+
+
+@gen_test()
+async def test_no_warnings_are_told_where_events_are_blocked(collected):
+    for blocked, told in ([], 1), (["events"], 0):
+        async with lean(blocked_handlers=blocked) as s:
+            s.log_event("warn", "secret")
+            s.stream.catch_up(10)
+            assert len(report_of(s)["warnings"]) == told

@@ -187,6 +187,14 @@ def test_a_removed_folder_is_made_again(make, tmp_path):
     assert sink.errors == 0
 
 
+def test_a_file_that_was_removed_is_missed_before_the_next_write(make, tmp_path):
+    sink = make()
+    put(sink, "a", level=logging.WARNING)
+    (tmp_path / "log").unlink()
+    put(sink, "b", level=logging.WARNING)  # too soon for a look of its own
+    assert (tmp_path / "log").read_text() == "b\n"
+
+
 @pytest.fixture
 def impatient(monkeypatch):
     """No wait between two tries."""

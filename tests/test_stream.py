@@ -277,16 +277,53 @@ def test_a_handler_that_raises_is_counted_and_told_once(
     assert len(told) == (stats["errors"] > 0)
 
 
-@pytest.mark.parametrize("raising", [SystemExit(), KeyboardInterrupt()], indirect=True)
-def test_the_thread_lives_on_whatever_is_raised(make, collected, raising):
-    stream = make()
-    stream.event("mine", (1.5, 1))
-    while not stream.stats()["restarts"]:
-        time.sleep(0.001)  # the thread tells no one
-    EVENTS.removeHandler(raising)
-    stream.event("mine", (1.5, 2))
-    stream.close()
-    assert json.loads(collected[-1].payload) == 2
+@pytest.mark.parametrize(
+    "raising", [ValueError("broken"), SystemExit(), KeyboardInterrupt()], indirect=True
+)
+def test_handlers_after_one_that_raises_get_every_record(make, raising, collected):
+    another = Raising(ValueError("another"))
+    EVENTS.addHandler(another)
+    collector, last = EVENTS.handlers[-2], type(EVENTS.handlers[-2])()
+    EVENTS.addHandler(last)
+    try:
+        stream = make()
+        for i in range(100):
+            stream.event("mine", (1.5, i))
+        stream.close()
+    finally:
+        EVENTS.removeHandler(another)
+        EVENTS.removeHandler(last)
+    for handler in (collector, last):
+        assert [json.loads(r.payload) for r in handler.records] == list(range(100))
+    stats = stream.stats()
+    assert (stats["errors"], stats["written"], stats["restarts"]) == (200, 0, 0)
+
+
+class EndingSink(logging.NullHandler):
+    """Ends the thread that asks it to write, once."""
+
+    bytes_written = 0
+    ended = False
+
+    def flush_if_due(self):
+        if not self.ended:
+            self.ended = True
+            raise SystemExit
+
+
+def test_the_thread_lives_on_whatever_a_sink_raises(make, collected):
+    sink = EndingSink()
+    EVENTS.addHandler(sink)
+    try:
+        stream = make()
+        stream.event("mine", (1.5, 1))
+        while not stream.stats()["restarts"]:
+            time.sleep(0.001)  # the thread tells no one
+        stream.event("mine", (1.5, 2))
+        stream.close()
+    finally:
+        EVENTS.removeHandler(sink)
+    assert [json.loads(r.payload) for r in collected] == [1, 2]
     assert stream.stats()["restarts"] == 1
 
 

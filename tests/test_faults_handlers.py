@@ -1,0 +1,94 @@
+"""Faults of handlers: the scheduler goes on, and the others get every record."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from functools import partial
+
+import dask
+from distributed import Client, Worker
+from distributed.utils_test import gen_test, inc
+
+from leandask import LeanScheduler
+from leandask.records import EVENTS
+from tests.processes import records_of, wait_for
+from tests.test_stream import Gate, Raising
+
+lean = partial(
+    LeanScheduler, host="127.0.0.1", dashboard=False, dashboard_address="127.0.0.1:0"
+)
+
+
+@gen_test()
+async def test_a_handler_that_hangs_does_not_hold_the_scheduler_up():
+    gate = Gate()
+    EVENTS.addHandler(gate)
+    try:
+        async with lean() as s, Worker(s.address):
+            async with Client(s.address, asynchronous=True) as client:
+                s.log_event("mine", 1)
+                wait_for(gate.entered.is_set)
+                assert await client.gather(client.map(inc, range(50))) == [
+                    *range(1, 51)
+                ]
+                assert len(s.stream.queue) > 0
+                gate.opened.set()
+        assert s.stream.queue.n_dropped == 0
+    finally:
+        gate.opened.set()
+        EVENTS.removeHandler(gate)
+
+
+class Slow(logging.Handler):
+    """Takes 10 ms for each record."""
+
+    def __init__(self):
+        super().__init__()
+        self.records = []
+
+    def emit(self, record):
+        time.sleep(0.01)
+        self.records.append(record)
+
+
+async def longest_pause(stop):
+    """The longest time that an event loop took for a sleep of 1 ms, in seconds."""
+    longest = 0.0
+    while not stop.is_set():
+        begun = time.monotonic()
+        await asyncio.sleep(0.001)
+        longest = max(longest, time.monotonic() - begun)
+    return longest
+
+
+@gen_test()
+async def test_a_slow_and_a_raising_handler_cost_neither_records_nor_time(tmp_path):
+    slow, raising = Slow(), Raising(ValueError("broken"))
+    # One that raises stands before the event log, and one after it.
+    handlers = raising, slow, Raising(OSError("gone"))
+    log = tmp_path / "log.jsonl"
+    stop = asyncio.Event()
+    EVENTS.addHandler(raising)
+    try:
+        with dask.config.set({"leandask.event-log.path": str(log)}):
+            async with lean() as s, Client(s.address, asynchronous=True) as client:
+                for handler in handlers[1:]:
+                    EVENTS.addHandler(handler)
+                pause = asyncio.create_task(longest_pause(stop))
+                async with Worker(s.address):
+                    await client.log_event(["mine"] * 300, {"n": 1})  # 3 s of work
+                    assert await client.submit(inc, 1) == 2
+                    assert len(slow.records) < 300
+                stop.set()
+                assert await pause < 1  # 0.02 s, where the machine is free
+    finally:
+        for handler in handlers:
+            EVENTS.removeHandler(handler)
+    records = records_of(log)
+    stats = s.stream.stats()
+    assert [r["seq"] for r in records] == list(range(1, stats["emitted"] + 1))
+    assert len(slow.records) in (len(records), len(records) - 1)  # the start
+    assert stats["errors"] >= 2 * len(slow.records)
+    assert s.stream.queue.n_dropped == 0
