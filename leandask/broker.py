@@ -171,7 +171,7 @@ class LeanTopics(Recent[str, LeanTopic]):
         """Take in a topic, or mark it as used last; tell whether it is one to keep."""
         if topic.name in self:
             self.move_to_end(topic.name)
-        elif topic.subscribers or size_of(topic.name, NAME_BYTES) <= NAME_BYTES:
+        elif topic.subscribers or size_of(topic.name, NAME_BYTES)[0] <= NAME_BYTES:
             self[topic.name] = topic
         else:
             return False
