@@ -64,6 +64,48 @@ def table_of_stream(rows: list[tuple[str, float, str]]) -> list[str]:
     return lines + [row_of([name, f"{value:.2f}", bar]) for name, value, bar in rows]
 
 
+def measure(
+    scenarios: dict[str, Scenario], rounds: int, stream_rounds: int, count: int
+) -> dict[str, Any]:
+    """Measure everything, one thing after the other.
+
+    Parameters
+    ----------
+    scenarios : dict of str to Scenario
+        Of memory.
+    rounds : int
+        Of throughput.
+    stream_rounds, count : int
+        Rounds of each measure of the stream, and transitions of each.
+
+    Returns
+    -------
+    dict
+        What JSON can hold. ``results``: of memory, as ``benchmarks.memory --draw``
+        reads them.
+    """
+    results: dict[str, Any] = {"machine": machine()}
+    results["results"] = memory.run(scenarios, COMPARED)
+    print("throughput")
+    with clusters([*COMPARED, "all-logged"], n_workers=8) as started:
+        results["throughput"] = throughput.measure(started, rounds, tasks=2_000)
+    print("stream")
+    results["stream"] = stream.run(stream_rounds, count)
+    return results
+
+
+def tables(scenarios: dict[str, Scenario], results: dict[str, Any]) -> str:
+    """Write what :func:`measure` returns as Markdown."""
+    versions = ", ".join(f"{name} {value}" for name, value in machine().items())
+    parts = [
+        [versions],
+        table_of_memory(scenarios, results["results"]),
+        table_of_throughput(results["throughput"]),
+        table_of_stream(results["stream"]),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in parts)
+
+
 def main() -> None:
     """Parse the command line, measure, print and write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -78,40 +120,16 @@ def main() -> None:
     args.folder.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
     if args.quick:
-        scenarios, rounds, stream_rounds, count = QUICK, 6, 3, 50_000
+        scenarios = QUICK
+        results = measure(QUICK, rounds=6, stream_rounds=3, count=50_000)
     else:
         scenarios = {n: s for n, s in SCENARIOS.items() if n != "idle"}
-        rounds, stream_rounds, count = 30, 7, 200_000
-    of_memory = memory.run(scenarios, COMPARED)
-    print("throughput")
-    with clusters([*COMPARED, "all-logged"], n_workers=8) as started:
-        of_throughput = throughput.measure(started, rounds, tasks=2_000)
-    print("stream")
-    of_stream = stream.run(stream_rounds, count)
-
-    versions = ", ".join(f"{name} {value}" for name, value in machine().items())
-    minutes = (time.monotonic() - begun) / 60
-    table = "\n".join(
-        [
-            f"{versions}; {minutes:.0f} minutes",
-            "",
-            *table_of_memory(scenarios, of_memory),
-            "",
-            *table_of_throughput(of_throughput),
-            "",
-            *table_of_stream(of_stream),
-        ]
-    )
-    print(f"\n{table}")
+        results = measure(scenarios, rounds=30, stream_rounds=7, count=200_000)
+    table = tables(scenarios, results)
+    print(f"\n{table}\n\n{(time.monotonic() - begun) / 60:.1f} minutes")
     args.folder.joinpath("table.md").write_text(f"{table}\n")
-    results = {
-        "machine": machine(),
-        "results": of_memory,  # as benchmarks.memory --draw reads them
-        "throughput": of_throughput,
-        "stream": of_stream,
-    }
     args.folder.joinpath("results.json").write_text(json.dumps(results))
-    plot(of_memory, args.folder / "memory.png")
+    plot(results["results"], args.folder / "memory.png")
 
 
 if __name__ == "__main__":

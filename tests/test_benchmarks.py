@@ -1,0 +1,47 @@
+"""The benchmarks that anybody can run: that they run, and what they write."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks.scenarios import QUICK
+
+# They need the extra "benchmarks".
+plots = pytest.importorskip("benchmarks.plot")
+soak = pytest.importorskip("benchmarks.soak")
+suite = pytest.importorskip("benchmarks.__main__")
+
+
+@pytest.mark.timeout(300)
+def test_the_suite_compares_three_schedulers_and_draws_them(tmp_path):
+    scenarios = {"start": QUICK["start"]}
+    results = suite.measure(scenarios, rounds=2, stream_rounds=1, count=5_000)
+    rows = suite.tables(scenarios, json.loads(json.dumps(results))).splitlines()
+    [start] = [row for row in rows if row.startswith("| `start`: At start")]
+    upstream, recommended, ours, of_upstream, of_recommended = map(
+        float, start.strip("|").split("|")[1:]
+    )
+    assert ours < upstream
+    assert of_upstream == pytest.approx(ours / upstream, abs=0.01)
+    assert of_recommended == pytest.approx(ours / recommended, abs=0.01)
+    assert [row.split("|")[1].strip() for row in rows if "±" in row] == [
+        *suite.COMPARED,
+        "all-logged",
+    ]
+    plots.plot(results["results"], tmp_path / "memory.png")
+    assert (tmp_path / "memory.png").stat().st_size > 10_000
+
+
+def test_a_soak_tells_a_slope_from_none(tmp_path):
+    flat = [(60.0 * i, 200.0 + i % 3, 1000 * i) for i in range(60)]
+    rising = [(t, rss + t / 360, n) for t, rss, n in flat]
+    assert soak.second_half({"rounds": flat})[0].flat
+    (slope, margin), transitions = soak.second_half({"rounds": rising})
+    assert slope == pytest.approx(10, abs=margin)
+    assert margin < 5
+    assert transitions == 29_000
+    samples = [(t, rss) for t, rss, _ in rising]
+    plots.plot_soak({"leandask": {"samples": samples}}, tmp_path / "soak.png")
+    assert (tmp_path / "soak.png").stat().st_size > 5_000
