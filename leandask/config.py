@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from leandask.rules import (
     as_path,
 )
 from leandask.units import as_bytes, as_maxbytes, as_seconds
+
+logger = logging.getLogger("leandask")
 
 _HERE = Path(__file__).parent
 
@@ -67,9 +70,25 @@ def configured(key: str) -> Any:
 
 
 def check() -> None:
-    """Raise for the first setting that does not follow its rule."""
+    """Raise for the first setting that does not follow its rule.
+
+    A key that is none is told by the logger ``leandask``, and counts for nothing: a
+    later release may have it.
+    """
     for key in RULES:
         read(key)
+    for key in _unknown(dask.config.get("leandask", default={}), defaults["leandask"]):
+        logger.warning("leandask.%s is no setting", key)
+
+
+def _unknown(given: Any, known: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """The keys that are no settings, but of ``retention``, which has its own check."""
+    for key, value in given.items() if isinstance(given, dict) else ():
+        name = str(key).replace("_", "-")
+        if name not in known:
+            yield f"{prefix}{key}"
+        elif isinstance(known[name], dict) and name != "retention":
+            yield from _unknown(value, known[name], f"{prefix}{name}.")
 
 
 #: The rule of every setting but the bounds, which have theirs in ``Retention``.

@@ -128,3 +128,11 @@ def test_bounds_come_from_the_environment_and_from_yaml(tmp_path, source):
     )
     out = subprocess.check_output([sys.executable, "-c", code], env=env)
     assert json.loads(out) == [50, 7, 1000]
+
+
+def test_a_key_that_is_no_setting_is_told(caplog):
+    given = {"leandask.event-log.pth": "x", "leandask.give_back.part": 0.5}
+    with dask.config.set(given):
+        config.check()
+    [told] = [r.getMessage() for r in caplog.records if r.name == "leandask"]
+    assert told == "leandask.event-log.pth is no setting"
