@@ -36,7 +36,7 @@ def tiny_tasks(cluster: Cluster, number: int, count: int = 2000) -> None:
 def small_computations(cluster: Cluster, number: int) -> None:
     """Twenty, half of them of a prefix that comes once."""
     for i in range(20):
-        key = f"function_{number}-{i}" if i % 2 else None
+        key = f"function_{number}_{i}-{i:032x}" if i % 2 else None
         cluster.client.submit(increment, -number * 20 - i, key=key).result()
 
 
