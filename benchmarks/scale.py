@@ -13,6 +13,7 @@ import logging
 import os
 import platform
 import resource
+import sys
 import time
 import warnings
 from importlib.metadata import version
@@ -59,6 +60,7 @@ def sweep(name: str, schedulers: list[str], sizes: Sizes) -> dict[str, list[Poin
                     check(cluster)
                 else:
                     points[cluster.name].append(point)
+                    print(cluster.name, point, file=sys.stderr)
             running.reverse()
     return points
 
@@ -66,7 +68,8 @@ def sweep(name: str, schedulers: list[str], sizes: Sizes) -> dict[str, list[Poin
 def check(cluster: Cluster) -> None:
     """Refuse what was measured while the scheduler failed at something."""
     lines = cluster.log.read_text().splitlines()
-    if errors := [line for line in lines if "ERROR" in line or "Traceback" in line]:
+    # Of a connection that is gone it logs a traceback too, at INFO.
+    if errors := [line for line in lines if "ERROR" in line or "CRITICAL" in line]:
         raise RuntimeError(f"{cluster.name} has {len(errors)} errors: {errors[0]}")
 
 
@@ -142,7 +145,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measure, and print tables in Markdown."""
+    """Measure, and print tables in Markdown; each point as it comes to stderr."""
     args = parse()
     figures = json.loads(args.draw.read_text()) if args.draw else run(args)
     print("\n".join(tables(figures)))

@@ -107,7 +107,8 @@ class Swarm:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._process.communicate()  # it ends with its input
+        self._process.kill()  # the scheduler is about to go too
+        self._process.communicate()
 
     def ask(self, method: str, *args: Any) -> None:
         """Call a method of the peers, and wait until it is done."""
