@@ -18,12 +18,17 @@ Points = dict[str, list[Point]]
 
 @dataclasses.dataclass(frozen=True)
 class Value:
-    """A value with its standard error, NaN where it has none."""
+    """A value with its standard error, NaN where it has none.
+
+    The value is NaN too where a slope that it needs is none for certain.
+    """
 
     value: float
     error: float = math.nan
 
     def __str__(self) -> str:
+        if math.isnan(self.value):
+            return "no growth found"
         decimals = 0 if abs(self.value) >= 100 else 1 if abs(self.value) >= 10 else 2
         text = f"{self.value:,.{decimals}f}"
         if math.isnan(self.error):
@@ -32,9 +37,10 @@ class Value:
 
     def over(self, base: Value) -> str:
         """Write the ratio to another, if that is surely not 0."""
-        if base.value <= 2 * (0 if math.isnan(base.error) else base.error):
-            return "–"
-        return f"{self.value / base.value:.2f}"
+        if base.value > 2 * (0 if math.isnan(base.error) else base.error):
+            ratio = self.value / base.value
+            return "–" if math.isnan(ratio) else f"{ratio:.2f}"
+        return "–"
 
 
 Row = tuple[str, Callable[[Points], Value]]
@@ -65,6 +71,8 @@ def at(sweep: str, x: str, y: str, where: float, unit: float = 1.0) -> Row:
             error = statistics.stdev(there) / len(there) ** 0.5 if many else math.nan
             return Value(statistics.fmean(there), error)
         fitted = line(points, sweep, x, y)
+        if fitted.slope <= 2 * fitted.error:
+            return Value(math.nan)
         return Value(fitted.at(where) / unit, fitted.error * where / unit)
 
     return f"{where:,} {x}", value
