@@ -39,7 +39,8 @@ class Value:
         """Write the ratio to another, if that is surely not 0."""
         if base.value > 2 * (0 if math.isnan(base.error) else base.error):
             ratio = self.value / base.value
-            return "–" if math.isnan(ratio) else f"{ratio:.2f}"
+            # Nothing has no sign.
+            return "–" if math.isnan(ratio) else f"{round(ratio, 2) + 0.0:.2f}"
         return "–"
 
 
@@ -170,9 +171,6 @@ def far_rows(points: Points) -> Iterator[Row]:
         yield "CPU of a submitted task's transition with them, µs", cost
         _, cost = at("tasks", "tasks", "run", 10_000_000)
         yield "CPU of a running task's transition with them, µs", cost
-    if "finished" in points:
-        memory = slope("finished", "finished", "rss", MIB / 1e7)
-        yield "memory left by 10,000,000 finished tasks, MiB", memory
 
 
 def tables(figures: dict[str, Any]) -> Iterator[str]:

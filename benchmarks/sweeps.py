@@ -47,7 +47,7 @@ class Sizes:
     round: int = 15_000
     rounds: int = 8
     #: Seconds of idleness that are measured.
-    idle: float = 4.0
+    idle: float = 8.0
 
 
 QUICK = Sizes(
