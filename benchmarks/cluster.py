@@ -58,7 +58,9 @@ class Cluster:
         self._stack = contextlib.ExitStack()
         folder = self._stack.enter_context(tempfile.TemporaryDirectory())
         file = Path(folder, "scheduler.json")
-        log = self._stack.enter_context(Path(folder, "stderr.log").open("w"))
+        #: What all processes write.
+        self.log = Path(folder, "stderr.log")
+        log = self._stack.enter_context(self.log.open("w"))
         self.process = self._start(
             [
                 *(arg.format(folder=folder) for arg in COMMANDS[name]),

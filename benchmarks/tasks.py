@@ -34,5 +34,27 @@ def n_tasks(dask_scheduler: Any = None) -> int:
 
 
 def n_transitions(dask_scheduler: Any = None) -> int:
-    """Count the transitions that the scheduler made: another one."""
+    """Count the transitions that the scheduler ever made."""
     return int(dask_scheduler.transition_counter)
+
+
+def n_in_memory(dask_scheduler: Any = None) -> int:
+    """Count the tasks whose results are on workers."""
+    groups = dask_scheduler.task_groups.values()
+    return sum(group.states["memory"] for group in groups)
+
+
+def n_peers(dask_scheduler: Any = None) -> int:
+    """Count workers and clients."""
+    return len(dask_scheduler.workers) + len(dask_scheduler.clients)
+
+
+def settle(dask_scheduler: Any = None) -> None:
+    """Collect garbage, and give free memory back to the system."""
+    import ctypes
+    import gc
+    import sys
+
+    gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -1,0 +1,47 @@
+"""A line through measured points."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Sequence
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A line fitted by least squares.
+
+    Examples
+    --------
+    >>> line = Line.through([(0, 1), (1, 3), (2, 5)])
+    >>> line.slope, line.error, line.at(10)
+    (2.0, 0.0, 21.0)
+    """
+
+    slope: float
+    intercept: float
+    #: Standard error of the slope; NaN of less than three points.
+    error: float
+
+    @classmethod
+    def through(cls, points: Sequence[tuple[float, float]]) -> Line:
+        """Fit it to points.
+
+        Parameters
+        ----------
+        points : sequence of (float, float)
+            At least two.
+        """
+        xs, ys = zip(*points, strict=True)
+        slope, intercept = statistics.linear_regression(xs, ys)
+        left = sum((y - intercept - slope * x) ** 2 for x, y in points)
+        mean = statistics.fmean(xs)
+        spread = sum((x - mean) ** 2 for x in xs)
+        free = len(points) - 2
+        error = math.sqrt(left / free / spread) if free > 0 else math.nan
+        return cls(slope, intercept, error)
+
+    def at(self, x: float) -> float:
+        """Give its value, also far from the points."""
+        return self.intercept + self.slope * x

@@ -1,0 +1,66 @@
+"""What grows with workers, clients and tasks, and the lines fitted to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from benchmarks.cluster import MIB
+from benchmarks.line import Line
+from benchmarks.plot import COLORS
+from benchmarks.sweeps import Point
+
+#: Title, sweep, name of x, name of y, unit of y.
+PANELS = (
+    ("RSS by workers, MiB", "workers", "workers", "rss", MIB),
+    ("RSS by clients, MiB", "clients", "clients", "rss", MIB),
+    ("RSS by pending tasks, MiB", "tasks", "tasks", "rss", MIB),
+    ("RSS after tasks that finished, MiB", "finished", "finished", "rss", MIB),
+    ("CPU to register a worker, ms", "workers", "register_at", "register", 1e-3),
+    ("CPU of a transition by workers, µs", "workers", "workers", "cost", 1),
+    ("CPU of a submission by tasks, µs", "tasks", "tasks", "submit", 1),
+    ("CPU of a run by tasks, µs", "tasks", "tasks", "run", 1),
+)
+
+
+def plot(sweeps: dict[str, dict[str, list[Point]]], file: Path) -> None:
+    """Draw the points, and the line through them.
+
+    Parameters
+    ----------
+    sweeps : dict
+        Points by sweep and scheduler.
+    file : pathlib.Path
+        To write; its suffix tells the format.
+    """
+    panels = [panel for panel in PANELS if panel[1] in sweeps]
+    rows = -(-len(panels) // 4)
+    columns = min(4, len(panels))
+    size = (3.6 * columns, 2.7 * rows + 0.4)  # inches
+    figure = Figure(figsize=size, dpi=110, layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat[len(panels) :]:
+        axis.set_visible(False)
+    handles = {}
+    for axis, (title, sweep, x, y, unit) in zip(axes.flat, panels, strict=False):
+        for name, points in sweeps[sweep].items():
+            pairs = sorted((p[x], p[y] / unit) for p in points if x in p and y in p)
+            fitted = Line.through(pairs)
+            ends = [pairs[0][0], pairs[-1][0]]
+            color = COLORS.get(name, "black")
+            axis.plot(ends, [fitted.at(x) for x in ends], color=color, linewidth=1)
+            (handles[name],) = axis.plot(*zip(*pairs, strict=True), ".", color=color)
+        axis.set_title(title, fontsize=8)
+        axis.set_ylim(bottom=0)
+        axis.tick_params(labelsize=7)
+        axis.grid(alpha=0.3)
+    figure.legend(
+        handles.values(),
+        handles,
+        loc="outside upper center",
+        ncols=len(handles),
+        fontsize=9,
+        frameon=False,
+    )
+    figure.savefig(file)

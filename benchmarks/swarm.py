@@ -1,0 +1,135 @@
+"""A process of simulated peers, and the handle by which a benchmark steers it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import dask
+
+from benchmarks.peers import Peer, Quota, SimulatedClient, SimulatedWorker
+
+CONNECTING = 20  # peers that register at one time
+
+
+class Peers:
+    """Simulated workers and clients of one scheduler, all in this process.
+
+    Parameters
+    ----------
+    scheduler : str
+        Its address.
+    """
+
+    def __init__(self, scheduler: str) -> None:
+        self.scheduler = scheduler
+        self.quota = Quota()
+        self.workers: list[SimulatedWorker] = []
+        self.clients: list[SimulatedClient] = []
+        self._number = 0
+
+    async def have_workers(self, count: int, nthreads: int = 1) -> None:
+        """Have as many workers: start or stop some."""
+
+        def make() -> SimulatedWorker:
+            self._number += 1
+            return SimulatedWorker(self.scheduler, self._number, self.quota, nthreads)
+
+        await self._have(self.workers, count, make)
+
+    async def have_clients(self, count: int) -> None:
+        """Have as many clients: start or stop some."""
+
+        def make() -> SimulatedClient:
+            self._number += 1
+            return SimulatedClient(self.scheduler, self._number)
+
+        await self._have(self.clients, count, make)
+
+    async def hold(self) -> None:
+        """Hold on to tasks, until told to finish some."""
+        self.quota.left = 0
+
+    async def finish(self, count: int | None = None) -> None:
+        """Finish as many tasks, and wait for that; None is all that ever come."""
+        self.quota.left = math.inf if count is None else count
+        for worker in self.workers:
+            worker.work()
+        while count is not None and self.quota.left:
+            await asyncio.sleep(0.01)
+
+    async def _have(
+        self, peers: list[Any], count: int, make: Callable[[], Peer]
+    ) -> None:
+        free = asyncio.Semaphore(CONNECTING)
+
+        async def start() -> None:
+            async with free:
+                await (peer := make()).start()
+            peers.append(peer)
+
+        if len(peers) < count:
+            await asyncio.gather(*(start() for _ in range(count - len(peers))))
+        leaving, peers[count:] = peers[count:], []
+        await asyncio.gather(*(peer.close() for peer in leaving))
+
+
+class Swarm:
+    """Handle of a process of :class:`Peers`.
+
+    Parameters
+    ----------
+    scheduler : str
+        Its address.
+    """
+
+    def __init__(self, scheduler: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.swarm", scheduler],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Swarm:
+        return self
+
+    def __exit__(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._process.kill()  # the scheduler is about to go too
+        self._process.communicate()
+
+    def ask(self, method: str, *args: Any) -> None:
+        """Call a method of the peers, and wait until it is done."""
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(json.dumps([method, *args]) + "\n")
+        self._process.stdin.flush()
+        if not self._process.stdout.readline():
+            raise RuntimeError(f"The process of peers ended at {method}{args}")
+
+
+async def _serve(scheduler: str) -> None:
+    peers = Peers(scheduler)
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        method, *args = json.loads(line)
+        await getattr(peers, method)(*args)
+        print("done", flush=True)
+
+
+if __name__ == "__main__":
+    # Which nobody reads here.
+    dask.config.set({"distributed.admin.low-level-log-length": 0})
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    asyncio.run(_serve(sys.argv[1]))
