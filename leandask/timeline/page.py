@@ -7,8 +7,6 @@ shows it as text only. The page may run that one script, and load nothing.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 import json
 import re
@@ -16,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from leandask.inline import hash_of
 from leandask.text import one_line, rfc3339
 from leandask.timeline.columns import STATES
 from leandask.timeline.figures import Figures
@@ -53,8 +52,8 @@ def render(timeline: Timeline) -> str:
     figures = Figures(timeline)
     template = Path(__file__).with_name("page.html").read_text("utf-8")
     values = {
-        "style-hash": _hash(template, "style"),
-        "script-hash": _hash(template, "script"),
+        "style-hash": hash_of(template, "style"),
+        "script-hash": hash_of(template, "script"),
         "range": _range(figures),
         "tiles": _tiles(figures),
         "remarks": _list(remarks(figures)),
@@ -93,13 +92,6 @@ def embed(value: object) -> str:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
-
-
-def _hash(template: str, tag: str) -> str:
-    block = re.search(f"<{tag}>(.*?)</{tag}>", template, re.DOTALL)
-    assert block
-    digest = hashlib.sha256(block[1].encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 def _range(figures: Figures) -> str:
