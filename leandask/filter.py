@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
-import time
 from collections.abc import Iterable
 from typing import Any, Protocol
 
 import orjson
-from dask.utils import parse_timedelta
 
 from leandask.levels import SEVERITY_NUMBERS
 from leandask.records import EVENTS
-from leandask.text import name_of, rfc3339, seconds_of
+from leandask.text import name_of
+from leandask.times import moment, rfc3339, seconds_of
 
 #: Fields that a filter compares. ``key`` also finds a task among recommendations.
 FIELDS = ("topic", "action", "event_name", "key", "stimulus_id", "worker", "client")
@@ -87,8 +85,8 @@ long ago such as '15 minutes'; got 'noon'
             if value is not None
         }
         self._level = _severity_number(level)
-        self._since = _moment("since", since)
-        self._until = _moment("until", until)
+        self._since = moment("since", since)
+        self._until = moment("until", until)
         #: Time before which no record is wanted, also where clocks differ a little.
         self.stale = rfc3339(seconds_of(self._since) - SLACK) if self._since else ""
         equal = {**self._texts}
@@ -242,34 +240,3 @@ def _severity_number(level: Any) -> int:
     if type(level) is int and level in SEVERITY_NUMBERS:
         return SEVERITY_NUMBERS[level]
     raise ValueError(f"level must be one of {', '.join(_LEVELS)}; got {level!r}")
-
-
-def _moment(name: str, value: Any) -> str:
-    """A time as records write it, so that the two compare as texts."""
-    if value is None:
-        return ""
-    try:
-        if isinstance(value, str):
-            value = _parse(value)
-        if isinstance(value, datetime.timedelta):
-            value = time.time() - value.total_seconds()
-        if isinstance(value, datetime.datetime):
-            if value.tzinfo is None:
-                value = value.replace(tzinfo=datetime.timezone.utc)
-            value = value.timestamp()
-        if not isinstance(value, bool):
-            return rfc3339(float(value))
-    except (TypeError, ValueError, LookupError, OverflowError, OSError):
-        pass
-    raise ValueError(
-        f"{name} must be an ISO 8601 time such as '2026-11-24T12:00Z', or how long ago "
-        f"such as '15 minutes'; got {value!r}"
-    )
-
-
-def _parse(text: str) -> datetime.datetime | datetime.timedelta:
-    try:
-        # Python 3.10 knows no Z.
-        return datetime.datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
-    except ValueError:
-        return datetime.timedelta(seconds=parse_timedelta(text, default=False))

@@ -14,7 +14,8 @@ from leandask.filter import EVENT, TRANSITION, Filter, Wanted, needles_of, touch
 from leandask.logfiles import open_logs
 from leandask.problems import WRONG, Problems
 from leandask.scan import Records, Scan
-from leandask.text import name_of, seconds_of
+from leandask.text import name_of
+from leandask.times import seconds_of
 
 if TYPE_CHECKING:
     from dask.typing import Key

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from leandask.levels import SEVERITY_NUMBERS
-from leandask.text import name_of, one_line, rfc3339
+from leandask.text import name_of, one_line
+from leandask.times import rfc3339
 
 if TYPE_CHECKING:
     from distributed.scheduler import Transition

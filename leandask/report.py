@@ -12,7 +12,8 @@ from distributed.system import MEMORY_LIMIT
 
 from leandask import __version__
 from leandask.holdings import holdings_of
-from leandask.text import name_of, rfc3339
+from leandask.text import name_of
+from leandask.times import rfc3339
 
 if TYPE_CHECKING:
     from distributed import Scheduler

@@ -1,9 +1,7 @@
-"""Text: how times, names and messages are written in a record."""
+"""Text: how names and messages are written in a record."""
 
 from __future__ import annotations
 
-import time
-from datetime import datetime, timedelta
 from typing import Any
 
 from leandask.payload import CUT
@@ -12,59 +10,6 @@ from leandask.payload import CUT
 NAME_LENGTH = 512
 #: Characters kept of the readable message.
 MESSAGE_LENGTH = 250
-_EPOCH = datetime(1970, 1, 1)
-
-
-def rfc3339(timestamp: float) -> str:
-    """Format a time as RFC 3339 in UTC with microseconds.
-
-    Parameters
-    ----------
-    timestamp : float
-        Seconds since the epoch.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> rfc3339(0.25)
-    '1970-01-01T00:00:00.250000Z'
-    """
-    global _last
-    microseconds = round(timestamp * 1e6)
-    seconds = microseconds // 1_000_000
-    last = _last  # read once: several threads may be here
-    if last[0] != seconds:
-        text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(seconds))
-        last = _last = seconds, text
-    return "%s%06dZ" % (last[1], microseconds % 1_000_000)  # noqa: UP031  # faster
-
-
-def seconds_of(timestamp: str) -> float:
-    """Return a record's time in seconds since the epoch.
-
-    Parameters
-    ----------
-    timestamp : str
-        RFC 3339 in UTC, as :func:`rfc3339` writes it.
-
-    Returns
-    -------
-    float
-
-    Examples
-    --------
-    >>> seconds_of("1970-01-01T00:00:01.250000Z")
-    1.25
-    """
-    moment = datetime.fromisoformat(timestamp[:26])
-    return (moment - _EPOCH) // timedelta(microseconds=1) / 1_000_000
-
-
-#: The second of the last time, and its text: records come many to a second.
-_last = (0, "1970-01-01T00:00:00.")
 
 
 def one_line(text: str, limit: int = MESSAGE_LENGTH) -> str:

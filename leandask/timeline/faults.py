@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from leandask.timeline.bins import milliseconds
 from leandask.timeline.columns import BEFORE
 from leandask.timeline.lives import MAX_SEQ
+from leandask.times import milliseconds
 
 
 def wrong_field(record: Any) -> str:

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leandask.inline import hash_of
-from leandask.text import one_line, rfc3339
+from leandask.text import one_line
 from leandask.timeline.columns import STATES
 from leandask.timeline.figures import Figures
 from leandask.timeline.remarks import remarks
 from leandask.timeline.words import counted, duration, number
+from leandask.times import rfc3339
 
 if TYPE_CHECKING:
     from leandask.timeline import Timeline

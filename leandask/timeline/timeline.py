@@ -8,7 +8,7 @@ import orjson
 
 from leandask.text import MESSAGE_LENGTH, NAME_LENGTH
 from leandask.timeline import page
-from leandask.timeline.bins import Bins, milliseconds
+from leandask.timeline.bins import Bins
 from leandask.timeline.columns import (
     AFTER,
     BEFORE,
@@ -24,6 +24,7 @@ from leandask.timeline.faults import wrong_field
 from leandask.timeline.lanes import Lanes
 from leandask.timeline.lives import LIMIT, Life
 from leandask.timeline.marks import Marks, text_of
+from leandask.times import milliseconds
 
 #: Kinds of happenings that are marked, each bounded by ``Marks``.
 KINDS = ("erred", "lost", "dropped", "missing", "warned")
