@@ -33,7 +33,7 @@ from leandask.keycache import bound_key_caches
 from leandask.locks import bound_locks
 from leandask.loglines import keep_log_lines
 from leandask.prefixes import TaskPrefixes, WorkerMetrics
-from leandask.records import TRANSITIONS
+from leandask.records import RETENTION_SET, STARTED, STOPPED, TRANSITIONS
 from leandask.samples import bound_samples
 from leandask.spans import LeanSpans
 from leandask.stealing import bound_stealing
@@ -176,7 +176,7 @@ class LeanExtension:
         lean.retention = retention
         message = f"retention set: {retention}"
         fields = {"retention": str(retention)}
-        self.stream.life("leandask.retention-set", message, fields, anyway=False)
+        self.stream.life(RETENTION_SET, message, fields, anyway=False)
         return retention.as_dict()
 
     def teardown(self) -> None:
@@ -195,7 +195,7 @@ class LeanExtension:
             "python_version": platform.python_version(),
         }
         message = f"scheduler started at {address}"
-        self.stream.life("dask.scheduler.start", message, fields)
+        self.stream.life(STARTED, message, fields)
 
     async def close(self, reason: str | None = None) -> None:
         """Record the end, write out what waits, and close the event log.
@@ -216,7 +216,7 @@ class LeanExtension:
                 "dropped_total": self.stream.queue.n_dropped,
             }
             message = f"scheduler stopped: {reason or 'reason unknown'}"
-            self.stream.life("dask.scheduler.stop", message, fields)
+            self.stream.life(STOPPED, message, fields)
         try:
             await self.stream.aclose()
         finally:  # also where the event loop ends before we do, and cancels us

@@ -17,6 +17,7 @@ from dask.utils import format_bytes
 
 from leandask import _compat, config
 from leandask.keycache import clear_key_caches
+from leandask.records import MEMORY_GIVEN_BACK
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -152,7 +153,7 @@ class GiveBack:
             f"longest pause {longest * 1000:.1f} ms"
         )
         fields = {"rss_before": before, "rss_after": after, "longest_pause": longest}
-        self.stream.life("leandask.memory-given-back", message, fields, anyway=False)
+        self.stream.life(MEMORY_GIVEN_BACK, message, fields, anyway=False)
         return Report(
             done=True, reason="", before=before, after=after, longest_pause=longest
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from leandask.filter import TRANSITION
 from leandask.problems import WRONG
+from leandask.records import TRANSITION
 from leandask.text import NAME_LENGTH
 from leandask.timeline.bins import Bins
 from leandask.times import milliseconds

@@ -14,7 +14,7 @@ from leandask.fork import leave_to_parent
 from leandask.levels import level_of
 from leandask.payload import plain
 from leandask.queue import Kind, RecordQueue
-from leandask.records import EVENTS, TRANSITIONS, RecordFactory
+from leandask.records import EVENTS, RECORDS_DROPPED, TRANSITIONS, RecordFactory
 from leandask.text import name_of
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class RecordStream:
         Parameters
         ----------
         event_name : str
-            Such as ``"dask.scheduler.start"``.
+            Such as :data:`leandask.records.STARTED`.
         message : str
         fields : mapping
             Further fields of the schema.
@@ -163,7 +163,7 @@ class RecordStream:
         since, self._dropped_reported = total - self._dropped_reported, total
         if since:
             self.life(
-                "leandask.records-dropped",
+                RECORDS_DROPPED,
                 f"{since} records were dropped, {total} since the start: "
                 f"{self.queue.dropped_kinds}, {self.queue.dropped}",
                 {"dropped_total": total, "dropped_since_last": since},

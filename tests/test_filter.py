@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from leandask.filter import Filter, needles_of
+from leandask.filter import Filter
+from leandask.needles import needles_of
 from leandask.times import rfc3339
 
 EVENT = {

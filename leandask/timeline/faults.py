@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from leandask.records import RECORDS_DROPPED, TRANSITION
 from leandask.timeline.columns import BEFORE
 from leandask.timeline.lives import MAX_SEQ
 from leandask.times import milliseconds
@@ -38,11 +39,11 @@ def wrong_field(record: Any) -> str:
             return field
     if not 0 < record["seq"] < MAX_SEQ:
         return "seq"
-    if record["event_name"] == "dask.task.transition":
+    if record["event_name"] == TRANSITION:
         start = record.get("task_start")
         known = type(start) is str and start in BEFORE
         return "task_finish" if known else "task_start"
-    if record["event_name"] == "leandask.records-dropped":
+    if record["event_name"] == RECORDS_DROPPED:
         return "dropped_since_last"
     for field in ("worker", "topic", "payload"):
         if type(record.get(field)) is not str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from leandask.records import RECORDS_DROPPED, STARTED, STOPPED, TRANSITION
 from leandask.text import MESSAGE_LENGTH, NAME_LENGTH
 from leandask.timeline import page
 from leandask.timeline.bins import Bins
@@ -104,7 +105,7 @@ class Timeline:
                 life.seq += 1
             else:
                 self._number(life, record["seq"])
-            if record["event_name"] != "dask.task.transition":
+            if record["event_name"] != TRANSITION:
                 self._event(life, record)
                 return
             before = BEFORE[record["task_start"]]
@@ -191,13 +192,13 @@ class Timeline:
 
     def _event(self, life: Life, record: dict[str, Any]) -> None:
         event_name, message = record["event_name"], record.get("message")
-        if event_name == "dask.scheduler.start":
+        if event_name == STARTED:
             life.started = self._ms
             life.about = text_of(record.get("address"), NAME_LENGTH)
-        elif event_name == "dask.scheduler.stop":
+        elif event_name == STOPPED:
             life.stopped = self._ms
             life.reason = text_of(record.get("reason"), MESSAGE_LENGTH)
-        elif event_name == "leandask.records-dropped":
+        elif event_name == RECORDS_DROPPED:
             dropped = record["dropped_since_last"]
             if type(dropped) is not int or not 0 <= dropped < 2**53:
                 raise ValueError
