@@ -110,7 +110,7 @@ def _tiles(figures: Figures) -> str:
     tiles = [
         ("Transitions into memory", totals["finished"], ""),
         ("Transitions into erred", totals["erred"], "bad" if totals["erred"] else ""),
-        ("Workers at most", figures.most("workers"), ""),
+        ("Workers at most", figures.most["workers"], ""),
         ("Workers lost", lost, "bad" if lost else ""),
         ("Records missing", totals["missing"], "bad" if totals["missing"] else ""),
     ]
@@ -135,8 +135,8 @@ def _tasks_heading(figures: Figures) -> str:
 
 def _workers_heading(figures: Figures) -> str:
     return (
-        f"{number(figures.last('workers'))} at the end, "
-        f"{number(figures.most('workers'))} at most"
+        f"{number(figures.last['workers'])} at the end, "
+        f"{number(figures.most['workers'])} at most"
     )
 
 
@@ -160,8 +160,8 @@ def _totals(figures: Figures) -> str:
     )
     names = [*(STATES if figures.states_known else ()), "workers"]
     levels = "".join(
-        f'<tr><th scope="row">{name}</th><td>{number(figures.most(name))}</td>'
-        f"<td>{number(figures.last(name))}</td></tr>"
+        f'<tr><th scope="row">{name}</th><td>{number(figures.most[name])}</td>'
+        f"<td>{number(figures.last[name])}</td></tr>"
         for name in names
     )
     return (
