@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from leandask.payload import CUT
-
+#: What stands for anything that was cut.
+CUT = "…"
 #: Characters kept of a topic, an action, an address or a key.
 NAME_LENGTH = 512
 #: Characters kept of the readable message.
@@ -61,6 +61,24 @@ def name_of(value: Any) -> str:
     if len(text) > NAME_LENGTH:
         text = text[:NAME_LENGTH] + CUT
     if not text.isascii():
-        # A lone surrogate is no Unicode text: show its escape.
-        text = text.encode("utf-8", "backslashreplace").decode()
+        text = encodable(text)
     return text
+
+
+def encodable(text: str) -> str:
+    """Return a text with its lone surrogates, which no encoder takes, as escapes.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> print(encodable("é" + chr(0xD800)))
+    é\\ud800
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
