@@ -33,6 +33,8 @@ PROBLEM_ACTIONS: dict[str, Callable[[dict[str, Any]], bool]] = {
 SEVERITY_NUMBERS = {10: 5, 20: 9, 30: 13, 40: 17, 50: 21}
 #: The same, by the names of the levels.
 SEVERITIES = {logging.getLevelName(level): n for level, n in SEVERITY_NUMBERS.items()}
+#: The smallest number of what tells of a problem.
+WARNING = SEVERITY_NUMBERS[logging.WARNING]
 
 
 def level_of(topic: str, msg: Any) -> int:

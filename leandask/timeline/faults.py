@@ -6,7 +6,7 @@ from typing import Any
 
 from leandask.records import RECORDS_DROPPED, TRANSITION
 from leandask.timeline.columns import BEFORE
-from leandask.timeline.lives import MAX_SEQ
+from leandask.timeline.lives import EXACT
 from leandask.times import milliseconds
 
 
@@ -37,7 +37,7 @@ def wrong_field(record: Any) -> str:
     for field, kind in (("scheduler_id", str), ("seq", int), ("event_name", str)):
         if type(record.get(field)) is not kind:
             return field
-    if not 0 < record["seq"] < MAX_SEQ:
+    if not 0 < record["seq"] < EXACT:
         return "seq"
     if record["event_name"] == TRANSITION:
         start = record.get("task_start")

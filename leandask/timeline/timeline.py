@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from leandask.levels import WARNING
 from leandask.records import RECORDS_DROPPED, STARTED, STOPPED, TRANSITION
 from leandask.text import MESSAGE_LENGTH, NAME_LENGTH
 from leandask.timeline import page
@@ -23,7 +24,7 @@ from leandask.timeline.columns import (
 )
 from leandask.timeline.faults import wrong_field
 from leandask.timeline.lanes import Lanes
-from leandask.timeline.lives import LIMIT, Life
+from leandask.timeline.lives import EXACT, LIMIT, Life
 from leandask.timeline.marks import Marks, text_of
 from leandask.times import milliseconds
 
@@ -200,7 +201,7 @@ class Timeline:
             life.reason = text_of(record.get("reason"), MESSAGE_LENGTH)
         elif event_name == RECORDS_DROPPED:
             dropped = record["dropped_since_last"]
-            if type(dropped) is not int or not 0 <= dropped < 2**53:
+            if type(dropped) is not int or not 0 <= dropped < EXACT:
                 raise ValueError
             self._row[DROPPED] += dropped
             self.marks["dropped"].add(self._ms, life.id, message)
@@ -210,7 +211,7 @@ class Timeline:
         elif record.get("action") == "remove-worker":
             if record["topic"] == "all":
                 self._leave(life, record)
-        elif record.get("severity_number", 0) >= 13:
+        elif record.get("severity_number", 0) >= WARNING:
             self._warn(record)
 
     def _join(self, life: Life, record: dict[str, Any]) -> None:
@@ -222,7 +223,7 @@ class Timeline:
     def _leave(self, life: Life, record: dict[str, Any]) -> None:
         worker = _worker(record)
         # A payload that was cut may have lost the word; then the level tells.
-        lost = record.get("severity_number", 0) >= 13
+        lost = record.get("severity_number", 0) >= WARNING
         if not lost and '"expected"' in record["payload"]:
             lost = orjson.loads(record["payload"]).get("expected") is False
         life.change(WORKERS, -1)
@@ -250,7 +251,7 @@ class Timeline:
         if field == "scheduler_id" and record.get(field) is None:
             self.n_foreign += 1  # another logger writes to the same file
             severity = record.get("severity_number")
-            if type(severity) is int and severity >= 13:
+            if type(severity) is int and severity >= WARNING:
                 self._stamp = ""  # its row may be no more
                 self._ms = milliseconds(record["timestamp"])
                 self._row = self.bins.row(self._ms)
