@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from leandask.problems import WRONG
 from leandask.records import RECORDS_DROPPED, TRANSITION
 from leandask.timeline.columns import BEFORE
 from leandask.timeline.lives import EXACT
@@ -32,7 +33,7 @@ def wrong_field(record: Any) -> str:
         return "record"
     try:
         milliseconds(record["timestamp"])
-    except (KeyError, TypeError, ValueError, OverflowError):
+    except WRONG:
         return "timestamp"
     for field, kind in (("scheduler_id", str), ("seq", int), ("event_name", str)):
         if type(record.get(field)) is not kind:

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from leandask.levels import WARNING
+from leandask.problems import WRONG
 from leandask.records import RECORDS_DROPPED, STARTED, STOPPED, TRANSITION
 from leandask.text import MESSAGE_LENGTH, NAME_LENGTH
 from leandask.timeline import page
@@ -124,7 +125,7 @@ class Timeline:
             row[flow] += 1
             if flow == ERRED:
                 self._erred.add(self._ms, record.get("task_key"), record.get("message"))
-        except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        except WRONG:
             self._refuse(record)
 
     def note(self, text: str) -> None:
