@@ -11,6 +11,7 @@ from typing import Any
 
 from leandask.queue import RecordQueue
 from leandask.records import EVENTS, TRANSITIONS, RecordFactory
+from leandask.seldom import Seldom
 from leandask.text import MESSAGE_LENGTH
 
 logger = logging.getLogger("leandask")
@@ -68,7 +69,7 @@ class Drain:
         self._factory = factory
         self._report_dropped = report_dropped
         self._thread: threading.Thread | None = None
-        self._report_at = 0.0  # time.monotonic() of the next report
+        self._reporting = Seldom(REPORT_SECONDS)
         self._errors_reported = self._dropped_reported = 0
 
     def start(self) -> None:
@@ -172,11 +173,10 @@ class Drain:
     def _report(self) -> None:
         """Tell of losses, once a minute at most."""
         dropped = self._queue.n_dropped
-        if (
-            self.errors == self._errors_reported and dropped == self._dropped_reported
-        ) or time.monotonic() < self._report_at:
+        if (self.errors, dropped) == (self._errors_reported, self._dropped_reported):
             return
-        self._report_at = time.monotonic() + REPORT_SECONDS
+        if not self._reporting.is_due():
+            return
         try:
             if dropped != self._dropped_reported:
                 self._dropped_reported = dropped
