@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import platform
 import time
 import weakref
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-import dask
-import distributed
 from distributed.spans import SpansSchedulerExtension
 from distributed.utils import recursive_to_dict
 
@@ -38,6 +34,7 @@ from leandask.samples import bound_samples
 from leandask.spans import LeanSpans
 from leandask.stealing import bound_stealing
 from leandask.stream import RecordStream
+from leandask.versions import versions
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -189,10 +186,7 @@ class LeanExtension:
         fields = {
             "address": address,
             "retention": str(self.retention),
-            "leandask_version": version("leandask"),
-            "distributed_version": distributed.__version__,
-            "dask_version": dask.__version__,
-            "python_version": platform.python_version(),
+            **{f"{name}_version": number for name, number in versions().items()},
         }
         message = f"scheduler started at {address}"
         self.stream.life(STARTED, message, fields)
