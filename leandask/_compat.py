@@ -33,19 +33,14 @@ if TYPE_CHECKING:
     from distributed.utils import DequeHandler
 
 
-def get_broker(scheduler: Scheduler) -> Broker:
-    """``Scheduler._broker`` (scheduler.py): holds the events of every topic."""
-    return scheduler._broker
-
-
 def set_broker(scheduler: Scheduler, broker: Broker) -> None:
-    """``Scheduler._broker``: read anew at each use, so it can be replaced."""
+    """``Scheduler._broker`` (scheduler.py): read anew at each use."""
     scheduler._broker = broker
 
 
-def get_topics(broker: Broker) -> dict[str, Topic]:
+def get_topics(scheduler: Scheduler) -> dict[str, Topic]:
     """``Broker._topics`` (broker.py): also read by the dashboard and cluster dumps."""
-    return broker._topics
+    return scheduler._broker._topics
 
 
 def set_topics(broker: Broker, topics: dict[str, Any]) -> None:

@@ -177,7 +177,7 @@ class GiveBack:
         scheduler = self.scheduler
         histories: list[Any] = [scheduler.transition_log, scheduler.erred_tasks]
         histories.append(_compat.get_log_handler(scheduler).deque)
-        topics: Any = _compat.get_topics(_compat.get_broker(scheduler))
+        topics: Any = _compat.get_topics(scheduler)
         bound = topics.retention.event_bytes  # without it no size is known
         if bound is not None and topics.nbytes <= LARGEST_TAIL_BYTES:
             tails = (topic.events for topic in topics.values())

@@ -88,7 +88,7 @@ def _look_at(attribute: str) -> Callable[[Scheduler, int | None], _Held]:
 
 
 def _topics_of(scheduler: Scheduler) -> Any:
-    return _compat.get_topics(_compat.get_broker(scheduler))
+    return _compat.get_topics(scheduler)
 
 
 def _events(scheduler: Scheduler, bound: int | None) -> _Held:
