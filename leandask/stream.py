@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from leandask import config
-from leandask.drain import Drain, sinks
+from leandask.drain import Drain
 from leandask.fork import leave_to_parent
 from leandask.levels import level_of
 from leandask.payload import plain
@@ -198,8 +198,7 @@ class RecordStream:
             logging. ``dropped`` and ``dropped_kinds``: records dropped, by reason and
             by kind. ``errors``: exceptions, mostly of handlers and filters.
             ``restarts``: of the thread. ``queued`` and ``queued_bytes``: records that
-            wait, and their estimated size. ``bytes_written``: what the sinks of
-            leandask wrote to their files.
+            wait, and their estimated size.
         """
         return {
             "emitted": self.queue.emitted,
@@ -210,7 +209,6 @@ class RecordStream:
             "restarts": self._drain.restarts,
             "queued": len(self.queue),
             "queued_bytes": self.queue.nbytes,
-            "bytes_written": sum(sink.bytes_written for sink in sinks()),
         }
 
     def warnings(self) -> list[dict[str, str]]:
