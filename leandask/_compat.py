@@ -223,21 +223,17 @@ def fold_groups(groups: Sequence[TaskGroup]) -> TaskGroup:
     return total
 
 
-def compact_heap(queue: HeapSet[Any], slack: int = 1000) -> int:
+def compact_heap(queue: HeapSet[Any]) -> None:
     """``HeapSet._heap`` (collections.py): keeps what was discarded until it is on top.
 
-    Returns
-    -------
-    int
-        Entries removed.
+    A thousand entries of that are not worth the work.
     """
-    before, live = len(queue._heap), queue._data
-    if before <= 2 * len(live) + slack:
-        return 0
+    live = queue._data
+    if len(queue._heap) <= 2 * len(live) + 1000:
+        return
     queue._heap[:] = [entry for entry in queue._heap if entry[2]() in live]
     heapq.heapify(queue._heap)
     queue._sorted = False
-    return before - len(queue._heap)
 
 
 @contextmanager

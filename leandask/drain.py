@@ -47,7 +47,6 @@ class Drain:
     written: int
     errors: int
     restarts: int
-    last_error: BaseException | None
     #: Times that the queue was emptied.
     turns: int
     #: Time, severity and message of the last records of WARNING or above.
@@ -63,7 +62,7 @@ class Drain:
     ) -> None:
         self.written = self.errors = self.restarts = self.turns = 0
         self.started = False
-        self.last_error = None
+        self._last_error: BaseException | None = None
         self.warnings = deque(maxlen=WARNINGS)
         self._queue = queue
         self._factory = factory
@@ -168,7 +167,7 @@ class Drain:
     def _count(self, error: BaseException) -> None:
         self.errors += 1
         # Its frames would keep alive whatever they hold.
-        self.last_error = error.with_traceback(None)
+        self._last_error = error.with_traceback(None)
 
     def _report(self) -> None:
         """Tell of losses, once a minute at most."""
@@ -186,7 +185,7 @@ class Drain:
                 logger.warning(
                     "%s records failed on their way to logging, the last with %r",
                     self.errors,
-                    self.last_error,
+                    self._last_error,
                 )
         except Exception as e:  # a closed event loop, or again a handler
             self._count(e)
