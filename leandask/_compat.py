@@ -33,19 +33,14 @@ if TYPE_CHECKING:
     from distributed.utils import DequeHandler
 
 
-def get_broker(scheduler: Scheduler) -> Broker:
-    """``Scheduler._broker`` (scheduler.py): holds the events of every topic."""
-    return scheduler._broker
-
-
 def set_broker(scheduler: Scheduler, broker: Broker) -> None:
-    """``Scheduler._broker``: read anew at each use, so it can be replaced."""
+    """``Scheduler._broker`` (scheduler.py): read anew at each use."""
     scheduler._broker = broker
 
 
-def get_topics(broker: Broker) -> dict[str, Topic]:
+def get_topics(scheduler: Scheduler) -> dict[str, Topic]:
     """``Broker._topics`` (broker.py): also read by the dashboard and cluster dumps."""
-    return broker._topics
+    return scheduler._broker._topics
 
 
 def set_topics(broker: Broker, topics: dict[str, Any]) -> None:
@@ -228,21 +223,17 @@ def fold_groups(groups: Sequence[TaskGroup]) -> TaskGroup:
     return total
 
 
-def compact_heap(queue: HeapSet[Any], slack: int = 1000) -> int:
+def compact_heap(queue: HeapSet[Any]) -> None:
     """``HeapSet._heap`` (collections.py): keeps what was discarded until it is on top.
 
-    Returns
-    -------
-    int
-        Entries removed.
+    A thousand entries of that are not worth the work.
     """
-    before, live = len(queue._heap), queue._data
-    if before <= 2 * len(live) + slack:
-        return 0
+    live = queue._data
+    if len(queue._heap) <= 2 * len(live) + 1000:
+        return
     queue._heap[:] = [entry for entry in queue._heap if entry[2]() in live]
     heapq.heapify(queue._heap)
     queue._sorted = False
-    return before - len(queue._heap)
 
 
 @contextmanager

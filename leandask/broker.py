@@ -227,7 +227,7 @@ class LeanBroker(Broker):
         super().__init__(retention.events, scheduler)  # type: ignore[arg-type]
         self.topics = LeanTopics(retention, stream)
         _compat.set_topics(self, self.topics)
-        for name, old in _compat.get_topics(_compat.get_broker(scheduler)).items():
+        for name, old in _compat.get_topics(scheduler).items():
             topic = LeanTopic(name, self.topics)
             topic.count = old.count
             topic.subscribers = old.subscribers

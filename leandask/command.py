@@ -12,12 +12,11 @@ import click
 import orjson
 
 from leandask.console import reading, summary, write
-from leandask.filter import EventFilter, Filter
+from leandask.filter import EventFilter, Filter, Story
 from leandask.follow import Follow
 from leandask.logfiles import bases_of
 from leandask.newest import Newest
 from leandask.parse import record_of
-from leandask.reader import Story
 from leandask.show import report_lines, table
 
 #: Seconds between two looks at a log that is followed.

@@ -13,6 +13,7 @@ from typing import Any
 
 from leandask.queue import RecordQueue
 from leandask.records import EVENTS, TRANSITIONS, RecordFactory
+from leandask.seldom import Seldom
 from leandask.text import MESSAGE_LENGTH
 
 logger = logging.getLogger("leandask")
@@ -48,7 +49,6 @@ class Drain:
     written: int
     errors: int
     restarts: int
-    last_error: BaseException | None
     #: Times that the queue was emptied.
     turns: int
     #: Time, severity and message of the last records of WARNING or above.
@@ -64,13 +64,13 @@ class Drain:
     ) -> None:
         self.written = self.errors = self.restarts = self.turns = 0
         self.started = False
-        self.last_error = None
+        self._last_error: BaseException | None = None
         self.warnings = deque(maxlen=WARNINGS)
         self._queue = queue
         self._factory = factory
         self._report_dropped = report_dropped
         self._thread: threading.Thread | None = None
-        self._report_at = 0.0  # time.monotonic() of the next report
+        self._reporting = Seldom(REPORT_SECONDS)
         self._errors_reported = self._dropped_reported = 0
 
     def start(self) -> None:
@@ -182,16 +182,15 @@ class Drain:
     def _count(self, error: BaseException) -> None:
         self.errors += 1
         # Its frames would keep alive whatever they hold.
-        self.last_error = error.with_traceback(None)
+        self._last_error = error.with_traceback(None)
 
     def _report(self) -> None:
         """Tell of losses, once a minute at most."""
         dropped = self._queue.n_dropped
-        if (
-            self.errors == self._errors_reported and dropped == self._dropped_reported
-        ) or time.monotonic() < self._report_at:
+        if (self.errors, dropped) == (self._errors_reported, self._dropped_reported):
             return
-        self._report_at = time.monotonic() + REPORT_SECONDS
+        if not self._reporting.is_due():
+            return
         try:
             if dropped != self._dropped_reported:
                 self._dropped_reported = dropped
@@ -201,7 +200,7 @@ class Drain:
                 logger.warning(
                     "%s records failed on their way to logging, the last with %r",
                     self.errors,
-                    self.last_error,
+                    self._last_error,
                 )
         except Exception as e:  # a closed event loop, or again a handler
             self._count(e)

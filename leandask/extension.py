@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import platform
 import time
 import weakref
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-import dask
-import distributed
 from distributed.spans import SpansSchedulerExtension
 from distributed.utils import recursive_to_dict
 
@@ -33,11 +29,12 @@ from leandask.keycache import bound_key_caches
 from leandask.locks import bound_locks
 from leandask.loglines import keep_log_lines
 from leandask.prefixes import TaskPrefixes, WorkerMetrics
-from leandask.records import TRANSITIONS
+from leandask.records import RETENTION_SET, STARTED, STOPPED, TRANSITIONS
 from leandask.samples import bound_samples
 from leandask.spans import LeanSpans
 from leandask.stealing import bound_stealing
 from leandask.stream import RecordStream
+from leandask.versions import versions
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -176,7 +173,7 @@ class LeanExtension:
         lean.retention = retention
         message = f"retention set: {retention}"
         fields = {"retention": str(retention)}
-        self.stream.life("leandask.retention-set", message, fields, anyway=False)
+        self.stream.life(RETENTION_SET, message, fields, anyway=False)
         return retention.as_dict()
 
     def teardown(self) -> None:
@@ -189,13 +186,10 @@ class LeanExtension:
         fields = {
             "address": address,
             "retention": str(self.retention),
-            "leandask_version": version("leandask"),
-            "distributed_version": distributed.__version__,
-            "dask_version": dask.__version__,
-            "python_version": platform.python_version(),
+            **{f"{name}_version": number for name, number in versions().items()},
         }
         message = f"scheduler started at {address}"
-        self.stream.life("dask.scheduler.start", message, fields)
+        self.stream.life(STARTED, message, fields)
 
     async def close(self, reason: str | None = None) -> None:
         """Record the end, write out what waits, and close the event log.
@@ -216,7 +210,7 @@ class LeanExtension:
                 "dropped_total": self.stream.queue.n_dropped,
             }
             message = f"scheduler stopped: {reason or 'reason unknown'}"
-            self.stream.life("dask.scheduler.stop", message, fields)
+            self.stream.life(STOPPED, message, fields)
         try:
             await self.stream.aclose()
         finally:  # also where the event loop ends before we do, and cancels us

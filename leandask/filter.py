@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
-import time
-from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
-from dask.utils import parse_timedelta
 
-from leandask.levels import SEVERITY_NUMBERS
-from leandask.records import EVENTS
-from leandask.text import name_of, rfc3339, seconds_of
+from leandask.levels import SEVERITIES, SEVERITY_NUMBERS, severity_number
+from leandask.needles import needles_of
+from leandask.records import EVENTS, TRANSITION
+from leandask.text import name_of
+from leandask.times import moment, rfc3339, seconds_of
+
+if TYPE_CHECKING:
+    from dask.typing import Key
 
 #: Fields that a filter compares. ``key`` also finds a task among recommendations.
 FIELDS = ("topic", "action", "event_name", "key", "stimulus_id", "worker", "client")
 #: Seconds by which records may be out of order.
 SLACK = 60
-TRANSITION = "dask.task.transition"
-EVENT = "dask.event"
-
-_LEVELS = {logging.getLevelName(level): n for level, n in SEVERITY_NUMBERS.items()}
 
 
 class Wanted(Protocol):
@@ -86,9 +83,9 @@ long ago such as '15 minutes'; got 'noon'
             for name, value in zip(FIELDS, given, strict=True)
             if value is not None
         }
-        self._level = _severity_number(level)
-        self._since = _moment("since", since)
-        self._until = _moment("until", until)
+        self._level = severity_number(level)
+        self._since = moment("since", since)
+        self._until = moment("until", until)
         #: Time before which no record is wanted, also where clocks differ a little.
         self.stale = rfc3339(seconds_of(self._since) - SLACK) if self._since else ""
         equal = {**self._texts}
@@ -105,7 +102,7 @@ long ago such as '15 minutes'; got 'noon'
         """Return parameters that make the same filter, as plain values."""
         given: dict[str, Any] = {n: sorted(texts) for n, texts in self._texts.items()}
         if self._level:
-            given["level"] = next(n for n, i in _LEVELS.items() if i == self._level)
+            given["level"] = next(n for n, i in SEVERITIES.items() if i == self._level)
         if self._since:
             given["since"] = self._since
         if self._until:
@@ -142,7 +139,7 @@ long ago such as '15 minutes'; got 'noon'
         """The needles of the field that has the longest ones."""
         found = [needles_of(name, texts) for name, texts in self._texts.items()]
         if self._level > SEVERITY_NUMBERS[logging.INFO]:
-            names = [name for name, number in _LEVELS.items() if number >= self._level]
+            names = [name for name, n in SEVERITIES.items() if n >= self._level]
             found.append(needles_of("severity", names))
         known = [needles for needles in found if needles]
         return max(known, key=lambda n: min(map(len, n)), default=())
@@ -164,6 +161,31 @@ class EventFilter(Filter):
     def matches(self, record: dict[str, Any]) -> bool:
         """Whether a record is wanted."""
         return record["event_name"] != TRANSITION and super().matches(record)
+
+
+class Story:
+    """Wants the transitions that touch one of some tasks, or stem from a stimulus.
+
+    Parameters
+    ----------
+    *keys_or_stimuli : key of a task or stimulus_id
+    within : Wanted, optional
+        What they must be beside.
+    """
+
+    def __init__(self, *keys_or_stimuli: Key, within: Wanted | None = None) -> None:
+        self._names = frozenset(name_of(name) for name in keys_or_stimuli)
+        self._within = within or Filter()
+        self.needles = needles_of("task_key", self._names)
+
+    def matches(self, record: dict[str, Any]) -> bool:
+        """Whether a record is such a transition."""
+        names = self._names
+        return (
+            record["event_name"] == TRANSITION
+            and (touches(record, names) or record["stimulus_id"] in names)
+            and self._within.matches(record)
+        )
 
 
 def touches(record: dict[str, Any], keys: frozenset[str]) -> bool:
@@ -204,72 +226,9 @@ def stems_from(record: dict[str, Any], stimuli: frozenset[str]) -> bool:
     return isinstance(msg, dict) and msg.get("stimulus_id") in stimuli
 
 
-def needles_of(name: str, texts: Iterable[str]) -> tuple[bytes, ...]:
-    """Return what a line of JSON must hold one of, to have one of some texts.
-
-    Parameters
-    ----------
-    name : str
-        The field that has them.
-    texts : iterable of str
-
-    Returns
-    -------
-    tuple of bytes
-        Empty where one of the texts may be written in more than one way.
-    """
-    texts = list(texts)
-    if any(not (t.isascii() and t.isprintable()) or {*t} & {*'"\\'} for t in texts):
-        return ()
-    needles = [orjson.dumps(text) for text in texts]
-    # In a payload, which is JSON in a string, its quotes are escaped.
-    return tuple(n.strip(b'"') if name == "stimulus_id" else n for n in needles)
-
-
 def _texts(name: str, value: Any) -> frozenset[str]:
     items = value if isinstance(value, (list, set, frozenset)) else [value]
     kinds = (str, tuple, int, float, bytes) if name == "key" else (str,)
     if not items or not all(isinstance(item, kinds) for item in items):
         raise TypeError(f"{name} must be a text, or a list of texts; got {value!r}")
     return frozenset(name_of(item) for item in items)
-
-
-def _severity_number(level: Any) -> int:
-    if level is None:
-        return 0
-    if isinstance(level, str) and level.upper() in _LEVELS:
-        return _LEVELS[level.upper()]
-    if type(level) is int and level in SEVERITY_NUMBERS:
-        return SEVERITY_NUMBERS[level]
-    raise ValueError(f"level must be one of {', '.join(_LEVELS)}; got {level!r}")
-
-
-def _moment(name: str, value: Any) -> str:
-    """A time as records write it, so that the two compare as texts."""
-    if value is None:
-        return ""
-    try:
-        if isinstance(value, str):
-            value = _parse(value)
-        if isinstance(value, datetime.timedelta):
-            value = time.time() - value.total_seconds()
-        if isinstance(value, datetime.datetime):
-            if value.tzinfo is None:
-                value = value.replace(tzinfo=datetime.timezone.utc)
-            value = value.timestamp()
-        if not isinstance(value, bool):
-            return rfc3339(float(value))
-    except (TypeError, ValueError, LookupError, OverflowError, OSError):
-        pass
-    raise ValueError(
-        f"{name} must be an ISO 8601 time such as '2026-11-24T12:00Z', or how long ago "
-        f"such as '15 minutes'; got {value!r}"
-    )
-
-
-def _parse(text: str) -> datetime.datetime | datetime.timedelta:
-    try:
-        # Python 3.10 knows no Z.
-        return datetime.datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
-    except ValueError:
-        return datetime.timedelta(seconds=parse_timedelta(text, default=False))

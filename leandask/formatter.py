@@ -9,9 +9,10 @@ import orjson
 
 from leandask import config
 from leandask.levels import SEVERITY_NUMBERS
-from leandask.payload import CUT, plain
+from leandask.payload import plain
 from leandask.records import STANDARD_ATTRIBUTES
-from leandask.text import rfc3339
+from leandask.text import CUT
+from leandask.times import rfc3339
 
 #: Attributes that are no fields; formatters leave the last two behind.
 _NO_FIELDS = frozenset(STANDARD_ATTRIBUTES) | {"asctime", "message"}

@@ -17,6 +17,7 @@ from dask.utils import format_bytes
 
 from leandask import _compat, config
 from leandask.keycache import clear_key_caches
+from leandask.records import MEMORY_GIVEN_BACK
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -152,7 +153,7 @@ class GiveBack:
             f"longest pause {longest * 1000:.1f} ms"
         )
         fields = {"rss_before": before, "rss_after": after, "longest_pause": longest}
-        self.stream.life("leandask.memory-given-back", message, fields, anyway=False)
+        self.stream.life(MEMORY_GIVEN_BACK, message, fields, anyway=False)
         return Report(
             done=True, reason="", before=before, after=after, longest_pause=longest
         )
@@ -176,7 +177,7 @@ class GiveBack:
         scheduler = self.scheduler
         histories: list[Any] = [scheduler.transition_log, scheduler.erred_tasks]
         histories.append(_compat.get_log_handler(scheduler).deque)
-        topics: Any = _compat.get_topics(_compat.get_broker(scheduler))
+        topics: Any = _compat.get_topics(scheduler)
         bound = topics.retention.event_bytes  # without it no size is known
         if bound is not None and topics.nbytes <= LARGEST_TAIL_BYTES:
             tails = (topic.events for topic in topics.values())

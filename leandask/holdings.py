@@ -63,7 +63,7 @@ def holdings_of(scheduler: Scheduler, retention: Retention) -> dict[str, Holding
     bounds = {name: getattr(retention, name.replace("-", "_")) for name in COSTS}
     holdings: dict[str, Holding] = {}
     for name, look in _LOOKS.items():
-        held = look(scheduler, bounds[name])
+        held = look(scheduler)
         cost, bound = COSTS[name], bounds[name]
         most = bounds[cost.part_of] if cost.part_of else bound
         if most is not None and not cost.part_of:
@@ -79,8 +79,8 @@ def holdings_of(scheduler: Scheduler, retention: Retention) -> dict[str, Holding
     return holdings
 
 
-def _look_at(attribute: str) -> Callable[[Scheduler, int | None], _Held]:
-    def look(scheduler: Scheduler, bound: int | None) -> _Held:
+def _look_at(attribute: str) -> Callable[[Scheduler], _Held]:
+    def look(scheduler: Scheduler) -> _Held:
         history = getattr(scheduler, attribute)
         return _Held(len(history), getattr(history, "seen", None))
 
@@ -88,10 +88,10 @@ def _look_at(attribute: str) -> Callable[[Scheduler, int | None], _Held]:
 
 
 def _topics_of(scheduler: Scheduler) -> Any:
-    return _compat.get_topics(_compat.get_broker(scheduler))
+    return _compat.get_topics(scheduler)
 
 
-def _events(scheduler: Scheduler, bound: int | None) -> _Held:
+def _events(scheduler: Scheduler) -> _Held:
     topics = _topics_of(scheduler)
     kept = sum([len(topic.events) for topic in topics.values()])
     published = sum([topic.count for topic in topics.values()])
@@ -99,61 +99,62 @@ def _events(scheduler: Scheduler, bound: int | None) -> _Held:
     return _Held(kept, topics.published_gone + published, len(topics), counted)
 
 
-def _topics(scheduler: Scheduler, bound: int | None) -> _Held:
+def _topics(scheduler: Scheduler) -> _Held:
     topics = _topics_of(scheduler)
     return _Held(len(topics), topics.seen)
 
 
-def _messages(scheduler: Scheduler, bound: int | None) -> _Held:
-    streams = [scheduler.stream_comms, scheduler.client_comms]
+def _messages(scheduler: Scheduler) -> _Held:
+    streams: list[Any] = [scheduler.stream_comms, scheduler.client_comms]
     holders = sum(map(len, streams))
-    if bound == 0:
+    if all(kind.messages == 0 for kind in streams):
         return _Held(0, None, holders)
     logs = [_compat.get_message_log(s) for kind in streams for s in kind.values()]
     return _Held(sum(map(len, logs)), None, holders)
 
 
-def _log_records(scheduler: Scheduler, bound: int | None) -> _Held:
+def _log_records(scheduler: Scheduler) -> _Held:
     lines = _compat.get_log_handler(scheduler)
     return _Held(len(lines.deque), getattr(lines, "seen", None))
 
 
-def _task_stream(scheduler: Scheduler, bound: int | None) -> _Held:
+def _task_stream(scheduler: Scheduler) -> _Held:
     plugin = scheduler.plugins.get(TaskStreamPlugin.name)
     if not isinstance(plugin, TaskStreamPlugin):  # before anyone has asked for it
         return _Held(0, 0)
     return _Held(len(plugin.buffer), plugin.index)
 
 
-def _event_bytes(scheduler: Scheduler, bound: int | None) -> _Held:
-    if bound is None:  # then no event is measured
-        return _Held(_events(scheduler, None).kept * COSTS["events"].nbytes)
-    return _Held(_topics_of(scheduler).nbytes)
+def _event_bytes(scheduler: Scheduler) -> _Held:
+    topics = _topics_of(scheduler)
+    if topics.retention.event_bytes is None:  # then no event is measured
+        return _Held(_events(scheduler).kept * COSTS["events"].nbytes)
+    return _Held(topics.nbytes)
 
 
-def _spans(scheduler: Scheduler, bound: int | None) -> _Held:
+def _spans(scheduler: Scheduler) -> _Held:
     extension = scheduler.extensions.get("spans")
     kept = len(getattr(extension, "spans", ()))
     evicted = getattr(extension, "evicted", None)
     return _Held(kept, None if evicted is None else kept + evicted)
 
 
-def _key_cache(scheduler: Scheduler, bound: int | None) -> _Held:
+def _key_cache(scheduler: Scheduler) -> _Held:
     info = _compat.get_key_cache("key_split").cache_info()
     return _Held(info.currsize, info.misses)
 
 
-def _samples(scheduler: Scheduler, bound: int | None) -> _Held:
+def _samples(scheduler: Scheduler) -> _Held:
     monitor = scheduler.monitor
     return _Held(len(monitor.quantities["time"]), monitor.count)
 
 
-def _departed(scheduler: Scheduler, bound: int | None) -> _Held:
+def _departed(scheduler: Scheduler) -> _Held:
     departed: Any = _compat.get_background_tasks(scheduler)
     return _Held(len(departed.waiting), departed.seen)
 
 
-def _locks(scheduler: Scheduler, bound: int | None) -> _Held:
+def _locks(scheduler: Scheduler) -> _Held:
     extension = scheduler.extensions.get("semaphores")
     if extension is None:
         return _Held(0, 0)
@@ -161,7 +162,7 @@ def _locks(scheduler: Scheduler, bound: int | None) -> _Held:
 
 
 #: How to look at each history. ``error-length`` is none: it is a part of another.
-_LOOKS: dict[str, Callable[[Scheduler, int | None], _Held]] = {
+_LOOKS: dict[str, Callable[[Scheduler], _Held]] = {
     "transition-log": _look_at("transition_log"),
     "events": _events,
     "topics": _topics,

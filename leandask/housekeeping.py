@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import distributed.scheduler
-from distributed.metrics import monotonic
 from tornado.ioloop import PeriodicCallback
 
 from leandask import _compat, config
 from leandask.giveback import GiveBack
 from leandask.keycache import clear_key_caches
 from leandask.locks import forget_closed
+from leandask.seldom import Seldom
 from leandask.sessions import has_sessions
 from leandask.spans import LeanSpans, trim_nthreads_history
 from leandask.stealing import forget_gone
@@ -44,7 +44,7 @@ DEPARTED, GARBAGE_SECONDS, SMALL_HEAP = 20, 60.0, 500_000
 #: Warnings of upstream's scheduler that Python remembers to have shown, 255 bytes each.
 WARNINGS = 1000
 #: Seconds between two warnings of the same kind.
-WARN_INTERVAL = 60.0
+WARN_SECONDS = 60.0
 
 
 class Housekeeping:
@@ -76,10 +76,10 @@ class Housekeeping:
         self.give_back = give_back
         self.departed = departed
         self._departed_before = departed.seen
-        self._collected_at = monotonic()
+        self._collected_at = time.monotonic()
         self.rounds = self.errors = 0
         self.longest_pause = 0.0
-        self._warned_at = -WARN_INTERVAL
+        self._warning = Seldom(WARN_SECONDS)
         #: Each gives way to others where it yields.
         self.jobs: list[Callable[[], Iterator[None] | None]] = [
             self.forget_departed,
@@ -100,11 +100,11 @@ class Housekeeping:
         """Do every job once, in short slices, and give memory back where it is due."""
         for job in self.jobs:
             try:
-                begun = monotonic()
+                begun = time.monotonic()
                 for _ in job() or ():
                     begun = self._note_pause(begun)
                     await asyncio.sleep(0)
-                    begun = monotonic()
+                    begun = time.monotonic()
                 self._note_pause(begun)
             except Exception:
                 self._note_error()
@@ -119,12 +119,11 @@ class Housekeeping:
 
     def _note_error(self) -> None:
         self.errors += 1
-        if time.monotonic() - self._warned_at >= WARN_INTERVAL:
-            self._warned_at = time.monotonic()
+        if self._warning.is_due():
             logger.warning("Housekeeping failed", exc_info=True)
 
     def _note_pause(self, begun: float) -> float:
-        now = monotonic()
+        now = time.monotonic()
         self.longest_pause = max(self.longest_pause, now - begun)
         return now
 
@@ -139,14 +138,14 @@ class Housekeeping:
     def forget_dead_groups(self) -> Iterator[None]:
         """Forget the groups that groups depended on, once no task is in them."""
         live = self.scheduler.task_groups
-        begun = monotonic()
+        begun = time.monotonic()
         for group in list(live.values()):
             dependencies = group.dependencies
             dead = [tg for tg in dependencies if live.get(tg.name) is not tg]
             dependencies.difference_update(dead)
-            if monotonic() - begun > SLICE:
+            if time.monotonic() - begun > SLICE:
                 yield
-                begun = monotonic()
+                begun = time.monotonic()
 
     def prune_spans(self) -> None:
         """Forget the oldest finished spans, and changes of threads before all spans."""
@@ -188,12 +187,12 @@ class Housekeeping:
         in an idle scheduler, and much of one's growth where workers come and go.
         """
         left = self.departed.seen - self._departed_before
-        since = monotonic() - self._collected_at
+        since = time.monotonic() - self._collected_at
         if left < DEPARTED and since < GARBAGE_SECONDS:
             return
         if sys.getallocatedblocks() <= SMALL_HEAP:
             self._departed_before = self.departed.seen
-            self._collected_at = monotonic()
+            self._collected_at = time.monotonic()
             gc.collect()
 
     def compact_queue(self) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from distributed.http.utils import RequestHandler
 
 from leandask import _compat
+from leandask.inline import hash_of
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -143,7 +141,7 @@ def read_page() -> tuple[bytes, str]:
         Bytes, and the value of the header ``Content-Security-Policy``.
     """
     page = Path(__file__).with_name("report.html").read_bytes()
-    style, script = (_hash_of(tag, page) for tag in (b"style", b"script"))
+    style, script = (hash_of(page.decode(), tag) for tag in ("style", "script"))
     policy = {
         "default-src": "'none'",
         "script-src": script,
@@ -155,9 +153,3 @@ def read_page() -> tuple[bytes, str]:
         "frame-ancestors": "'self'",
     }
     return page, "; ".join(f"{name} {source}" for name, source in policy.items())
-
-
-def _hash_of(tag: bytes, page: bytes) -> str:
-    content = re.findall(rb"<%b>(.*?)</%b>" % (tag, tag), page, re.DOTALL)
-    digests = [base64.b64encode(hashlib.sha256(c).digest()) for c in content]
-    return " ".join(f"'sha256-{digest.decode()}'" for digest in digests)

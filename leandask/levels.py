@@ -31,6 +31,10 @@ PROBLEM_ACTIONS: dict[str, Callable[[dict[str, Any]], bool]] = {
 #: OpenTelemetry's numbers of the standard levels:
 #: https://opentelemetry.io/docs/specs/otel/logs/data-model/#field-severitynumber
 SEVERITY_NUMBERS = {10: 5, 20: 9, 30: 13, 40: 17, 50: 21}
+#: The same, by the names of the levels.
+SEVERITIES = {logging.getLevelName(level): n for level, n in SEVERITY_NUMBERS.items()}
+#: The smallest number of what tells of a problem.
+WARNING = SEVERITY_NUMBERS[logging.WARNING]
 
 
 def level_of(topic: str, msg: Any) -> int:
@@ -59,3 +63,34 @@ def level_of(topic: str, msg: Any) -> int:
         if type(action) is str and action in PROBLEM_ACTIONS:
             return logging.WARNING if PROBLEM_ACTIONS[action](msg) else logging.INFO
     return logging.INFO
+
+
+def severity_number(level: Any) -> int:
+    """Return the number of a level that a user names.
+
+    Parameters
+    ----------
+    level : str, int or None
+
+    Returns
+    -------
+    int
+        0 for None.
+
+    Raises
+    ------
+    ValueError
+        If `level` is none of logging's standard ones.
+
+    Examples
+    --------
+    >>> severity_number("warning"), severity_number(30)
+    (13, 13)
+    """
+    if level is None:
+        return 0
+    if isinstance(level, str) and level.upper() in SEVERITIES:
+        return SEVERITIES[level.upper()]
+    if type(level) is int and level in SEVERITY_NUMBERS:
+        return SEVERITY_NUMBERS[level]
+    raise ValueError(f"level must be one of {', '.join(SEVERITIES)}; got {level!r}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-import time
 import weakref
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from distributed.http.prometheus import PrometheusCollector
+
+from leandask.seldom import Seldom
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("leandask")
 
 #: Seconds between two warnings.
-WARN_INTERVAL = 60.0
+WARN_SECONDS = 60.0
 #: Its entries are bytes, and those of the events.
 NO_SERIES = "event-bytes"
 
@@ -43,7 +44,7 @@ class LeanCollector(PrometheusCollector):
     def __init__(self, server: Scheduler) -> None:
         super().__init__(server)
         self.subsystem = "leandask"
-        self._warned_at = -WARN_INTERVAL
+        self._warning = Seldom(WARN_SECONDS)
 
     @property
     def server(self) -> Scheduler | None:
@@ -67,8 +68,7 @@ class LeanCollector(PrometheusCollector):
             report = server.extensions["leandask"].report()
             families = list(self._families(report))
         except Exception:
-            if time.monotonic() - self._warned_at >= WARN_INTERVAL:
-                self._warned_at = time.monotonic()
+            if self._warning.is_due():
                 logger.warning("The metrics can't be collected", exc_info=True)
             return
         yield from families

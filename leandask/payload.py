@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import ItemsView, KeysView, Mapping, ValuesView
 from typing import Any
 
+from leandask.text import CUT, encodable
+
 #: Containers inside containers, counted from the msg. JSON encoders stop at 254.
 MAX_DEPTH = 32
-#: What stands for anything that was cut.
-CUT = "…"
 
 _SEQUENCES = (list, tuple, set, frozenset, deque, KeysView, ValuesView, ItemsView)
 
@@ -89,8 +89,7 @@ class _Walk:
         else:
             self.left -= len(text)
         if not text.isascii():
-            # A lone surrogate is no Unicode text: show its escape.
-            text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+            text = encodable(text)
         return text
 
     def integer(self, number: int) -> int | str:

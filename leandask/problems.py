@@ -13,7 +13,7 @@ NOTICES = 100
 SCHEDULERS = 1000
 
 #: What comes of a record with a wrong or missing field.
-WRONG = (AttributeError, LookupError, TypeError, ValueError)
+WRONG = (AttributeError, LookupError, OverflowError, TypeError, ValueError)
 
 #: Kinds of problems, each with what it means.
 KINDS: dict[str, str] = {

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from leandask.filter import EVENT, TRANSITION, Filter, Wanted, needles_of, touches
+from leandask.filter import Filter, Story, Wanted
 from leandask.logfiles import open_logs
 from leandask.problems import WRONG, Problems
+from leandask.records import EVENT
 from leandask.scan import Records, Scan
-from leandask.text import name_of, seconds_of
+from leandask.times import seconds_of
 
 if TYPE_CHECKING:
     from dask.typing import Key
@@ -191,31 +192,6 @@ class LogReader:
         for files in open_logs(self.path):
             for file in files.files:
                 yield from scan.records(file)
-
-
-class Story:
-    """Wants the transitions that touch one of some tasks, or stem from a stimulus.
-
-    Parameters
-    ----------
-    *keys_or_stimuli : key of a task or stimulus_id
-    within : Wanted, optional
-        What they must be beside.
-    """
-
-    def __init__(self, *keys_or_stimuli: Key, within: Wanted | None = None) -> None:
-        self._names = frozenset(name_of(name) for name in keys_or_stimuli)
-        self._within = within or Filter()
-        self.needles = needles_of("task_key", self._names)
-
-    def matches(self, record: dict[str, Any]) -> bool:
-        """Whether a record is such a transition."""
-        names = self._names
-        return (
-            record["event_name"] == TRANSITION
-            and (touches(record, names) or record["stimulus_id"] in names)
-            and self._within.matches(record)
-        )
 
 
 def key_of(text: str) -> Key:

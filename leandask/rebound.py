@@ -35,7 +35,7 @@ def rebound(scheduler: Scheduler, retention: Retention) -> None:
     lean.plugins.resize(retention.task_stream, retention.messages)
     for streams in (lean.stream_comms, lean.client_comms):
         streams.resize(retention.messages)
-    topics: Any = _compat.get_topics(_compat.get_broker(scheduler))
+    topics: Any = _compat.get_topics(scheduler)
     topics.rebound(retention)
     log_lines: Any = _compat.get_log_handler(scheduler)
     log_lines.resize(retention.log_records)

@@ -15,13 +15,22 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from leandask.levels import SEVERITY_NUMBERS
-from leandask.text import name_of, one_line, rfc3339
+from leandask.text import name_of, one_line
+from leandask.times import rfc3339
 
 if TYPE_CHECKING:
     from distributed.scheduler import Transition
 
 #: Version of the fields' names and types.
 SCHEMA_VERSION = 1
+#: Names of events: what kind of record it is.
+EVENT = "dask.event"
+TRANSITION = "dask.task.transition"
+STARTED = "dask.scheduler.start"
+STOPPED = "dask.scheduler.stop"
+RECORDS_DROPPED = "leandask.records-dropped"
+RETENTION_SET = "leandask.retention-set"
+MEMORY_GIVEN_BACK = "leandask.memory-given-back"
 #: Logger of the events, and of the scheduler's own life.
 EVENTS = logging.getLogger("leandask.events")
 #: Logger of the task transitions.
@@ -80,13 +89,11 @@ class RecordFactory:
             if name not in STANDARD_ATTRIBUTES
         }
         self._events = {
-            level: self._template(EVENTS, level, "dask.event", EVENT_FIELDS)
+            level: self._template(EVENTS, level, EVENT, EVENT_FIELDS)
             for level in (logging.INFO, logging.WARNING)
         }
         self._transitions = {
-            level: self._template(
-                TRANSITIONS, level, "dask.task.transition", TRANSITION_FIELDS
-            )
+            level: self._template(TRANSITIONS, level, TRANSITION, TRANSITION_FIELDS)
             for level in (logging.DEBUG, logging.INFO)
         }
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from typing import TYPE_CHECKING, Any
 
-import dask
-import distributed
 from distributed.system import MEMORY_LIMIT
 
-from leandask import __version__
 from leandask.holdings import holdings_of
-from leandask.text import name_of, rfc3339
+from leandask.text import name_of
+from leandask.times import rfc3339
+from leandask.versions import versions
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -70,12 +68,7 @@ def report_of(scheduler: Scheduler) -> dict[str, Any]:
         "started": rfc3339(scheduler.time_started),
         "timestamp": rfc3339(now),
         "uptime_seconds": now - scheduler.time_started,
-        "versions": {
-            "leandask": __version__,
-            "distributed": distributed.__version__,
-            "dask": dask.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
         "workers": len(scheduler.workers),
         "clients": len([c for c in scheduler.clients if c != "fire-and-forget"]),
         "tasks": len(scheduler.tasks),

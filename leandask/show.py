@@ -8,9 +8,8 @@ from typing import Any
 
 from dask.utils import format_bytes
 
-from leandask.filter import TRANSITION
-from leandask.payload import CUT
-from leandask.text import NAME_LENGTH, one_line
+from leandask.records import TRANSITION
+from leandask.text import CUT, NAME_LENGTH, one_line
 
 #: Recommendations of a transition that are shown.
 RECOMMENDATIONS = 3

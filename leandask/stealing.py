@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -18,7 +18,16 @@ class UnknownDurations(dict[str, "WeakSet[TaskState]"]):
 
     Upstream forgets them when a task of the prefix succeeds. Where none ever does, they
     would stay for ever, with the texts of their errors: about 5 kB each.
+
+    Parameters
+    ----------
+    items : mapping of str to iterables
     """
+
+    def __init__(self, items: Mapping[str, Iterable[TaskState]]) -> None:
+        super().__init__()
+        for prefix, tasks in items.items():
+            self[prefix] = tasks
 
     def __setitem__(self, prefix: str, tasks: Iterable[TaskState]) -> None:
         super().__setitem__(prefix, WeakSet(tasks))
@@ -43,7 +52,16 @@ class InFlight(dict["WorkerState", float]):
 
     Upstream's default dict takes in each worker that is looked up, and keeps what has
     left: about 13 kB each.
+
+    Parameters
+    ----------
+    items : mapping
     """
+
+    def __init__(self, items: Mapping[WorkerState, float]) -> None:
+        super().__init__()
+        for worker, value in items.items():
+            self[worker] = value
 
     def __missing__(self, worker: WorkerState) -> float:
         return 0
@@ -67,17 +85,11 @@ def bound_stealing(scheduler: Scheduler) -> None:
     """Have work stealing, where it is on, hold nothing that is gone."""
     owner = _compat.get_owner_of_unknown_durations(scheduler)
     if owner is not None:
-        tasks = UnknownDurations()
-        for prefix, unknown in owner.unknown_durations.items():
-            tasks[prefix] = unknown
-        owner.unknown_durations = tasks
+        owner.unknown_durations = UnknownDurations(owner.unknown_durations)
     stealing = scheduler.extensions.get("stealing")
     if stealing is not None:
         for name in ("in_flight_occupancy", "in_flight_tasks"):
-            in_flight = InFlight()
-            for worker, value in getattr(stealing, name).items():
-                in_flight[worker] = value
-            setattr(stealing, name, in_flight)
+            setattr(stealing, name, InFlight(getattr(stealing, name)))
 
 
 def forget_gone(scheduler: Scheduler) -> None:

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from leandask import config
-from leandask.drain import Drain, sinks
+from leandask.drain import Drain
 from leandask.fork import leave_to_parent
 from leandask.levels import level_of
 from leandask.payload import plain
 from leandask.queue import Kind, RecordQueue
-from leandask.records import EVENTS, TRANSITIONS, RecordFactory
+from leandask.records import EVENTS, RECORDS_DROPPED, TRANSITIONS, RecordFactory
 from leandask.text import name_of
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class RecordStream:
         Parameters
         ----------
         event_name : str
-            Such as ``"dask.scheduler.start"``.
+            Such as :data:`leandask.records.STARTED`.
         message : str
         fields : mapping
             Further fields of the schema.
@@ -163,7 +163,7 @@ class RecordStream:
         since, self._dropped_reported = total - self._dropped_reported, total
         if since:
             self.life(
-                "leandask.records-dropped",
+                RECORDS_DROPPED,
                 f"{since} records were dropped, {total} since the start: "
                 f"{self.queue.dropped_kinds}, {self.queue.dropped}",
                 {"dropped_total": total, "dropped_since_last": since},
@@ -198,8 +198,7 @@ class RecordStream:
             logging. ``dropped`` and ``dropped_kinds``: records dropped, by reason and
             by kind. ``errors``: exceptions, mostly of handlers and filters.
             ``restarts``: of the thread. ``queued`` and ``queued_bytes``: records that
-            wait, and their estimated size. ``bytes_written``: what the sinks of
-            leandask wrote to their files.
+            wait, and their estimated size.
         """
         return {
             "emitted": self.queue.emitted,
@@ -210,7 +209,6 @@ class RecordStream:
             "restarts": self._drain.restarts,
             "queued": len(self.queue),
             "queued_bytes": self.queue.nbytes,
-            "bytes_written": sum(sink.bytes_written for sink in sinks()),
         }
 
     def warnings(self) -> list[dict[str, str]]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import orjson
 
 from leandask.stats import NAMES, OTHERS, SPANS, LogStats, Tally
-from leandask.text import rfc3339
+from leandask.times import rfc3339
 
 NOW = 1795521452.0
 

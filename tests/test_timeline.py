@@ -9,11 +9,11 @@ import tracemalloc
 import pytest
 
 from leandask.records import RecordFactory
-from leandask.text import rfc3339
 from leandask.timeline import lanes, lives, marks
 from leandask.timeline.bins import Bins
 from leandask.timeline.columns import STATES
 from leandask.timeline.timeline import NOTES, Timeline
+from leandask.times import rfc3339
 
 #: 2026-03-04 05:00 UTC, in seconds since the epoch.
 T0 = 1772600400.0

@@ -2,45 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-
 #: Bins that are kept; with one more, all become twice as wide. A bin of 15 counts takes
 #: 700 bytes at most (``columns.py``), so all take 2.9 MB; 4096 of them leave something
 #: to see on a screen of 1000 pixels that is zoomed four times.
 LIMIT = 4096
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-
-
-def milliseconds(text: str) -> int:
-    """Read a time of a record.
-
-    Parameters
-    ----------
-    text : str
-        RFC 3339; without an offset it is UTC.
-
-    Returns
-    -------
-    int
-        Whole milliseconds since the epoch.
-
-    Raises
-    ------
-    ValueError
-        If it is not a time.
-
-    Examples
-    --------
-    >>> milliseconds("1970-01-01T00:00:01.250999Z")
-    1250
-    """
-    # Python 3.10 knows no Z.
-    when = datetime.fromisoformat(text[:-1] if text[-1:] in ("Z", "z") else text)
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=timezone.utc)
-    since = when - _EPOCH
-    return since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
 
 
 class Bins:

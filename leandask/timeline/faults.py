@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from leandask.timeline.bins import milliseconds
+from leandask.problems import WRONG
+from leandask.records import RECORDS_DROPPED, TRANSITION
 from leandask.timeline.columns import BEFORE
-from leandask.timeline.lives import MAX_SEQ
+from leandask.timeline.lives import EXACT
+from leandask.times import milliseconds
 
 
 def wrong_field(record: Any) -> str:
@@ -31,18 +33,18 @@ def wrong_field(record: Any) -> str:
         return "record"
     try:
         milliseconds(record["timestamp"])
-    except (KeyError, TypeError, ValueError, OverflowError):
+    except WRONG:
         return "timestamp"
     for field, kind in (("scheduler_id", str), ("seq", int), ("event_name", str)):
         if type(record.get(field)) is not kind:
             return field
-    if not 0 < record["seq"] < MAX_SEQ:
+    if not 0 < record["seq"] < EXACT:
         return "seq"
-    if record["event_name"] == "dask.task.transition":
+    if record["event_name"] == TRANSITION:
         start = record.get("task_start")
         known = type(start) is str and start in BEFORE
         return "task_finish" if known else "task_start"
-    if record["event_name"] == "leandask.records-dropped":
+    if record["event_name"] == RECORDS_DROPPED:
         return "dropped_since_last"
     for field in ("worker", "topic", "payload"):
         if type(record.get(field)) is not str:

@@ -49,41 +49,23 @@ class Figures:
         self.states_known = self.transitions > self.totals["erred"]
         self.lives = sorted(timeline.lives.values(), key=lambda life: life.first)
         self.current: Life | None = next(reversed(timeline.lives.values()), None)
+        # Inside of a bin it may have been more than at its end.
+        peaks = [
+            max((life.high[i] - life.low[i] for life in self.lives), default=0)
+            for i in range(len(LEVELS))
+        ]
+        #: The most that each level ever was, and what it is at the end of the log.
+        self.most = {
+            name: max(peaks[LEVELS.index(name)], *level, 0)
+            for name, level in self.levels.items()
+        }
+        self.last = {
+            name: level[-1] if level else 0 for name, level in self.levels.items()
+        }
         #: Milliseconds since the epoch that the page shows.
         self.start = min(self.starts, default=0)
         self.end = max(self.starts, default=0) + self.width
         self.timeline = timeline
-
-    def most(self, name: str) -> int:
-        """Return the most that a level ever was.
-
-        Parameters
-        ----------
-        name : str
-            Of :data:`~leandask.timeline.columns.LEVELS`.
-
-        Returns
-        -------
-        int
-        """
-        level = LEVELS.index(name)
-        # Inside of a bin it may have been more than at its end.
-        peaks = (life.high[level] - life.low[level] for life in self.lives)
-        return max([0, *peaks, *self.levels[name]])
-
-    def last(self, name: str) -> int:
-        """Return a level at the end of the log.
-
-        Parameters
-        ----------
-        name : str
-            Of :data:`~leandask.timeline.columns.LEVELS`.
-
-        Returns
-        -------
-        int
-        """
-        return self.levels[name][-1] if self.starts else 0
 
     def fate(self, life: Life) -> str:
         """Tell how a scheduler ended.

@@ -9,8 +9,8 @@ from leandask.timeline.columns import LEVELS
 #: where its texts are long, so all take 7 MB at most. With one more, the oldest is
 #: settled.
 LIMIT = 1000
-#: Numbers of records that a page can tell exactly: JavaScript has no larger integers.
-MAX_SEQ = 2**53
+#: Numbers that a page can tell exactly are below: JavaScript has no larger integers.
+EXACT = 2**53
 
 
 class Life:
@@ -98,7 +98,7 @@ class Life:
         ValueError
             If it is none.
         """
-        if type(seq) is not int or not 0 < seq < MAX_SEQ:
+        if type(seq) is not int or not 0 < seq < EXACT:
             raise ValueError("seq")
         if not self.seq:
             self.first_seq = self.seq = seq

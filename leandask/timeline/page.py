@@ -7,8 +7,6 @@ shows it as text only. The page may run that one script, and load nothing.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 import json
 import re
@@ -16,11 +14,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leandask.text import one_line, rfc3339
+from leandask.inline import hash_of
+from leandask.text import one_line
 from leandask.timeline.columns import STATES
 from leandask.timeline.figures import Figures
 from leandask.timeline.remarks import remarks
 from leandask.timeline.words import counted, duration, number
+from leandask.times import rfc3339
 
 if TYPE_CHECKING:
     from leandask.timeline import Timeline
@@ -53,8 +53,8 @@ def render(timeline: Timeline) -> str:
     figures = Figures(timeline)
     template = Path(__file__).with_name("page.html").read_text("utf-8")
     values = {
-        "style-hash": _hash(template, "style"),
-        "script-hash": _hash(template, "script"),
+        "style-hash": hash_of(template, "style"),
+        "script-hash": hash_of(template, "script"),
         "range": _range(figures),
         "tiles": _tiles(figures),
         "remarks": _list(remarks(figures)),
@@ -95,13 +95,6 @@ def embed(value: object) -> str:
     return text
 
 
-def _hash(template: str, tag: str) -> str:
-    block = re.search(f"<{tag}>(.*?)</{tag}>", template, re.DOTALL)
-    assert block
-    digest = hashlib.sha256(block[1].encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-
 def _range(figures: Figures) -> str:
     if not figures.starts:
         return "The log has no records with a time."
@@ -117,7 +110,7 @@ def _tiles(figures: Figures) -> str:
     tiles = [
         ("Transitions into memory", totals["finished"], ""),
         ("Transitions into erred", totals["erred"], "bad" if totals["erred"] else ""),
-        ("Workers at most", figures.most("workers"), ""),
+        ("Workers at most", figures.most["workers"], ""),
         ("Workers lost", lost, "bad" if lost else ""),
         ("Records missing", totals["missing"], "bad" if totals["missing"] else ""),
     ]
@@ -142,8 +135,8 @@ def _tasks_heading(figures: Figures) -> str:
 
 def _workers_heading(figures: Figures) -> str:
     return (
-        f"{number(figures.last('workers'))} at the end, "
-        f"{number(figures.most('workers'))} at most"
+        f"{number(figures.last['workers'])} at the end, "
+        f"{number(figures.most['workers'])} at most"
     )
 
 
@@ -167,8 +160,8 @@ def _totals(figures: Figures) -> str:
     )
     names = [*(STATES if figures.states_known else ()), "workers"]
     levels = "".join(
-        f'<tr><th scope="row">{name}</th><td>{number(figures.most(name))}</td>'
-        f"<td>{number(figures.last(name))}</td></tr>"
+        f'<tr><th scope="row">{name}</th><td>{number(figures.most[name])}</td>'
+        f"<td>{number(figures.last[name])}</td></tr>"
         for name in names
     )
     return (

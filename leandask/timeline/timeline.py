@@ -6,9 +6,12 @@ from typing import Any
 
 import orjson
 
+from leandask.levels import WARNING
+from leandask.problems import WRONG
+from leandask.records import RECORDS_DROPPED, STARTED, STOPPED, TRANSITION
 from leandask.text import MESSAGE_LENGTH, NAME_LENGTH
 from leandask.timeline import page
-from leandask.timeline.bins import Bins, milliseconds
+from leandask.timeline.bins import Bins
 from leandask.timeline.columns import (
     AFTER,
     BEFORE,
@@ -22,8 +25,9 @@ from leandask.timeline.columns import (
 )
 from leandask.timeline.faults import wrong_field
 from leandask.timeline.lanes import Lanes
-from leandask.timeline.lives import LIMIT, Life
+from leandask.timeline.lives import EXACT, LIMIT, Life
 from leandask.timeline.marks import Marks, text_of
+from leandask.times import milliseconds
 
 #: Kinds of happenings that are marked, each bounded by ``Marks``.
 KINDS = ("erred", "lost", "dropped", "missing", "warned")
@@ -103,7 +107,7 @@ class Timeline:
                 life.seq += 1
             else:
                 self._number(life, record["seq"])
-            if record["event_name"] != "dask.task.transition":
+            if record["event_name"] != TRANSITION:
                 self._event(life, record)
                 return
             before = BEFORE[record["task_start"]]
@@ -121,7 +125,7 @@ class Timeline:
             row[flow] += 1
             if flow == ERRED:
                 self._erred.add(self._ms, record.get("task_key"), record.get("message"))
-        except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        except WRONG:
             self._refuse(record)
 
     def note(self, text: str) -> None:
@@ -190,15 +194,15 @@ class Timeline:
 
     def _event(self, life: Life, record: dict[str, Any]) -> None:
         event_name, message = record["event_name"], record.get("message")
-        if event_name == "dask.scheduler.start":
+        if event_name == STARTED:
             life.started = self._ms
             life.about = text_of(record.get("address"), NAME_LENGTH)
-        elif event_name == "dask.scheduler.stop":
+        elif event_name == STOPPED:
             life.stopped = self._ms
             life.reason = text_of(record.get("reason"), MESSAGE_LENGTH)
-        elif event_name == "leandask.records-dropped":
+        elif event_name == RECORDS_DROPPED:
             dropped = record["dropped_since_last"]
-            if type(dropped) is not int or not 0 <= dropped < 2**53:
+            if type(dropped) is not int or not 0 <= dropped < EXACT:
                 raise ValueError
             self._row[DROPPED] += dropped
             self.marks["dropped"].add(self._ms, life.id, message)
@@ -208,7 +212,7 @@ class Timeline:
         elif record.get("action") == "remove-worker":
             if record["topic"] == "all":
                 self._leave(life, record)
-        elif record.get("severity_number", 0) >= 13:
+        elif record.get("severity_number", 0) >= WARNING:
             self._warn(record)
 
     def _join(self, life: Life, record: dict[str, Any]) -> None:
@@ -220,7 +224,7 @@ class Timeline:
     def _leave(self, life: Life, record: dict[str, Any]) -> None:
         worker = _worker(record)
         # A payload that was cut may have lost the word; then the level tells.
-        lost = record.get("severity_number", 0) >= 13
+        lost = record.get("severity_number", 0) >= WARNING
         if not lost and '"expected"' in record["payload"]:
             lost = orjson.loads(record["payload"]).get("expected") is False
         life.change(WORKERS, -1)
@@ -248,7 +252,7 @@ class Timeline:
         if field == "scheduler_id" and record.get(field) is None:
             self.n_foreign += 1  # another logger writes to the same file
             severity = record.get("severity_number")
-            if type(severity) is int and severity >= 13:
+            if type(severity) is int and severity >= WARNING:
                 self._stamp = ""  # its row may be no more
                 self._ms = milliseconds(record["timestamp"])
                 self._row = self.bins.row(self._ms)

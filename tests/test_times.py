@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leandask.times import milliseconds, rfc3339, seconds_of
+
+
+@given(st.floats(0, 4e9))
+def test_rfc3339_is_the_time_in_utc_to_the_microsecond(timestamp):
+    moment = datetime.datetime.fromisoformat(rfc3339(timestamp).replace("Z", "+00:00"))
+    assert abs(moment.timestamp() - timestamp) <= 1e-6
+
+
+def test_rfc3339_rounds_up_to_the_next_second():
+    assert rfc3339(0.9999999) == "1970-01-01T00:00:01.000000Z"
+    assert rfc3339(1795515859.123) == "2026-11-24T10:24:19.123000Z"
+
+
+def test_seconds_are_exact_to_the_microsecond():
+    assert seconds_of("2026-11-24T11:57:32.159629Z") == 1795521452.159629
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1970-01-01T00:00:01.250Z",
+        "1970-01-01T00:00:01.250z",
+        "1970-01-01T00:00:01.250",
+        "1970-01-01T02:00:01.250+02:00",
+    ],
+)
+def test_without_an_offset_a_time_is_utc(text):
+    assert seconds_of(text) == 1.25
+    assert milliseconds(text) == 1250
+
+
+@pytest.mark.parametrize("text", ["", "Z", "noon", "15 minutes"])
+def test_what_is_no_time_is_refused(text):
+    with pytest.raises(ValueError, match="Invalid isoformat string"):
+        seconds_of(text)
+
+
+def test_milliseconds_are_rounded_down():
+    assert milliseconds("1969-12-31T23:59:59.999999Z") == -1
