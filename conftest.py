@@ -64,7 +64,7 @@ def key_caches():
         _compat.set_key_cache(name, cached)
 
 
-pytest_plugins = ["tests.browser", "tests.processes"]
+pytest_plugins = ["tests.browser", "tests.processes", "tests.schedulers"]
 
 #: What needs packages that have to be installed by hand, and is run by tests.
 collect_ignore = ["tests/fuzz_payload.py", "tests/programs"]

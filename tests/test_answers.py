@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from functools import partial
 
 import dask.config
 import pytest
@@ -10,16 +9,14 @@ from distributed import Client, Worker, wait
 from distributed.utils_test import gen_test, inc
 
 import leandask
-from leandask import LeanScheduler, LogReader, answers
+from leandask import LogReader, answers
 from leandask.filter import Filter
 from leandask.logfiles import LogFiles
 from leandask.newest import SLICE, Newest, lines_backwards
 from leandask.parse import record_of
 from tests.processes import start_worker
+from tests.schedulers import lean
 from tests.test_reader import NOW, lines, write
-
-local = {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}
-lean = partial(LeanScheduler, dashboard=False, **local)
 
 
 def logged(path, **settings):

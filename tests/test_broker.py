@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import time
 import tracemalloc
-from functools import partial
 
 import numpy as np
 import pytest
@@ -11,11 +10,8 @@ from distributed import Client, Scheduler
 from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.utils_test import gen_test
 
-from leandask import LeanScheduler, broker, install
-
-lean = partial(
-    LeanScheduler, host="127.0.0.1", dashboard=False, dashboard_address="127.0.0.1:0"
-)
+from leandask import broker, install
+from tests.schedulers import lean
 
 
 @gen_test()

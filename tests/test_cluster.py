@@ -12,8 +12,8 @@ from distributed.utils_test import gen_test, inc
 import leandask
 from leandask import LeanCluster, LeanScheduler, LeanSpecMixin, Retention
 from tests.processes import PYTHON, assert_lean, lean_settings, wait_for
+from tests.schedulers import LOCAL
 
-LOCAL = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
 NO_DASHBOARD = {"dashboard": False}
 #: Without an address the server for /health would be at a fixed port.
 SMALL = {

@@ -12,7 +12,6 @@ import dask.config
 import distributed
 import pytest
 from distributed import Client
-from distributed.security import Security
 from distributed.utils_test import gen_test
 from packaging.version import Version
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
@@ -140,24 +139,11 @@ async def test_a_websocket_may_come_first(not_imported):
 
 
 @gen_test()
-async def test_pages_over_tls(not_imported, tmp_path):
-    security = Security.temporary()
-    files = {
-        "key": security.tls_scheduler_key,
-        "cert": security.tls_scheduler_cert,
-        "ca-file": security.tls_ca_file,
-    }
-    tls = {}
-    for name, pem in files.items():
-        (tmp_path / name).write_text(pem)
-        tls[f"distributed.scheduler.dashboard.tls.{name}"] = str(tmp_path / name)
-    with dask.config.set(tls):
-        async with lean() as s:
-            client = AsyncHTTPClient(force_instance=True)
-            response = await client.fetch(
-                url(s, "/status", "https"), validate_cert=False
-            )
-            assert b"Dask Diagnostic UI" in response.body
+async def test_pages_over_tls(not_imported, dashboard_tls):
+    async with lean() as s:
+        client = AsyncHTTPClient(force_instance=True)
+        response = await client.fetch(url(s, "/status", "https"), validate_cert=False)
+        assert b"Dask Diagnostic UI" in response.body
 
 
 @gen_test()

@@ -1,16 +1,14 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 
 import dask.config
 from distributed import Client, Scheduler, Worker
 from distributed.utils_test import gen_test
 
-from leandask import LeanScheduler, install
+from leandask import install
+from tests.schedulers import LOCAL, lean
 
-local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
-lean = partial(LeanScheduler, dashboard=False, **local)
 DELAY = "distributed.scheduler.events-cleanup-delay"
 
 
@@ -94,7 +92,7 @@ async def test_install_takes_running_tasks_over():
     async def call():
         await done.wait()
 
-    async with Scheduler(dashboard=False, **local) as s:
+    async with Scheduler(**LOCAL) as s:
         before = len(s._ongoing_background_tasks)
         s._ongoing_background_tasks.call_soon(call)
         install(s)

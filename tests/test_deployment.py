@@ -19,10 +19,10 @@ from tests.processes import (
     start_worker,
     wait_for,
 )
+from tests.schedulers import LOCAL
 from tests.sshd import sshd  # noqa: F401  # a fixture
 
 PRELOAD = {"preload": "leandask.preload"}
-LOCAL = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
 IN_CONFIG = {"distributed.scheduler.preload": ["leandask.preload"]}
 
 

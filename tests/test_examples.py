@@ -7,7 +7,6 @@ import gzip
 import json
 import re
 import shutil
-from functools import partial
 from pathlib import Path
 
 import dask
@@ -16,14 +15,11 @@ import yaml
 from distributed import Client, Worker
 from distributed.utils_test import gen_test
 
-from leandask import LeanScheduler
 from tests.pages import Shell, assert_alike, blocks, commands, run_program
+from tests.schedulers import lean
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "records.md").read_text().split("## Examples")[1]
-lean = partial(
-    LeanScheduler, host="127.0.0.1", dashboard=False, dashboard_address="127.0.0.1:0"
-)
 
 
 def of(language):

@@ -14,8 +14,7 @@ from distributed.utils_test import gen_test, inc, slowinc
 
 from leandask import LeanScheduler, LogReader, get_report
 from tests.processes import PYTHON, Process, records_of, start_worker, wait_for
-
-LOCAL = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
+from tests.schedulers import LOCAL
 
 
 def assert_no_gap(records):

@@ -7,19 +7,15 @@ import os
 import shutil
 import signal
 import subprocess
-from functools import partial
 
 import dask
 import pytest
 from distributed import Client, Worker
 from distributed.utils_test import gen_test, inc
 
-from leandask import LeanScheduler, get_report
+from leandask import get_report
 from tests.processes import records_of, start_worker, wait_for
-
-lean = partial(
-    LeanScheduler, host="127.0.0.1", dashboard=False, dashboard_address="127.0.0.1:0"
-)
+from tests.schedulers import lean
 
 
 def publish(client, text, times=1):

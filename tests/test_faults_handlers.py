@@ -5,20 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from functools import partial
 
 import dask
 from distributed import Client, Worker
 from distributed.utils_test import gen_test, inc
 
-from leandask import LeanScheduler
 from leandask.records import EVENTS
 from tests.processes import records_of, wait_for
+from tests.schedulers import lean
 from tests.test_stream import Gate, Raising
-
-lean = partial(
-    LeanScheduler, host="127.0.0.1", dashboard=False, dashboard_address="127.0.0.1:0"
-)
 
 
 @gen_test()

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import sys
 from collections import deque
-from functools import partial
 
 import dask.config
 import pytest
@@ -12,11 +11,9 @@ from distributed import Client, Scheduler, Worker
 from distributed.utils_test import gen_test, inc
 
 import leandask
-from leandask import LeanScheduler, install
+from leandask import install
 from leandask.giveback import BUSY, make_anew, rebuild, trim
-
-local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
-lean = partial(LeanScheduler, dashboard=False, **local)
+from tests.schedulers import LOCAL, lean
 
 
 async def hold(s, c, count):
@@ -121,18 +118,9 @@ async def test_never_of_a_busy_scheduler():
 
 
 @gen_test()
-async def test_a_blocked_handler_stays_blocked():
-    blocked = {"distributed.scheduler.blocked-handlers": ["leandask_give_back"]}
-    with dask.config.set(blocked):
-        async with lean() as s, Client(s.address, asynchronous=True) as c:
-            with pytest.raises(ValueError, match=r"leandask_give_back.*disallowed"):
-                await leandask.give_back(c)
-
-
-@gen_test()
 async def test_an_installed_scheduler_gives_back_too():
     async with (
-        Scheduler(dashboard=False, **local) as s,
+        Scheduler(**LOCAL) as s,
         Client(s.address, asynchronous=True) as c,
     ):
         install(s)

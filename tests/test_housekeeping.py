@@ -5,7 +5,6 @@ import gc
 import linecache
 import logging
 import weakref
-from functools import partial
 
 import dask.config
 import pytest
@@ -16,9 +15,7 @@ from distributed.utils_test import gen_test, inc
 
 from leandask import LeanScheduler, housekeeping, install
 from leandask.housekeeping import TIMING_BINS
-
-local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
-lean = partial(LeanScheduler, dashboard=False, **local)
+from tests.schedulers import LOCAL, lean
 
 
 def run(s):
@@ -147,7 +144,7 @@ async def test_a_long_job_lets_others_in():
 async def test_it_runs_by_itself_and_ends_with_the_scheduler(installed):
     with dask.config.set({"leandask.housekeeping.interval": "10ms"}):
         kind = Scheduler if installed else LeanScheduler
-        async with kind(dashboard=False, **local) as s:
+        async with kind(**LOCAL) as s:
             if installed:
                 install(s)
             housekeeping = s.extensions["leandask"].housekeeping

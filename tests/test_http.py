@@ -14,7 +14,6 @@ from functools import partial
 import dask.config
 import pytest
 from distributed import Client, Scheduler
-from distributed.security import Security
 from distributed.utils_test import gen_test
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
@@ -100,20 +99,9 @@ async def test_the_prefix_is_found_where_the_user_has_few_routes():
 
 
 @gen_test()
-async def test_they_are_served_over_tls(tmp_path):
-    security = Security.temporary()
-    files = {
-        "key": security.tls_scheduler_key,
-        "cert": security.tls_scheduler_cert,
-        "ca-file": security.tls_ca_file,
-    }
-    tls = {}
-    for name, pem in files.items():
-        (tmp_path / name).write_text(pem)
-        tls[f"distributed.scheduler.dashboard.tls.{name}"] = str(tmp_path / name)
-    with dask.config.set(tls):
-        async with lean(dashboard=False) as s:
-            assert await is_served(s, scheme="https", validate_cert=False)
+async def test_they_are_served_over_tls(dashboard_tls):
+    async with lean(dashboard=False) as s:
+        assert await is_served(s, scheme="https", validate_cert=False)
 
 
 @pytest.mark.parametrize("path", ["/leandask", "/leandask.json"])

@@ -1,16 +1,10 @@
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 from distributed import Client, Lock, Semaphore
 from distributed.utils_test import gen_test
 
-from leandask import LeanScheduler
-
-lean = partial(
-    LeanScheduler, host="127.0.0.1", dashboard=False, dashboard_address="127.0.0.1:0"
-)
+from tests.schedulers import lean
 
 
 async def use(names):

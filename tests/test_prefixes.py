@@ -2,16 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from functools import partial
 
 from distributed import Client, Scheduler, Worker
 from distributed.utils_test import gen_test, inc
 
-from leandask import LeanScheduler, install
+from leandask import install
 from leandask.prefixes import METRICS_PER_PREFIX, OTHERS, WorkerMetrics
-
-local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
-lean = partial(LeanScheduler, dashboard=False, **local)
+from tests.schedulers import LOCAL, lean
 
 
 async def compute(client, names):
@@ -63,7 +60,7 @@ async def test_a_prefix_with_tasks_stays():
 @gen_test()
 async def test_install_and_restart_keep_the_bound():
     async with (
-        Scheduler(dashboard=False, **local) as s,
+        Scheduler(**LOCAL) as s,
         Worker(s.address, dashboard=False),
         Client(s.address, asynchronous=True) as c,
     ):

@@ -25,8 +25,8 @@ from tests.processes import (
     start_worker,
     wait_for,
 )
+from tests.schedulers import LOCAL
 
-LOCAL = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
 start_here = partial(Scheduler, preload="leandask.preload", **LOCAL)
 upstream = (DASK, "scheduler")
 

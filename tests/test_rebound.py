@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 
 import dask.config
 import pytest
@@ -10,12 +9,8 @@ from distributed.diagnostics.task_stream import TaskStreamPlugin
 from distributed.utils_test import gen_test, inc
 
 import leandask
-from leandask import LeanScheduler
 from leandask.prefixes import METRICS_PER_PREFIX
-
-local = {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}
-lean = partial(LeanScheduler, dashboard=False, **local)
-
+from tests.schedulers import lean
 
 pytestmark = pytest.mark.usefixtures("key_caches")
 
@@ -182,14 +177,3 @@ async def test_a_budget_at_run_time():
         assert in_force["budget"] == 4 * 2**20
         assert in_force["spans"] == 4 * 2**20 // 10 // 3800
         assert s.extensions["spans"].maxlen == in_force["spans"]
-
-
-@gen_test()
-async def test_a_blocked_handler_is_refused():
-    async with (
-        lean(blocked_handlers=["leandask_set_retention"]) as s,
-        Client(s.address, asynchronous=True) as c,
-    ):
-        with pytest.raises(ValueError, match="leandask_set_retention"):
-            await leandask.set_retention(c, events=7)
-        assert s.retention.events == 100

@@ -5,7 +5,6 @@ import logging
 import platform
 import re
 import time
-from functools import partial
 
 import dask
 import distributed
@@ -15,14 +14,12 @@ from distributed.system import MEMORY_LIMIT
 from distributed.utils_test import gen_test, inc
 
 import leandask
-from leandask import LeanScheduler, Retention, install
+from leandask import Retention, install
 from leandask import report as report_module
 from leandask.budget import COSTS
 from leandask.drain import WARNINGS
 from leandask.report import report_of, rss_peak
-
-local = {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}
-lean = partial(LeanScheduler, dashboard=False, **local)
+from tests.schedulers import LOCAL, lean
 
 
 def holding(s, name):
@@ -243,21 +240,12 @@ def test_a_client_that_is_not_asynchronous_gets_it(start):
 
 @gen_test()
 async def test_an_installed_scheduler_reports_too():
-    async with Scheduler(dashboard=False, **local) as s:
+    async with Scheduler(**LOCAL) as s:
         s.log_event("x", 1)
         install(s)
         assert kept_and_seen(s, "events") == (1, 1)
         async with Client(s.address, asynchronous=True) as c:
             assert (await leandask.get_report(c))["scheduler_id"] == s.id
-
-
-@gen_test()
-async def test_a_blocked_handler_stays_blocked():
-    blocked = {"distributed.scheduler.blocked-handlers": ["leandask_report"]}
-    with dask.config.set(blocked):
-        async with lean() as s, Client(s.address, asynchronous=True) as c:
-            with pytest.raises(ValueError, match=r"leandask_report.*disallowed"):
-                await leandask.get_report(c)
 
 
 @gen_test()

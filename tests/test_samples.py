@@ -2,18 +2,15 @@ from __future__ import annotations
 
 import pickle
 from collections import deque
-from functools import partial
 
 import pytest
 from distributed import Scheduler
 from distributed.system_monitor import SystemMonitor
 from distributed.utils_test import gen_test
 
-from leandask import LeanScheduler, install
+from leandask import install
 from leandask.samples import Quantities, Samples, bound_samples
-
-local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
-lean = partial(LeanScheduler, dashboard=False, **local)
+from tests.schedulers import LOCAL, lean
 
 
 def test_samples_are_read_as_a_deque_is():
@@ -65,7 +62,7 @@ async def test_a_scheduler_keeps_so_many_samples():
 
 @gen_test()
 async def test_install_takes_the_last_samples_over():
-    async with Scheduler(dashboard=False, **local) as s:
+    async with Scheduler(**LOCAL) as s:
         for _ in range(30):
             s.monitor.update()
         times = list(s.monitor.quantities["time"])

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 
 import pytest
 from distributed import Client, Scheduler, Worker, span
 from distributed.spans import SpansSchedulerExtension
 from distributed.utils_test import gen_test, inc
 
-from leandask import LeanScheduler, install
+from leandask import install
 from leandask.spans import (
     GROUPS,
     INTERVAL,
@@ -16,9 +15,7 @@ from leandask.spans import (
     fold_dead_groups,
     trim_nthreads_history,
 )
-
-local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
-lean = partial(LeanScheduler, dashboard=False, **local)
+from tests.schedulers import LOCAL, lean
 
 
 async def compute(s, c, i):
@@ -154,7 +151,7 @@ async def test_groups_of_a_scheduler_that_is_never_idle_are_bounded_and_sums_sta
 @gen_test()
 async def test_install_takes_spans_over_and_unbounded_keeps_all():
     async with (
-        Scheduler(dashboard=False, **local) as s,
+        Scheduler(**LOCAL) as s,
         Worker(s.address, dashboard=False),
         Client(s.address, asynchronous=True) as c,
     ):

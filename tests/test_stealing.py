@@ -3,18 +3,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from functools import partial
 
 import dask.config
 from distributed import Client, Scheduler, Worker, wait
 from distributed.scheduler import WorkerState
 from distributed.utils_test import gen_test, inc, slowinc
 
-from leandask import LeanScheduler, _compat, install
+from leandask import _compat, install
 from leandask.stealing import InFlight
-
-local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
-lean = partial(LeanScheduler, dashboard=False, **local)
+from tests.schedulers import LOCAL, lean
 
 
 def fail(x, y):
@@ -140,7 +137,7 @@ async def test_a_scheduler_without_stealing_is_made_lean():
 
 @gen_test()
 async def test_install_takes_over_what_is_unknown_and_in_flight():
-    async with Scheduler(dashboard=False, **local) as s:
+    async with Scheduler(**LOCAL) as s:
         owner = _compat.get_owner_of_unknown_durations(s)
         ws = make_worker_state(s)
         owner.unknown_durations["x"] = set()

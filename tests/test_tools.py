@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from functools import partial
 
 import dask
 import pytest
 from distributed import Client, Worker
 from distributed.utils_test import gen_test, inc
 
-from leandask import LeanScheduler
+from tests.schedulers import lean
 
 TASKS = 2000
-lean = partial(
-    LeanScheduler, host="127.0.0.1", dashboard=False, dashboard_address="127.0.0.1:0"
-)
 
 
 @pytest.fixture(scope="module")

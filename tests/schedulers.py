@@ -1,0 +1,32 @@
+"""Schedulers for tests: on this machine alone, at ports of their own."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import dask
+import pytest
+from distributed import Security
+
+from leandask import LeanScheduler
+
+LOCAL = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
+
+lean = partial(LeanScheduler, **LOCAL)
+
+
+@pytest.fixture
+def dashboard_tls(tmp_path):
+    """Have the servers for HTTP of new schedulers use TLS."""
+    security = Security.temporary()
+    files = {
+        "key": security.tls_scheduler_key,
+        "cert": security.tls_scheduler_cert,
+        "ca-file": security.tls_ca_file,
+    }
+    tls = {}
+    for name, pem in files.items():
+        (tmp_path / name).write_text(pem)
+        tls[f"distributed.scheduler.dashboard.tls.{name}"] = str(tmp_path / name)
+    with dask.config.set(tls):
+        yield
