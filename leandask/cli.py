@@ -19,7 +19,7 @@ import leandask
 from leandask import _compat, config
 from leandask.drain import sinks
 from leandask.formatter import JSONFormatter
-from leandask.giveback import settle
+from leandask.memory import settle
 from leandask.retention import Retention
 from leandask.scheduler import LeanScheduler
 

@@ -13,7 +13,8 @@ from distributed.utils_test import gen_test, inc
 
 import leandask
 from leandask import LeanScheduler, install
-from leandask.giveback import BUSY, make_anew, rebuild, trim
+from leandask.giveback import BUSY
+from leandask.memory import make_anew, rebuild, trim
 
 local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
 lean = partial(LeanScheduler, dashboard=False, **local)
