@@ -150,16 +150,16 @@ def stats(log: Path, as_json: bool, **options: Any) -> None:
 @filters("since", "until")
 def timeline(log: Path, output: Path, **options: Any) -> None:
     """Write one page that shows what happened, and needs nothing beside itself."""
-    from leandask.timeline import Timeline
+    from leandask.timeline import Timeline, render
 
-    page = Timeline()
+    seen = Timeline()
     with reading(log) as reader:
         for record in reader.records(**given(options)):
-            page.add(record)
+            seen.add(record)
         for text in summary(reader.problems):
-            page.note(text)
-        output.write_text(page.html(), encoding="utf-8")
-        click.echo(f"{page.n_records} records in {output}")
+            seen.note(text)
+        output.write_text(render(seen), encoding="utf-8")
+        click.echo(f"{seen.n_records} records in {output}")
 
 
 @main.command()

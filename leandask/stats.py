@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from leandask.bins import Bins
 from leandask.problems import WRONG
 from leandask.records import TRANSITION
 from leandask.text import NAME_LENGTH
-from leandask.timeline.bins import Bins
 from leandask.times import milliseconds
 
 #: Names of a kind that are told apart, 150 bytes each; further ones are counted as one.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 #: Bins that are kept; with one more, all become twice as wide. A bin of 15 counts takes
-#: 700 bytes at most (``columns.py``), so all take 2.9 MB; 4096 of them leave something
-#: to see on a screen of 1000 pixels that is zoomed four times.
+#: 700 bytes at most (``timeline/columns.py``), so all take 2.9 MB; 4096 of them leave
+#: something to see on a screen of 1000 pixels that is zoomed four times.
 LIMIT = 4096
 
 
