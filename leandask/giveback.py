@@ -33,7 +33,7 @@ LARGEST_TABLE, LARGEST_TAIL, LARGEST_HEAP = 500_000, 10_000, 1_500_000
 LARGEST_TAIL_BYTES = 2 * 2**20
 
 
-class Report(TypedDict):
+class Outcome(TypedDict):
     """What came of giving memory back."""
 
     #: Whether it was done; else `reason` says why not.
@@ -115,17 +115,17 @@ class GiveBack:
             return f"memory was given back before: again in {wait:.0f} seconds"
         return ""
 
-    async def ask(self) -> Report:
+    async def ask(self) -> Outcome:
         """Give memory back if nothing hinders it."""
         self.look()
         if reason := self.hindrance:
             rss = self.scheduler.monitor.get_process_memory()
-            return Report(
+            return Outcome(
                 done=False, reason=reason, before=rss, after=rss, longest_pause=0.0
             )
         return await self.run()
 
-    async def run(self) -> Report:
+    async def run(self) -> Outcome:
         """Give memory back, in short slices, and record it."""
         self._done_at = time.monotonic()
         self._peak = len(self.scheduler.tasks)
@@ -146,7 +146,7 @@ class GiveBack:
         )
         fields = {"rss_before": before, "rss_after": after, "longest_pause": longest}
         self.stream.life(MEMORY_GIVEN_BACK, message, fields, anyway=False)
-        return Report(
+        return Outcome(
             done=True, reason="", before=before, after=after, longest_pause=longest
         )
 

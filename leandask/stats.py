@@ -14,7 +14,7 @@ from leandask.times import milliseconds
 NAMES = 10_000
 OTHERS = "(others)"
 #: Spans of time in which records are counted, 100 bytes each.
-SPANS = 1024
+PERIODS = 1024
 
 
 class Tally(dict[str, int]):
@@ -77,7 +77,7 @@ class LogStats:
         self.topics, self.actions = Tally(), Tally()
         #: States that tasks got into, and functions of tasks that erred.
         self.states, self.schedulers = Tally(), Tally()
-        self._spans = Bins(columns=1, limit=SPANS)
+        self._spans = Bins(columns=1, limit=PERIODS)
         self._second, self._row = "", [0]
 
     def add(self, record: dict[str, Any]) -> None:

@@ -453,8 +453,8 @@ def test_memory_does_not_grow_with_the_log():
     # Only ints grow, and the fill of the bins goes up and down.
     assert after < before + 2**21
     assert before < 20 * 2**20
-    assert len(timeline.lives) == lives.LIMIT
-    assert len(timeline.lanes.stays) == lanes.LIMIT
+    assert len(timeline.lives) == lives.SCHEDULERS
+    assert len(timeline.lanes.stays) == lanes.WORKERS_SHOWN
     assert len(timeline.bins.rows) <= timeline.bins.limit
     assert {len(m) for m in timeline.marks.values()} <= {
         0,
@@ -473,7 +473,7 @@ def test_workers_that_stay_do_not_grow_the_lanes():
     for i in range(2000):
         log.event(3000 + i, "all", "remove-worker", worker=f"tcp://{i}:1")
     timeline = timeline_of(log)
-    assert len(timeline.lanes.stays) == lanes.LIMIT
+    assert len(timeline.lanes.stays) == lanes.WORKERS_SHOWN
     assert timeline.lanes.hidden == 1500
     data = data_of(timeline)
     assert max(data["levels"]["workers"]) == 2000

@@ -24,7 +24,7 @@ from leandask.timeline.columns import (
 )
 from leandask.timeline.faults import wrong_field
 from leandask.timeline.lanes import Lanes
-from leandask.timeline.lives import EXACT, LIMIT, Life
+from leandask.timeline.lives import EXACT, SCHEDULERS, Life
 from leandask.timeline.marks import Marks, text_of
 from leandask.times import milliseconds
 
@@ -159,7 +159,7 @@ class Timeline:
         if life is None:
             life = self.lives[scheduler_id] = Life(scheduler_id, ms)
             self.lanes.forsake(life)
-            if len(self.lives) > LIMIT:
+            if len(self.lives) > SCHEDULERS:
                 oldest = next(iter(self.lives.values()))
                 oldest.settle(self.bins, oldest.end([*self.lives.values()]))
                 del self.lives[oldest.id]
