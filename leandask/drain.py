@@ -6,11 +6,12 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
+from leandask.handlers import buffering_handlers, handlers_of
 from leandask.queue import RecordQueue
-from leandask.records import EVENTS, TRANSITIONS, RecordFactory
+from leandask.records import RecordFactory
 from leandask.seldom import Seldom
 from leandask.text import MESSAGE_LENGTH
 
@@ -111,8 +112,8 @@ class Drain:
             busy = len(self._queue) > 0
             self._empty()
             self.turns += 1
-            for sink in sinks():
-                sink.flush() if closed else sink.flush_if_due()
+            for handler in buffering_handlers():
+                handler.flush() if closed else handler.flush_if_due()
             self._report()
             if closed and not self._queue:
                 return
@@ -150,7 +151,7 @@ class Drain:
             return None
         takers: list[Any] = [
             handler
-            for handler in handlers(target)
+            for handler in handlers_of(target)
             if level >= handler.level
             and not isinstance(handler, logging.NullHandler)
             and getattr(handler, "scheduler_id", self._factory.scheduler_id)
@@ -189,20 +190,3 @@ class Drain:
                 )
         except Exception as e:  # a closed event loop, or again a handler
             self._count(e)
-
-
-def sinks() -> Iterator[Any]:
-    """Handlers of records that keep lines back until they are told to write them."""
-    seen = set()
-    for handler in (*handlers(EVENTS), *handlers(TRANSITIONS)):
-        if hasattr(handler, "flush_if_due") and handler not in seen:
-            seen.add(handler)
-            yield handler
-
-
-def handlers(logger: logging.Logger) -> Iterator[logging.Handler]:
-    """The handlers that a LogRecord of a logger reaches."""
-    current: logging.Logger | None = logger
-    while current is not None:
-        yield from current.handlers
-        current = current.parent if current.propagate else None
