@@ -75,7 +75,7 @@ class LogStats:
         self.first = self.last = ""
         self.event_names, self.severities = Tally(), Tally()
         self.topics, self.actions = Tally(), Tally()
-        #: States that tasks got into, and functions of tasks that erred.
+        #: States that tasks got into, and records of each scheduler.
         self.states, self.schedulers = Tally(), Tally()
         self._spans = Bins(columns=1, limit=PERIODS)
         self._second, self._row = "", [0]
