@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from leandask.stream import RecordStream
 
 #: Bounds of an answer: its size in bytes, and the seconds that it is looked for.
-ANSWER_BYTES, SECONDS = 8 * 2**20, 10.0
+ANSWER_BYTES, ANSWER_SECONDS = 8 * 2**20, 10.0
 #: Seconds that the thread sleeps after each slice, so that the event loop gets the
 #: interpreter, and seconds that it waits for records on their way to the log.
-PAUSE, LATEST = 0.0002, 2.0
+PAUSE, CATCH_UP_SECONDS = 0.0002, 2.0
 #: Handlers of upstream that tell of the same: where one is blocked, this is too.
-SAME = ("events", "get_story")
+UPSTREAM_HANDLERS = ("events", "get_story")
 
 
 class Answer(TypedDict):
@@ -78,7 +78,11 @@ class Answers:
             If a parameter is no such value, there is no event log, or a handler that
             tells of the same is blocked.
         """
-        blocked = [name for name in SAME if name in self.scheduler.blocked_handlers]
+        blocked = [
+            name
+            for name in UPSTREAM_HANDLERS
+            if name in self.scheduler.blocked_handlers
+        ]
         if blocked:
             raise ValueError(
                 f"distributed.scheduler.blocked-handlers must not have {blocked[0]!r} "
@@ -99,8 +103,8 @@ class Answers:
 
     def _read(self, wanted: Filter, limit: int) -> Answer:
         assert self.event_log is not None
-        deadline = time.monotonic() + SECONDS
-        self.stream.catch_up(LATEST)
+        deadline = time.monotonic() + ANSWER_SECONDS
+        self.stream.catch_up(CATCH_UP_SECONDS)
         self.event_log.flush()
         newest = Newest(self.event_log.file.path, wanted, limit)
         lines, truncated = bytearray(), None

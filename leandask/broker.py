@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: One event may take the bytes of all topics divided by this. A larger one is kept as a
 #: shortened copy, whose short strings take 8 bytes per character.
-LARGEST_EVENT = 16
+EVENTS_AT_LEAST = 16
 #: Bytes of a topic's name, from which on nothing is kept under it but for subscribers.
 #: Its events are records all the same.
 NAME_BYTES = 2048
@@ -91,7 +91,7 @@ class LeanTopic(Topic):
             self.forget_oldest()
         size = 0
         if nbytes is not None:
-            limit = nbytes // LARGEST_EVENT
+            limit = nbytes // EVENTS_AT_LEAST
             size, is_plain = size_of(event[1], limit)
             if size > limit:  # of which a packed copy is too large
                 event = (event[0], plain(event[1], limit // 8)[0])

@@ -49,7 +49,7 @@ COSTS: dict[str, Cost] = {
 }
 
 
-def as_budget(key: str, value: Any) -> int | None:
+def as_budget(key: str, value: Any, minimum: int = MINIMUM) -> int | None:
     """Return a budget in bytes.
 
     Parameters
@@ -58,6 +58,8 @@ def as_budget(key: str, value: Any) -> int | None:
         Full configuration key, for the error.
     value : object
         A size such as ``"16 MiB"``, ``"auto"`` or None.
+    minimum : int, optional
+        Smallest budget allowed, in bytes.
 
     Returns
     -------
@@ -66,7 +68,7 @@ def as_budget(key: str, value: Any) -> int | None:
     Raises
     ------
     ValueError
-        If it is none of these, or below 1 MiB.
+        If it is none of these, or below `minimum`.
 
     Notes
     -----
@@ -90,11 +92,11 @@ def as_budget(key: str, value: Any) -> int | None:
         share = int(memory_limit() * AUTO_SHARE)
         return min(max(share, AUTO_MINIMUM), AUTO_MAXIMUM)
     try:
-        return as_bytes(key, value, MINIMUM)
+        return as_bytes(key, value, minimum)
     except ValueError:
         raise ValueError(
-            f"{key} must be a size of at least 1 MiB such as '16 MiB', auto, or null; "
-            f"got {value!r}"
+            f"{key} must be a size of at least {minimum // 2**20} MiB such as "
+            f"'16 MiB', auto, or null; got {value!r}"
         ) from None
 
 

@@ -17,9 +17,9 @@ from distributed.cli import dask_scheduler
 
 import leandask
 from leandask import _compat, config
-from leandask.drain import sinks
 from leandask.formatter import JSONFormatter
-from leandask.giveback import settle
+from leandask.handlers import buffering_handlers
+from leandask.memory import settle
 from leandask.retention import Retention
 from leandask.scheduler import LeanScheduler
 
@@ -128,7 +128,9 @@ def reopen_on_hangup() -> None:
     On a terminal SIGHUP ends the process as ever: the terminal is gone.
     """
     if not sys.stderr.isatty() and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
-        signal.signal(signal.SIGHUP, lambda *_: [sink.reopen() for sink in sinks()])
+        signal.signal(
+            signal.SIGHUP, lambda *_: [sink.reopen() for sink in buffering_handlers()]
+        )
 
 
 main = click.Command(

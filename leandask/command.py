@@ -41,8 +41,8 @@ class Group(click.Group):
             raise click.ClickException(str(e)) from e
 
 
-def filters(*names: str) -> Callable[[Any], Any]:
-    """Add the options of a filter to a command."""
+def filters(*names: str, but: str = "") -> Callable[[Any], Any]:
+    """Add the options of a filter to a command: some, all, or all but one."""
     helps = {
         "topic": "Topic of events.",
         "action": "Action of events, such as remove-worker.",
@@ -57,7 +57,7 @@ def filters(*names: str) -> Callable[[Any], Any]:
     }
 
     def add(command: Any) -> Any:
-        for name in reversed(names or list(helps)):
+        for name in reversed(names or [name for name in helps if name != but]):
             many = name not in ("level", "since", "until")
             flag = f"--{name.replace('_', '-')}"
             text = helps[name] + (" Repeatable." if many else "")
@@ -89,17 +89,7 @@ def main() -> None:
 
 @main.command()
 @LOG
-@filters(
-    "topic",
-    "action",
-    "event_name",
-    "stimulus_id",
-    "worker",
-    "client",
-    "level",
-    "since",
-    "until",
-)
+@filters(but="key")
 @AS_JSON
 def events(log: Path, as_json: bool, **options: Any) -> None:
     """Show the events of a log, and the scheduler's starts, ends and losses."""
@@ -160,16 +150,16 @@ def stats(log: Path, as_json: bool, **options: Any) -> None:
 @filters("since", "until")
 def timeline(log: Path, output: Path, **options: Any) -> None:
     """Write one page that shows what happened, and needs nothing beside itself."""
-    from leandask.timeline import Timeline
+    from leandask.timeline import Timeline, render
 
-    page = Timeline()
+    seen = Timeline()
     with reading(log) as reader:
         for record in reader.records(**given(options)):
-            page.add(record)
+            seen.add(record)
         for text in summary(reader.problems):
-            page.note(text)
-        output.write_text(page.html(), encoding="utf-8")
-        click.echo(f"{page.n_records} records in {output}")
+            seen.note(text)
+        output.write_text(render(seen), encoding="utf-8")
+        click.echo(f"{seen.n_records} records in {output}")
 
 
 @main.command()
@@ -197,7 +187,7 @@ def tail(log: Path, follow: bool, n: int, as_json: bool, **options: Any) -> None
         last = [record_of(line) for line in reversed(lines)]
         write(last, as_json)
         shown = {(r["scheduler_id"], r["seq"]) for r in last}
-        while coming:
+        while coming is not None:
             records = list(coming.records())
             write(
                 (r for r in records if (r["scheduler_id"], r["seq"]) not in shown),

@@ -71,7 +71,10 @@ class LazyDashboard:
         self._application.add_handlers(r".*", [plots])
 
     def __repr__(self) -> str:
-        state = "not asked for" if self._making is None else "made"
+        if self._making is None:
+            state = "not asked for"
+        else:
+            state = "made" if self._making.done() else "being made"
         return f"<{type(self).__name__}: {state}>"
 
     def find_handler(

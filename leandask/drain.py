@@ -6,13 +6,14 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import dropwhile
 from traceback import walk_tb
 from typing import Any
 
+from leandask.handlers import buffering_handlers, handlers_of
 from leandask.queue import RecordQueue
-from leandask.records import EVENTS, TRANSITIONS, RecordFactory
+from leandask.records import RecordFactory
 from leandask.seldom import Seldom
 from leandask.text import MESSAGE_LENGTH
 
@@ -113,8 +114,8 @@ class Drain:
             busy = len(self._queue) > 0
             self._empty()
             self.turns += 1
-            for sink in sinks():
-                sink.flush() if closed else sink.flush_if_due()
+            for handler in buffering_handlers():
+                handler.flush() if closed else handler.flush_if_due()
             self._report()
             if closed and not self._queue:
                 return
@@ -165,7 +166,7 @@ class Drain:
             return None
         takers: list[Any] = [
             handler
-            for handler in handlers(target)
+            for handler in handlers_of(target)
             if level >= handler.level
             and not isinstance(handler, logging.NullHandler)
             and getattr(handler, "scheduler_id", self._factory.scheduler_id)
@@ -206,27 +207,10 @@ class Drain:
             self._count(e)
 
 
-def sinks() -> Iterator[Any]:
-    """Handlers of records that keep lines back until they are told to write them."""
-    seen = set()
-    for handler in (*handlers(EVENTS), *handlers(TRANSITIONS)):
-        if hasattr(handler, "flush_if_due") and handler not in seen:
-            seen.add(handler)
-            yield handler
-
-
 def _after_raising(
     error: BaseException, target: logging.Logger
 ) -> list[logging.Handler]:
     """The handlers of a logger after the one that is in the traceback."""
     frames = [frame for frame, _ in walk_tb(error.__traceback__)]
     called = {id(frame.f_locals.get("self")) for frame in frames}
-    return list(dropwhile(lambda h: id(h) not in called, handlers(target)))[1:]
-
-
-def handlers(logger: logging.Logger) -> Iterator[logging.Handler]:
-    """The handlers that a LogRecord of a logger reaches."""
-    current: logging.Logger | None = logger
-    while current is not None:
-        yield from current.handlers
-        current = current.parent if current.propagate else None
+    return list(dropwhile(lambda h: id(h) not in called, handlers_of(target)))[1:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from leandask import config
+from leandask.loglevel import HeldLevel, is_held
 from leandask.records import EVENTS, TRANSITIONS
 from leandask.sinks import RotatingFileSink
 
@@ -13,7 +14,7 @@ class EventLog(RotatingFileSink):
     """Writes the records of one scheduler to a file, from now until it is closed.
 
     Where the logger of the events, or the one above it, has no level of its own, it is
-    set to INFO: logging's default would let warnings pass only.
+    set to INFO meanwhile: logging's default would let warnings pass only.
 
     Parameters
     ----------
@@ -30,8 +31,9 @@ class EventLog(RotatingFileSink):
         EVENTS.addHandler(self)
         TRANSITIONS.addHandler(self)
         above = logging.getLogger("leandask")
-        if not EVENTS.level and not above.level:
-            above.setLevel(logging.INFO)
+        self._level: HeldLevel | None = None
+        if not EVENTS.level and (not above.level or is_held(above)):
+            self._level = HeldLevel(above, logging.INFO)
 
     @classmethod
     def of(cls, scheduler_id: str) -> EventLog | None:
@@ -49,4 +51,6 @@ class EventLog(RotatingFileSink):
         """Write what waits, and leave the loggers."""
         EVENTS.removeHandler(self)
         TRANSITIONS.removeHandler(self)
+        if self._level is not None:
+            self._level.release()
         super().close()

@@ -27,6 +27,7 @@ from leandask.housekeeping import Housekeeping
 from leandask.http import add_routes
 from leandask.keycache import bound_key_caches
 from leandask.locks import bound_locks
+from leandask.loglevel import HeldLevel
 from leandask.loglines import keep_log_lines
 from leandask.prefixes import TaskPrefixes, WorkerMetrics
 from leandask.records import RETENTION_SET, STARTED, STOPPED, TRANSITIONS
@@ -64,8 +65,9 @@ class LeanExtension:
         self.retention = retention
         self.stream = RecordStream(scheduler.id, scheduler.loop.add_callback)
         self.event_log = EventLog.of(scheduler.id)
+        self._level: HeldLevel | None = None
         if config.read("stream.transitions"):
-            TRANSITIONS.setLevel(logging.DEBUG)
+            self._level = HeldLevel(TRANSITIONS, logging.DEBUG)
         self._stopped = False
         self._closing: asyncio.Task[None] | None = None
         self._answers: Answers | None = None
@@ -117,7 +119,9 @@ class LeanExtension:
         lean: Any = scheduler
         lean.retention, lean.stream = retention, self.stream
         # For a scheduler that is never closed: when it is collected, or at exit.
-        weakref.finalize(scheduler, _close_now, self.stream, self.event_log)
+        weakref.finalize(
+            scheduler, _close_now, self.stream, self.event_log, self._level
+        )
         logger.info("Retention: %s", retention)
         # Upstream starts it with its own where it starts, and stops it.
         scheduler.periodic_callbacks["leandask"] = self.housekeeping.callback
@@ -214,7 +218,7 @@ class LeanExtension:
         try:
             await self.stream.aclose()
         finally:  # also where the event loop ends before we do, and cancels us
-            _close_now(self.stream, self.event_log)
+            _close_now(self.stream, self.event_log, self._level)
 
     async def _close_last(self) -> None:
         try:
@@ -223,7 +227,11 @@ class LeanExtension:
             await self.close()
 
 
-def _close_now(stream: RecordStream, event_log: EventLog | None) -> None:
+def _close_now(
+    stream: RecordStream, event_log: EventLog | None, level: HeldLevel | None
+) -> None:
     stream.close()
+    if level is not None:
+        level.release()
     if event_log is not None:
         event_log.close()

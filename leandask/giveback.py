@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
 import gc
 import logging
-import pickle
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from dask.utils import format_bytes
 
 from leandask import _compat, config
 from leandask.keycache import clear_key_caches
+from leandask.memory import make_anew, rebuild, trim
 from leandask.records import MEMORY_GIVEN_BACK
 
 if TYPE_CHECKING:
@@ -35,13 +33,7 @@ LARGEST_TABLE, LARGEST_TAIL, LARGEST_HEAP = 500_000, 10_000, 1_500_000
 LARGEST_TAIL_BYTES = 2 * 2**20
 
 
-#: Bytes of a message from which on it gets memory of its own: glibc's first threshold.
-LARGE_MESSAGE = 128 * 1024
-#: Parameters of ``mallopt``, from glibc's ``malloc.h``.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-
-
-class Report(TypedDict):
+class Outcome(TypedDict):
     """What came of giving memory back."""
 
     #: Whether it was done; else `reason` says why not.
@@ -123,17 +115,17 @@ class GiveBack:
             return f"memory was given back before: again in {wait:.0f} seconds"
         return ""
 
-    async def ask(self) -> Report:
+    async def ask(self) -> Outcome:
         """Give memory back if nothing hinders it."""
         self.look()
         if reason := self.hindrance:
             rss = self.scheduler.monitor.get_process_memory()
-            return Report(
+            return Outcome(
                 done=False, reason=reason, before=rss, after=rss, longest_pause=0.0
             )
         return await self.run()
 
-    async def run(self) -> Report:
+    async def run(self) -> Outcome:
         """Give memory back, in short slices, and record it."""
         self._done_at = time.monotonic()
         self._peak = len(self.scheduler.tasks)
@@ -154,7 +146,7 @@ class GiveBack:
         )
         fields = {"rss_before": before, "rss_after": after, "longest_pause": longest}
         self.stream.life(MEMORY_GIVEN_BACK, message, fields, anyway=False)
-        return Report(
+        return Outcome(
             done=True, reason="", before=before, after=after, longest_pause=longest
         )
 
@@ -184,69 +176,3 @@ class GiveBack:
             histories += [tail for tail in tails if tail.is_packed]
         left = LARGEST_TAIL
         return [h for h in histories if (left := left - len(h)) >= 0]
-
-
-def rebuild(table: Any) -> None:
-    """Give a dict or a set the size that its entries need, in place.
-
-    Parameters
-    ----------
-    table : dict or set
-
-    Examples
-    --------
-    >>> import sys
-    >>> tasks = dict.fromkeys(range(100_000))
-    >>> for task in range(99_999):
-    ...     del tasks[task]
-    >>> before = sys.getsizeof(tasks)
-    >>> rebuild(tasks)
-    >>> sys.getsizeof(tasks) < before / 1000, tasks
-    (True, {99999: None})
-    """
-    entries = table.copy()
-    table.clear()
-    table.update(entries)
-
-
-def make_anew(histories: Collection[Any]) -> None:
-    """Make the entries of histories anew, out of what is free once they are gone.
-
-    The last entries of a history were made when memory was full: each keeps the block
-    that it is in from going back.
-
-    Parameters
-    ----------
-    histories : collection of deque or list
-        Changed in place. One that can't be pickled stays as it is.
-    """
-    pickled = []
-    for history in histories:
-        try:
-            pickled.append((history, pickle.dumps(list(history), protocol=5)))
-        except Exception:  # whatever an event holds
-            continue
-        history.clear()
-    for history, entries in pickled:
-        history.extend(pickle.loads(entries))
-
-
-def trim() -> None:
-    """Give free memory back to the system, where the C library can be told to."""
-    with contextlib.suppress(AttributeError, OSError):  # no glibc
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def settle() -> None:
-    """Have a process that is a scheduler and nothing else hold less of what is free.
-
-    Large messages get memory of their own, which goes back with each; of glibc's
-    allocator, whose threshold for that rises to 32 MiB otherwise. What is imported by
-    now is taken out of the collection of garbage, which is shorter without it.
-    """
-    with contextlib.suppress(AttributeError, OSError):
-        libc = ctypes.CDLL(None)
-        for parameter in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
-            libc.mallopt(parameter, LARGE_MESSAGE)
-    gc.collect()
-    gc.freeze()

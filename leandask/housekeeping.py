@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("leandask")
 
 #: Longest time in seconds that a job takes of the event loop before it lets others in.
-SLICE = 0.005
+SLICE_SECONDS = 0.005
 #: Bins of a second that the page of progress by group shows.
 TIMING_BINS = 180
 #: What makes a collection of garbage worth while: entries of workers and clients that
@@ -143,7 +143,7 @@ class Housekeeping:
             dependencies = group.dependencies
             dead = [tg for tg in dependencies if live.get(tg.name) is not tg]
             dependencies.difference_update(dead)
-            if time.monotonic() - begun > SLICE:
+            if time.monotonic() - begun > SLICE_SECONDS:
                 yield
                 begun = time.monotonic()
 

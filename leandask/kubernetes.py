@@ -71,5 +71,6 @@ def lean_args(args: list[str]) -> list[str]:
         if args[: len(command)] == command:
             return ["leandask-scheduler", *args[len(command) :]]
     raise ValueError(
-        f"args of the scheduler must start with dask-scheduler; got {args!r}"
+        "args of the scheduler must start with dask-scheduler, or with dask scheduler; "
+        f"got {args!r}"
     )

@@ -17,15 +17,20 @@ PROBLEM_TOPICS = frozenset(
         "worker-restart-memory",
     }
 )
-#: Actions that tell of a problem, and how to see in the msg that they do.
-PROBLEM_ACTIONS: dict[str, Callable[[dict[str, Any]], bool]] = {
-    "could-not-retire": lambda msg: True,
-    "no-workers-timeout-exceeded": lambda msg: True,
-    "p2p-failed": lambda msg: True,
+#: Actions that tell of a problem always.
+PROBLEM_ACTIONS = frozenset(
+    {
+        "could-not-retire",
+        "no-workers-timeout-exceeded",
+        "p2p-failed",
+        "scheduler-transition-failed",
+        "worker-ttl-timed-out",
+    }
+)
+#: Actions that may tell of a problem, and how to see in the msg that they do.
+PROBLEM_SIGNS: dict[str, Callable[[dict[str, Any]], bool]] = {
     "remove-worker": lambda msg: not msg.get("expected", True),
-    "scheduler-transition-failed": lambda msg: True,
     "update-graph": lambda msg: bool(msg.get("status") == "error"),
-    "worker-ttl-timed-out": lambda msg: True,
 }
 
 #: OpenTelemetry's numbers of the standard levels:
@@ -49,7 +54,8 @@ def level_of(topic: str, msg: Any) -> int:
     -------
     int
         ``logging.WARNING`` for what upstream itself treats as a problem
-        (:data:`PROBLEM_TOPICS`, :data:`PROBLEM_ACTIONS`), else ``logging.INFO``.
+        (:data:`PROBLEM_TOPICS`, :data:`PROBLEM_ACTIONS`, :data:`PROBLEM_SIGNS`), else
+        ``logging.INFO``.
 
     Examples
     --------
@@ -60,8 +66,11 @@ def level_of(topic: str, msg: Any) -> int:
         return logging.WARNING
     if type(msg) is dict:
         action = msg.get("action")
-        if type(action) is str and action in PROBLEM_ACTIONS:
-            return logging.WARNING if PROBLEM_ACTIONS[action](msg) else logging.INFO
+        if type(action) is str and (
+            action in PROBLEM_ACTIONS
+            or (action in PROBLEM_SIGNS and PROBLEM_SIGNS[action](msg))
+        ):
+            return logging.WARNING
     return logging.INFO
 
 

@@ -11,7 +11,7 @@ import dask.config
 from distributed.config import defaults as upstream_defaults
 
 from leandask import config
-from leandask.budget import as_budget, describe, divide, show
+from leandask.budget import MINIMUM, as_budget, describe, divide, show
 from leandask.rules import as_count, as_maxlen, smaller
 from leandask.units import as_maxbytes
 
@@ -30,7 +30,7 @@ def _bound(
             "name": name,
             "minimum": minimum,
             "upstream": upstream,
-            "rule": partial(rule, minimum=minimum) if rule is not as_budget else rule,
+            "rule": partial(rule, minimum=minimum),
         },
     )
 
@@ -116,7 +116,7 @@ for unbounded; got True
     locks: int | None = _bound("locks", 1000)
     #: Bytes of all histories together, about, in place of the defaults of the others.
     #: ``"auto"`` becomes a share of the memory limit, None no budget.
-    budget: int | None = _bound("budget", rule=as_budget)
+    budget: int | None = _bound("budget", MINIMUM, rule=as_budget)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

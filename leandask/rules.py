@@ -6,6 +6,7 @@ An error reads ``<full key> must be <rule>; got <value>``.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 
@@ -75,15 +76,37 @@ def as_maxlen(key: str, value: Any, minimum: int = 0) -> int | None:
     TypeError: leandask.retention.events must be a whole number of at least 0, or null \
 for unbounded; got 'many'
     """
+    return or_none(as_count, key, value, minimum)
+
+
+def or_none(
+    rule: Callable[[str, Any, int], int], key: str, value: Any, minimum: int
+) -> int | None:
+    """Return None as it is, and any other `value` by a rule.
+
+    Parameters
+    ----------
+    rule : callable
+        Such as :func:`as_count`.
+    key, value, minimum
+        As for `rule`.
+
+    Returns
+    -------
+    int or None
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `rule` does; the error names null too.
+    """
     if value is None:
         return None
     try:
-        return as_count(key, value, minimum)
+        return rule(key, value, minimum)
     except (TypeError, ValueError) as e:
-        raise type(e)(
-            f"{key} must be a whole number of at least {minimum}, "
-            f"or null for unbounded; got {value!r}"
-        ) from None
+        error = str(e).replace("; got ", ", or null for unbounded; got ", 1)
+        raise type(e)(error) from None
 
 
 def as_part(key: str, value: Any) -> float:

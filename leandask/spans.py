@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from distributed.scheduler import TaskGroup, TaskState, WorkerState
 
 #: Graphs between two looks for what may go.
-INTERVAL = 16
+GRAPHS_A_LOOK = 16
 #: Finished groups of tasks told apart in a span or computation, 1.3 kB each.
-GROUPS = 20
+GROUPS_KEPT = 20
 #: Past changes of the number of threads that are kept, 88 bytes each.
 NTHREADS_HISTORY = 10_000
 
@@ -67,7 +67,7 @@ class LeanSpans(SpansSchedulerExtension):
         annotations = super().observe_tasks(tss, **kwargs)
         self._on_graph()
         self._graphs += 1
-        if self._graphs % INTERVAL == 0:
+        if self._graphs % GRAPHS_A_LOOK == 0:
             self.prune()
         return annotations
 
@@ -137,7 +137,7 @@ class LeanSpans(SpansSchedulerExtension):
 
 
 def fold_dead_groups(
-    groups: set[TaskGroup], scheduler: Scheduler, maxlen: int = GROUPS
+    groups: set[TaskGroup], scheduler: Scheduler, maxlen: int = GROUPS_KEPT
 ) -> None:
     """Make one of the groups of tasks that stopped first, so that all sums stay.
 

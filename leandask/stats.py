@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from leandask.bins import Bins
 from leandask.problems import WRONG
 from leandask.records import TRANSITION
 from leandask.text import NAME_LENGTH
-from leandask.timeline.bins import Bins
 from leandask.times import milliseconds
 
 #: Names of a kind that are told apart, 150 bytes each; further ones are counted as one.
 NAMES = 10_000
 OTHERS = "(others)"
 #: Spans of time in which records are counted, 100 bytes each.
-SPANS = 1024
+PERIODS = 1024
 
 
 class Tally(dict[str, int]):
@@ -75,9 +75,9 @@ class LogStats:
         self.first = self.last = ""
         self.event_names, self.severities = Tally(), Tally()
         self.topics, self.actions = Tally(), Tally()
-        #: States that tasks got into, and functions of tasks that erred.
+        #: States that tasks got into, and records of each scheduler.
         self.states, self.schedulers = Tally(), Tally()
-        self._spans = Bins(columns=1, limit=SPANS)
+        self._spans = Bins(columns=1, limit=PERIODS)
         self._second, self._row = "", [0]
 
     def add(self, record: dict[str, Any]) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 from dask.utils import parse_bytes, parse_timedelta
 
+from leandask.rules import or_none
+
 
 def as_bytes(key: str, value: Any, minimum: int = 1) -> int:
     """Return a size such as ``"16 MiB"`` in bytes.
@@ -67,8 +69,13 @@ def as_maxbytes(key: str, value: Any, minimum: int = 0) -> int | None:
     --------
     >>> as_maxbytes("leandask.retention.event-bytes", "1 MiB")
     1048576
+    >>> as_maxbytes("leandask.retention.event-bytes", "some")
+    Traceback (most recent call last):
+        ...
+    ValueError: leandask.retention.event-bytes must be a size of at least 0 bytes, \
+such as '16 MiB', or null for unbounded; got 'some'
     """
-    return None if value is None else as_bytes(key, value, minimum)
+    return or_none(as_bytes, key, value, minimum)
 
 
 def as_seconds(key: str, value: Any, positive: bool = False) -> float:

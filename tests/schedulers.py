@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-import dask
 import pytest
 from distributed import Security
 
@@ -17,7 +16,7 @@ lean = partial(LeanScheduler, **LOCAL)
 
 @pytest.fixture
 def dashboard_tls(tmp_path):
-    """Have the servers for HTTP of new schedulers use TLS."""
+    """Settings for servers for HTTP that use TLS."""
     security = Security.temporary()
     files = {
         "key": security.tls_scheduler_key,
@@ -28,5 +27,4 @@ def dashboard_tls(tmp_path):
     for name, pem in files.items():
         (tmp_path / name).write_text(pem)
         tls[f"distributed.scheduler.dashboard.tls.{name}"] = str(tmp_path / name)
-    with dask.config.set(tls):
-        yield
+    return tls

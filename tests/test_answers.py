@@ -189,7 +189,7 @@ async def test_an_answer_is_bounded_in_bytes_and_time(path, monkeypatch):
             answer = await leandask.get_history(client, limit=5000)
             assert answer["truncated"] == "bytes"
             assert 10_000 / 1000 < len(answer["records"]) < 1000
-            monkeypatch.setattr(answers, "SECONDS", -1.0)
+            monkeypatch.setattr(answers, "ANSWER_SECONDS", -1.0)
             answer = await leandask.get_history(client, limit=5000, key="nothing")
             assert answer["truncated"] == "seconds"
 

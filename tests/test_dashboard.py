@@ -140,7 +140,9 @@ async def test_a_websocket_may_come_first(not_imported):
 
 @gen_test()
 async def test_pages_over_tls(not_imported, dashboard_tls):
-    async with lean() as s:
+    with dask.config.set(dashboard_tls):
+        s = await lean()
+    async with s:
         client = AsyncHTTPClient(force_instance=True)
         response = await client.fetch(url(s, "/status", "https"), validate_cert=False)
         assert b"Dask Diagnostic UI" in response.body

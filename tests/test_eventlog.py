@@ -116,8 +116,10 @@ def test_it_lowers_the_level_only_where_there_is_none(tmp_path):
         EventLog(str(tmp_path / "a"), "Scheduler-1").close()
         assert above.level == logging.ERROR
         above.setLevel(logging.NOTSET)
-        EventLog(str(tmp_path / "a"), "Scheduler-1").close()
+        log = EventLog(str(tmp_path / "a"), "Scheduler-1")
         assert above.level == logging.INFO
+        log.close()
+        assert above.level == logging.NOTSET
     finally:
         above.setLevel(own)
         EVENTS.setLevel(before)

@@ -12,7 +12,8 @@ from distributed.utils_test import gen_test, inc
 
 import leandask
 from leandask import install
-from leandask.giveback import BUSY, make_anew, rebuild, trim
+from leandask.giveback import BUSY
+from leandask.memory import make_anew, rebuild, trim
 from tests.schedulers import LOCAL, lean
 
 

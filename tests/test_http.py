@@ -100,7 +100,9 @@ async def test_the_prefix_is_found_where_the_user_has_few_routes():
 
 @gen_test()
 async def test_they_are_served_over_tls(dashboard_tls):
-    async with lean(dashboard=False) as s:
+    with dask.config.set(dashboard_tls):
+        s = await lean(dashboard=False)
+    async with s:
         assert await is_served(s, scheme="https", validate_cert=False)
 
 

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from leandask.levels import PROBLEM_ACTIONS, PROBLEM_TOPICS, level_of
+from leandask.levels import PROBLEM_ACTIONS, PROBLEM_SIGNS, PROBLEM_TOPICS, level_of
 
 CASES = {
     "could-not-retire": {},
@@ -22,7 +22,7 @@ def test_a_topic_of_problems_is_a_warning(topic):
     assert level_of(topic, {}) == logging.WARNING
 
 
-@pytest.mark.parametrize("action", sorted(PROBLEM_ACTIONS))
+@pytest.mark.parametrize("action", sorted({*PROBLEM_ACTIONS, *PROBLEM_SIGNS}))
 def test_an_action_that_tells_of_a_problem_is_a_warning(action):
     assert level_of("all", {"action": action} | CASES[action]) == logging.WARNING
 
@@ -50,5 +50,5 @@ def test_the_documentation_lists_them_all():
 
     text = Path(__file__).parents[1].joinpath("docs", "records.md").read_text()
     table = text[text.index("## Levels") : text.index("## Loss")]
-    for name in (*PROBLEM_TOPICS, *PROBLEM_ACTIONS):
+    for name in (*PROBLEM_TOPICS, *PROBLEM_ACTIONS, *PROBLEM_SIGNS):
         assert f"`{name}`" in table, name

@@ -9,8 +9,8 @@ from distributed.utils_test import gen_test, inc
 
 from leandask import install
 from leandask.spans import (
-    GROUPS,
-    INTERVAL,
+    GRAPHS_A_LOOK,
+    GROUPS_KEPT,
     LeanSpans,
     fold_dead_groups,
     trim_nthreads_history,
@@ -32,13 +32,13 @@ async def test_the_oldest_finished_spans_go():
         Client(s.address, asynchronous=True) as c,
     ):
         spans = s.extensions["spans"]
-        for i in range(3 * INTERVAL):
+        for i in range(3 * GRAPHS_A_LOOK):
             await compute(s, c, i)
         spans.prune()
         assert len(spans.root_spans) == len(spans.spans) == 5
         assert spans.spans_search_by_name["default",] == spans.root_spans
         assert spans.spans_search_by_tag["default"] == spans.root_spans
-        assert spans.evicted == 3 * INTERVAL - 5
+        assert spans.evicted == 3 * GRAPHS_A_LOOK - 5
         assert repr(spans) == "<LeanSpans: 5 spans, 5 kept>"
         assert spans.merge_all().states["forgotten"] == 5
         assert spans.merge_all().cumulative_worker_metrics
@@ -54,9 +54,9 @@ async def test_finished_spans_are_bounded_without_housekeeping():
         Worker(s.address, dashboard=False),
         Client(s.address, asynchronous=True) as c,
     ):
-        for i in range(4 * INTERVAL):
+        for i in range(4 * GRAPHS_A_LOOK):
             await compute(s, c, i)
-            assert len(s.extensions["spans"].spans) <= 5 + INTERVAL + 1
+            assert len(s.extensions["spans"].spans) <= 5 + GRAPHS_A_LOOK + 1
 
 
 @gen_test()
@@ -70,7 +70,7 @@ async def test_a_span_with_tasks_stays_and_is_found_again():
         with span("held") as held:
             future = c.submit(inc, 1, key="held-1")
         await future
-        for i in range(2 * INTERVAL):
+        for i in range(2 * GRAPHS_A_LOOK):
             await compute_beside(s, c, i)
         spans.prune()
         assert spans.spans[held].states["memory"] == 1
@@ -133,15 +133,15 @@ async def test_groups_of_a_scheduler_that_is_never_idle_are_bounded_and_sums_sta
         [root] = spans.root_spans
         before = (root.states, root.nbytes_total, root.start)
         duration = root.duration
-        assert len(root.groups) <= 2 + GROUPS + INTERVAL
+        assert len(root.groups) <= 2 + GROUPS_KEPT + GRAPHS_A_LOOK
         spans.prune()
-        assert len(root.groups) == 1 + GROUPS + 1
+        assert len(root.groups) == 1 + GROUPS_KEPT + 1
         after = (root.states, root.nbytes_total, root.start)
         assert after == before
         assert root.duration == pytest.approx(duration)
         assert root.states["forgotten"] == 100
         [computation] = s.computations
-        assert len(computation.groups) == 1 + GROUPS + 1
+        assert len(computation.groups) == 1 + GROUPS_KEPT + 1
         assert computation.states["forgotten"] == 100
         # What a client tells of each graph, too.
         assert len(root.metadata["collections"]) <= 100

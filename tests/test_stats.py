@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import orjson
 
-from leandask.stats import NAMES, OTHERS, SPANS, LogStats, Tally
+from leandask.stats import NAMES, OTHERS, PERIODS, LogStats, Tally
 from leandask.times import rfc3339
 
 NOW = 1795521452.0
@@ -80,7 +80,7 @@ def test_names_and_spans_of_time_are_bounded():
     topics = stats.as_dict()["topics"]
     assert len(topics) == NAMES + 1
     assert topics[OTHERS] == 5
-    assert len(stats.rates()) <= SPANS
+    assert len(stats.rates()) <= PERIODS
     assert stats.as_dict()["records"] == NAMES + 5
 
 

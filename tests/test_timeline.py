@@ -8,10 +8,11 @@ import tracemalloc
 
 import pytest
 
+from leandask.bins import Bins
 from leandask.records import RecordFactory
 from leandask.timeline import lanes, lives, marks
-from leandask.timeline.bins import Bins
 from leandask.timeline.columns import STATES
+from leandask.timeline.page import render
 from leandask.timeline.timeline import NOTES, Timeline
 from leandask.times import rfc3339
 
@@ -103,7 +104,7 @@ def timeline_of(*logs):
 
 
 def data_of(timeline):
-    page = timeline.html()
+    page = render(timeline)
     page.encode()
     blocks = re.findall(r'<script type="application/json".*?>(.*?)</script>', page)
     assert len(blocks) == 1
@@ -121,7 +122,7 @@ def level_at(data, name, seconds):
 
 def text_of(timeline):
     """The page without styles, scripts and tags."""
-    page = re.sub(r"(?s)<(style|script).*?</\1>", "", timeline.html())
+    page = re.sub(r"(?s)<(style|script).*?</\1>", "", render(timeline))
     return re.sub(r"<[^>]*>", " ", page)
 
 
@@ -409,7 +410,7 @@ def test_remarks_are_bounded():
         timeline.note(f"<b>remark {i}</b>" + "x" * 1000)
     assert len(timeline.notes) == NOTES
     assert "80 more remarks about the log" in text_of(timeline)
-    assert "<b>remark" not in timeline.html()
+    assert "<b>remark" not in render(timeline)
 
 
 def test_bins_keep_all_counts_as_they_widen():
@@ -452,8 +453,8 @@ def test_memory_does_not_grow_with_the_log():
     # Only ints grow, and the fill of the bins goes up and down.
     assert after < before + 2**21
     assert before < 20 * 2**20
-    assert len(timeline.lives) == lives.LIMIT
-    assert len(timeline.lanes.stays) == lanes.LIMIT
+    assert len(timeline.lives) == lives.SCHEDULERS
+    assert len(timeline.lanes.stays) == lanes.WORKERS_SHOWN
     assert len(timeline.bins.rows) <= timeline.bins.limit
     assert {len(m) for m in timeline.marks.values()} <= {
         0,
@@ -472,7 +473,7 @@ def test_workers_that_stay_do_not_grow_the_lanes():
     for i in range(2000):
         log.event(3000 + i, "all", "remove-worker", worker=f"tcp://{i}:1")
     timeline = timeline_of(log)
-    assert len(timeline.lanes.stays) == lanes.LIMIT
+    assert len(timeline.lanes.stays) == lanes.WORKERS_SHOWN
     assert timeline.lanes.hidden == 1500
     data = data_of(timeline)
     assert max(data["levels"]["workers"]) == 2000
@@ -496,7 +497,7 @@ def hostile_timeline():
 
 def test_hostile_texts_stay_texts():
     timeline = hostile_timeline()
-    page = timeline.html()
+    page = render(timeline)
     page.encode("utf-8")
     assert not timeline.wrong
     assert page.count("<script") == page.count("</script") == 2
@@ -509,7 +510,7 @@ def test_hostile_texts_stay_texts():
 
 
 def test_the_policy_allows_the_own_script_only():
-    page = Timeline().html()
+    page = render(Timeline())
     policy = re.search(r'Content-Security-Policy" content="(.*?)"', page)[1]
     assert policy.startswith("default-src 'none'; ")
     assert "unsafe" not in policy and "http" not in policy

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from leandask.timeline import Timeline
+from leandask.timeline import Timeline, render
 from leandask.timeline.columns import STATES
 from tests.browser import console, overflow, resize
 from tests.test_timeline import HOSTILE, T0, Log, hostile_timeline, timeline_of
@@ -23,7 +23,7 @@ def look(browser, tmp_path):
 
     def look(timeline):
         path = tmp_path / "page.html"
-        path.write_text(timeline.html(), "utf-8")
+        path.write_text(render(timeline), "utf-8")
         browser.get(path.as_uri())
         painted(browser)
         return browser
@@ -246,7 +246,7 @@ def test_hostile_texts_show_as_texts(look):
 
 def test_the_policy_refuses_any_other_script(browser, tmp_path):
     path = tmp_path / "page.html"
-    page = run_of_tasks().html()
+    page = render(run_of_tasks())
     path.write_text(page.replace("</main>", "</main><script>window.ran = 1</script>"))
     browser.get(path.as_uri())
     assert browser.execute_script("return window.ran") is None

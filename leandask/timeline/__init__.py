@@ -2,4 +2,5 @@
 
 from __future__ import annotations
 
+from leandask.timeline.page import render as render
 from leandask.timeline.timeline import Timeline as Timeline

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from leandask.text import MESSAGE_LENGTH, NAME_LENGTH, one_line
 from leandask.timeline.columns import FLOWS, LEVELS, STATES, UNSHOWN, WORKERS
 from leandask.timeline.lives import Life
-
-if TYPE_CHECKING:
-    from leandask.timeline import Timeline
+from leandask.timeline.timeline import Timeline
 
 
 class Figures:

@@ -6,7 +6,7 @@ from leandask.timeline.lives import Life
 
 #: Workers that have a lane. A lane takes 0.4 KB as usual and 5 KB at most, an address
 #: of 512 characters and 16 stays of 180 bytes, so all take 2.5 MB at most.
-LIMIT = 500
+WORKERS_SHOWN = 500
 #: Stays of a worker's lane: it may come back under the address that it had.
 STAYS = 16
 
@@ -73,7 +73,7 @@ class Lanes:
         """
         lane = self.stays.get(address)
         if lane is None:
-            if len(self.stays) == LIMIT:
+            if len(self.stays) == WORKERS_SHOWN:
                 self.hidden += 1
                 if not self._left:
                     return
@@ -124,4 +124,4 @@ class Lanes:
                 self._left.setdefault(address)
 
     def __repr__(self) -> str:
-        return f"<Lanes: {len(self.stays)}/{LIMIT}, {self.hidden} not shown>"
+        return f"<Lanes: {len(self.stays)}/{WORKERS_SHOWN}, {self.hidden} not shown>"

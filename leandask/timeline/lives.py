@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from leandask.timeline.bins import Bins
+from leandask.bins import Bins
 from leandask.timeline.columns import LEVELS
 
 #: Schedulers that are told apart. What is known of one takes 1 KB, and 7 KB at most
 #: where its texts are long, so all take 7 MB at most. With one more, the oldest is
 #: settled.
-LIMIT = 1000
+SCHEDULERS = 1000
 #: Numbers that a page can tell exactly are below: JavaScript has no larger integers.
 EXACT = 2**53
 

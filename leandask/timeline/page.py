@@ -12,18 +12,15 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from leandask.inline import hash_of
 from leandask.text import one_line
 from leandask.timeline.columns import STATES
 from leandask.timeline.figures import Figures
 from leandask.timeline.remarks import remarks
+from leandask.timeline.timeline import Timeline
 from leandask.timeline.words import counted, duration, number
 from leandask.times import rfc3339
-
-if TYPE_CHECKING:
-    from leandask.timeline import Timeline
 
 #: What is counted, as the table of totals names it.
 _TOTALS = {
@@ -49,6 +46,12 @@ def render(timeline: Timeline) -> str:
     Returns
     -------
     str
+        It can be encoded as UTF-8 whatever the records hold.
+
+    Examples
+    --------
+    >>> render(Timeline()).startswith("<!doctype html>")
+    True
     """
     figures = Figures(timeline)
     template = Path(__file__).with_name("page.html").read_text("utf-8")

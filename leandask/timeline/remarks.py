@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leandask.timeline.figures import Figures
-from leandask.timeline.lanes import LIMIT, STAYS
+from leandask.timeline.lanes import STAYS, WORKERS_SHOWN
 from leandask.timeline.words import counted, number
 
 #: How marks of each kind are called.
@@ -89,7 +89,7 @@ def _left_out(figures: Figures) -> Iterator[str]:
     if timeline.lanes.hidden:
         yield (
             f"{counted(timeline.lanes.hidden, 'stay')} of workers have no lane: there "
-            f"are {LIMIT}. All are counted."
+            f"are {WORKERS_SHOWN}. All are counted."
         )
     if timeline.lanes.stays_hidden:
         yield (

@@ -1,4 +1,4 @@
-"""Timeline: what happened over the time of a log, as a page to look at."""
+"""Timeline: what happened over the time of a log."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from typing import Any
 
 import orjson
 
+from leandask.bins import Bins
 from leandask.levels import WARNING
 from leandask.problems import WRONG
 from leandask.records import RECORDS_DROPPED, STARTED, STOPPED, TRANSITION
 from leandask.text import MESSAGE_LENGTH, NAME_LENGTH
-from leandask.timeline import page
-from leandask.timeline.bins import Bins
 from leandask.timeline.columns import (
     AFTER,
     BEFORE,
@@ -25,7 +24,7 @@ from leandask.timeline.columns import (
 )
 from leandask.timeline.faults import wrong_field
 from leandask.timeline.lanes import Lanes
-from leandask.timeline.lives import EXACT, LIMIT, Life
+from leandask.timeline.lives import EXACT, SCHEDULERS, Life
 from leandask.timeline.marks import Marks, text_of
 from leandask.times import milliseconds
 
@@ -59,8 +58,6 @@ class Timeline:
     >>> timeline.note("3 lines could not be read")
     >>> timeline
     <Timeline: 1 records, 1 schedulers, 1/4096 bins of 1 ms>
-    >>> timeline.html().startswith("<!doctype html>")
-    True
     """
 
     def __init__(self) -> None:
@@ -139,16 +136,6 @@ class Timeline:
         if len(self.notes) < NOTES:
             self.notes.append(text_of(text, NOTE_LENGTH))
 
-    def html(self) -> str:
-        """Make a page that needs nothing beside itself.
-
-        Returns
-        -------
-        str
-            It can be encoded as UTF-8 whatever the records hold.
-        """
-        return page.render(self)
-
     def settled(self) -> Bins:
         """Return the bins, with what was there before the log and what ended.
 
@@ -172,7 +159,7 @@ class Timeline:
         if life is None:
             life = self.lives[scheduler_id] = Life(scheduler_id, ms)
             self.lanes.forsake(life)
-            if len(self.lives) > LIMIT:
+            if len(self.lives) > SCHEDULERS:
                 oldest = next(iter(self.lives.values()))
                 oldest.settle(self.bins, oldest.end([*self.lives.values()]))
                 del self.lives[oldest.id]

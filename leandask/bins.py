@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 #: Bins that are kept; with one more, all become twice as wide. A bin of 15 counts takes
-#: 700 bytes at most (``columns.py``), so all take 2.9 MB; 4096 of them leave something
-#: to see on a screen of 1000 pixels that is zoomed four times.
-LIMIT = 4096
+#: 700 bytes at most (``timeline/columns.py``), so all take 2.9 MB; 4096 of them leave
+#: something to see on a screen of 1000 pixels that is zoomed four times.
+BINS = 4096
 
 
 class Bins:
@@ -35,7 +35,7 @@ class Bins:
 
     __slots__ = ("columns", "limit", "rows", "width")
 
-    def __init__(self, columns: int, limit: int = LIMIT) -> None:
+    def __init__(self, columns: int, limit: int = BINS) -> None:
         self.columns = columns
         self.limit = limit
         #: Milliseconds; a power of two.

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import leandask
+
+
+def test_the_public_names_agree_wherever_they_stand():
+    assert leandask.__all__ == sorted(leandask.__all__)
+    assert set(leandask.__all__) == set(leandask._MODULES)
+    tree = ast.parse(Path(leandask.__file__).read_text())
+    [typed] = [node for node in tree.body if isinstance(node, ast.If)]
+    assert ast.unparse(typed.test) == "TYPE_CHECKING"
+    assert {alias.name: node.module for node in typed.body for alias in node.names} == {
+        name: f"leandask.{module}" for name, module in leandask._MODULES.items()
+    }
+
+
+def test_each_public_name_is_there():
+    for name in leandask.__all__:
+        assert getattr(leandask, name).__name__ == name
