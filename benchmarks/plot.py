@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.scenarios import QUICK, SCENARIOS
@@ -28,15 +29,9 @@ def plot(results: dict[str, dict[str, dict[str, Any]]], file: Path) -> None:
     file : pathlib.Path
         To write; its suffix tells the format.
     """
-    columns = min(3, len(results))
-    rows = -(-len(results) // columns)
-    size = (4.2 * columns, 2.7 * rows + 0.5)  # inches
-    figure = Figure(figsize=size, dpi=110, layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat[len(results) :]:
-        axis.set_visible(False)
+    figure, axes = panels_of(len(results), columns=3, width=4.2)
     handles: dict[str, Any] = {}
-    for axis, (name, by_scheduler) in zip(axes.flat, results.items(), strict=False):
+    for axis, (name, by_scheduler) in zip(axes, results.items(), strict=True):
         for scheduler, result in by_scheduler.items():
             seconds, rss = zip(*result["samples"], strict=True)
             begun = {
@@ -52,12 +47,34 @@ def plot(results: dict[str, dict[str, dict[str, Any]]], file: Path) -> None:
                 markersize=4,
                 markevery=sorted(begun),
             )
-        axis.set_title(f"{name}\n{TITLES[name]}", fontsize=8)
-        axis.set_ylim(bottom=0)
-        axis.tick_params(labelsize=7)
-        axis.grid(alpha=0.3)
+        finish(axis, f"{name}\n{TITLES[name]}")
     figure.supxlabel("seconds (dots: a step begins)", fontsize=9)
     figure.supylabel("RSS of the scheduler's process, MiB", fontsize=9)
+    save(figure, handles, file)
+
+
+def panels_of(count: int, columns: int, width: float) -> tuple[Figure, list[Axes]]:
+    """Make a figure of so many panels, each of some width in inches."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    size = (width * columns, 2.7 * rows + 0.5)
+    figure = Figure(figsize=size, dpi=110, layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axis in axes[count:]:
+        axis.set_visible(False)
+    return figure, axes[:count]
+
+
+def finish(axis: Axes, title: str) -> None:
+    """Give a panel that is drawn the look of all."""
+    axis.set_title(title, fontsize=8)
+    axis.set_ylim(bottom=0)
+    axis.tick_params(labelsize=7)
+    axis.grid(alpha=0.3)
+
+
+def save(figure: Figure, handles: dict[str, Any], file: Path) -> None:
+    """Write a figure with a legend of schedulers above."""
     figure.legend(
         handles.values(),
         handles,
@@ -79,18 +96,15 @@ def plot_soak(results: dict[str, dict[str, Any]], file: Path) -> None:
     file : pathlib.Path
         To write; its suffix tells the format.
     """
-    figure = Figure(figsize=(7, 3.5), dpi=110, layout="constrained")
-    axis = figure.subplots()
+    figure, [axis] = panels_of(1, columns=1, width=7)
+    handles: dict[str, Any] = {}
     for scheduler, result in results.items():
         seconds, rss = zip(*result["samples"], strict=True)
-        color = COLORS[scheduler]
-        axis.plot(
-            [s / 60 for s in seconds], rss, color=color, linewidth=1, label=scheduler
+        minutes = [second / 60 for second in seconds]
+        (handles[scheduler],) = axis.plot(
+            minutes, rss, color=COLORS[scheduler], linewidth=1
         )
-    axis.set_ylim(bottom=0)
-    axis.set_xlabel("minutes", fontsize=9)
-    axis.set_ylabel("RSS of the scheduler's process, MiB", fontsize=9)
-    axis.tick_params(labelsize=8)
-    axis.grid(alpha=0.3)
-    axis.legend(fontsize=9, frameon=False)
-    figure.savefig(file)
+    finish(axis, "")
+    axis.set_xlabel("minutes", fontsize=8)
+    axis.set_ylabel("RSS of the scheduler's process, MiB", fontsize=8)
+    save(figure, handles, file)

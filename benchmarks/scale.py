@@ -20,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cluster import COMMANDS, Cluster
+from benchmarks.cluster import Cluster, add_schedulers
 from benchmarks.scaletable import tables
 from benchmarks.swarm import Swarm
 from benchmarks.sweeps import QUICK, SWEEPS, Point, Sizes
@@ -127,14 +127,7 @@ def parse() -> argparse.Namespace:
         metavar="NAME",
         help=f"of {', '.join(SWEEPS)}; by default all",
     )
-    parser.add_argument(
-        "--schedulers",
-        nargs="+",
-        choices=COMMANDS,
-        default=["upstream", "leandask"],
-        metavar="NAME",
-        help=f"of {', '.join(COMMANDS)}; by default upstream and leandask",
-    )
+    add_schedulers(parser)
     parser.add_argument("--quick", action="store_true", help="a small version")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--plot", type=Path, help="draw the figures: .svg or .png")

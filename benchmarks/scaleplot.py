@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-from matplotlib.figure import Figure
+from typing import Any
 
 from benchmarks.cluster import MIB
 from benchmarks.line import Line
-from benchmarks.plot import COLORS
+from benchmarks.plot import COLORS, finish, panels_of, save
 from benchmarks.sweeps import Point
 
 #: Title, sweep, name of x, name of y, unit of y.
@@ -35,15 +34,9 @@ def plot(sweeps: dict[str, dict[str, list[Point]]], file: Path) -> None:
         To write; its suffix tells the format.
     """
     panels = [panel for panel in PANELS if panel[1] in sweeps]
-    rows = -(-len(panels) // 4)
-    columns = min(4, len(panels))
-    size = (3.6 * columns, 2.7 * rows + 0.4)  # inches
-    figure = Figure(figsize=size, dpi=110, layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat[len(panels) :]:
-        axis.set_visible(False)
-    handles = {}
-    for axis, (title, sweep, x, y, unit) in zip(axes.flat, panels, strict=False):
+    figure, axes = panels_of(len(panels), columns=4, width=3.6)
+    handles: dict[str, Any] = {}
+    for axis, (title, sweep, x, y, unit) in zip(axes, panels, strict=True):
         for name, points in sweeps[sweep].items():
             pairs = sorted((p[x], p[y] / unit) for p in points if x in p and y in p)
             fitted = Line.through(pairs)
@@ -51,16 +44,5 @@ def plot(sweeps: dict[str, dict[str, list[Point]]], file: Path) -> None:
             color = COLORS.get(name, "black")
             axis.plot(ends, [fitted.at(x) for x in ends], color=color, linewidth=1)
             (handles[name],) = axis.plot(*zip(*pairs, strict=True), ".", color=color)
-        axis.set_title(title, fontsize=8)
-        axis.set_ylim(bottom=0)
-        axis.tick_params(labelsize=7)
-        axis.grid(alpha=0.3)
-    figure.legend(
-        handles.values(),
-        handles,
-        loc="outside upper center",
-        ncols=len(handles),
-        fontsize=9,
-        frameon=False,
-    )
-    figure.savefig(file)
+        finish(axis, title)
+    save(figure, handles, file)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy
 from scipy import stats
+
+from benchmarks.line import Line
 
 
 class Trend(NamedTuple):
@@ -51,15 +53,15 @@ def trend(times: Sequence[float], values: Sequence[float]) -> Trend:
     >>> trend([0, 1, 2, 3, 4, 5], [7, 8.1, 9, 9.9, 11, 12.1]).flat
     False
     """
-    line = stats.linregress(times, values)
-    if line.stderr == 0:
-        return Trend(float(line.slope), 0.0)
-    residuals = numpy.subtract(values, line.intercept + line.slope * numpy.array(times))
-    before, after = residuals[:-1], residuals[1:]
-    r = max(0.0, float(before @ after / (residuals @ residuals)))
-    n = len(times)
+    line = Line.through(list(zip(times, values, strict=True)))
+    residuals = [v - line.at(t) for t, v in zip(times, values, strict=True)]
+    squares = sum(residual**2 for residual in residuals)
+    if squares == 0:
+        return Trend(line.slope, 0.0)
+    r = max(0.0, sum(a * b for a, b in itertools.pairwise(residuals)) / squares)
+    n = len(residuals)
     independent = n * (1 - r) / (1 + r)
     if independent <= 2:
-        return Trend(float(line.slope), math.inf)
-    stderr = line.stderr * math.sqrt((n - 2) / (independent - 2))
-    return Trend(float(line.slope), float(stderr * stats.t.ppf(0.975, independent - 2)))
+        return Trend(line.slope, math.inf)
+    error = line.error * math.sqrt((n - 2) / (independent - 2))
+    return Trend(line.slope, float(error * stats.t.ppf(0.975, independent - 2)))

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from functools import partial
 
 import pytest
-from distributed import Security
+from distributed import Client, Security, Worker
 
 from leandask import LeanScheduler
 
 LOCAL = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
 
 lean = partial(LeanScheduler, **LOCAL)
+
+
+@asynccontextmanager
+async def lean_cluster(**kwargs):
+    """A scheduler of ours with a worker, and a client."""
+    async with lean(**kwargs) as s, Worker(s.address, dashboard=False):
+        async with Client(s.address, asynchronous=True) as c:
+            yield s, c
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ from collections import deque
 
 import dask.config
 import pytest
-from distributed import Client, Scheduler, Worker
+from distributed import Client, Scheduler
 from distributed.utils_test import gen_test, inc
 
 import leandask
 from leandask import install
 from leandask.giveback import BUSY
 from leandask.memory import make_anew, rebuild, trim
-from tests.schedulers import LOCAL, lean
+from tests.schedulers import LOCAL, lean, lean_cluster
 
 
 async def hold(s, c, count):
@@ -104,11 +104,7 @@ async def test_a_client_may_ask_for_it():
 
 @gen_test()
 async def test_never_of_a_busy_scheduler():
-    async with (
-        lean() as s,
-        Worker(s.address, dashboard=False),
-        Client(s.address, asynchronous=True) as c,
-    ):
+    async with lean_cluster() as (s, c):
         give_back = s.extensions["leandask"].give_back
         give_back.look()
         await c.gather(c.map(inc, range(int(BUSY))))

@@ -15,7 +15,7 @@ from distributed.utils_test import gen_test, inc
 
 from leandask import LeanScheduler, housekeeping, install
 from leandask.housekeeping import TIMING_BINS
-from tests.schedulers import LOCAL, lean
+from tests.schedulers import LOCAL, lean, lean_cluster
 
 
 def run(s):
@@ -34,11 +34,7 @@ async def test_bandwidths_of_workers_that_left_are_forgotten():
 
 @gen_test()
 async def test_a_living_group_forgets_the_dead_ones_it_depended_on():
-    async with (
-        lean() as s,
-        Worker(s.address, dashboard=False),
-        Client(s.address, asynchronous=True) as c,
-    ):
+    async with lean_cluster() as (s, c):
         dependency = c.submit(inc, 1, key="dependency-1")
         first = c.submit(inc, dependency, key="living-1")
         living = c.submit(inc, 1, key="living-2")

@@ -8,7 +8,7 @@ from distributed.utils_test import gen_test, inc
 
 from leandask import install
 from leandask.prefixes import METRICS_PER_PREFIX, OTHERS, WorkerMetrics
-from tests.schedulers import LOCAL, lean
+from tests.schedulers import LOCAL, lean, lean_cluster
 
 
 async def compute(client, names):
@@ -20,11 +20,7 @@ async def compute(client, names):
 
 @gen_test()
 async def test_idle_prefixes_go_beyond_the_bound_the_longest_unused_first():
-    async with (
-        lean(retention={"task-prefixes": 3}) as s,
-        Worker(s.address, dashboard=False),
-        Client(s.address, asynchronous=True) as c,
-    ):
+    async with lean_cluster(retention={"task-prefixes": 3}) as (s, c):
         await compute(c, ["a", "b", "c"])
         while s.tasks:
             await asyncio.sleep(0.01)
@@ -42,11 +38,7 @@ def names(dask_scheduler):
 
 @gen_test()
 async def test_a_prefix_with_tasks_stays():
-    async with (
-        lean(retention={"task-prefixes": 0}) as s,
-        Worker(s.address, dashboard=False),
-        Client(s.address, asynchronous=True) as c,
-    ):
+    async with lean_cluster(retention={"task-prefixes": 0}) as (s, c):
         futures = [c.submit(inc, 1, key=f"held{i}-123") for i in range(5)]
         await c.gather(futures)
         assert len(s.task_prefixes) == 5

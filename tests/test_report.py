@@ -9,7 +9,7 @@ import time
 import dask
 import distributed
 import pytest
-from distributed import Client, Lock, Scheduler, Worker
+from distributed import Client, Lock, Scheduler
 from distributed.system import MEMORY_LIMIT
 from distributed.utils_test import gen_test, inc
 
@@ -19,7 +19,7 @@ from leandask import report as report_module
 from leandask.budget import COSTS
 from leandask.drain import WARNINGS
 from leandask.report import report_of, rss_peak
-from tests.schedulers import LOCAL, lean
+from tests.schedulers import LOCAL, lean, lean_cluster
 
 
 def holding(s, name):
@@ -98,11 +98,7 @@ async def test_without_bounds_there_are_none_and_bytes_are_estimated():
 @gen_test()
 async def test_tasks_leave_their_traces():
     retention = {"transition-log": 5, "erred-tasks": 2, "messages": 10}
-    async with (
-        lean(retention=retention) as s,
-        Worker(s.address, dashboard=False),
-        Client(s.address, asynchronous=True) as c,
-    ):
+    async with lean_cluster(retention=retention) as (s, c):
         await c.get_task_stream()
         await c.gather(c.map(inc, range(10)), errors="skip")
         await c.gather([c.submit(fail, i) for i in range(3)], errors="skip")

@@ -15,7 +15,7 @@ from leandask.spans import (
     fold_dead_groups,
     trim_nthreads_history,
 )
-from tests.schedulers import LOCAL, lean
+from tests.schedulers import LOCAL, lean, lean_cluster
 
 
 async def compute(s, c, i):
@@ -49,11 +49,7 @@ async def test_the_oldest_finished_spans_go():
 
 @gen_test()
 async def test_finished_spans_are_bounded_without_housekeeping():
-    async with (
-        lean(retention={"spans": 5}) as s,
-        Worker(s.address, dashboard=False),
-        Client(s.address, asynchronous=True) as c,
-    ):
+    async with lean_cluster(retention={"spans": 5}) as (s, c):
         for i in range(4 * GRAPHS_A_LOOK):
             await compute(s, c, i)
             assert len(s.extensions["spans"].spans) <= 5 + GRAPHS_A_LOOK + 1
@@ -97,11 +93,7 @@ async def compute_beside(s, c, i):
 
 @gen_test()
 async def test_the_child_spans_of_a_live_one_go_too():
-    async with (
-        lean(retention={"spans": 3}) as s,
-        Worker(s.address, dashboard=False),
-        Client(s.address, asynchronous=True) as c,
-    ):
+    async with lean_cluster(retention={"spans": 3}) as (s, c):
         spans = s.extensions["spans"]
         with span("service") as service:
             kept = c.submit(inc, 1, key="kept-1")
@@ -118,11 +110,7 @@ async def test_the_child_spans_of_a_live_one_go_too():
 
 @gen_test()
 async def test_groups_of_a_scheduler_that_is_never_idle_are_bounded_and_sums_stay():
-    async with (
-        lean() as s,
-        Worker(s.address, dashboard=False),
-        Client(s.address, asynchronous=True) as c,
-    ):
+    async with lean_cluster() as (s, c):
         held = c.submit(asyncio.sleep, 3600, key="held-1")
         for i in range(100):
             key = (f"x{i:x}-{i:032x}", 0)

@@ -11,7 +11,7 @@ from distributed.utils_test import gen_test, inc, slowinc
 
 from leandask import _compat, install
 from leandask.stealing import InFlight
-from tests.schedulers import LOCAL, lean
+from tests.schedulers import LOCAL, lean, lean_cluster
 
 
 def fail(x, y):
@@ -20,11 +20,7 @@ def fail(x, y):
 
 @gen_test()
 async def test_tasks_of_a_function_that_only_errs_are_let_go():
-    async with (
-        lean() as s,
-        Worker(s.address, dashboard=False),
-        Client(s.address, asynchronous=True) as c,
-    ):
+    async with lean_cluster() as (s, c):
         dependency = c.submit(inc, 1)
         futures = [c.submit(fail, dependency, i, key=f"fail-{i}") for i in range(20)]
         await wait(futures)
