@@ -10,7 +10,7 @@ import heapq
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -133,6 +133,24 @@ def add_to_menu(scheduler: Scheduler, page: str) -> None:
         pages = dashboard.template_variables(scheduler).get("pages")
         if isinstance(pages, list) and page not in pages:
             pages.append(page)
+
+
+def get_closed_layouts(scheduler: Scheduler, documents: Iterable[Any]) -> list[str]:
+    """Names of the plugins ``GraphLayout`` of which no page's document has the graph.
+
+    A document has ``TaskGraph`` (dashboard/components/scheduler.py) among its
+    ``components``, and that its ``layout``. Of a page that is closed it stays among the
+    plugins until garbage is collected: then ``TaskGraph.__del__`` takes it out.
+    """
+    module: Any = sys.modules.get("distributed.diagnostics.graph_layout")
+    plugins = () if module is None else scheduler.plugins.items()
+    layouts = {n: p for n, p in plugins if isinstance(p, module.GraphLayout)}
+    if layouts:
+        for document in documents:
+            for component in getattr(document, "components", ()):
+                if hasattr(component, "layout"):
+                    layouts.pop(component.layout.name, None)
+    return [*layouts]
 
 
 def add_collector(make: Callable[[Any], Any]) -> None:

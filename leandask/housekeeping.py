@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import distributed.scheduler
+from distributed.diagnostics.plugin import SchedulerPlugin
 from tornado.ioloop import PeriodicCallback
 
 from leandask import _compat, config
@@ -19,7 +20,7 @@ from leandask.giveback import GiveBack
 from leandask.keycache import clear_key_caches
 from leandask.locks import forget_closed
 from leandask.seldom import Seldom
-from leandask.sessions import has_sessions
+from leandask.sessions import has_sessions, sessions
 from leandask.spans import LeanSpans, trim_nthreads_history
 from leandask.stealing import forget_gone
 
@@ -45,6 +46,9 @@ DEPARTED, GARBAGE_SECONDS, SMALL_HEAP = 20, 60.0, 500_000
 WARNINGS = 1000
 #: Seconds between two warnings of the same kind.
 WARN_SECONDS = 60.0
+
+#: A plugin that does nothing.
+_NOTHING = SchedulerPlugin()
 
 
 class Housekeeping:
@@ -86,6 +90,7 @@ class Housekeeping:
             self.forget_dead_groups,
             self.prune_spans,
             self.trim_group_timing,
+            self.forget_closed_graphs,
             self.compact_queue,
             self.forget_closed_locks,
             self.forget_warnings,
@@ -167,6 +172,16 @@ class Housekeeping:
         if surplus > 0:
             for series in (timing.time, timing.nthreads, *timing.compute.values()):
                 del series[:surplus]
+
+    def forget_closed_graphs(self) -> None:
+        """Forget the graphs of closed pages, which grow with each transition.
+
+        Upstream takes them out by their names once garbage is collected, so that
+        something has to be there.
+        """
+        documents = (session.document for session in sessions(self.scheduler))
+        for name in _compat.get_closed_layouts(self.scheduler, documents):
+            self.scheduler.plugins[name] = _NOTHING
 
     def forget_closed_locks(self) -> None:
         """Forget names of locks that were only asked for."""

@@ -5,11 +5,15 @@ import gc
 import linecache
 import logging
 import weakref
+from types import SimpleNamespace
 
 import dask.config
 import pytest
+from bokeh.document import Document
 from distributed import Client, Scheduler, Worker, wait
 from distributed import scheduler as upstream
+from distributed.dashboard.components import add_periodic_callback
+from distributed.dashboard.components.scheduler import TaskGraph
 from distributed.diagnostics.progress import GroupTiming
 from distributed.utils_test import gen_test, inc
 
@@ -96,6 +100,27 @@ async def test_progress_by_group_keeps_what_its_page_shows(monkeypatch):
         await run(s)
         for series in (timing.time, timing.nthreads, timing.compute["x"]):
             assert list(series) == list(range(1000 - TIMING_BINS, 1000))
+
+
+@gen_test()
+async def test_the_graph_of_a_closed_page_does_not_grow(monkeypatch, capfd):
+    async with lean_cluster() as (s, c):
+        page, left = Document(), Document()
+        for document in (page, left):
+            add_periodic_callback(document, TaskGraph(s), 200)
+        open_pages = [SimpleNamespace(document=page)]
+        monkeypatch.setattr("leandask.housekeeping.sessions", lambda s: open_pages)
+        names = [name for name in s.plugins if name.startswith("graph-layout")]
+        layouts = [s.plugins[name] for name in names]
+        await run(s)
+        await c.submit(inc, 1)
+        assert [len(layout.new) for layout in layouts] == [1, 0]
+        # Upstream takes it out when it collects garbage, and finds it.
+        left.clear()
+        del left, document
+        gc.collect()
+        assert [name in s.plugins for name in names] == [True, False]
+    assert "Exception ignored" not in capfd.readouterr().err
 
 
 @gen_test()

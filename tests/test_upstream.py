@@ -190,6 +190,15 @@ def test_scheduler_key_split():
     assert callable(_compat.get_key_cache("key_split").__wrapped__)
 
 
+def test_scheduler_graph_layout():
+    components = pytest.importorskip("distributed.dashboard.components.scheduler")
+    source = inspect.getsource(components.TaskGraph)
+    assert "self.layout = GraphLayout(scheduler)" in source
+    assert "self.scheduler.remove_plugin(name=self.layout.name)" in source
+    attach = inspect.getsource(sys.modules["distributed.dashboard.components"])
+    assert "doc.components.add(component)" in attach
+
+
 def test_utils_url_escape():
     assert _compat.KEY_CACHES["url_escape"].cache_parameters()["maxsize"] is None
     assert callable(_compat.get_key_cache("url_escape").__wrapped__)
