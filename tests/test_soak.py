@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-import leandask
 from benchmarks.cluster import COMMANDS, Cluster
 from benchmarks.rounds import N_WORKERS, run_round, tiny_tasks
 from benchmarks.scenarios import wait_until_empty
+from benchmarks.tasks import settle
 
 pytest.importorskip("pyarrow")  # a round shuffles
 
@@ -22,7 +22,7 @@ PRELOAD = Path(__file__).with_name("programs") / "leak.py"
 def settled(cluster):
     """Memory in bytes, without what is free in the heap."""
     wait_until_empty(cluster)
-    leandask.give_back(cluster.client)
+    cluster.ask(settle)
     return cluster.rss * 2**20
 
 
