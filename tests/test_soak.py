@@ -14,7 +14,7 @@ from benchmarks.scenarios import wait_until_empty
 from benchmarks.tasks import settle
 
 pytest.importorskip("pyarrow")  # a round shuffles
-#: Those of graphs of old releases, and of collections of garbage beside clients that go.
+#: Of the graphs of old releases, and of garbage collected beside clients that go.
 pytestmark = pytest.mark.filterwarnings("default")
 
 TASKS = 10_000  # at one time, of which 5000 in flight
