@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +92,10 @@ def measure(
     with clusters([*COMPARED, "all-logged"], n_workers=8) as started:
         results["throughput"] = throughput.measure(started, rounds, tasks=2_000)
     print("stream")
-    results["stream"] = stream.run(stream_rounds, count)
+    # It has its own way with the logging and the garbage of its process.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn) as pool:
+        results["stream"] = pool.submit(stream.run, stream_rounds, count).result()
     return results
 
 
