@@ -34,10 +34,15 @@ def tiny_tasks(cluster: Cluster, number: int, count: int = 2000) -> None:
 
 
 def small_computations(cluster: Cluster, number: int) -> None:
-    """Twenty, half of them of a prefix that comes once."""
-    for i in range(20):
-        key = f"function_{number}_{i}-{i:032x}" if i % 2 else None
-        cluster.client.submit(increment, -number * 20 - i, key=key).result()
+    """Ten, one after the other."""
+    for i in range(10):
+        cluster.client.submit(increment, -number * 10 - i).result()
+
+
+def functions(cluster: Cluster, number: int) -> None:
+    """Fifty that come once, so that what is kept of them is full within minutes."""
+    keys = [f"function_{number}_{i}-{i:032x}" for i in range(50)]
+    wait([cluster.client.submit(increment, 0, key=key) for key in keys])
 
 
 def errors(cluster: Cluster, number: int) -> None:
@@ -77,6 +82,7 @@ def shuffle(cluster: Cluster, number: int) -> None:
 PARTS: list[Callable[[Cluster, int], None]] = [
     tiny_tasks,
     small_computations,
+    functions,
     errors,
     clients,
     events,
