@@ -26,10 +26,13 @@ def errors():
     records = []
     handler = logging.Handler(logging.ERROR)
     handler.emit = records.append
-    logger = logging.getLogger("distributed")
-    logger.addHandler(handler)
+    # Real workers and clients, which are here too, may tell of one that went.
+    loggers = [logging.getLogger(f"distributed.{n}") for n in ("scheduler", "core")]
+    for logger in loggers:
+        logger.addHandler(handler)
     yield records
-    logger.removeHandler(handler)
+    for logger in loggers:
+        logger.removeHandler(handler)
 
 
 @contextlib.asynccontextmanager
