@@ -6,10 +6,12 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,12 @@ COMMANDS: dict[str, list[str]] = {
     "leandask": _LEANDASK,
     "all-logged": [*_LEANDASK, "--log-transitions", "--event-log={folder}/log.jsonl"],
 }
+
+
+def be_quiet() -> None:
+    """Show nothing of what is meant: peers that go, tasks that fail, large graphs."""
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", "Sending large graph")
 
 
 def add_schedulers(parser: argparse.ArgumentParser) -> None:

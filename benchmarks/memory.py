@@ -10,14 +10,12 @@ import argparse
 import dataclasses
 import itertools
 import json
-import logging
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cluster import Cluster, add_schedulers
+from benchmarks.cluster import Cluster, add_schedulers, be_quiet
 from benchmarks.machine import machine
 from benchmarks.sampler import Sampler
 from benchmarks.scenarios import SCENARIOS, Scenario, Step
@@ -211,8 +209,7 @@ def run(
     dict
         What :func:`measure` returns, by scenario and scheduler.
     """
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # those that go
-    warnings.filterwarnings("ignore", "Sending large graph")  # release means to
+    be_quiet()
     print(row("MiB", "start", "first", "second", "peak", "time"), "  bars")
     results: dict[str, dict[str, dict[str, Any]]] = {}
     for scenario_name, scenario in scenarios.items():

@@ -9,18 +9,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import logging
-import os
-import platform
 import resource
 import sys
 import time
-import warnings
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cluster import Cluster, add_schedulers
+from benchmarks.cluster import Cluster, add_schedulers, be_quiet
+from benchmarks.machine import machine
 from benchmarks.scaletable import tables
 from benchmarks.swarm import Swarm
 from benchmarks.sweeps import QUICK, SWEEPS, Point, Sizes
@@ -73,17 +69,6 @@ def check(cluster: Cluster) -> None:
         raise RuntimeError(f"{cluster.name} has {len(errors)} errors: {errors[0]}")
 
 
-def machine() -> dict[str, Any]:
-    """Tell what the figures hold for."""
-    packages = ("leandask", "distributed", "dask")
-    return {
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "cpus": os.cpu_count(),
-        **{name: version(name) for name in packages},
-    }
-
-
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure what the command line asks for.
 
@@ -96,8 +81,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     dict
         Of the machine, and the points by sweep and scheduler.
     """
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # those that go
-    warnings.filterwarnings("ignore", "Sending large graph")
+    be_quiet()
     # Two connections of each peer, here and in the scheduler: both inherit it.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import multiprocessing
 import time
-import warnings
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cluster import Cluster, add_schedulers
+from benchmarks.cluster import Cluster, add_schedulers, be_quiet
 from benchmarks.machine import machine
 from benchmarks.rounds import N_WORKERS, run_round
 from benchmarks.sampler import Sampler
@@ -41,9 +39,7 @@ def soak(name: str, seconds: float) -> dict[str, Any]:
         ``rounds``: seconds since the start, MiB and transitions at the end of each;
         ``samples``: seconds and MiB of the curve.
     """
-    # Clients and workers of this process that go, and tasks that are to fail.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    warnings.filterwarnings("ignore", "Sending large graph")
+    be_quiet()
     cluster = Cluster(name, N_WORKERS)
     try:
         rounds = []

@@ -141,7 +141,8 @@ def read_page() -> tuple[bytes, str]:
         Bytes, and the value of the header ``Content-Security-Policy``.
     """
     page = Path(__file__).with_name("report.html").read_bytes()
-    style, script = (hash_of(page.decode(), tag) for tag in ("style", "script"))
+    text = page.decode()
+    style, script = (hash_of(text, tag) for tag in ("style", "script"))
     policy = {
         "default-src": "'none'",
         "script-src": script,
