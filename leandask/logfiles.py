@@ -151,6 +151,14 @@ def find(base: Path) -> list[Path]:
     FileNotFoundError
         If there is none.
     """
+    paths = _look(base)
+    if not paths:
+        raise FileNotFoundError(f"There is no log {base}")
+    return paths
+
+
+def _look(base: Path) -> list[Path]:
+    """The files of a log; without one that was renamed meanwhile."""
     found: dict[tuple[int, int], Path] = {}
     folder = base.parent
     if folder.is_dir():
@@ -158,8 +166,6 @@ def find(base: Path) -> list[Path]:
             place = _place(path.name, base.name)
             if place is not None and path.is_file():
                 found.setdefault(place, path)
-    if not found:
-        raise FileNotFoundError(f"There is no log {base}")
     return [found[place] for place in sorted(found)]
 
 
@@ -195,13 +201,16 @@ def open_log(base: Path) -> LogFiles:
         If a file can't be opened.
     """
     for _ in range(LOOKS):
+        paths = _look(base)
         try:
-            files = LogFiles(find(base))
+            files = LogFiles(paths)
         except FileNotFoundError:
-            find(base)  # raises where there is nothing, and not just something else
             continue
-        if all(_is_in_place(file) for file in files.files):
-            return files
+        # The same names, then the same files: none was missed, none is there twice.
+        if _look(base) == paths and all(map(_is_in_place, files.files)):
+            if files.files:
+                return files
+            raise FileNotFoundError(f"There is no log {base}")
         files.__exit__()
     raise OSError(f"The files of {base} are renamed all the time")
 

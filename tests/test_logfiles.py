@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from leandask.logfiles import BLOCK, LONGEST_LINE, LogFiles, find, open_logs
+from leandask.logfiles import BLOCK, LONGEST_LINE, LogFiles, find, open_log, open_logs
+from leandask.rotatingfile import RotatingFile
 
 
 def write(path, text=b'{"n":1}\n'):
@@ -98,6 +99,19 @@ def test_a_file_that_is_renamed_while_the_log_is_opened_is_read_once(
     monkeypatch.setattr(LogFiles, "_open", rotate_once)
     read = [[*file.blocks()] for files in open_logs(path) for file in files.files]
     assert read == [[b"1\n"], [b"2\n"]]
+
+
+def test_a_file_that_is_compressed_while_the_log_is_opened_is_not_missed(tmp_path):
+    path, rotated = tmp_path / "log.jsonl", tmp_path / "log.jsonl.1"
+    log = RotatingFile(path, max_bytes=1, backups=1, compress=True)
+    log.write(bytearray(b"0\n"))
+    for _ in range(100):
+        log.write(bytearray(b"0\n"))  # rotates
+        while rotated.exists():
+            with open_log(path) as files:
+                assert len(files.files) == 2
+    log.join()
+    log.close()
 
 
 def test_blocks_end_where_a_line_does(tmp_path):
