@@ -8,7 +8,16 @@ import leandask  # isort: skip  # noqa: F401
 
 import logging
 
+import hypothesis
 import pytest
+
+# How long an example takes is the machine's.
+hypothesis.settings.register_profile(
+    "untimed",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("untimed")
 
 # It does the same with the level of every logger.
 logging.getLogger("leandask.events").setLevel(logging.INFO)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import logging
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +16,7 @@ from typing import Any
 
 import psutil
 from distributed import Client, Worker
+from distributed.utils import json_load_robust
 
 MIB = 2**20
 _UPSTREAM = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
@@ -151,10 +150,7 @@ def clusters(names: Sequence[str], n_workers: int) -> Iterator[list[Cluster]]:
 
 
 async def _run_workers(scheduler_file: str, n_workers: int) -> None:
-    while not os.path.exists(scheduler_file):
-        await asyncio.sleep(0.05)  # written by another process
-    with open(scheduler_file) as f:
-        address = json.load(f)["address"]
+    address = json_load_robust(scheduler_file)["address"]
     workers = [Worker(address, nthreads=1, dashboard=False) for _ in range(n_workers)]
     await asyncio.gather(*workers)
     await asyncio.gather(*(worker.finished() for worker in workers))

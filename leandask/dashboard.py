@@ -10,6 +10,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from distributed.core import Status
 from distributed.http.scheduler.info import IndividualPlots
 from distributed.versions import BOKEH_REQUIREMENT
 from tornado import httputil, web
@@ -100,6 +101,8 @@ class LazyDashboard:
         loop = asyncio.get_running_loop()
         pages = await loop.run_in_executor(None, importlib.import_module, PAGES)
         application, scheduler = self._application, self._scheduler
+        if scheduler.status in (Status.closing, Status.closed):
+            raise RuntimeError(f"{scheduler!r} was closed meanwhile")
         before = list(application.applications)
         pages.connect(
             application, scheduler.http_server, scheduler, prefix=self._prefix

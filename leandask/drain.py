@@ -93,7 +93,8 @@ class Drain:
 
     def join(self, timeout: float) -> None:
         """Wait, for some seconds at most, until the thread emptied a closed queue."""
-        if self._thread is not None:
+        # The collector may end a stream in its own thread.
+        if self._thread not in (None, threading.current_thread()):
             self._thread.join(timeout)
 
     def _run(self) -> None:
@@ -115,7 +116,10 @@ class Drain:
             self._empty()
             self.turns += 1
             for handler in buffering_handlers():
-                handler.flush() if closed else handler.flush_if_due()
+                try:
+                    handler.flush() if closed else handler.flush_if_due()
+                except Exception as e:  # the others have their turn
+                    self._count(e)
             self._report()
             if closed and not self._queue:
                 return

@@ -3,37 +3,40 @@
 from __future__ import annotations
 
 import logging
+import os
 
 from leandask import config
 from leandask.loglevel import HeldLevel, is_held
 from leandask.records import EVENTS, TRANSITIONS
 from leandask.sinks import RotatingFileSink
 
+logger = logging.getLogger("leandask")
+
+#: At both, as the user may have either not propagate.
+_LOGGERS = EVENTS, TRANSITIONS
+
 
 class EventLog(RotatingFileSink):
-    """Writes the records of one scheduler to a file, from now until it is closed.
+    """Writes the records of one scheduler to a file, from now until :meth:`leave`.
 
     Where the logger of the events, or the one above it, has no level of its own, it is
     set to INFO meanwhile: logging's default would let warnings pass only.
 
     Parameters
     ----------
-    path : str
+    path : str or os.PathLike
         File to append to.
     scheduler_id : str
         Scheduler whose records it takes: one process may run several.
     """
 
-    def __init__(self, path: str, scheduler_id: str) -> None:
+    def __init__(self, path: str | os.PathLike[str], scheduler_id: str) -> None:
         super().__init__(path)
         self.scheduler_id = scheduler_id
-        # At both, as the user may have either not propagate.
-        EVENTS.addHandler(self)
-        TRANSITIONS.addHandler(self)
-        above = logging.getLogger("leandask")
+        self._join()
         self._level: HeldLevel | None = None
-        if not EVENTS.level and (not above.level or is_held(above)):
-            self._level = HeldLevel(above, logging.INFO)
+        if not EVENTS.level and (not logger.level or is_held(logger)):
+            self._level = HeldLevel(logger, logging.INFO)
 
     @classmethod
     def of(cls, scheduler_id: str) -> EventLog | None:
@@ -47,10 +50,26 @@ class EventLog(RotatingFileSink):
             return False
         return bool(super().handle(record))
 
-    def close(self) -> None:
-        """Write what waits, and leave the loggers."""
-        EVENTS.removeHandler(self)
-        TRANSITIONS.removeHandler(self)
+    def stay(self) -> None:
+        """Take records again where logging was configured anew, and left this out."""
+        if any([log.disabled or self not in log.handlers for log in _LOGGERS]):
+            self._join()
+            logger.warning(
+                "Logging was configured anew without the event log %s, which takes "
+                "records again; those of the last seconds are not in it",
+                self.file.path,
+            )
+
+    def leave(self) -> None:
+        """Write what waits, close the file, and leave the loggers."""
+        for log in _LOGGERS:
+            log.removeHandler(self)
         if self._level is not None:
             self._level.release()
-        super().close()
+        self.close()
+
+    def _join(self) -> None:
+        logger.disabled = False
+        for log in _LOGGERS:
+            log.disabled = False
+            log.addHandler(self)

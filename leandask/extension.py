@@ -71,7 +71,14 @@ class LeanExtension:
         self._stopped = False
         self._closing: asyncio.Task[None] | None = None
         self._answers: Answers | None = None
+        try:
+            self._take_over(scheduler, retention)
+        except BaseException:
+            _close_now(self.stream, self.event_log, self._level)
+            raise
 
+    def _take_over(self, scheduler: Scheduler, retention: Retention) -> None:
+        """Replace what holds the scheduler's histories."""
         self.give_back = GiveBack(scheduler, self.stream)
         scheduler.handlers["leandask_give_back"] = self.give_back.ask
         scheduler.handlers["leandask_history"] = self.history
@@ -114,6 +121,8 @@ class LeanExtension:
         bound_samples(scheduler.monitor, retention.samples)
         bound_key_caches(retention.key_cache)
         self.housekeeping = Housekeeping(scheduler, retention, self.give_back, departed)
+        if self.event_log is not None:
+            self.housekeeping.jobs.append(self.event_log.stay)
         add_routes(scheduler)
 
         lean: Any = scheduler
@@ -230,8 +239,10 @@ class LeanExtension:
 def _close_now(
     stream: RecordStream, event_log: EventLog | None, level: HeldLevel | None
 ) -> None:
-    stream.close()
-    if level is not None:
-        level.release()
-    if event_log is not None:
-        event_log.close()
+    try:
+        stream.close()
+    finally:
+        if level is not None:
+            level.release()
+        if event_log is not None:
+            event_log.leave()

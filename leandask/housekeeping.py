@@ -222,5 +222,6 @@ def forget_source_lines() -> None:
     notebook, stays.
     """
     cache = linecache.cache
-    for name in [name for name, entry in cache.items() if len(entry) == 4 and entry[1]]:
-        cache.pop(name, None)
+    for name, entry in [*cache.items()]:  # other threads add to it
+        if len(entry) == 4 and entry[1]:
+            cache.pop(name, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -259,9 +260,14 @@ def bases_of(path: Path) -> list[Path]:
 
 def _start_of(base: Path) -> bytes:
     """The first bytes of a log, which begin with a time; empty if it is none."""
-    with open_log(base) as files:
-        try:
-            start = files.files[0].lines.read(64)
-        except (OSError, EOFError):
-            return b"{"  # a broken file is told of where it is read
-        return start if start[:1] == b"{" else b""
+    try:
+        with open_log(base) as files:
+            # logrotate makes empty files of a day without lines.
+            start = next(
+                filter(None, (file.lines.read(64) for file in files.files)), b""
+            )
+    except FileNotFoundError:  # removed meanwhile
+        return b""
+    except (OSError, EOFError, zlib.error):
+        return b"{"  # a broken file is told of where it is read
+    return start if start[:1] == b"{" else b""

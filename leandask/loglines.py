@@ -84,5 +84,6 @@ def keep_log_lines(scheduler: Scheduler, maxlen: int | None) -> None:
     scheduler_logger = logging.getLogger("distributed.scheduler")
     scheduler_logger.addHandler(lines)
     scheduler_logger.removeHandler(old)
+    old.deque.clear()  # upstream holds the handler for as long as the scheduler
     _compat.set_log_handler(scheduler, lines)
     weakref.finalize(scheduler, scheduler_logger.removeHandler, lines)

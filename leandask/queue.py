@@ -49,7 +49,7 @@ class RecordQueue:
         Estimated bytes that may wait.
     block_timeout : float
         Seconds to wait for room; 0 drops at once. After one wait in vain there is no
-        other until there was room.
+        other until something was popped.
     """
 
     #: Records ever put, dropped ones too: the number of the last.
@@ -76,7 +76,7 @@ class RecordQueue:
         self._waiting: deque[Waiting] = deque()
         self._bytes_in = 0  # changed by the putting thread
         self._bytes_out = 0  # changed by the popping one
-        self._waited_in_vain = False
+        self._vain_at = -1  # what _bytes_out was after the last wait in vain
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -174,10 +174,11 @@ class RecordQueue:
 
     def _wait_for_room(self, nbytes: int, urgent: bool) -> str:
         deadline = time.monotonic()
-        if not self._waited_in_vain:
+        if self._bytes_out != self._vain_at:
             deadline += self.block_timeout
         self.wake.set()
         while (reason := self._refusal(nbytes, urgent)) and time.monotonic() < deadline:
             time.sleep(ROOM_POLL_SECONDS)
-        self._waited_in_vain = bool(reason)
+        if reason:
+            self._vain_at = self._bytes_out
         return reason

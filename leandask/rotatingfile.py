@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
-import logging
 import os
 import shutil
 import threading
 import time
 from pathlib import Path
-
-logger = logging.getLogger("leandask")
+from weakref import WeakValueDictionary
 
 #: Seconds between two looks whether the file is still in its place.
 LOOK_SECONDS = 1.0
+
+_known: WeakValueDictionary[Path, RotatingFile] = WeakValueDictionary()
 
 
 class RotatingFile:
@@ -32,7 +33,15 @@ class RotatingFile:
         Renamed files kept.
     compress : bool
         Whether these are gzipped, by a thread of their own.
+
+    Notes
+    -----
+    Whoever calls :meth:`write` or :meth:`close` holds :attr:`lock`.
     """
+
+    #: Why a rotated file is not gzipped, until somebody tells of it, and empties it.
+    #: The thread can't: who waits for it may hold the lock of where it would be told.
+    trouble: str
 
     def __init__(
         self, path: Path, max_bytes: int | None, backups: int, compress: bool
@@ -41,10 +50,24 @@ class RotatingFile:
         self.max_bytes = max_bytes
         self.backups = backups
         self.compress = compress
+        self.lock = threading.RLock()
+        self.trouble = ""
         self._fd: int | None = None
         self._size = 0  # of the file, in bytes
         self._look_at = 0.0  # time.monotonic() of the next look at the path
         self._compressing: threading.Thread | None = None
+
+    @classmethod
+    def at(
+        cls, path: Path, max_bytes: int | None, backups: int, compress: bool
+    ) -> RotatingFile:
+        """Return the file at a path, of which there is one in the whole process.
+
+        Two would rotate each other's lines away. What is asked for last holds.
+        """
+        file = _known.setdefault(path, cls(path, max_bytes, backups, compress))
+        file.max_bytes, file.backups, file.compress = max_bytes, backups, compress
+        return file
 
     def look(self) -> None:
         """Look at the path before the next write."""
@@ -87,6 +110,7 @@ class RotatingFile:
     def after_fork(self) -> None:
         """In a child process: leave the file and the thread to the parent."""
         self._compressing = None
+        self.lock = threading.RLock()
         self.close()
 
     def _open(self) -> int:
@@ -129,29 +153,36 @@ class RotatingFile:
         if self.backups == 0:
             self.path.unlink(missing_ok=True)
         elif self.compress:
-            self._compressing = threading.Thread(
-                target=_compress, args=(self._backup(1),), name="leandask-gzip"
-            )
-            self._compressing.start()
+            thread = threading.Thread(target=self._compress, name="leandask-gzip")
+            try:
+                thread.start()
+                self._compressing = thread
+            except RuntimeError as e:  # no more threads, or the interpreter ends
+                self._note_trouble(e)
         return self._open()
 
     def _backup(self, i: int, suffix: str = "") -> Path:
         return self.path.with_name(f"{self.path.name}.{i}{suffix}") if i else self.path
 
+    def _compress(self) -> None:
+        """Put a gzipped file in the place of the last one that was rotated."""
+        path, gzipped = self._backup(1), self._backup(1, ".gz")
+        partial = gzipped.with_name(f"{gzipped.name}.part")
+        try:
+            partial.unlink(missing_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            with (
+                path.open("rb") as source,
+                open(os.open(partial, flags, 0o600), "wb") as raw,
+                gzip.open(raw, "wb", compresslevel=6) as target,
+            ):
+                shutil.copyfileobj(source, target, 1024 * 1024)
+            partial.rename(gzipped)
+            path.unlink()
+        except OSError as e:
+            with contextlib.suppress(OSError):  # it may be what fills the disk
+                partial.unlink(missing_ok=True)
+            self._note_trouble(e)
 
-def _compress(path: Path) -> None:
-    """Put a gzipped file in the place of a file; the file stays if that fails."""
-    partial = path.with_name(f"{path.name}.gz.part")
-    try:
-        partial.unlink(missing_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        with (
-            path.open("rb") as source,
-            open(os.open(partial, flags, 0o600), "wb") as raw,
-            gzip.open(raw, "wb", compresslevel=6) as target,
-        ):
-            shutil.copyfileobj(source, target, 1024 * 1024)
-        partial.rename(path.with_name(f"{path.name}.gz"))
-        path.unlink()
-    except OSError as e:
-        logger.error("Can't compress %s: %s. It stays as it is", path, e)
+    def _note_trouble(self, error: Exception) -> None:
+        self.trouble = f"Can't compress {self._backup(1)}: {error}. It stays as it is"

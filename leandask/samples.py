@@ -6,6 +6,7 @@ import sys
 from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from math import nan
 from typing import Any
 
 from distributed.system_monitor import SystemMonitor
@@ -21,7 +22,7 @@ class Samples:
 
     Parameters
     ----------
-    items : iterable of float
+    items : iterable of float or None
         What it holds at first.
     maxlen : int
         Numbers kept; at least 1.
@@ -30,7 +31,7 @@ class Samples:
     #: Numbers kept.
     maxlen: int
 
-    def __init__(self, items: Iterable[float], maxlen: int) -> None:
+    def __init__(self, items: Iterable[float | None], maxlen: int) -> None:
         self.maxlen = maxlen
         self._values = array("d")
         #: Place of the oldest number, once the array is full.
@@ -48,19 +49,24 @@ class Samples:
     def __len__(self) -> int:
         return len(self._values)
 
-    def __iter__(self) -> Iterator[float]:
+    def __iter__(self) -> Iterator[float | None]:
         return (self[i] for i in range(len(self)))
 
-    def __getitem__(self, index: int) -> float:
+    def __getitem__(self, index: int) -> float | None:
         length = len(self._values)
         if not -length <= index < length:
             raise IndexError(f"{self!r} has no index {index}")
         value = self._values[(self._first + index % length) % length]
+        if value != value:
+            return None
         return int(value) if self._is_whole else value
 
-    def append(self, value: float) -> None:
-        """Add the newest number."""
-        self._is_whole = isinstance(value, int)
+    def append(self, value: float | None) -> None:
+        """Add the newest number, or None: some GPUs do not tell what they use."""
+        if value is None:
+            value = nan
+        else:
+            self._is_whole = isinstance(value, int)
         if len(self._values) < self.maxlen:
             self._values.append(value)
         else:
@@ -81,7 +87,7 @@ class Quantities(dict[str, Samples]):
     """
 
     def __init__(
-        self, quantities: Mapping[str, Iterable[float]], maxlen: int, own: int | None
+        self, quantities: Mapping[str, Iterable[Any]], maxlen: int, own: int | None
     ) -> None:
         super().__init__()
         self.maxlen = maxlen

@@ -62,8 +62,8 @@ class LeanScheduler(Scheduler):
         retention: Retention | Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        retention = Retention.of(retention)
         config.check()
+        retention = Retention.of(retention).effective()
         if kwargs.get("blocked_handlers") is None:
             # Server looks its setting up below the lower-case name of its class.
             kwargs["blocked_handlers"] = dask.config.get(

@@ -12,6 +12,7 @@ from leandask import config
 from leandask.fork import leave_to_parent
 from leandask.formatter import JSONFormatter
 from leandask.rotatingfile import RotatingFile
+from leandask.seldom import Seldom
 
 logger = logging.getLogger("leandask")
 
@@ -24,6 +25,10 @@ WRITE_SECONDS, WRITE_BYTES = 0.01, 1024 * 1024
 BACKLOG_BYTES = 4 * 1024 * 1024
 #: Seconds between two tries to write a file that can't be written: first, and longest.
 RETRY_SECONDS = (1.0, 60.0)
+#: Seconds between two reports of rotated files that can't be gzipped.
+TELL_SECONDS = 60.0
+#: Seconds that closing waits for a write that hangs in another thread.
+HANG_SECONDS = 1.0
 
 
 class RotatingFileSink(logging.Handler):
@@ -87,8 +92,8 @@ class RotatingFileSink(logging.Handler):
         compress: bool = config.OMITTED,
     ) -> None:
         super().__init__()
-        #: Where the lines are written.
-        self.file = RotatingFile(
+        #: Where the lines are written: all sinks of one file share it.
+        self.file = RotatingFile.at(
             Path(os.path.abspath(os.fspath(filename))),
             config.read("event-log.max-bytes", max_bytes),
             config.read("event-log.backups", backups),
@@ -102,11 +107,14 @@ class RotatingFileSink(logging.Handler):
         self.failing = False
         self._buffer = bytearray()
         self._lines = 0  # in the buffer
+        self._writing: bytes | bytearray = b""  # taken out of it, not yet written
+        self._is_due = False  # whether the next to come out of the lock should write
         self._flush_at = float("inf")  # time.monotonic() of the oldest line's deadline
         self._write_at = 0.0  # time.monotonic() from which 64 KiB are written
         self._retry_at = 0.0  # time.monotonic() before which nothing is tried
         self._retry_after = RETRY_SECONDS[0]
         self._reopen = False
+        self._telling = Seldom(TELL_SECONDS)
         leave_to_parent(self)
 
     def __repr__(self) -> str:
@@ -131,19 +139,29 @@ class RotatingFileSink(logging.Handler):
         """Whether :meth:`write_fields` writes what :meth:`handle` would."""
         return type(self.formatter) is JSONFormatter and not self.filters
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Take a LogRecord, if no filter refuses it; never raises."""
+        taken = super().handle(record)
+        if self._is_due:
+            self._flush()
+        return bool(taken)
+
     def write_fields(self, fields: dict[str, Any], level: int) -> None:
         """Take the fields of a record without the detour of a LogRecord."""
         line = self.formatter.encode_fields(fields)  # type: ignore[union-attr]
         with self.lock:  # type: ignore[union-attr]
             self._add(line, level)
+        if self._is_due:
+            self._flush()
 
     def _add(self, line: bytes, level: int) -> None:
         buffer = self._buffer
-        if not buffer:
-            self._flush_at = time.monotonic() + self.flush_interval
-        elif len(buffer) + len(line) >= BACKLOG_BYTES:
+        waiting = len(buffer) + len(self._writing)
+        if waiting and waiting + len(line) >= BACKLOG_BYTES:
             self.lines_lost += 1
             return
+        if not buffer:
+            self._flush_at = time.monotonic() + self.flush_interval
         buffer += line
         buffer += b"\n"
         self._lines += 1
@@ -151,12 +169,12 @@ class RotatingFileSink(logging.Handler):
             len(buffer) >= BUFFER_BYTES
             and (len(buffer) >= WRITE_BYTES or time.monotonic() >= self._write_at)
         ):
-            self._flush()
+            self._is_due = True
 
     def flush(self) -> None:
         """Write what waits, unless the file failed a moment ago; never raises."""
         self.file.look()
-        self._flush()
+        self._flush(HANG_SECONDS)
 
     def flush_if_due(self) -> None:
         """Write what has waited for the flush interval; never raises."""
@@ -168,45 +186,83 @@ class RotatingFileSink(logging.Handler):
         self._reopen = True
 
     def close(self) -> None:
-        """Write what waits, with one last try, and close the file."""
-        with self.lock:  # type: ignore[union-attr]
-            self._retry_at = 0.0
-            self._flush()
-            if self._lines:
-                self.lines_lost += self._lines
-                logger.error("%r is closed; %s lines are lost", self, self._lines)
-                self._forget()
-            self.file.close()
-        self.file.join()
+        """Write what waits, with one last try, and close the file.
+
+        A line that comes later opens it anew, as it does for a ``FileHandler``.
+        """
+        self._retry_at = 0.0
+        if self._flush(HANG_SECONDS, close=True):
+            self._lose("is closed")
+        else:
+            self._lose("hangs in a write")
         super().close()
 
-    def _flush(self) -> None:
-        with self.lock:  # type: ignore[union-attr]
-            if not self._buffer or time.monotonic() < self._retry_at:
-                return
-            if self._reopen:
-                self._reopen = False
+    def _flush(self, timeout: float = 0.0, close: bool = False) -> bool:
+        """Write what waits, unless another thread does, or hangs in it.
+
+        Only the file's lock is held meanwhile: who logs a line does not wait.
+        """
+        if not self.file.lock.acquire(timeout=timeout):
+            return False
+        try:
+            self._write()
+            if close:
                 self.file.close()
-            try:
-                self.file.write(self._buffer)
-            except OSError as e:
-                self._failed(e)
-                return
-            if self.failing:
-                self.failing = False
-                self._retry_after = RETRY_SECONDS[0]
-                logger.warning("The file %s is written again", self.file.path)
-            self.bytes_written += len(self._buffer)
-            self.lines_written += self._lines
-            self._write_at = time.monotonic() + WRITE_SECONDS
+        finally:
+            self.file.lock.release()
+        return True
+
+    def _write(self) -> None:
+        self._is_due = False
+        if not self._buffer or time.monotonic() < self._retry_at:
+            return
+        if self._reopen:
+            self._reopen = False
+            self.file.close()
+        with self.lock:  # type: ignore[union-attr]
+            lines, count = self._buffer, self._lines
             self._forget()
+            self._writing = lines
+        try:
+            self.file.write(lines)
+        except Exception as e:
+            self._take_back(lines, count)
+            self._failed(e)
+            return
+        self._writing = b""
+        self.bytes_written += len(lines)
+        self.lines_written += count
+        self._write_at = time.monotonic() + WRITE_SECONDS
+        # Told last, as what is told may come back here as a line.
+        if self.failing:
+            self.failing = False
+            self._retry_after = RETRY_SECONDS[0]
+            logger.warning("The file %s is written again", self.file.path)
+        if self.file.trouble and self._telling.is_due():
+            trouble, self.file.trouble = self.file.trouble, ""
+            logger.error("%s", trouble)
 
     def _forget(self) -> None:
         self._buffer = bytearray()
         self._lines = 0
         self._flush_at = float("inf")
 
-    def _failed(self, error: OSError) -> None:
+    def _take_back(self, lines: bytearray, count: int) -> None:
+        with self.lock:  # type: ignore[union-attr]
+            lines += self._buffer  # what came meanwhile
+            self._buffer, self._writing = lines, b""
+            self._lines += count
+            self._flush_at = 0.0
+
+    def _lose(self, why: str) -> None:
+        with self.lock:  # type: ignore[union-attr]
+            lines = self._lines + self._writing.count(b"\n")
+            self._forget()
+        if lines:
+            self.lines_lost += lines
+            logger.error("%r %s; %s lines are lost", self, why, lines)
+
+    def _failed(self, error: Exception) -> None:
         self.errors += 1
         self.failing = True
         self.file.close()
@@ -224,4 +280,5 @@ class RotatingFileSink(logging.Handler):
     def after_fork(self) -> None:
         """In a child process: leave what waits, and the file, to the parent."""
         self._forget()
+        self._writing = b""
         self.file.after_fork()

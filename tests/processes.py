@@ -55,6 +55,11 @@ def wait_for(condition, timeout=30):
     return result
 
 
+def is_written(scheduler_file):
+    """Whether a scheduler file is there, and not just begun."""
+    return scheduler_file.exists() and scheduler_file.read_text().endswith("}")
+
+
 @pytest.fixture
 def start(tmp_path):
     """Start leandask-scheduler, and give its process and scheduler file."""
@@ -73,7 +78,7 @@ def start(tmp_path):
                     **env,
                 )
             )
-            wait_for(lambda: file.exists() or process.popen.poll() is not None)
+            wait_for(lambda: is_written(file) or process.popen.poll() is not None)
             return process, file
 
         yield start

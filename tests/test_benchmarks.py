@@ -14,7 +14,7 @@ soak = pytest.importorskip("benchmarks.soak")
 suite = pytest.importorskip("benchmarks.__main__")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_suite_compares_three_schedulers_and_draws_them(tmp_path):
     scenarios = {"start": QUICK["start"]}
     results = suite.measure(scenarios, rounds=2, stream_rounds=1, count=5_000)

@@ -8,7 +8,7 @@ import logging
 
 import pytest
 from distributed import Client, Worker, wait
-from distributed.utils_test import async_poll_for, gen_test
+from distributed.utils_test import NO_AMM, async_poll_for, gen_test
 
 from benchmarks.line import Line
 from benchmarks.scaletable import tables
@@ -86,7 +86,7 @@ async def test_simulated_workers_are_workers_to_the_scheduler(errors):
     assert not errors
 
 
-@gen_test(timeout=60)
+@gen_test(timeout=60, config=NO_AMM)
 async def test_results_move_between_simulated_workers(errors):
     async with scheduled() as (scheduler, peers, client):
         await peers.have_workers(4)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 
 import dask
 import pytest
@@ -24,7 +26,7 @@ def alone(monkeypatch):
 def log(tmp_path, alone):
     log = EventLog(str(tmp_path / "log.jsonl"), "Scheduler-1")
     yield log
-    log.close()
+    log.leave()
 
 
 def records(log):
@@ -113,13 +115,57 @@ def test_it_lowers_the_level_only_where_there_is_none(tmp_path):
     try:
         EVENTS.setLevel(logging.NOTSET)
         above.setLevel(logging.ERROR)
-        EventLog(str(tmp_path / "a"), "Scheduler-1").close()
+        EventLog(str(tmp_path / "a"), "Scheduler-1").leave()
         assert above.level == logging.ERROR
         above.setLevel(logging.NOTSET)
         log = EventLog(str(tmp_path / "a"), "Scheduler-1")
         assert above.level == logging.INFO
-        log.close()
+        log.leave()
         assert above.level == logging.NOTSET
     finally:
         above.setLevel(own)
         EVENTS.setLevel(before)
+
+
+CONFIGURED_ANEW = """
+import asyncio, json, logging.config, sys
+import dask
+from leandask import LeanScheduler
+
+async def main():
+    async with LeanScheduler(port=0, dashboard=False) as s:
+        s.log_event("mine", "before")
+        s.stream.catch_up(10)
+        logging.config.dictConfig(json.loads(sys.argv[2]))
+        s.log_event("mine", "between")
+        s.stream.catch_up(10)
+        await s.extensions["leandask"].housekeeping.run()
+        s.log_event("mine", "after")
+
+with dask.config.set({"leandask.event-log.path": sys.argv[1]}):
+    asyncio.run(main())
+"""
+CONSOLE = {"class": "logging.StreamHandler"}
+
+
+@pytest.mark.parametrize(
+    ("configuration", "kept"),
+    [
+        ({"disable_existing_loggers": False}, ["before", "between", "after"]),
+        ({"disable_existing_loggers": True}, ["before", "after"]),
+        ({"loggers": {"leandask": {"handlers": ["console"]}}}, ["before", "after"]),
+    ],
+)
+def test_it_goes_on_where_logging_is_configured_anew(tmp_path, configuration, kept):
+    path = tmp_path / "log.jsonl"
+    root = {"level": "WARNING", "handlers": ["console"]}
+    configuration = {"version": 1, "root": root, **configuration}
+    configuration["handlers"] = {"console": CONSOLE}
+    program = [sys.executable, "-c", CONFIGURED_ANEW, path, json.dumps(configuration)]
+    done = subprocess.run(program, capture_output=True, text=True, check=True)
+    found = [json.loads(line) for line in path.read_text().splitlines()]
+    payloads = [json.loads(r["payload"]) for r in found if r.get("topic") == "mine"]
+    assert payloads == kept
+    assert found[-1]["event_name"] == "dask.scheduler.stop"
+    is_told = "Logging was configured anew without the event log" in done.stderr
+    assert is_told == ("between" not in kept)

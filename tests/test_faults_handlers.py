@@ -64,10 +64,14 @@ async def test_a_slow_and_a_raising_handler_cost_neither_records_nor_time(tmp_pa
     # One that raises stands before the event log, and one after it.
     handlers = raising, slow, Raising(OSError("gone"))
     log = tmp_path / "log.jsonl"
+    settings = {
+        "leandask.event-log.path": str(log),
+        "leandask.stream.close-timeout": "60s",
+    }
     stop = asyncio.Event()
     EVENTS.addHandler(raising)
     try:
-        with dask.config.set({"leandask.event-log.path": str(log)}):
+        with dask.config.set(settings):
             async with lean() as s, Client(s.address, asynchronous=True) as client:
                 for handler in handlers[1:]:
                     EVENTS.addHandler(handler)
@@ -77,7 +81,7 @@ async def test_a_slow_and_a_raising_handler_cost_neither_records_nor_time(tmp_pa
                     assert await client.submit(inc, 1) == 2
                     assert len(slow.records) < 300
                 stop.set()
-                assert await pause < 1  # 0.02 s, where the machine is free
+                assert await pause < 2.5  # 0.02 s, where the machine is free
     finally:
         for handler in handlers:
             EVENTS.removeHandler(handler)

@@ -204,8 +204,16 @@ async def test_warnings_that_were_shown_are_forgotten_when_they_are_many():
         assert not shown
 
 
+@pytest.fixture
+def no_gc():
+    """Has no garbage collected but by whom it is asked for."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
 @gen_test()
-async def test_garbage_of_clients_that_left_is_collected(monkeypatch):
+async def test_garbage_of_clients_that_left_is_collected(monkeypatch, no_gc):
     class Garbage:
         def __init__(self):
             self.cycle = self
@@ -226,23 +234,19 @@ async def test_garbage_of_clients_that_left_is_collected(monkeypatch):
 
 
 @gen_test()
-async def test_garbage_is_collected_after_a_minute(monkeypatch):
+async def test_garbage_is_collected_after_a_minute(monkeypatch, no_gc):
     class Garbage:
         def __init__(self):
             self.cycle = self
 
     async with lean() as s:
         monkeypatch.setattr(housekeeping, "SMALL_HEAP", 10**9)
-        gc.disable()
-        try:
-            lost = weakref.ref(Garbage())
-            await run(s)
-            assert lost() is not None
-            monkeypatch.setattr(housekeeping, "GARBAGE_SECONDS", 0.0)
-            await run(s)
-            assert lost() is None
-        finally:
-            gc.enable()
+        lost = weakref.ref(Garbage())
+        await run(s)
+        assert lost() is not None
+        monkeypatch.setattr(housekeeping, "GARBAGE_SECONDS", 0.0)
+        await run(s)
+        assert lost() is None
 
 
 def test_lines_of_files_are_forgotten_and_those_of_a_notebook_stay():

@@ -173,6 +173,7 @@ async def test_the_report_has_the_past_of_the_memory():
     async with lean(dashboard=False) as s:
         for _ in range(3):
             s.monitor.update()
+        s.periodic_callbacks["monitor"].stop()
         answer = json.loads((await get(s, "/leandask.json")).body)
         samples = answer.pop("rss_samples")
         assert len(samples) >= 4

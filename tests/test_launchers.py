@@ -31,6 +31,8 @@ from tests.sshd import free_port
 
 HERE = Path(__file__).parent
 
+pytestmark = pytest.mark.timeout(240)
+
 
 def need(package):
     """Skip where a package of the extra ``deploy`` is not installed."""
@@ -151,7 +153,6 @@ async def test_labextension(tmp_path):
     assert '"action":"add-worker"' in log.read_text()
 
 
-@pytest.mark.timeout(240)  # its server makes a database of its own first
 def test_prefect(tmp_path):
     need("prefect_dask")
     log = tmp_path / "log.jsonl"

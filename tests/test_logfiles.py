@@ -69,6 +69,22 @@ def test_logs_of_a_folder_come_by_their_first_record(tmp_path):
     assert found == [["c.jsonl.gz"], ["b.jsonl.1.gz", "b.jsonl"], ["a.jsonl"]]
 
 
+def test_a_log_whose_oldest_file_is_empty_is_one(tmp_path):
+    write(tmp_path / "log.jsonl.2", b"")
+    write(tmp_path / "log.jsonl.1")
+    [files] = open_logs(tmp_path)
+    assert names(file.path for file in files.files) == ["log.jsonl.2", "log.jsonl.1"]
+
+
+def test_a_broken_file_in_a_folder_leaves_the_others(tmp_path):
+    write(tmp_path / "log.jsonl")
+    broken = bytearray(gzip.compress(b"x" * 1000))
+    broken[12:20] = b"\xff" * 8
+    (tmp_path / "foreign.log.gz").write_bytes(broken)
+    read = [names(file.path for file in files.files) for files in open_logs(tmp_path)]
+    assert ["log.jsonl"] in read
+
+
 def test_a_folder_without_a_log_is_told(tmp_path):
     write(tmp_path / "scheduler.log", b"a text\n")
     with pytest.raises(FileNotFoundError, match="no log in the folder"):

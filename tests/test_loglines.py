@@ -4,9 +4,13 @@ import logging
 import sys
 
 import pytest
+from distributed import Scheduler
 from distributed.utils import DequeHandler
+from distributed.utils_test import gen_test
 
+from leandask import _compat, install
 from leandask.loglines import LINE_LENGTH, LogLines
+from tests.schedulers import LOCAL
 
 
 class Held:
@@ -63,3 +67,14 @@ def test_a_line_that_cannot_be_formatted_raises_nothing(lines, capsys):
     log(lines, "%d", "no number")
     assert "Logging error" in capsys.readouterr().err
     assert len(lines.deque) == 1
+
+
+@gen_test()
+async def test_the_records_of_a_scheduler_that_becomes_lean_are_let_go():
+    async with Scheduler(**LOCAL) as s:
+        logging.getLogger("distributed.scheduler").warning("%s is here", Held())
+        old = _compat.get_log_handler(s)
+        assert len(old.deque) > 0
+        install(s)
+        assert "held is here" in s.get_logs()[0][1]
+        assert len(old.deque) == 0

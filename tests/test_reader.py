@@ -11,7 +11,7 @@ import pytest
 from distributed import Client, Worker, wait
 from distributed.scheduler import Transition
 from distributed.utils_test import gen_test, inc
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from leandask import LeanScheduler, LogReader
@@ -302,7 +302,6 @@ def test_keys_of_a_collection_come_back_as_tuples(path):
 GOOD = list(lines(130))
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(GOOD)

@@ -254,7 +254,7 @@ async def test_a_report_takes_little_of_the_event_loop():
             begun = time.perf_counter()
             report_of(s)
             times.append(time.perf_counter() - begun)
-        assert min(times) < 0.001
+        assert min(times) < 0.01  # 0.0003, where the machine is free
 
 
 @gen_test()

@@ -35,6 +35,14 @@ def test_whole_numbers_stay_whole():
     assert samples[-1] == 0.5
 
 
+def test_a_quantity_that_a_device_does_not_tell_is_none():
+    samples = Samples([None], 3)
+    samples.append(7)
+    samples.append(None)
+    assert list(samples) == [None, 7, None]
+    assert type(samples[1]) is int
+
+
 def test_a_monitor_answers_as_before_within_its_bound():
     bounded, whole = SystemMonitor(maxlen=100), SystemMonitor(maxlen=100)
     bound_samples(bounded, 10)

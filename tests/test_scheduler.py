@@ -23,7 +23,8 @@ from distributed.diagnostics.task_stream import TaskStreamPlugin
 from distributed.utils_test import gen_test, inc
 
 import leandask
-from leandask import LeanScheduler, Retention, install
+from leandask import LeanScheduler, Retention, extension, install
+from leandask.records import EVENTS, TRANSITIONS
 
 LEAN = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
 lean = partial(LeanScheduler, **LEAN)
@@ -126,6 +127,22 @@ async def test_a_bad_bound_is_refused_before_anything_starts(bounds):
     with pytest.raises((TypeError, ValueError), match=r"retention.* must "):
         lean(retention=bounds)
     assert set(Scheduler._instances) == before
+
+
+@gen_test()
+async def test_a_start_that_fails_leaves_no_event_log_open(tmp_path, monkeypatch):
+    def fail(*args):
+        raise RuntimeError("no samples")
+
+    monkeypatch.setattr(extension, "bound_samples", fail)
+    before = EVENTS.handlers[:], TRANSITIONS.level
+    settings = {
+        "leandask.event-log.path": str(tmp_path / "log"),
+        "leandask.stream.transitions": True,
+    }
+    with dask.config.set(settings), pytest.raises(RuntimeError, match="no samples"):
+        lean()
+    assert (EVENTS.handlers, TRANSITIONS.level) == before
 
 
 @gen_test()

@@ -78,6 +78,7 @@ def test_only_the_owner_can_read_what_is_written(make, tmp_path):
     sink.flush()
     put(sink, "efgh")
     sink.close()
+    sink.file.join()
     for path in (tmp_path / "made" / "here").iterdir():
         assert path.stat().st_mode & 0o777 == 0o600, path
     assert len(list((tmp_path / "made" / "here").iterdir())) == 2
@@ -103,6 +104,7 @@ def rotate(make, tmp_path, lines=6, **arguments):
         put(sink, f"line-{i}")  # 7 bytes with its line break
         sink.flush()
     sink.close()
+    sink.file.join()
     return sorted(path.name for path in tmp_path.iterdir())
 
 

@@ -97,7 +97,7 @@ async def test_stealing_goes_on_while_workers_come_and_go():
         ):
             futures = c.map(
                 slowinc,
-                range(150),
+                range(3000),
                 delay=0.02,
                 workers="first",
                 allow_other_workers=True,
@@ -112,7 +112,9 @@ async def test_stealing_goes_on_while_workers_come_and_go():
                         sum(stealing.metrics["request_count_total"].values()) == before
                     ):
                         await asyncio.sleep(0.01)
-            await c.gather(futures)
+            del futures
+            while s.tasks:
+                await asyncio.sleep(0.01)
             stealing.balance()
             while stealing.in_flight:
                 await asyncio.sleep(0.01)

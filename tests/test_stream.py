@@ -11,7 +11,8 @@ import dask
 import pytest
 from distributed.scheduler import Transition
 
-from leandask import RecordStream, drain
+from leandask import RecordStream, RotatingFileSink, drain
+from leandask.queue import Kind, RecordQueue
 from leandask.records import EVENTS, TRANSITIONS
 
 LOSS = "leandask.records-dropped"
@@ -241,6 +242,46 @@ def test_block_waits_in_vain_only_once(make, gate):
         stream.event("mine", (1.5, i))
     assert 0.05 <= time.monotonic() - begun < 5  # not 191 times as long
     assert stream.queue.dropped["queue-length"] == 191
+
+
+def test_block_waits_again_once_there_was_room():
+    queue = RecordQueue(10, 10**6, block_timeout=0.05)
+    kind = Kind("event", dict, EVENTS)
+
+    def fill():
+        for _ in range(30):
+            queue.put(kind, None, 10)
+
+    for _ in range(2):
+        begun = time.monotonic()
+        fill()
+        assert 0.05 <= time.monotonic() - begun < 0.05 * 20
+        queue.pop(10)
+
+
+class Unflushable(logging.Handler):
+    def flush_if_due(self):
+        raise RuntimeError("no flush")
+
+    flush = flush_if_due
+
+
+def test_a_handler_that_cannot_be_flushed_leaves_the_others(make, tmp_path, caplog):
+    bad, good = Unflushable(), RotatingFileSink(tmp_path / "log", flush_interval=0)
+    EVENTS.addHandler(bad)
+    EVENTS.addHandler(good)
+    try:
+        stream = make()
+        stream.event("mine", (1.5, "x"))
+        stream.close()
+    finally:
+        EVENTS.removeHandler(bad)
+        EVENTS.removeHandler(good)
+        good.close()
+    assert good.lines_written == 1
+    assert stream.stats()["errors"] >= 1
+    assert stream.stats()["restarts"] == 0
+    assert "no flush" in caplog.text
 
 
 class Raising(logging.Handler):
