@@ -19,6 +19,7 @@ from leandask import _compat, config
 from leandask.giveback import GiveBack
 from leandask.keycache import clear_key_caches
 from leandask.locks import forget_closed
+from leandask.memory import trim
 from leandask.seldom import Seldom
 from leandask.sessions import has_sessions, sessions
 from leandask.spans import LeanSpans, trim_nthreads_history
@@ -42,6 +43,9 @@ TIMING_BINS = 180
 #: heartbeats leave some too. And blocks of memory in use up to which it takes less than
 #: 20 ms of the event loop.
 DEPARTED, GARBAGE_SECONDS, SMALL_HEAP = 20, 60.0, 500_000
+#: Seconds between two trims of the heap, and at least so many times what the last one
+#: took, which is 0.5 ms for 50 MiB; RSS in bytes up to which it is tried.
+TRIM_SECONDS, TRIM_TIMES, TRIM_RSS = 60.0, 10_000, 512 * 2**20
 #: Warnings of upstream's scheduler that Python remembers to have shown, 255 bytes each.
 WARNINGS = 1000
 #: Seconds between two warnings of the same kind.
@@ -81,6 +85,7 @@ class Housekeeping:
         self.departed = departed
         self._departed_before = departed.seen
         self._collected_at = time.monotonic()
+        self._trim_at = self._collected_at + TRIM_SECONDS
         self.rounds = self.errors = 0
         self.longest_pause = 0.0
         self._warning = Seldom(WARN_SECONDS)
@@ -96,6 +101,7 @@ class Housekeeping:
             self.forget_warnings,
             lambda: clear_key_caches(self.retention.key_cache),
             self.collect_garbage,
+            self.trim_heap,
             forget_source_lines,
         ]
         interval = config.read("housekeeping.interval")
@@ -209,6 +215,21 @@ class Housekeeping:
             self._departed_before = self.departed.seen
             self._collected_at = time.monotonic()
             gc.collect()
+
+    def trim_heap(self) -> None:
+        """Give back the pages of malloc's that are free between others in use.
+
+        They are few at a time, but each peak of a load leaves some more elsewhere: RSS
+        would creep for hours while as much is in use as before.
+        """
+        begun = time.monotonic()
+        if begun < self._trim_at:
+            return
+        took = 0.0
+        if self.scheduler.monitor.get_process_memory() <= TRIM_RSS:
+            trim()
+            took = time.monotonic() - begun
+        self._trim_at = begun + max(TRIM_SECONDS, TRIM_TIMES * took)
 
     def compact_queue(self) -> None:
         """Forget the tasks that left the queue otherwise than by its top."""

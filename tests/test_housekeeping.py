@@ -4,6 +4,7 @@ import asyncio
 import gc
 import linecache
 import logging
+import sys
 import weakref
 from types import SimpleNamespace
 
@@ -260,3 +261,28 @@ def test_lines_of_files_are_forgotten_and_those_of_a_notebook_stay():
     finally:
         del linecache.cache["<cell>"]
     assert linecache.getline(__file__, 1).startswith("from __future__")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what malloc does is glibc's")
+@gen_test()
+async def test_the_heap_is_trimmed_once_a_minute(monkeypatch):
+    async with lean() as s:
+        monkeypatch.setattr(housekeeping, "TRIM_RSS", 2**40)
+        job = s.extensions["leandask"].housekeeping
+        rss = s.monitor.get_process_memory
+
+        def leave_holes():
+            blocks = [bytes(2**16) for _ in range(1000)]
+            del blocks[1::2], blocks[::20]
+            return blocks, rss()
+
+        kept, before = leave_holes()
+        job.trim_heap()  # it just began
+        assert rss() > before - 2**20
+        monkeypatch.setattr(job, "_trim_at", 0.0)
+        job.trim_heap()
+        assert rss() < before - 20 * 2**20
+        kept_too, before = leave_holes()
+        job.trim_heap()
+        assert rss() > before - 2**20
+        assert len(kept) == len(kept_too)
