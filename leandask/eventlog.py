@@ -33,6 +33,7 @@ class EventLog(RotatingFileSink):
     def __init__(self, path: str | os.PathLike[str], scheduler_id: str) -> None:
         super().__init__(path)
         self.scheduler_id = scheduler_id
+        self._left = False
         self._join()
         self._level: HeldLevel | None = None
         if not EVENTS.level and (not logger.level or is_held(logger)):
@@ -52,6 +53,8 @@ class EventLog(RotatingFileSink):
 
     def stay(self) -> None:
         """Take records again where logging was configured anew, and left this out."""
+        if self._left:
+            return
         if any([log.disabled or self not in log.handlers for log in _LOGGERS]):
             self._join()
             logger.warning(
@@ -62,6 +65,7 @@ class EventLog(RotatingFileSink):
 
     def leave(self) -> None:
         """Write what waits, close the file, and leave the loggers."""
+        self._left = True
         for log in _LOGGERS:
             log.removeHandler(self)
         if self._level is not None:

@@ -127,6 +127,12 @@ def test_it_lowers_the_level_only_where_there_is_none(tmp_path):
         EVENTS.setLevel(before)
 
 
+def test_it_does_not_come_back_once_it_left(log):
+    log.leave()
+    log.stay()  # as a round of housekeeping may that began before
+    assert log not in EVENTS.handlers
+
+
 CONFIGURED_ANEW = """
 import asyncio, json, logging.config, sys
 import dask
