@@ -278,12 +278,13 @@ async def test_preloads_run(tmp_path):
 
 async def fetch(s, path):
     url = f"http://127.0.0.1:{s.http_server.port}{path}"
-    get = partial(urllib.request.urlopen, url, timeout=20)
+    get = partial(urllib.request.urlopen, url, timeout=60)
     with await asyncio.get_running_loop().run_in_executor(None, get) as response:
         return response.read().decode()
 
 
-@gen_test(timeout=100)
+@pytest.mark.timeout(300)
+@gen_test(timeout=250)
 async def test_dashboard_pages_render():
     from distributed.dashboard.scheduler import applications
 

@@ -22,7 +22,7 @@ def log(tmp_path_factory):
     path = tmp_path_factory.mktemp("log") / "log.jsonl"
     config = {"leandask.event-log.path": str(path), "leandask.stream.transitions": True}
 
-    @gen_test(config=config)
+    @gen_test(config=config, timeout=100)
     async def run():
         with dask.config.set(config):
             async with (
