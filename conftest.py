@@ -73,7 +73,12 @@ def key_caches():
         _compat.set_key_cache(name, cached)
 
 
-pytest_plugins = ["tests.browser", "tests.processes", "tests.schedulers"]
+pytest_plugins = [
+    "tests.browser",
+    "tests.processes",
+    "tests.schedulers",
+    "tests.sinks",
+]
 
 #: What needs packages that have to be installed by hand, and is run by tests.
 collect_ignore = ["tests/fuzz_payload.py", "tests/programs"]

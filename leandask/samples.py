@@ -87,7 +87,10 @@ class Quantities(dict[str, Samples]):
     """
 
     def __init__(
-        self, quantities: Mapping[str, Iterable[Any]], maxlen: int, own: int | None
+        self,
+        quantities: Mapping[str, Iterable[float | None]],
+        maxlen: int,
+        own: int | None,
     ) -> None:
         super().__init__()
         self.maxlen = maxlen

@@ -8,26 +8,10 @@ import threading
 
 import pytest
 
-from leandask import RotatingFileSink, rotatingfile, sinks
+from leandask import rotatingfile, sinks
+from tests.sinks import put
 
 LEANDASK = logging.getLogger("leandask")
-
-
-@pytest.fixture
-def make(tmp_path):
-    """Make sinks of one file that write the bare message, and close them."""
-    made = []
-
-    def make(path=None, **arguments):
-        sink = RotatingFileSink(path or tmp_path / "log", **arguments)
-        sink.setFormatter(logging.Formatter("%(message)s"))
-        made.append(sink)
-        return sink
-
-    yield make
-    for sink in made:
-        sink.close()
-        sink.file.join()
 
 
 @pytest.fixture
@@ -44,13 +28,8 @@ def told():
         LEANDASK.removeHandler(sink)
 
 
-def put(sink, *messages):
-    for message in messages:
-        sink.handle(logging.makeLogRecord({"msg": message, "levelno": logging.INFO}))
-
-
-def test_sinks_of_one_file_rotate_it_together(make, tmp_path):
-    one, other = (make(max_bytes=30, backups=100) for _ in range(2))
+def test_sinks_of_one_file_rotate_it_together(make_sink, tmp_path):
+    one, other = (make_sink(max_bytes=30, backups=100) for _ in range(2))
     for i in range(50):
         sink = (one, other)[i % 2]
         put(sink, f"line-{i:04}")
@@ -61,14 +40,16 @@ def test_sinks_of_one_file_rotate_it_together(make, tmp_path):
     assert [path.stat().st_size for path in names] == [30] * 16 + [20]
 
 
-def test_what_is_asked_for_last_holds_for_a_file(make):
-    one, other = make(max_bytes=10, backups=3), make(max_bytes=20, backups=4)
+def test_what_is_asked_for_last_holds_for_a_file(make_sink):
+    one, other = make_sink(max_bytes=10, backups=3), make_sink(max_bytes=20, backups=4)
     assert one.file is other.file
     assert (one.file.max_bytes, one.file.backups) == (20, 4)
 
 
-def test_a_rotated_file_that_cannot_be_gzipped_stays_and_is_told(make, told, tmp_path):
-    sink = make(max_bytes=30, backups=100, compress=True)
+def test_a_rotated_file_that_cannot_be_gzipped_stays_and_is_told(
+    make_sink, told, tmp_path
+):
+    sink = make_sink(max_bytes=30, backups=100, compress=True)
     told(sink)  # so that the thread that fails would wait for itself to be told
     (tmp_path / "log.1.gz.part").mkdir()
 
@@ -92,13 +73,13 @@ def test_a_rotated_file_that_cannot_be_gzipped_stays_and_is_told(make, told, tmp
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 def test_where_no_thread_can_start_a_rotated_file_stays(
-    make, tmp_path, monkeypatch, caplog
+    make_sink, tmp_path, monkeypatch, caplog
 ):
     def refuse(thread):
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(rotatingfile.threading.Thread, "start", refuse)
-    sink = make(max_bytes=30, backups=100, compress=True)
+    sink = make_sink(max_bytes=30, backups=100, compress=True)
     for i in range(10):
         put(sink, f"line-{i:04}")
         sink.flush()
@@ -136,10 +117,10 @@ def test_a_gzipped_file_that_finds_no_room_leaves_nothing(tmp_path):
 
 
 def test_lines_that_waited_are_written_once_where_their_end_is_told_there_too(
-    make, told, tmp_path
+    make_sink, told, tmp_path
 ):
     (tmp_path / "log").mkdir()
-    sink = make()
+    sink = make_sink()
     told(sink)
     put(sink, "a")
     sink.flush()
@@ -155,12 +136,12 @@ def test_lines_that_waited_are_written_once_where_their_end_is_told_there_too(
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 def test_closing_does_not_wait_for_a_write_that_hangs(
-    make, tmp_path, monkeypatch, caplog
+    make_sink, tmp_path, monkeypatch, caplog
 ):
     monkeypatch.setattr(sinks, "HANG_SECONDS", 0.05)
     path = tmp_path / "log"
     os.mkfifo(path)
-    sink = make(path, max_bytes=None)
+    sink = make_sink(path, max_bytes=None)
     lines = ["x" * 1023] * 3000  # more than a pipe holds
     writer = threading.Thread(target=put, args=(sink, *lines), daemon=True)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -186,8 +167,8 @@ def test_closing_does_not_wait_for_a_write_that_hangs(
     os.close(reader)
 
 
-def test_a_line_after_the_end_opens_the_file_anew(make, tmp_path):
-    sink = make()
+def test_a_line_after_the_end_opens_the_file_anew(make_sink, tmp_path):
+    sink = make_sink()
     put(sink, "a")
     sink.close()
     put(sink, "b")

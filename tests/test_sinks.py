@@ -10,37 +10,13 @@ import threading
 import pytest
 
 from leandask import RotatingFileSink, sinks
+from tests.sinks import put
 
 sink_logger = logging.getLogger("leandask")
 
 
-def record(msg, level=logging.INFO):
-    return logging.LogRecord("x", level, "x.py", 1, msg, None, None)
-
-
-@pytest.fixture
-def make(tmp_path):
-    """Make sinks that write the bare message, and close them."""
-    made = []
-
-    def make(path=None, **arguments):
-        sink = RotatingFileSink(path or tmp_path / "log", **arguments)
-        sink.setFormatter(logging.Formatter("%(message)s"))
-        made.append(sink)
-        return sink
-
-    yield make
-    for sink in made:
-        sink.close()
-
-
-def put(sink, *messages, level=logging.INFO):
-    for message in messages:
-        sink.handle(record(message, level))
-
-
-def test_lines_are_gathered_until_they_are_flushed(make, tmp_path):
-    sink = make()
+def test_lines_are_gathered_until_they_are_flushed(make_sink, tmp_path):
+    sink = make_sink()
     put(sink, "a", "b")
     assert not (tmp_path / "log").exists()
     sink.flush()
@@ -48,32 +24,32 @@ def test_lines_are_gathered_until_they_are_flushed(make, tmp_path):
     assert (sink.lines_written, sink.bytes_written) == (2, 4)
 
 
-def test_64_kib_are_written_at_once(make, tmp_path):
-    sink = make()
+def test_64_kib_are_written_at_once(make_sink, tmp_path):
+    sink = make_sink()
     put(sink, *["x" * 1023] * 63)
     assert not (tmp_path / "log").exists()
     put(sink, "x" * 1023)
     assert (tmp_path / "log").stat().st_size == 64 * 1024
 
 
-def test_a_warning_is_written_at_once(make, tmp_path):
-    sink = make()
+def test_a_warning_is_written_at_once(make_sink, tmp_path):
+    sink = make_sink()
     put(sink, "a")
     put(sink, "b", level=logging.WARNING)
     assert (tmp_path / "log").read_text() == "a\nb\n"
 
 
-def test_flush_if_due_keeps_the_interval(make, tmp_path):
-    put(sink := make(flush_interval="1h"), "a")
+def test_flush_if_due_keeps_the_interval(make_sink, tmp_path):
+    put(sink := make_sink(flush_interval="1h"), "a")
     sink.flush_if_due()
     assert not (tmp_path / "log").exists()
-    put(due := make(tmp_path / "due", flush_interval=0), "a")
+    put(due := make_sink(tmp_path / "due", flush_interval=0), "a")
     due.flush_if_due()
     assert (tmp_path / "due").read_text() == "a\n"
 
 
-def test_only_the_owner_can_read_what_is_written(make, tmp_path):
-    sink = make(tmp_path / "made" / "here" / "log", max_bytes=5, compress=True)
+def test_only_the_owner_can_read_what_is_written(make_sink, tmp_path):
+    sink = make_sink(tmp_path / "made" / "here" / "log", max_bytes=5, compress=True)
     put(sink, "abcd")
     sink.flush()
     put(sink, "efgh")
@@ -84,22 +60,22 @@ def test_only_the_owner_can_read_what_is_written(make, tmp_path):
     assert len(list((tmp_path / "made" / "here").iterdir())) == 2
 
 
-def test_a_file_is_appended_to(make, tmp_path):
+def test_a_file_is_appended_to(make_sink, tmp_path):
     (tmp_path / "log").write_text("before\n")
-    put(sink := make(), "after")
+    put(sink := make_sink(), "after")
     sink.close()
     assert (tmp_path / "log").read_text() == "before\nafter\n"
 
 
-def test_a_torn_line_of_a_killed_writer_is_closed_off(make, tmp_path):
+def test_a_torn_line_of_a_killed_writer_is_closed_off(make_sink, tmp_path):
     (tmp_path / "log").write_text('whole\n{"torn": ')
-    put(sink := make(), "after")
+    put(sink := make_sink(), "after")
     sink.close()
     assert (tmp_path / "log").read_text() == 'whole\n{"torn": \nafter\n'
 
 
-def rotate(make, tmp_path, lines=6, **arguments):
-    sink = make(max_bytes=10, **arguments)
+def rotate(make_sink, tmp_path, lines=6, **arguments):
+    sink = make_sink(max_bytes=10, **arguments)
     for i in range(lines):
         put(sink, f"line-{i}")  # 7 bytes with its line break
         sink.flush()
@@ -108,28 +84,28 @@ def rotate(make, tmp_path, lines=6, **arguments):
     return sorted(path.name for path in tmp_path.iterdir())
 
 
-def test_rotation_keeps_the_newest_files(make, tmp_path):
-    assert rotate(make, tmp_path, backups=2) == ["log", "log.1", "log.2"]
+def test_rotation_keeps_the_newest_files(make_sink, tmp_path):
+    assert rotate(make_sink, tmp_path, backups=2) == ["log", "log.1", "log.2"]
     assert (tmp_path / "log").read_text() == "line-5\n"
     assert (tmp_path / "log.1").read_text() == "line-4\n"
     assert (tmp_path / "log.2").read_text() == "line-3\n"
 
 
-def test_no_backups_start_the_file_anew(make, tmp_path):
-    assert rotate(make, tmp_path, backups=0) == ["log"]
+def test_no_backups_start_the_file_anew(make_sink, tmp_path):
+    assert rotate(make_sink, tmp_path, backups=0) == ["log"]
     assert (tmp_path / "log").read_text() == "line-5\n"
 
 
-def test_rotated_files_can_be_gzipped(make, tmp_path):
-    names = rotate(make, tmp_path, backups=3, compress=True)
+def test_rotated_files_can_be_gzipped(make_sink, tmp_path):
+    names = rotate(make_sink, tmp_path, backups=3, compress=True)
     assert names == ["log", "log.1.gz", "log.2.gz", "log.3.gz"]
     with gzip.open(tmp_path / "log.3.gz", "rt") as f:
         assert f.read() == "line-2\n"
 
 
-def test_gzip_takes_over_from_plain_backups(make, tmp_path):
-    rotate(make, tmp_path, backups=2)
-    assert rotate(make, tmp_path, lines=1, backups=2, compress=True) == [
+def test_gzip_takes_over_from_plain_backups(make_sink, tmp_path):
+    rotate(make_sink, tmp_path, backups=2)
+    assert rotate(make_sink, tmp_path, lines=1, backups=2, compress=True) == [
         "log",
         "log.1.gz",
         "log.2",
@@ -137,16 +113,16 @@ def test_gzip_takes_over_from_plain_backups(make, tmp_path):
     assert (tmp_path / "log.2").read_text() == "line-4\n"
 
 
-def test_null_never_rotates(make, tmp_path):
-    sink = make(max_bytes=None)
+def test_null_never_rotates(make_sink, tmp_path):
+    sink = make_sink(max_bytes=None)
     for _ in range(5):
         put(sink, *["x" * 1000] * 100)
         sink.flush()
     assert (tmp_path / "log").stat().st_size == 5 * 100 * 1001
 
 
-def test_a_file_that_was_moved_is_opened_anew(make, tmp_path):
-    sink = make()
+def test_a_file_that_was_moved_is_opened_anew(make_sink, tmp_path):
+    sink = make_sink()
     put(sink, "a")
     sink.flush()
     (tmp_path / "log").rename(tmp_path / "moved")
@@ -156,8 +132,8 @@ def test_a_file_that_was_moved_is_opened_anew(make, tmp_path):
     assert (tmp_path / "log").read_text() == "b\n"
 
 
-def test_a_file_that_was_truncated_goes_on_at_its_start(make, tmp_path):
-    sink = make()
+def test_a_file_that_was_truncated_goes_on_at_its_start(make_sink, tmp_path):
+    sink = make_sink()
     put(sink, "a")
     sink.flush()
     os.truncate(tmp_path / "log", 0)
@@ -166,8 +142,8 @@ def test_a_file_that_was_truncated_goes_on_at_its_start(make, tmp_path):
     assert (tmp_path / "log").read_text() == "b\n"
 
 
-def test_reopen_opens_the_file_anew(make, tmp_path):
-    sink = make()
+def test_reopen_opens_the_file_anew(make_sink, tmp_path):
+    sink = make_sink()
     put(sink, "a")
     sink.flush()
     (tmp_path / "log").rename(tmp_path / "moved")
@@ -177,8 +153,8 @@ def test_reopen_opens_the_file_anew(make, tmp_path):
     assert (tmp_path / "log").read_text() == "b\n"
 
 
-def test_a_removed_folder_is_made_again(make, tmp_path):
-    sink = make(tmp_path / "logs" / "log")
+def test_a_removed_folder_is_made_again(make_sink, tmp_path):
+    sink = make_sink(tmp_path / "logs" / "log")
     put(sink, "a")
     sink.flush()
     (tmp_path / "logs" / "log").unlink()
@@ -189,8 +165,8 @@ def test_a_removed_folder_is_made_again(make, tmp_path):
     assert sink.errors == 0
 
 
-def test_a_file_that_was_removed_is_missed_before_the_next_write(make, tmp_path):
-    sink = make()
+def test_a_file_that_was_removed_is_missed_before_the_next_write(make_sink, tmp_path):
+    sink = make_sink()
     put(sink, "a", level=logging.WARNING)
     (tmp_path / "log").unlink()
     put(sink, "b", level=logging.WARNING)  # too soon for a look of its own
@@ -205,14 +181,14 @@ def impatient(monkeypatch):
 
 @pytest.mark.parametrize("obstacle", ["folder", "file above"])
 def test_a_file_that_cannot_be_opened_is_told_and_tried_again(
-    make, tmp_path, caplog, impatient, obstacle
+    make_sink, tmp_path, caplog, impatient, obstacle
 ):
     path = tmp_path / "above" / "log"
     if obstacle == "folder":
         path.mkdir(parents=True)
     else:
         path.parent.write_text("")
-    sink = make(path)
+    sink = make_sink(path)
     put(sink, "a")
     sink.flush()
     sink.flush()
@@ -226,9 +202,9 @@ def test_a_file_that_cannot_be_opened_is_told_and_tried_again(
     assert "is written again" in caplog.text
 
 
-def test_the_wait_between_two_tries_grows(make, tmp_path, caplog):
+def test_the_wait_between_two_tries_grows(make_sink, tmp_path, caplog):
     (tmp_path / "log").mkdir()
-    sink = make()
+    sink = make_sink()
     put(sink, "a")
     sink.flush()
     sink.flush()  # within the first second: not tried
@@ -240,9 +216,9 @@ def test_the_wait_between_two_tries_grows(make, tmp_path, caplog):
         assert f"next try in {expected} s" in caplog.records[-1].getMessage()
 
 
-def test_what_waits_is_bounded_and_what_is_lost_is_counted(make, tmp_path, caplog):
+def test_what_waits_is_bounded_and_what_is_lost_is_counted(make_sink, tmp_path, caplog):
     (tmp_path / "log").mkdir()
-    sink = make()
+    sink = make_sink()
     line = "x" * 1023
     put(sink, *[line] * 5000)
     assert len(sink._buffer) <= sinks.BACKLOG_BYTES
@@ -253,9 +229,9 @@ def test_what_waits_is_bounded_and_what_is_lost_is_counted(make, tmp_path, caplo
     assert (sink.lines_written, sink.lines_lost) == (5000 - lost, lost)
 
 
-def test_closing_tells_what_could_not_be_written(make, tmp_path, caplog):
+def test_closing_tells_what_could_not_be_written(make_sink, tmp_path, caplog):
     (tmp_path / "log").mkdir()
-    sink = make()
+    sink = make_sink()
     put(sink, "a", "b")
     sink.close()
     assert sink.lines_lost == 2
@@ -294,14 +270,14 @@ def test_a_full_file_system_leaves_whole_lines_and_loses_none(tmp_path):
     assert path.read_text().splitlines() == [f"{n:099}" for n in range(201)]
 
 
-def test_a_line_that_cannot_be_formatted_raises_nothing(make, capsys):
-    sink = make()
+def test_a_line_that_cannot_be_formatted_raises_nothing(make_sink, capsys):
+    sink = make_sink()
     sink.handle(logging.LogRecord("x", 20, "", 1, "%d", ("no number",), None))
     assert "Logging error" in capsys.readouterr().err
 
 
-def test_filters_are_asked_and_may_replace(make, tmp_path):
-    sink = make()
+def test_filters_are_asked_and_may_replace(make_sink, tmp_path):
+    sink = make_sink()
     sink.addFilter(lambda r: r.msg != "no")
     put(sink, "yes", "no")
     assert not sink.takes_fields()
@@ -309,8 +285,8 @@ def test_filters_are_asked_and_may_replace(make, tmp_path):
     assert (tmp_path / "log").read_text() == "yes\n"
 
 
-def test_threads_do_not_mix_their_lines(make, tmp_path):
-    sink = make(max_bytes=None)
+def test_threads_do_not_mix_their_lines(make_sink, tmp_path):
+    sink = make_sink(max_bytes=None)
 
     def work(n):
         put(sink, *[f"{n}" * 100] * 500)
@@ -328,8 +304,8 @@ def test_threads_do_not_mix_their_lines(make, tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_fork_leaves_the_lines_to_the_parent(make, tmp_path):
-    sink = make()
+def test_a_fork_leaves_the_lines_to_the_parent(make_sink, tmp_path):
+    sink = make_sink()
     put(sink, "parent")
     child = os.fork()
     if child == 0:
@@ -359,8 +335,8 @@ def test_bad_arguments_are_refused_by_name(tmp_path, arguments):
         RotatingFileSink(tmp_path / "log", **arguments)
 
 
-def test_it_shows_its_fill(make, tmp_path):
-    sink = make()
+def test_it_shows_its_fill(make_sink, tmp_path):
+    sink = make_sink()
     put(sink, "a")
     assert repr(sink) == (
         f"<RotatingFileSink {str(tmp_path / 'log')!r}: 0 lines, 2 bytes wait>"
