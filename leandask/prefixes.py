@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from leandask import _compat
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 #: What a worker measures per prefix: kinds of activity, about.
 METRICS_PER_PREFIX = 8
+#: Words of what workers measure that are known again, 150 bytes each: activities and
+#: units are few, and the metrics of a prefix come together.
+SHARED = 256
 #: Stands for the prefixes that went.
 OTHERS = "other prefixes"
 
@@ -71,6 +75,12 @@ class WorkerMetrics(Recent[Hashable, float]):
     def __missing__(self, key: Hashable) -> float:
         return 0
 
+    def __setitem__(self, key: Hashable, value: float) -> None:
+        if key not in self and _is_of_prefix(key):
+            # Each key came with words of its own, 64 bytes each.
+            key = tuple(map(_share, cast("tuple[Hashable, ...]", key)))
+        super().__setitem__(key, value)
+
     def is_idle(self, key: Hashable, value: float) -> bool:
         """Whether it is of one prefix: ``("execute", prefix, activity, unit)``."""
         return _is_of_prefix(key) and key[1] != OTHERS  # type: ignore[index]
@@ -80,6 +90,12 @@ class WorkerMetrics(Recent[Hashable, float]):
         del self[key]
         kind, _, *activity = cast("tuple[str, ...]", key)
         self[(kind, OTHERS, *activity)] += value
+
+
+@lru_cache(maxsize=SHARED, typed=True)
+def _share(word: Hashable) -> Hashable:
+    """Return the word that is equal and came first."""
+    return word
 
 
 def _most(prefixes: int | None) -> int | None:

@@ -95,5 +95,7 @@ async def test_metrics_of_workers_reach_the_scheduler():
         await compute(c, [f"f{i}x" for i in range(10)])
         await w.heartbeat()
         executed = [k for k in s.cumulative_worker_metrics if k[0] == "execute"]
+        for words in zip(*executed, strict=True):  # equal ones are one object
+            assert len({*map(id, words)}) == len({*words})
         assert any(k[1] == OTHERS for k in executed)
         assert len(executed) <= 2 * METRICS_PER_PREFIX
