@@ -53,7 +53,7 @@ def soak(name: str, seconds: float) -> dict[str, Any]:
         cluster.close()
 
 
-def second_half(result: dict[str, Any]) -> tuple[Trend, int]:
+def second_half(result: dict[str, Any]) -> Trend:
     """Fit the memory of the rounds of the second half.
 
     Parameters
@@ -63,14 +63,12 @@ def second_half(result: dict[str, Any]) -> tuple[Trend, int]:
 
     Returns
     -------
-    Trend, int
-        MiB per hour, and the transitions in that time.
+    Trend
+        MiB per hour.
     """
     end = result["rounds"][-1][0]
-    times, rss, transitions = zip(
-        *(r for r in result["rounds"] if r[0] >= end / 2), strict=True
-    )
-    return trend([t / 3600 for t in times], rss), transitions[-1] - transitions[0]
+    rounds = [r for r in result["rounds"] if r[0] >= end / 2]
+    return trend([r[0] / 3600 for r in rounds], [r[1] for r in rounds])
 
 
 def show(results: dict[str, dict[str, Any]]) -> None:
@@ -85,7 +83,7 @@ def show(results: dict[str, dict[str, Any]]) -> None:
     print("|---|---|---|---|---|")
     for name, result in results.items():
         rounds = result["rounds"]
-        (slope, margin), _ = second_half(result)
+        slope, margin = second_half(result)
         half = next(r for r in rounds if r[0] >= rounds[-1][0] / 2)
         rss = ", ".join(f"{r[1]:.1f}" for r in (rounds[0], half, rounds[-1]))
         print(

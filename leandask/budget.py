@@ -41,7 +41,7 @@ COSTS: dict[str, Cost] = {
     "task-stream": Cost(1045, 10),
     "event-bytes": Cost(1, 25),
     "spans": Cost(3800, 10),
-    "task-prefixes": Cost(2900, 10),
+    "task-prefixes": Cost(2200, 10),
     "key-cache": Cost(334, 8),
     "samples": Cost(64, 3),
     "departed": Cost(1600, 3),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from leandask import config
+from leandask.backlog import Backlog
 from leandask.fork import leave_to_parent
 from leandask.formatter import JSONFormatter
 from leandask.rotatingfile import RotatingFile
@@ -16,13 +17,6 @@ from leandask.seldom import Seldom
 
 logger = logging.getLogger("leandask")
 
-#: Bytes that make a write worth while.
-BUFFER_BYTES = 64 * 1024
-#: Seconds and bytes of which one must pass between two writes. To write is to let go of
-#: the interpreter, and to wait for up to 5 ms for its return from a busy event loop.
-WRITE_SECONDS, WRITE_BYTES = 0.01, 1024 * 1024
-#: Bytes that wait while the file can't be written; what comes then is lost.
-BACKLOG_BYTES = 4 * 1024 * 1024
 #: Seconds between two tries to write a file that can't be written: first, and longest.
 RETRY_SECONDS = (1.0, 60.0)
 #: Seconds between two reports of rotated files that can't be gzipped.
@@ -77,8 +71,6 @@ class RotatingFileSink(logging.Handler):
     #: Lines handed to the operating system, in bytes, and how many they were.
     bytes_written: int
     lines_written: int
-    #: Lines that were lost, as the file could not be written for too long.
-    lines_lost: int
     #: Writes that failed, and whether the last one did.
     errors: int
     failing: bool
@@ -99,18 +91,11 @@ class RotatingFileSink(logging.Handler):
             config.read("event-log.backups", backups),
             config.read("event-log.compress", compress),
         )
-        self.flush_interval: float = config.read(
-            "event-log.flush-interval", flush_interval
-        )
+        #: The lines that are not written yet; what changes it holds the handler's lock.
+        self.backlog = Backlog(config.read("event-log.flush-interval", flush_interval))
         self.setFormatter(JSONFormatter())
-        self.bytes_written = self.lines_written = self.lines_lost = self.errors = 0
+        self.bytes_written = self.lines_written = self.errors = 0
         self.failing = False
-        self._buffer = bytearray()
-        self._lines = 0  # in the buffer
-        self._writing: bytes | bytearray = b""  # taken out of it, not yet written
-        self._is_due = False  # whether the next to come out of the lock should write
-        self._flush_at = float("inf")  # time.monotonic() of the oldest line's deadline
-        self._write_at = 0.0  # time.monotonic() from which 64 KiB are written
         self._retry_at = 0.0  # time.monotonic() before which nothing is tried
         self._retry_after = RETRY_SECONDS[0]
         self._reopen = False
@@ -120,8 +105,13 @@ class RotatingFileSink(logging.Handler):
     def __repr__(self) -> str:
         return (
             f"<{type(self).__name__} {str(self.file.path)!r}: "
-            f"{self.lines_written} lines, {len(self._buffer)} bytes wait>"
+            f"{self.lines_written} lines, {len(self.backlog)} bytes wait>"
         )
+
+    @property
+    def lines_lost(self) -> int:
+        """Lines that were lost, as the file could not be written for too long."""
+        return self.backlog.lines_lost
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a LogRecord; never raises."""
@@ -131,7 +121,7 @@ class RotatingFileSink(logging.Handler):
                 line = formatter.encode(record)
             else:
                 line = self.format(record).encode("utf-8", "backslashreplace")
-            self._add(line, record.levelno)
+            self.backlog.add(line, record.levelno)
         except Exception:
             self.handleError(record)
 
@@ -142,7 +132,7 @@ class RotatingFileSink(logging.Handler):
     def handle(self, record: logging.LogRecord) -> bool:
         """Take a LogRecord, if no filter refuses it; never raises."""
         taken = super().handle(record)
-        if self._is_due:
+        if self.backlog.is_due:
             self._flush()
         return bool(taken)
 
@@ -150,26 +140,9 @@ class RotatingFileSink(logging.Handler):
         """Take the fields of a record without the detour of a LogRecord."""
         line = self.formatter.encode_fields(fields)  # type: ignore[union-attr]
         with self.lock:  # type: ignore[union-attr]
-            self._add(line, level)
-        if self._is_due:
+            self.backlog.add(line, level)
+        if self.backlog.is_due:
             self._flush()
-
-    def _add(self, line: bytes, level: int) -> None:
-        buffer = self._buffer
-        waiting = len(buffer) + len(self._writing)
-        if waiting and waiting + len(line) >= BACKLOG_BYTES:
-            self.lines_lost += 1
-            return
-        if not buffer:
-            self._flush_at = time.monotonic() + self.flush_interval
-        buffer += line
-        buffer += b"\n"
-        self._lines += 1
-        if level >= logging.WARNING or (
-            len(buffer) >= BUFFER_BYTES
-            and (len(buffer) >= WRITE_BYTES or time.monotonic() >= self._write_at)
-        ):
-            self._is_due = True
 
     def flush(self) -> None:
         """Write what waits, unless the file failed a moment ago; never raises."""
@@ -178,7 +151,7 @@ class RotatingFileSink(logging.Handler):
 
     def flush_if_due(self) -> None:
         """Write what has waited for the flush interval; never raises."""
-        if time.monotonic() >= self._flush_at:
+        if time.monotonic() >= self.backlog.deadline:
             self._flush()
 
     def reopen(self) -> None:
@@ -213,26 +186,24 @@ class RotatingFileSink(logging.Handler):
         return True
 
     def _write(self) -> None:
-        self._is_due = False
-        if not self._buffer or time.monotonic() < self._retry_at:
+        self.backlog.is_due = False
+        if not self.backlog or time.monotonic() < self._retry_at:
             return
         if self._reopen:
             self._reopen = False
             self.file.close()
         with self.lock:  # type: ignore[union-attr]
-            lines, count = self._buffer, self._lines
-            self._forget()
-            self._writing = lines
+            lines = self.backlog.take()
         try:
             self.file.write(lines)
         except Exception as e:
-            self._take_back(lines, count)
+            with self.lock:  # type: ignore[union-attr]
+                self.backlog.put_back()
             self._failed(e)
             return
-        self._writing = b""
         self.bytes_written += len(lines)
-        self.lines_written += count
-        self._write_at = time.monotonic() + WRITE_SECONDS
+        with self.lock:  # type: ignore[union-attr]
+            self.lines_written += self.backlog.done()
         # Told last, as what is told may come back here as a line.
         if self.failing:
             self.failing = False
@@ -242,24 +213,10 @@ class RotatingFileSink(logging.Handler):
             trouble, self.file.trouble = self.file.trouble, ""
             logger.error("%s", trouble)
 
-    def _forget(self) -> None:
-        self._buffer = bytearray()
-        self._lines = 0
-        self._flush_at = float("inf")
-
-    def _take_back(self, lines: bytearray, count: int) -> None:
-        with self.lock:  # type: ignore[union-attr]
-            lines += self._buffer  # what came meanwhile
-            self._buffer, self._writing = lines, b""
-            self._lines += count
-            self._flush_at = 0.0
-
     def _lose(self, why: str) -> None:
         with self.lock:  # type: ignore[union-attr]
-            lines = self._lines + self._writing.count(b"\n")
-            self._forget()
+            lines = self.backlog.lose()
         if lines:
-            self.lines_lost += lines
             logger.error("%r %s; %s lines are lost", self, why, lines)
 
     def _failed(self, error: Exception) -> None:
@@ -271,7 +228,7 @@ class RotatingFileSink(logging.Handler):
             "Can't write %s: %s. %s lines wait, %s are lost; next try in %.0f s",
             self.file.path,
             error,
-            self._lines,
+            self.backlog.lines,
             self.lines_lost,
             self._retry_after,
         )
@@ -279,6 +236,5 @@ class RotatingFileSink(logging.Handler):
 
     def after_fork(self) -> None:
         """In a child process: leave what waits, and the file, to the parent."""
-        self._forget()
-        self._writing = b""
+        self.backlog.clear()
         self.file.after_fork()

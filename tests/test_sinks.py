@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from leandask import RotatingFileSink, sinks
+from leandask.backlog import BACKLOG_BYTES
 from tests.sinks import put
 
 sink_logger = logging.getLogger("leandask")
@@ -221,9 +222,9 @@ def test_what_waits_is_bounded_and_what_is_lost_is_counted(make_sink, tmp_path, 
     sink = make_sink()
     line = "x" * 1023
     put(sink, *[line] * 5000)
-    assert len(sink._buffer) <= sinks.BACKLOG_BYTES
+    assert len(sink.backlog) <= BACKLOG_BYTES
     lost = sink.lines_lost
-    assert lost == 5000 - len(sink._buffer) // 1024
+    assert lost == 5000 - len(sink.backlog) // 1024
     (tmp_path / "log").rmdir()
     sink.close()
     assert (sink.lines_written, sink.lines_lost) == (5000 - lost, lost)

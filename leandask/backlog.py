@@ -1,0 +1,110 @@
+"""Backlog: lines that wait to be written together."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+#: Bytes that make a write worth while.
+BUFFER_BYTES = 64 * 1024
+#: Seconds and bytes of which one must pass between two writes. To write is to let go of
+#: the interpreter, and to wait for up to 5 ms for its return from a busy event loop.
+WRITE_SECONDS, WRITE_BYTES = 0.01, 1024 * 1024
+#: Bytes that wait while nothing can be written; what comes then is lost.
+BACKLOG_BYTES = 4 * 1024 * 1024
+
+
+class Backlog:
+    """Lines that wait to be written together, up to 4 MiB.
+
+    Parameters
+    ----------
+    interval : float
+        Longest time in seconds that a line should wait.
+
+    Notes
+    -----
+    Whoever calls a method that changes it holds a lock.
+    """
+
+    #: Lines that came in vain, as too much waited.
+    lines_lost: int
+    #: Whether what waits should be written now.
+    is_due: bool
+    #: When the oldest line has waited long enough, by ``time.monotonic()``.
+    deadline: float
+
+    # Lines and their number: those that wait, and those taken out to be written.
+    _buffer: bytearray
+    _lines: int
+    _taken: bytearray
+    _taken_lines: int
+
+    def __init__(self, interval: float) -> None:
+        self.interval = interval
+        self.lines_lost = 0
+        self.is_due = False
+        self._write_at = 0.0  # time.monotonic() from which 64 KiB are worth a write
+        self.clear()
+
+    def __len__(self) -> int:
+        """Bytes that wait, without those that are being written."""
+        return len(self._buffer)
+
+    @property
+    def lines(self) -> int:
+        """Lines that wait, without those that are being written."""
+        return self._lines
+
+    def add(self, line: bytes, level: int) -> None:
+        """Take a line, and note whether it makes a write due."""
+        buffer = self._buffer
+        waiting = len(buffer) + len(self._taken)
+        if waiting and waiting + len(line) >= BACKLOG_BYTES:
+            self.lines_lost += 1
+            return
+        if not buffer:
+            self.deadline = time.monotonic() + self.interval
+        buffer += line
+        buffer += b"\n"
+        self._lines += 1
+        if level >= logging.WARNING or (
+            len(buffer) >= BUFFER_BYTES
+            and (len(buffer) >= WRITE_BYTES or time.monotonic() >= self._write_at)
+        ):
+            self.is_due = True
+
+    def take(self) -> bytearray:
+        """Take all that waits out, to be written."""
+        taken, lines = self._buffer, self._lines
+        self.clear()
+        self._taken, self._taken_lines = taken, lines
+        return taken
+
+    def done(self) -> int:
+        """Forget what was taken out, as it is written; return how many lines it was."""
+        lines = self._taken_lines
+        self._taken, self._taken_lines = bytearray(), 0
+        self._write_at = time.monotonic() + WRITE_SECONDS
+        return lines
+
+    def put_back(self) -> None:
+        """Have what was taken out wait again, before what came meanwhile."""
+        self._taken += self._buffer
+        self._buffer, self._taken = self._taken, bytearray()
+        self._lines += self._taken_lines
+        self._taken_lines = 0
+        self.deadline = 0.0
+
+    def lose(self) -> int:
+        """Forget what waits; return how many lines are lost, with those taken out."""
+        lines = self._lines + self._taken_lines
+        self.lines_lost += lines
+        self._buffer, self._lines, self.deadline = bytearray(), 0, float("inf")
+        return lines
+
+    def clear(self) -> None:
+        """Forget all of it, without a count."""
+        self._buffer, self._lines = bytearray(), 0
+        self._taken, self._taken_lines = bytearray(), 0
+        self.deadline = float("inf")
