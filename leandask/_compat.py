@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 import dask.utils
@@ -171,28 +172,39 @@ def add_collector(make: Callable[[Any], Any]) -> None:
         core.prometheus_client.REGISTRY.register(collector)
 
 
-#: Modules of the dashboard that may have imported one of these already.
-_PAGES = [f"dashboard.components.{name}" for name in ("scheduler", "nvml", "rmm")]
+#: Modules that may have imported one of these already.
+_USERS = [
+    *("scheduler", "utils", "profile"),
+    *(f"diagnostics.{name}" for name in ("progress_stream", "task_stream")),
+    *(f"dashboard.components.{name}" for name in ("scheduler", "nvml", "rmm")),
+]
 #: Upstream's functions that keep what they gave for each key, by name. Each new task
 #: asks ``scheduler.key_split``, and ``utils.key_split`` in ``key_split_group``; the
-#: pages of the dashboard ask ``utils.url_escape``.
+#: pages of the dashboard ask ``utils.url_escape``, and for the names of functions
+#: ``utils.color_of``, which `toolz` memoizes: here as a cache that tells its size.
 KEY_CACHES: dict[str, Any] = {
     "key_split": dask.utils.key_split,
     "url_escape": distributed.utils.url_escape,
+    "color_of": lru_cache(None)(distributed.utils.color_of.__wrapped__),
 }
 
 
 def get_key_cache(name: str) -> Any:
     """One of :data:`KEY_CACHES`, as ``distributed.utils`` has it now."""
-    return getattr(distributed.utils, name)
+    present = getattr(distributed.utils, name)
+    return present if hasattr(present, "cache_info") else KEY_CACHES[name]
 
 
 def set_key_cache(name: str, function: Callable[[Any], str]) -> None:
-    """Replace one of :data:`KEY_CACHES` where the scheduler and pages have it."""
-    for module_name in ("scheduler", "utils", *_PAGES):
+    """Replace one of :data:`KEY_CACHES` where the scheduler and pages have it.
+
+    One page has ``color_of`` as ``ts_color_of`` too.
+    """
+    for module_name in _USERS:
         module = sys.modules.get(f"distributed.{module_name}")
-        if hasattr(module, name):
-            setattr(module, name, function)
+        for attribute in (name, f"ts_{name}"):
+            if hasattr(module, attribute):
+                setattr(module, attribute, function)
 
 
 def get_span_metrics(span: Span) -> Any:

@@ -9,11 +9,12 @@ from leandask.rules import smaller
 
 
 def bound_key_caches(maxlen: int | None, anew: bool = False) -> None:
-    """Bound the caches of the names of functions, and of keys as the dashboard shows.
+    """Bound the caches of the names of functions, and of what the dashboard shows.
 
     Upstream's first holds 100,000 keys of up to 334 bytes, 17 to 33 MB, most of tasks
-    that are gone; the second has no bound, and every key that the page of the graph
-    ever drew, at 260 bytes. What is not in a cache takes about 1 µs.
+    that are gone. The others have no bound: every key that the page of the graph ever
+    drew, at 260 bytes, and every function whose color a page showed, at 200. What is
+    not in a cache takes about 1 µs.
 
     Parameters
     ----------

@@ -70,9 +70,8 @@ class RecordStream:
         )
         #: Longest wait of :meth:`close`, in seconds.
         self.close_timeout: float = config.read("stream.close-timeout")
-        self._payload_limit = (
-            config.read("stream.record-bytes") // 2
-        )  # as it is escaped
+        # Half of a record, as the payload is escaped in it.
+        self._payload_limit = config.read("stream.record-bytes") // 2
         factory = RecordFactory(scheduler_id)
         self._event = Kind("event", factory.event, EVENTS)
         self._transition = Kind("transition", factory.transition, TRANSITIONS)

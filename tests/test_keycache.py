@@ -4,7 +4,9 @@ from functools import lru_cache
 
 import dask.utils
 import pytest
+from distributed import profile
 from distributed import scheduler as upstream
+from distributed.diagnostics import task_stream
 
 from leandask import _compat
 from leandask.keycache import bound_key_caches, clear_key_caches
@@ -44,6 +46,20 @@ def test_keys_that_the_dashboard_shows_are_kept_up_to_the_same_bound(caches):
     assert pages.url_escape.cache_info().currsize == 100
     bound_key_caches(None, anew=True)
     assert pages.url_escape is _compat.KEY_CACHES["url_escape"]
+
+
+def test_colors_of_functions_are_kept_up_to_the_same_bound(caches):
+    pytest.importorskip("bokeh")
+    from distributed.dashboard.components import scheduler as pages
+
+    wanted = pages.color_of("inc")
+    bound_key_caches(100)
+    for i in range(1000):
+        assert pages.color_of(f"f{i}") == pages.ts_color_of(f"f{i}")
+    assert pages.color_of("inc") == wanted
+    info = pages.color_of.cache_info()
+    assert (info.currsize, info.hits) == (100, 1000)
+    assert profile.color_of is task_stream.color_of is pages.color_of
 
 
 def test_the_shared_cache_is_emptied_only_where_it_is_too_full(caches):

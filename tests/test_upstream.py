@@ -217,6 +217,14 @@ def test_utils_url_escape():
     assert "escape.url_escape(url" in source
 
 
+def test_utils_color_of():
+    assert callable(_compat.KEY_CACHES["color_of"].__wrapped__)
+    source = inspect.getsource(distributed.utils)
+    assert "@toolz.memoize\ndef color_of(x, palette=palette):" in source
+    source = inspect.getsource(distributed.diagnostics.task_stream)
+    assert "progress_stream import color_of" in source
+
+
 def test_span_attributes():
     span = Span(("x",), "id", None, [(0.0, 0)])
     assert span._total_nthreads_offset == 0
