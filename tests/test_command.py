@@ -151,7 +151,10 @@ def test_tail_shows_the_end_and_what_comes(path):
         "x-1000",
     ]
     process = subprocess.Popen(
-        [COMMAND, "tail", "-f", "-n", "1", "--json", path], stdout=subprocess.PIPE
+        [COMMAND, "tail", "-f", "-n", "1", "--json", path],
+        stdout=subprocess.PIPE,
+        # Where these tests run in the background, SIGINT is ignored by their children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         assert json.loads(process.stdout.readline())["seq"] == 1000
