@@ -27,16 +27,17 @@ class Backlog:
     Whoever calls a method that changes it holds a lock.
     """
 
-    #: Lines that came in vain, as too much waited.
+    #: Lines that wait, without those that are being written.
+    lines: int
+    #: Lines that are lost: those that came when too much waited, and what was given up.
     lines_lost: int
     #: Whether what waits should be written now.
     is_due: bool
     #: When the oldest line has waited long enough, by ``time.monotonic()``.
     deadline: float
 
-    # Lines and their number: those that wait, and those taken out to be written.
+    # What waits, and what was taken out to be written.
     _buffer: bytearray
-    _lines: int
     _taken: bytearray
     _taken_lines: int
 
@@ -51,11 +52,6 @@ class Backlog:
         """Bytes that wait, without those that are being written."""
         return len(self._buffer)
 
-    @property
-    def lines(self) -> int:
-        """Lines that wait, without those that are being written."""
-        return self._lines
-
     def add(self, line: bytes, level: int) -> None:
         """Take a line, and note whether it makes a write due."""
         buffer = self._buffer
@@ -67,7 +63,7 @@ class Backlog:
             self.deadline = time.monotonic() + self.interval
         buffer += line
         buffer += b"\n"
-        self._lines += 1
+        self.lines += 1
         if level >= logging.WARNING or (
             len(buffer) >= BUFFER_BYTES
             and (len(buffer) >= WRITE_BYTES or time.monotonic() >= self._write_at)
@@ -76,10 +72,9 @@ class Backlog:
 
     def take(self) -> bytearray:
         """Take all that waits out, to be written."""
-        taken, lines = self._buffer, self._lines
-        self.clear()
-        self._taken, self._taken_lines = taken, lines
-        return taken
+        self._taken, self._taken_lines = self._buffer, self.lines
+        self._empty()
+        return self._taken
 
     def done(self) -> int:
         """Forget what was taken out, as it is written; return how many lines it was."""
@@ -92,19 +87,21 @@ class Backlog:
         """Have what was taken out wait again, before what came meanwhile."""
         self._taken += self._buffer
         self._buffer, self._taken = self._taken, bytearray()
-        self._lines += self._taken_lines
+        self.lines += self._taken_lines
         self._taken_lines = 0
         self.deadline = 0.0
 
     def lose(self) -> int:
         """Forget what waits; return how many lines are lost, with those taken out."""
-        lines = self._lines + self._taken_lines
+        lines = self.lines + self._taken_lines
         self.lines_lost += lines
-        self._buffer, self._lines, self.deadline = bytearray(), 0, float("inf")
+        self._empty()
         return lines
 
     def clear(self) -> None:
         """Forget all of it, without a count."""
-        self._buffer, self._lines = bytearray(), 0
+        self._empty()
         self._taken, self._taken_lines = bytearray(), 0
-        self.deadline = float("inf")
+
+    def _empty(self) -> None:
+        self._buffer, self.lines, self.deadline = bytearray(), 0, float("inf")
