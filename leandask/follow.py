@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from leandask.filter import Filter
-from leandask.logfiles import BLOCK, LONGEST_LINE, find
+from leandask.logfiles import BLOCK, LONGEST_LINE
+from leandask.lognames import find
 from leandask.parse import record_of
 
 

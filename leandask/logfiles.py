@@ -1,26 +1,23 @@
-"""LogFiles: the files of an event log, rotated and compressed ones, oldest first."""
+"""LogFiles: the files of an event log, open for reading, the oldest first."""
 
 from __future__ import annotations
 
 import gzip
 import os
-import re
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
+from leandask.lognames import ENDINGS, find, find_bases
+
 #: Bytes that are read at once.
 BLOCK = 256 * 1024
 #: Longest line that is read, in bytes; ``leandask.stream.record-bytes`` is far below.
 LONGEST_LINE = 16 * 2**20
-#: Endings of the files that are looked at in a folder.
-ENDINGS = (".jsonl", ".ndjson", ".json", ".log")
 #: Looks at a folder until none of its files was renamed meanwhile.
 LOOKS = 100
-
-_ROTATED = re.compile(r"(?P<base>.+?)(?:[.-](?P<number>\d+))?(?P<gz>\.gz)?")
 
 
 class LogFile(NamedTuple):
@@ -71,7 +68,7 @@ class LogFiles:
     Parameters
     ----------
     paths : list of pathlib.Path
-        As :func:`find` gives them.
+        As :func:`leandask.lognames.find` gives them.
 
     Raises
     ------
@@ -133,55 +130,6 @@ def open_logs(path: str | os.PathLike[str]) -> Iterator[LogFiles]:
             yield files
 
 
-def find(base: Path) -> list[Path]:
-    """Find the files of a log.
-
-    Parameters
-    ----------
-    base : pathlib.Path
-        The file that is written to. It may be missing where others are there.
-
-    Returns
-    -------
-    list of pathlib.Path
-        Oldest first. Of a file that is there both as it was and gzipped, as it is while
-        it is being compressed, the first.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none.
-    """
-    paths = _look(base)
-    if not paths:
-        raise FileNotFoundError(f"There is no log {base}")
-    return paths
-
-
-def _look(base: Path) -> list[Path]:
-    """The files of a log; without one that was renamed meanwhile."""
-    found: dict[tuple[int, int], Path] = {}
-    folder = base.parent
-    if folder.is_dir():
-        for path in sorted(folder.iterdir()):  # PATH.1 before PATH.1.gz
-            place = _place(path.name, base.name)
-            if place is not None and path.is_file():
-                found.setdefault(place, path)
-    return [found[place] for place in sorted(found)]
-
-
-def _place(name: str, base: str) -> tuple[int, int] | None:
-    """The place of a file among those of a log, or None if it is none of them."""
-    if name == base:
-        return 2, 0
-    match = _ROTATED.fullmatch(name)
-    if match is None or match["base"] != base or match["number"] is None:
-        return None
-    number = int(match["number"])
-    # A date rises with time, a number falls.
-    return (0, number) if len(match["number"]) >= 6 else (1, -number)
-
-
 def open_log(base: Path) -> LogFiles:
     """Open the files of a log, between two rotations.
 
@@ -202,13 +150,13 @@ def open_log(base: Path) -> LogFiles:
         If a file can't be opened.
     """
     for _ in range(LOOKS):
-        paths = _look(base)
+        paths = find(base)
         try:
             files = LogFiles(paths)
         except FileNotFoundError:
             continue
         # The same names, then the same files: none was missed, none is there twice.
-        if _look(base) == paths and all(map(_is_in_place, files.files)):
+        if find(base) == paths and all(map(_is_in_place, files.files)):
             if files.files:
                 return files
             raise FileNotFoundError(f"There is no log {base}")
@@ -244,11 +192,7 @@ def bases_of(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    bases = set()
-    for file in path.iterdir():
-        match = _ROTATED.fullmatch(file.name)
-        if match and match["base"].endswith(ENDINGS) and file.is_file():
-            bases.add(path / match["base"] if match["number"] else file)
+    bases = find_bases(path)
     starts = {base: start for base in bases if (start := _start_of(base))}
     if not starts:
         raise FileNotFoundError(

@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from leandask.logfiles import BLOCK, LONGEST_LINE, LogFiles, find, open_log, open_logs
+from leandask.logfiles import BLOCK, LONGEST_LINE, LogFiles, open_log, open_logs
+from leandask.lognames import find
 from leandask.rotatingfile import RotatingFile
 
 
