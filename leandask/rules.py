@@ -6,6 +6,7 @@ An error reads ``<full key> must be <rule>; got <value>``.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -31,7 +32,7 @@ def as_count(key: str, value: Any, minimum: int = 0) -> int:
     TypeError
         If `value` is no ``int``; a ``bool`` is none.
     ValueError
-        If `value` is below `minimum`.
+        If `value` is below `minimum`, or above ``sys.maxsize``.
 
     Examples
     --------
@@ -45,6 +46,10 @@ def as_count(key: str, value: Any, minimum: int = 0) -> int:
         raise TypeError(error)
     if value < minimum:
         raise ValueError(error)
+    if value > sys.maxsize:  # no container takes more as its length
+        raise ValueError(
+            f"{key} must be a whole number of at most {sys.maxsize}; got {value!r}"
+        )
     return value
 
 
@@ -66,7 +71,7 @@ def as_maxlen(key: str, value: Any, minimum: int = 0) -> int | None:
     TypeError
         If `value` is neither an ``int`` nor None.
     ValueError
-        If `value` is below `minimum`.
+        If `value` is below `minimum`, or above ``sys.maxsize``.
 
     Examples
     --------

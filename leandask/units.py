@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import sys
+import threading
 from numbers import Real
 from typing import Any
 
@@ -28,7 +31,7 @@ def as_bytes(key: str, value: Any, minimum: int = 1) -> int:
     Raises
     ------
     ValueError
-        If `value` is no size, or below `minimum`.
+        If `value` is no size, below `minimum`, or above ``sys.maxsize``.
 
     Examples
     --------
@@ -37,14 +40,16 @@ def as_bytes(key: str, value: Any, minimum: int = 1) -> int:
     """
     try:
         size = parse_bytes(value) if not isinstance(value, bool) else -1
+    except OverflowError:  # an infinity
+        size = sys.maxsize + 1
     except (TypeError, ValueError, AttributeError):
         size = -1
-    if size < minimum:
-        raise ValueError(
-            f"{key} must be a size of at least {minimum} bytes, such as '16 MiB'; "
-            f"got {value!r}"
-        )
-    return size
+    if minimum <= size <= sys.maxsize:
+        return size
+    rule = f"at least {minimum}" if size < minimum else f"at most {sys.maxsize}"
+    raise ValueError(
+        f"{key} must be a size of {rule} bytes, such as '16 MiB'; got {value!r}"
+    )
 
 
 def as_maxbytes(key: str, value: Any, minimum: int = 0) -> int | None:
@@ -96,7 +101,7 @@ def as_seconds(key: str, value: Any, positive: bool = False) -> float:
     Raises
     ------
     ValueError
-        If `value` is no duration, or not of the range.
+        If `value` is no duration, not of the range, or longer than a thread can wait.
 
     Examples
     --------
@@ -105,13 +110,17 @@ def as_seconds(key: str, value: Any, positive: bool = False) -> float:
     """
     try:
         seconds = float(value if isinstance(value, Real) else parse_timedelta(value))
+    except OverflowError:
+        seconds = math.inf
     except (TypeError, ValueError, KeyError, AttributeError):
         seconds = -1.0
     is_enough = seconds > 0 if positive else seconds >= 0
-    if isinstance(value, bool) or not is_enough or seconds == float("inf"):
-        rule = "more than" if positive else "at least"
-        raise ValueError(
-            f"{key} must be a duration of {rule} 0 seconds, such as '500 ms'; "
-            f"got {value!r}"
-        )
-    return seconds
+    if isinstance(value, bool) or not is_enough:
+        rule = "more than 0" if positive else "at least 0"
+    elif seconds > threading.TIMEOUT_MAX:
+        rule = f"at most {threading.TIMEOUT_MAX:.0f}"
+    else:
+        return seconds
+    raise ValueError(
+        f"{key} must be a duration of {rule} seconds, such as '500 ms'; got {value!r}"
+    )

@@ -56,7 +56,9 @@ def test_auto_is_a_share_of_the_memory_limit(monkeypatch):
         assert Retention(budget="auto").budget == expected
 
 
-@pytest.mark.parametrize("value", ["lots", 5, "1 kB", True, -1, ["16 MiB"]])
+@pytest.mark.parametrize(
+    "value", ["lots", 5, "1 kB", True, -1, ["16 MiB"], "1e30", float("inf")]
+)
 def test_what_is_no_budget_is_refused(value):
     with pytest.raises(ValueError, match=r"^leandask.retention.budget must be a size "):
         as_budget("leandask.retention.budget", value)

@@ -35,14 +35,22 @@ def test_none_is_unbounded_and_zero_keeps_nothing():
         ({"events": -1}, ValueError),
         ({"topics": 0}, ValueError),
         ({"transition_log": 0}, ValueError),
+        ({"computations": 2**70}, ValueError),
     ],
 )
 def test_a_bad_bound_is_refused_by_name(bounds, error):
     [(name, value)] = bounds.items()
     key = f"leandask.retention.{name.replace('_', '-')}"
-    rule = r"must be a whole number of at least \d, or null for unbounded; got "
+    rule = r"must be a whole number of at (least|most) \d+, or null for unbounded; got "
     with pytest.raises(error, match=rf"^{key} {rule}{value!r}$"):
         Retention(**bounds)
+
+
+@pytest.mark.parametrize("size", [float("inf"), float("nan"), "1e400", "1e30"])
+def test_a_size_beyond_all_memory_is_refused_by_name(size):
+    rule = r"must be a size of at (least|most) \d+ bytes, such as '16 MiB', or null"
+    with pytest.raises(ValueError, match=rf"^leandask.retention.event-bytes {rule}"):
+        Retention(event_bytes=size)
 
 
 @pytest.mark.parametrize("key", ["erred-tasks", "erred_tasks"])
