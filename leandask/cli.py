@@ -34,7 +34,7 @@ def _parse_retention(
             raise click.BadParameter(f"must be KEY=N, such as events=50; got {item!r}")
         bounds[key] = interpret_value(number)
     try:
-        Retention.of(bounds)
+        Retention.of(bounds).effective()
         config.check()
     except (TypeError, ValueError) as e:
         raise click.UsageError(str(e)) from e

@@ -70,13 +70,16 @@ def configured(key: str) -> Any:
 
 
 def check() -> None:
-    """Raise for the first setting that does not follow its rule.
-
-    A key that is none is told by the logger ``leandask``, and counts for nothing: a
-    later release may have it.
-    """
+    """Raise for the first setting that does not follow its rule."""
     for key in RULES:
         read(key)
+
+
+def tell_unknown() -> None:
+    """Warn of each key that is no setting. It counts for nothing.
+
+    A later release may have it.
+    """
     for key in _unknown(dask.config.get("leandask", default={}), defaults["leandask"]):
         logger.warning("leandask.%s is no setting", key)
 

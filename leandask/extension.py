@@ -56,12 +56,17 @@ class LeanExtension:
     Parameters
     ----------
     scheduler : distributed.Scheduler
+    given : Retention
+        Bounds as the user gave them.
     retention : Retention
-        Bounds in force.
+        Bounds in force: what :meth:`Retention.effective` makes of these.
     """
 
-    def __init__(self, scheduler: Scheduler, retention: Retention) -> None:
+    def __init__(
+        self, scheduler: Scheduler, given: Retention, retention: Retention
+    ) -> None:
         self.scheduler = scheduler
+        self.given = given
         self.retention = retention
         self.stream = RecordStream(scheduler.id, scheduler.loop.add_callback)
         self.event_log = EventLog.of(scheduler.id)
@@ -132,6 +137,7 @@ class LeanExtension:
             scheduler, _close_now, self.stream, self.event_log, self._level
         )
         logger.info("Retention: %s", retention)
+        config.tell_unknown()
         # Upstream starts it with its own where it starts, and stops it.
         scheduler.periodic_callbacks["leandask"] = self.housekeeping.callback
         if scheduler.listeners:
@@ -179,8 +185,11 @@ class LeanExtension:
         """
         from leandask.rebound import rebound
 
-        retention = self.retention.replaced(bounds).effective()
+        # Not from those in force: a share of a budget is no bound of the user's own.
+        given = self.given.replaced(bounds)
+        retention = given.effective()
         rebound(self.scheduler, retention)
+        self.given = given
         self.retention = self.housekeeping.retention = retention
         lean: Any = self.scheduler
         lean.retention = retention

@@ -62,8 +62,7 @@ class LeanScheduler(Scheduler):
         retention: Retention | Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        config.check()
-        retention = Retention.of(retention).effective()
+        given, bounds = _checked(retention)
         if kwargs.get("blocked_handlers") is None:
             # Server looks its setting up below the lower-case name of its class.
             kwargs["blocked_handlers"] = dask.config.get(
@@ -79,7 +78,7 @@ class LeanScheduler(Scheduler):
         super().__init__(*args, **kwargs)
         if is_lazy:
             LazyDashboard(self, kwargs.get("http_prefix", "/"))
-        install(self, retention)
+        self.extensions["leandask"] = LeanExtension(self, given, bounds)
 
     async def start_unsafe(self) -> Any:
         """Start as upstream does, and record it."""
@@ -123,6 +122,14 @@ def install(
     To be called on the scheduler's event loop.
     """
     if "leandask" not in scheduler.extensions:
-        config.check()
-        bounds = Retention.of(retention).effective()
-        scheduler.extensions["leandask"] = LeanExtension(scheduler, bounds)
+        given, bounds = _checked(retention)
+        scheduler.extensions["leandask"] = LeanExtension(scheduler, given, bounds)
+
+
+def _checked(
+    retention: Retention | Mapping[str, Any] | None,
+) -> tuple[Retention, Retention]:
+    """The bounds that are given and those in force, where all settings are right."""
+    config.check()
+    given = Retention.of(retention)
+    return given, given.effective()

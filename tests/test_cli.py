@@ -54,6 +54,7 @@ def test_version_shows_both(command):
         ("events=many", "got 'many'"),
         ("event=1", "retention must have keys out of transition-log, events,"),
         ("transition-log=0", "leandask.retention.transition-log must be"),
+        ("event-bytes=1e400", "leandask.retention.event-bytes must be a size"),
     ],
 )
 def test_a_bad_bound_is_a_usage_error(bound, error):
@@ -62,10 +63,40 @@ def test_a_bad_bound_is_a_usage_error(bound, error):
     assert error in " ".join(result.output.split())
 
 
-def test_a_bad_bound_of_the_environment_is_refused_at_start(start):
-    process, _ = start(DASK_LEANDASK__RETENTION__EVENTS="many")
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        (
+            "LEANDASK__RETENTION__EVENTS",
+            "many",
+            "leandask.retention.events must be a whole number",
+        ),
+        (
+            "LEANDASK__STREAM__QUEUE_BYTES",
+            "1e400",
+            "leandask.stream.queue-bytes must be a size",
+        ),
+        (
+            "DISTRIBUTED__ADMIN__LOW_LEVEL_LOG_LENGTH",
+            "many",
+            "distributed.admin.low-level-log-length must be a whole number",
+        ),
+    ],
+)
+def test_a_bad_setting_of_the_environment_is_refused_at_start(
+    start, name, value, error
+):
+    process, _ = start(**{f"DASK_{name}": value})
     assert process.popen.wait(timeout=30) == 2
-    assert "leandask.retention.events must be a whole number" in process.stderr
+    assert error in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+def test_a_key_that_is_no_setting_is_told_once_and_as_every_line_is(start):
+    scheduler, _ = start(DASK_LEANDASK__EVENT_LOG__PTH="x")
+    assert scheduler.stop() == 0
+    [told] = [line for line in scheduler.stderr.splitlines() if "no setting" in line]
+    assert told.endswith("leandask - WARNING - leandask.event-log.pth is no setting")
 
 
 def test_a_cluster_of_three_processes(start, tmp_path):

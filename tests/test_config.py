@@ -59,14 +59,23 @@ def test_every_setting_has_a_rule_and_every_bound_a_field():
     [
         ("stream.queue-length", 0, "must be a whole number of at least 1; got 0"),
         ("stream.queue-length", True, "must be a whole number of at least 1; got True"),
+        ("stream.queue-length", 2**63, f"at most {2**63 - 1}; got {2**63}"),
         ("stream.queue-bytes", "much", "must be a size of at least 1 bytes, such as"),
         ("stream.queue-bytes", True, "such as '16 MiB'; got True"),
         ("stream.queue-bytes", None, "such as '16 MiB'; got None"),
+        ("stream.queue-bytes", "1e400", "'16 MiB'; got '1e400'"),
+        ("stream.queue-bytes", "1e30", f"at most {2**63 - 1} bytes, such as '16 MiB'"),
+        ("stream.queue-bytes", float("inf"), "such as '16 MiB'; got inf"),
+        ("stream.queue-bytes", float("nan"), "such as '16 MiB'; got nan"),
         ("stream.record-bytes", 1023, "must be a size of at least 1024 bytes"),
         ("stream.close-timeout", "-1s", "must be a duration of at least 0 seconds"),
         ("housekeeping.interval", 0, "must be a duration of more than 0 seconds"),
         ("stream.close-timeout", "soon", "such as '500 ms'; got 'soon'"),
         ("stream.close-timeout", float("inf"), "such as '500 ms'; got inf"),
+        ("stream.close-timeout", float("nan"), "such as '500 ms'; got nan"),
+        ("stream.close-timeout", "1e400 s", "such as '500 ms'; got '1e400 s'"),
+        pytest.param("stream.close-timeout", 10**400, "at most", id="beyond-floats"),
+        ("stream.close-timeout", 1e10, "must be a duration of at most"),
         ("stream.block-timeout", None, "such as '500 ms'; got None"),
         ("stream.overflow", "wait", "must be one of drop, block; got 'wait'"),
         ("stream.fields", "gelf", "must be one of leandask, ecs, otel; got 'gelf'"),
@@ -74,6 +83,7 @@ def test_every_setting_has_a_rule_and_every_bound_a_field():
         ("event-log.path", 5, "must be a path or null; got 5"),
         ("event-log.path", "", "must be a path or null; got ''"),
         ("event-log.max-bytes", 0, "must be a size of at least 1 bytes"),
+        ("event-log.max-bytes", "1e400", "or null for unbounded; got '1e400'"),
         ("event-log.backups", None, "must be a whole number of at least 0; got None"),
         ("event-log.backups", -1, "must be a whole number of at least 0; got -1"),
         ("strict", "yes", "must be true or false; got 'yes'"),
@@ -134,5 +144,7 @@ def test_a_key_that_is_no_setting_is_told(caplog):
     given = {"leandask.event-log.pth": "x", "leandask.give_back.part": 0.5}
     with dask.config.set(given):
         config.check()
+        assert not caplog.records
+        config.tell_unknown()
     [told] = [r.getMessage() for r in caplog.records if r.name == "leandask"]
     assert told == "leandask.event-log.pth is no setting"

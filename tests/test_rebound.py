@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import dask.config
 import pytest
-from distributed import Client, Lock, Worker, wait
+from distributed import Client, Lock, Scheduler, Worker, wait
 from distributed.diagnostics.task_stream import TaskStreamPlugin
 from distributed.utils_test import gen_test, inc
 
 import leandask
+from leandask.budget import divide
 from leandask.prefixes import METRICS_PER_PREFIX
-from tests.schedulers import lean
+from tests.schedulers import LOCAL, lean
 
 pytestmark = pytest.mark.usefixtures("key_caches")
 
@@ -150,6 +152,14 @@ async def test_it_leaves_a_record_and_the_report_shows_it(collected):
         ({"events": 5, "topics": 0}, r"leandask\.retention\.topics must be"),
         ({"event": 5}, r"retention must have keys out of .*; got 'event'"),
         ({"budget": "some"}, r"leandask\.retention\.budget must be"),
+        (
+            {"transition_log": 50, "computations": 2**63},
+            r"leandask\.retention\.computations must be .* at most \d+, or null",
+        ),
+        (
+            {"transition_log": 50, "event_bytes": float("inf")},
+            r"leandask\.retention\.event-bytes must be .*; got inf",
+        ),
     ],
 )
 @gen_test()
@@ -160,6 +170,18 @@ async def test_what_is_no_bound_is_refused_and_changes_nothing(bounds, error):
             await leandask.set_retention(c, **bounds)
         assert s.retention == before
         assert s._broker.topics.maxlen == before.topics
+        assert s.transition_log.maxlen == before.transition_log
+
+
+@gen_test()
+async def test_the_largest_bounds_hold_as_the_others_do():
+    async with lean() as s, Client(s.address, asynchronous=True) as c:
+        bounds = {name.replace("-", "_"): sys.maxsize for name in s.retention.as_dict()}
+        del bounds["budget"]
+        in_force = await leandask.set_retention(c, **bounds)
+        assert set(in_force.values()) == {sys.maxsize, None}
+        s.log_event("mine", 1)
+        assert len(s.get_events("mine")) == 1
 
 
 @gen_test()
@@ -177,3 +199,38 @@ async def test_a_budget_at_run_time():
         assert in_force["budget"] == 4 * 2**20
         assert in_force["spans"] == 4 * 2**20 // 10 // 3800
         assert s.extensions["spans"].maxlen == in_force["spans"]
+
+
+@gen_test()
+async def test_a_budget_grows_and_goes_as_it_shrinks():
+    async with (
+        lean(retention={"budget": "16 MiB", "spans": 7}) as s,
+        Client(s.address, asynchronous=True) as c,
+    ):
+        for budget in (64 * 2**20, 4 * 2**20, 16 * 2**20):
+            in_force = await leandask.set_retention(c, budget=budget)
+            started_so = leandask.Retention(budget=budget, spans=7).effective()
+            assert in_force == started_so.as_dict()
+            assert in_force["topics"] == divide(budget)["topics"]
+            assert s._broker.topics.maxlen == s.retention.topics == in_force["topics"]
+        in_force = await leandask.set_retention(c, budget=None)
+        assert in_force == leandask.Retention(spans=7).as_dict()
+        assert s._broker.topics.maxlen == 1000
+
+
+@gen_test()
+async def test_a_bound_stays_what_it_was_set_to_within_any_budget():
+    async with lean() as s, Client(s.address, asynchronous=True) as c:
+        await leandask.set_retention(c, spans=500, topics=2000)
+        small = await leandask.set_retention(c, budget="4 MiB")
+        assert (small["spans"], small["topics"]) == (110, 599)
+        large = await leandask.set_retention(c, budget="64 MiB")
+        assert (large["spans"], large["topics"]) == (500, 2000)
+
+
+@gen_test()
+async def test_a_scheduler_that_was_made_lean_has_a_budget_that_grows():
+    async with Scheduler(**LOCAL) as s, Client(s.address, asynchronous=True) as c:
+        leandask.install(s, {"budget": "4 MiB"})
+        in_force = await leandask.set_retention(c, budget="16 MiB")
+        assert in_force["events"] == divide(16 * 2**20)["events"]

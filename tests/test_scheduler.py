@@ -162,6 +162,25 @@ async def test_the_effective_retention_is_logged_once_and_can_be_read(caplog):
     assert "events 7, topics 1000" in lines[0]
 
 
+@pytest.mark.parametrize("is_installed", [False, True])
+@gen_test()
+async def test_a_key_that_is_no_setting_is_told_once(is_installed, caplog):
+    with dask.config.set({"leandask.event-log.pth": "x"}):
+        async with Scheduler(**LEAN) if is_installed else lean() as s:
+            install(s)
+    lines = [r.getMessage() for r in caplog.records if "no setting" in r.msg]
+    assert lines == ["leandask.event-log.pth is no setting"]
+
+
+@gen_test()
+async def test_an_upstream_setting_that_is_no_number_is_refused_before_all():
+    before = set(Scheduler._instances)
+    with dask.config.set({"distributed.admin.log-length": -1}):
+        with pytest.raises(ValueError, match=r"^distributed\.admin\.log-length must"):
+            lean()
+    assert set(Scheduler._instances) == before
+
+
 @gen_test()
 async def test_every_event_leaves_as_one_record(events):
     async with lean() as s, Worker(s.address) as w, connect(s.address) as c:
