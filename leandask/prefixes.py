@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
@@ -18,8 +19,11 @@ METRICS_PER_PREFIX = 8
 #: Words of what workers measure that are known again, 150 bytes each: activities and
 #: units are few, and the metrics of a prefix come together.
 SHARED = 256
-#: Stands for the prefixes that went.
-OTHERS = "other prefixes"
+#: Sums that are of no prefix: upstream's are about 50. More than these were named by a
+#: program, without a bound.
+OTHER_ACTIVITIES = 1000
+#: Stand for the prefixes and activities that went.
+OTHER_PREFIXES, OTHERS = "other prefixes", "other activities"
 
 
 class TaskPrefixes(Recent[str, "TaskPrefix"]):
@@ -56,7 +60,7 @@ class WorkerMetrics(Recent[Hashable, float]):
     """Sums of what workers measured, by activity.
 
     Those of the prefixes that were measured the longest time ago become one, so that
-    totals stay.
+    totals stay; then those of the activities that tasks name themselves.
 
     Parameters
     ----------
@@ -82,14 +86,18 @@ class WorkerMetrics(Recent[Hashable, float]):
         super().__setitem__(key, value)
 
     def is_idle(self, key: Hashable, value: float) -> bool:
-        """Whether it is of one prefix: ``("execute", prefix, activity, unit)``."""
-        return _is_of_prefix(key) and key[1] != OTHERS  # type: ignore[index]
+        """Whether it is of one prefix, or one of too many that are of none."""
+        if _is_of_prefix(key):
+            return True
+        return len(self) > cast(int, self.maxlen) + OTHER_ACTIVITIES and key != OTHERS
 
     def evict(self, key: Hashable, value: float) -> None:
         """Add to what stands for the others."""
         del self[key]
-        kind, _, *activity = cast("tuple[str, ...]", key)
-        self[(kind, OTHERS, *activity)] += value
+        others = _others(key)
+        # Not by way of the bound: it would evict the next one, and that the next.
+        OrderedDict.__setitem__(self, others, self.get(others, 0) + value)
+        self.move_to_end(others)
 
 
 @lru_cache(maxsize=SHARED, typed=True)
@@ -103,4 +111,27 @@ def _most(prefixes: int | None) -> int | None:
 
 
 def _is_of_prefix(key: Hashable) -> bool:
-    return isinstance(key, tuple) and len(key) == 4 and key[0] == "execute"
+    """Whether it is ``("execute", prefix, *activity, unit)``."""
+    is_task = isinstance(key, tuple) and len(key) >= 4 and key[0] == "execute"
+    return is_task and key[1] != OTHER_PREFIXES  # type: ignore[index]
+
+
+def _others(key: Hashable) -> Hashable:
+    """What stands for a key and its like: of any prefix, any activity, or anything.
+
+    Examples
+    --------
+    >>> _others(("execute", "inc", "thread-cpu", "seconds"))
+    ('execute', 'other prefixes', 'thread-cpu', 'seconds')
+    >>> _others(("execute", "other prefixes", "part-1", "seconds"))
+    ('execute', 'other prefixes', 'other activities', 'seconds')
+    >>> _others("a name of one's own")
+    'other activities'
+    """
+    if isinstance(key, tuple) and len(key) >= 4 and key[0] == "execute":
+        kind, prefix, *activity, unit = key
+        if prefix != OTHER_PREFIXES and len(activity) == 1:
+            return kind, OTHER_PREFIXES, activity[0], unit
+        if activity != [OTHERS]:
+            return kind, OTHER_PREFIXES, OTHERS, unit
+    return OTHERS

@@ -4,10 +4,17 @@ import asyncio
 import pickle
 
 from distributed import Client, Scheduler, Worker
+from distributed.metrics import context_meter
 from distributed.utils_test import gen_test, inc
 
 from leandask import install
-from leandask.prefixes import METRICS_PER_PREFIX, OTHERS, WorkerMetrics
+from leandask.prefixes import (
+    METRICS_PER_PREFIX,
+    OTHER_ACTIVITIES,
+    OTHER_PREFIXES,
+    OTHERS,
+    WorkerMetrics,
+)
 from tests.schedulers import LOCAL, lean, lean_cluster
 
 
@@ -79,10 +86,50 @@ def test_metrics_of_many_prefixes_become_one_and_totals_stay():
     for unit, total in (("seconds", 101), ("count", 100)):
         by_prefix = [v for k, v in metrics.items() if k[-1] == unit and len(k) == 4]
         assert sum(by_prefix) == total
-    assert metrics["execute", OTHERS, "cpu", "count"] > 80
+    assert metrics["execute", OTHER_PREFIXES, "cpu", "count"] > 80
     assert metrics["execute", "unknown", "cpu", "count"] == 0
     assert ("execute", "unknown", "cpu", "count") not in metrics
     assert type(pickle.loads(pickle.dumps(metrics))) is dict
+
+
+def test_activities_that_a_program_names_without_end_become_one_and_totals_stay():
+    metrics = WorkerMetrics({}, prefixes=2)
+    metrics["latency"] += 7
+    for i in range(2000):
+        metrics["execute", f"f{i % 10}", f"part-{i}", "count"] += 1
+        metrics["execute", f"f{i % 10}", "file", f"part-{i}", "bytes"] += 1
+        metrics["execute", f"f{i % 10}", "weigh", f"unit-{i}"] += 1
+        metrics[f"name-{i}"] += 1
+        metrics["latency"] += 1
+        assert len(metrics) <= 3 * METRICS_PER_PREFIX + OTHER_ACTIVITIES + 1
+    assert metrics["latency"] == 2007
+    assert sum(metrics.values()) == 10_007
+    assert metrics["execute", OTHER_PREFIXES, OTHERS, "bytes"] > 1900
+    assert metrics[OTHERS] > 1000
+
+
+@gen_test()
+async def test_a_worker_stays_whose_tasks_name_activities_without_end():
+    n_parts = 300 * METRICS_PER_PREFIX + 2 * OTHER_ACTIVITIES
+
+    def measure():
+        for part in range(n_parts):
+            context_meter.digest_metric(f"part-{part}", 1, "count")
+
+    async with (
+        lean(retention={"task-prefixes": 300}) as s,
+        Worker(s.address, dashboard=False) as w,
+        Client(s.address, asynchronous=True) as c,
+    ):
+        await c.submit(measure)
+        await w.heartbeat()
+        assert w.address in s.workers
+        [span] = s.extensions["spans"].spans.values()
+        for metrics in (s.cumulative_worker_metrics, span.cumulative_worker_metrics):
+            total = sum(v for k, v in metrics.items() if k[-1] == "count")
+            assert total >= n_parts
+        bound = 301 * METRICS_PER_PREFIX + OTHER_ACTIVITIES + 1
+        assert len(s.cumulative_worker_metrics) <= bound
 
 
 @gen_test()
@@ -97,5 +144,5 @@ async def test_metrics_of_workers_reach_the_scheduler():
         executed = [k for k in s.cumulative_worker_metrics if k[0] == "execute"]
         for words in zip(*executed, strict=True):  # equal ones are one object
             assert len({*map(id, words)}) == len({*words})
-        assert any(k[1] == OTHERS for k in executed)
+        assert any(k[1] == OTHER_PREFIXES for k in executed)
         assert len(executed) <= 2 * METRICS_PER_PREFIX
