@@ -109,9 +109,9 @@ class Newest:
                     nbytes -= len(held.popleft())
                     is_cut = True
                 yield []
-        self.reached = oldest
         while held:
             yield [held.pop() for _ in range(min(SLICE, len(held)))]
+        self.reached = oldest
         self.has_more = is_cut
 
     def _pick(self, lines: list[bytes]) -> list[bytes]:

@@ -74,6 +74,14 @@ def test_reading_ends_a_minute_before_what_is_asked_for(path):
     assert everything.reached < asked.reached
 
 
+def test_a_gzipped_file_is_read_back_to_what_is_asked_for(path):
+    write(path, *lines(10, first=1001))
+    write(path.with_name("log.jsonl.1.gz"), gzip.compress(b"".join(lines(1000))))
+    asked, found = newest(path, since=NOW + 700)
+    assert found == [*range(1010, 699, -1)]
+    assert not asked.has_more
+
+
 def test_broken_lines_are_counted(path):
     good = list(lines(100))
     write(path, *good[:50], b"torn\n", *good[50:], b'{"timestamp":"20')
