@@ -154,6 +154,27 @@ def get_closed_layouts(scheduler: Scheduler, documents: Iterable[Any]) -> list[s
     return [*layouts]
 
 
+def drop_undrawn(scheduler: Scheduler, documents: Iterable[Any]) -> None:
+    """``TaskGraph.update`` (dashboard/components/scheduler.py), of too many tasks.
+
+    Of more than its ``max_items`` it draws none, and takes nothing out of its
+    ``layout``. Once they are fewer, it draws all anew if ``invisible_count`` says that
+    most of what it shows is gone.
+    """
+    module: Any = sys.modules.get("distributed.dashboard.components.scheduler")
+    if module is None:
+        return
+    for document in documents:
+        for graph in getattr(document, "components", ()):
+            if not isinstance(graph, module.TaskGraph):
+                continue
+            if len(scheduler.tasks) > graph.max_items:
+                layout = graph.layout
+                layout.new, layout.new_edges, layout.state_updates = [], [], []
+                layout.visible_updates, layout.visible_edge_updates = [], []
+                graph.invisible_count = sys.maxsize
+
+
 def add_collector(make: Callable[[Any], Any]) -> None:
     """``http.scheduler.prometheus.core``: ``COLLECTORS`` are made at the first request.
 
@@ -174,7 +195,7 @@ def add_collector(make: Callable[[Any], Any]) -> None:
 
 #: Modules that may have imported one of these already.
 _USERS = [
-    *("scheduler", "utils", "profile"),
+    *("scheduler", "utils", "profile", "comm.tcp", "comm.ucx"),
     *(f"diagnostics.{name}" for name in ("progress_stream", "task_stream")),
     *(f"dashboard.components.{name}" for name in ("scheduler", "nvml", "rmm")),
 ]
@@ -188,6 +209,11 @@ KEY_CACHES: dict[str, Any] = {
     "color_of": lru_cache(None)(distributed.utils.color_of.__wrapped__),
 }
 
+#: Upstream's ``utils.ensure_ip``, which `toolz` memoizes: every comm that opens asks it
+#: for the address of a host, and every heartbeat. A host that is not in here blocks the
+#: event loop for as long as DNS takes, so that it has to hold all hosts of a cluster.
+HOSTS = lru_cache(10_000)(distributed.utils.ensure_ip.__wrapped__)
+
 
 def get_key_cache(name: str) -> Any:
     """One of :data:`KEY_CACHES`, as ``distributed.utils`` has it now."""
@@ -196,7 +222,7 @@ def get_key_cache(name: str) -> Any:
 
 
 def set_key_cache(name: str, function: Callable[[Any], str]) -> None:
-    """Replace one of :data:`KEY_CACHES` where the scheduler and pages have it.
+    """Replace one of these functions where the scheduler, comms and pages have it.
 
     One page has ``color_of`` as ``ts_color_of`` too.
     """

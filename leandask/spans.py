@@ -94,6 +94,8 @@ class LeanSpans(SpansSchedulerExtension):
             self._forget(gone)
         for computation in self.scheduler.computations:
             fold_dead_groups(computation.groups, self.scheduler)
+            # In the order of its text: upstream keeps no other.
+            del computation.code[: -self.maxlen or None]
 
     def _prune_siblings(self, siblings: list[Span]) -> set[Span]:
         """Cut a list of spans down, and give all that went with their descendants."""

@@ -6,6 +6,7 @@ import dask.utils
 import pytest
 from distributed import profile
 from distributed import scheduler as upstream
+from distributed.comm import resolve_address
 from distributed.diagnostics import task_stream
 
 from leandask import _compat
@@ -18,6 +19,7 @@ def caches(key_caches):
     bound_key_caches(None, anew=True)
     yield
     clear_key_caches(0)
+    _compat.HOSTS.cache_clear()
 
 
 def test_the_smaller_bound_holds_and_answers_stay(caches):
@@ -60,6 +62,19 @@ def test_colors_of_functions_are_kept_up_to_the_same_bound(caches):
     info = pages.color_of.cache_info()
     assert (info.currsize, info.hits) == (100, 1000)
     assert profile.color_of is task_stream.color_of is pages.color_of
+
+
+def test_addresses_of_hosts_are_kept_up_to_a_bound_and_never_emptied(caches):
+    bound_key_caches(0)
+    before = _compat.HOSTS.cache_info().misses
+    for i in range(11_000):
+        address = f"tcp://127.9.{i // 250}.{i % 250}:80"
+        assert resolve_address(address) == address
+    clear_key_caches(0)
+    info = _compat.HOSTS.cache_info()
+    assert (info.currsize, info.misses - before) == (10_000, 11_000)
+    assert resolve_address(address) == address
+    assert _compat.HOSTS.cache_info().hits == info.hits + 1
 
 
 def test_the_shared_cache_is_emptied_only_where_it_is_too_full(caches):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
+import dask.config
 import pytest
 from distributed import Client, Scheduler, Worker, span
 from distributed.spans import SpansSchedulerExtension
@@ -134,6 +135,24 @@ async def test_groups_of_a_scheduler_that_is_never_idle_are_bounded_and_sums_sta
         # What a client tells of each graph, too.
         assert len(root.metadata["collections"]) <= 100
         held.release()
+
+
+@gen_test()
+async def test_code_of_a_scheduler_that_is_never_idle_is_bounded():
+    with dask.config.set({"distributed.diagnostics.computations.nframes": 1}):
+        async with lean_cluster(retention={"spans": 2}) as (s, c):
+            held = c.submit(asyncio.sleep, 3600, key="held-1")
+            await c.submit(inc, 1, key="inc-1")
+            await c.submit(inc, 2, key="inc-2")
+            await c.submit(inc, 3, key="inc-3")
+            [computation] = s.computations
+            before = set(computation.code)
+            assert len(before) == 4
+            s.extensions["spans"].prune()
+            assert len(computation.code) == 2
+            assert before.issuperset(computation.code)
+            assert "inc-3" in computation._repr_html_()
+            held.release()
 
 
 @gen_test()

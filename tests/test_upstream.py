@@ -16,13 +16,15 @@ from distributed.batched import BatchedSend
 from distributed.broker import Broker, Topic
 from distributed.cli import dask_scheduler
 from distributed.collections import HeapSet
-from distributed.diagnostics.plugin import SchedulerPlugin
+from distributed.comm import tcp
+from distributed.diagnostics.plugin import SchedulerPlugin, SchedulerUploadFile
 from distributed.diagnostics.progress import GroupTiming
 from distributed.diagnostics.task_stream import TaskStreamPlugin
 from distributed.http.scheduler.prometheus import core as prometheus
 from distributed.http.utils import RequestHandler
 from distributed.protocol import utils as protocol_utils
 from distributed.scheduler import (
+    Computation,
     ErredTask,
     TaskGroup,
     TaskPrefix,
@@ -33,6 +35,7 @@ from distributed.spans import Span, SpansSchedulerExtension
 from distributed.system_monitor import SystemMonitor
 from distributed.utils import DequeHandler, key_split_group, recursive_to_dict
 from distributed.utils_test import gen_test
+from sortedcontainers import SortedSet
 
 from leandask import _compat
 
@@ -210,6 +213,21 @@ def test_scheduler_graph_layout():
     assert "doc.components.add(component)" in attach
 
 
+def test_dashboard_components_task_graph_update():
+    components = pytest.importorskip("distributed.dashboard.components.scheduler")
+    source = inspect.getsource(components.TaskGraph.update)
+    assert "if len(self.scheduler.tasks) > self.max_items:" in source
+    assert "if self.invisible_count > len(self.node_source.data" in source
+    assert "self.layout.reset_index()" in source
+    layout = sys.modules["distributed.diagnostics.graph_layout"].GraphLayout
+    emptying = inspect.getsource(layout.reset_index)
+    for attribute in (
+        *("new", "new_edges"),
+        *("state_updates", "visible_updates", "visible_edge_updates"),
+    ):
+        assert f"self.{attribute} = []" in emptying
+
+
 def test_utils_url_escape():
     assert _compat.KEY_CACHES["url_escape"].cache_parameters()["maxsize"] is None
     assert callable(_compat.get_key_cache("url_escape").__wrapped__)
@@ -223,6 +241,27 @@ def test_utils_color_of():
     assert "@toolz.memoize\ndef color_of(x, palette=palette):" in source
     source = inspect.getsource(distributed.diagnostics.task_stream)
     assert "progress_stream import color_of" in source
+
+
+def test_utils_ensure_ip():
+    source = inspect.getsource(distributed.utils)
+    assert "@toolz.memoize\ndef ensure_ip(hostname):" in source
+    assert _compat.HOSTS.__wrapped__.__name__ == "ensure_ip"
+    assert hasattr(tcp, "ensure_ip")
+
+
+def test_diagnostics_plugin_scheduler_upload_file():
+    starting = inspect.getsource(SchedulerUploadFile.start)
+    assert "scheduler.upload_file(self.filename, self.data, load=self.load)" in starting
+    assert source_of(SchedulerUploadFile).count("self.data") == 2
+    registering = inspect.getsource(Scheduler.register_scheduler_plugin)
+    started, _, added = registering.partition("await result")
+    assert "plugin.start(self)" in started
+    assert "self.add_plugin(plugin" in added
+
+
+def test_computation_code():
+    assert isinstance(Computation().code, SortedSet)
 
 
 def test_span_attributes():
