@@ -9,21 +9,22 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import distributed.scheduler
+import distributed.semaphore
 from distributed.diagnostics.plugin import SchedulerPlugin
 from tornado.ioloop import PeriodicCallback
 
-from leandask import _compat, config
+from leandask import _compat, config, leftovers
 from leandask.giveback import GiveBack
 from leandask.keycache import clear_key_caches
-from leandask.locks import forget_closed
+from leandask.locks import forget_closed, forget_free
 from leandask.memory import trim
 from leandask.seldom import Seldom
 from leandask.sessions import has_sessions, sessions
 from leandask.spans import LeanSpans, trim_nthreads_history
-from leandask.stealing import forget_gone
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("leandask")
 
-#: Longest time in seconds that a job takes of the event loop before it lets others in.
-SLICE_SECONDS = 0.005
 #: Bins of a second that the page of progress by group shows.
 TIMING_BINS = 180
 #: What makes a collection of garbage worth while: entries of workers and clients that
@@ -46,7 +45,8 @@ DEPARTED, GARBAGE_SECONDS, SMALL_HEAP = 20, 60.0, 500_000
 #: Seconds between two trims of the heap, and at least so many times what the last one
 #: took, which is 0.5 ms for 50 MiB; RSS in bytes up to which it is tried.
 TRIM_SECONDS, TRIM_TIMES, TRIM_RSS = 60.0, 10_000, 512 * 2**20
-#: Warnings of upstream's scheduler that Python remembers to have shown, 255 bytes each.
+#: Warnings of one of upstream's modules that Python remembers to have shown, 255 bytes
+#: each.
 WARNINGS = 1000
 #: Seconds between two warnings of the same kind.
 WARN_SECONDS = 60.0
@@ -91,14 +91,19 @@ class Housekeeping:
         self._warning = Seldom(WARN_SECONDS)
         #: Each gives way to others where it yields.
         self.jobs: list[Callable[[], Iterator[None] | None]] = [
-            self.forget_departed,
-            self.forget_dead_groups,
+            partial(leftovers.forget_departed, scheduler),
+            partial(leftovers.forget_dead_groups, scheduler),
+            partial(leftovers.release_fired, scheduler),
+            partial(leftovers.forget_connections, scheduler),
+            partial(leftovers.forget_queues, scheduler),
+            partial(leftovers.forget_datasets, scheduler),
             self.prune_spans,
             self.trim_group_timing,
             self.forget_closed_graphs,
             self.compact_queue,
             self.forget_closed_locks,
-            self.forget_warnings,
+            forget_warnings,
+            _compat.forget_handlers,
             lambda: clear_key_caches(self.retention.key_cache),
             self.collect_garbage,
             self.trim_heap,
@@ -138,26 +143,6 @@ class Housekeeping:
         self.longest_pause = max(self.longest_pause, now - begun)
         return now
 
-    def forget_departed(self) -> None:
-        """Forget what is left of workers that have left."""
-        scheduler = self.scheduler
-        forget_gone(scheduler)
-        bandwidth, workers = scheduler.bandwidth_workers, scheduler.workers
-        for a, b in [p for p in bandwidth if not (p[0] in workers and p[1] in workers)]:
-            del bandwidth[a, b]
-
-    def forget_dead_groups(self) -> Iterator[None]:
-        """Forget the groups that groups depended on, once no task is in them."""
-        live = self.scheduler.task_groups
-        begun = time.monotonic()
-        for group in list(live.values()):
-            dependencies = group.dependencies
-            dead = [tg for tg in dependencies if live.get(tg.name) is not tg]
-            dependencies.difference_update(dead)
-            if time.monotonic() - begun > SLICE_SECONDS:
-                yield
-                begun = time.monotonic()
-
     def prune_spans(self) -> None:
         """Forget the oldest finished spans, and changes of threads before all spans."""
         spans = self.scheduler.extensions.get("spans")
@@ -189,17 +174,13 @@ class Housekeeping:
         for name in _compat.get_closed_layouts(self.scheduler, documents):
             self.scheduler.plugins[name] = _NOTHING
 
-    def forget_closed_locks(self) -> None:
-        """Forget names of locks that were only asked for."""
-        semaphores = self.scheduler.extensions.get("semaphores")
-        if semaphores is not None:
-            forget_closed(semaphores)
-
-    def forget_warnings(self) -> None:
-        """Forget which warnings were shown: upstream's name keys, and are many."""
-        shown = vars(distributed.scheduler).get("__warningregistry__", {})
-        if len(shown) > WARNINGS:
-            shown.clear()
+    def forget_closed_locks(self) -> Iterator[None]:
+        """Forget names of locks that are closed, free, or were only asked for."""
+        extensions = self.scheduler.extensions
+        if "semaphores" in extensions:
+            yield from forget_closed(extensions["semaphores"])
+        if "multi_locks" in extensions:
+            forget_free(extensions["multi_locks"])
 
     def collect_garbage(self) -> None:
         """Collect what workers, clients and heartbeats leave behind in cycles.
@@ -233,6 +214,14 @@ class Housekeeping:
     def compact_queue(self) -> None:
         """Forget the tasks that left the queue otherwise than by its top."""
         _compat.compact_heap(self.scheduler.queued)
+
+
+def forget_warnings() -> None:
+    """Forget which warnings were shown: upstream names keys and leases in them."""
+    for module in (distributed.scheduler, distributed.semaphore):
+        shown = vars(module).get("__warningregistry__", {})
+        if len(shown) > WARNINGS:
+            shown.clear()
 
 
 def forget_source_lines() -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from distributed.metrics import time
+from distributed.multi_lock import MultiLockExtension
 from distributed.semaphore import SemaphoreExtension
 
 from leandask.recent import Recent
+
+#: Seconds since it was refreshed after which a lease of an unknown name goes. Upstream
+#: refreshes each five times per ``distributed.scheduler.locks.lease-timeout``, 30 s.
+LEASE_SECONDS = 300.0
 
 
 class Locks(Recent[Any, int]):
@@ -53,8 +60,28 @@ def bound_locks(extension: SemaphoreExtension, locks: int | None) -> None:
     extension.max_leases = Locks(extension, locks)
 
 
-def forget_closed(extension: SemaphoreExtension) -> None:
-    """Remove what asking for the value of an unknown name has made."""
+def forget_closed(extension: SemaphoreExtension) -> Iterator[None]:
+    """Remove what is left of unknown names, or was made by asking for one.
+
+    A name that is closed while it is held or waited for comes back with the next lease
+    that is refreshed, and as one that less than nobody waits for. A lease stays for as
+    long as it is refreshed, since upstream logs each that it does not know.
+    """
     known, leases = extension.max_leases, extension.leases
-    for name in [n for n, held in leases.items() if not held and n not in known]:
-        del leases[name]
+    oldest = time() - LEASE_SECONDS
+    for name in leases.keys() - known.keys():
+        if all(refreshed < oldest for refreshed in leases[name].values()):
+            del leases[name]
+    for mapping in (extension.events, *extension.metrics.values()):
+        yield
+        for name in mapping.keys() - known.keys():
+            del mapping[name]
+    pending = extension.metrics["pending"]
+    for name in [name for name, waiting in pending.items() if waiting < 0]:
+        del pending[name]
+
+
+def forget_free(extension: MultiLockExtension) -> None:
+    """Remove the names of multi-locks that nobody holds or waits for."""
+    for name in [name for name, users in extension.locks.items() if not users]:
+        del extension.locks[name]

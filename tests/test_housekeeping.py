@@ -9,10 +9,11 @@ import weakref
 from types import SimpleNamespace
 
 import dask.config
+import distributed.scheduler
+import distributed.semaphore
 import pytest
 from bokeh.document import Document
 from distributed import Client, Scheduler, Worker, wait
-from distributed import scheduler as upstream
 from distributed.dashboard.components import add_periodic_callback
 from distributed.dashboard.components.scheduler import TaskGraph
 from distributed.diagnostics.progress import GroupTiming
@@ -25,35 +26,6 @@ from tests.schedulers import LOCAL, lean, lean_cluster
 
 def run(s):
     return s.extensions["leandask"].housekeeping.run()
-
-
-@gen_test()
-async def test_bandwidths_of_workers_that_left_are_forgotten():
-    async with lean() as s, Worker(s.address, dashboard=False) as w:
-        s.bandwidth_workers[w.address, "tcp://gone:1"] = 1.0
-        s.bandwidth_workers["tcp://gone:1", w.address] = 1.0
-        s.bandwidth_workers[w.address, w.address] = 1.0
-        await run(s)
-        assert list(s.bandwidth_workers) == [(w.address, w.address)]
-
-
-@gen_test()
-async def test_a_living_group_forgets_the_dead_ones_it_depended_on():
-    async with lean_cluster() as (s, c):
-        dependency = c.submit(inc, 1, key="dependency-1")
-        first = c.submit(inc, dependency, key="living-1")
-        living = c.submit(inc, 1, key="living-2")
-        await wait([first, living])
-        held = s.task_groups["living"].dependencies
-        assert [tg.name for tg in held] == ["dependency"]
-        await run(s)
-        assert len(held) == 1
-        del dependency, first
-        while len(s.tasks) > 1:
-            await asyncio.sleep(0.01)
-        assert len(held) == 1
-        await run(s)
-        assert not held
 
 
 @gen_test()
@@ -193,10 +165,12 @@ async def test_work_goes_on_beside_it():
             assert s.extensions["leandask"].housekeeping.errors == 0
 
 
+@pytest.mark.parametrize("module", [distributed.scheduler, distributed.semaphore])
 @gen_test()
-async def test_warnings_that_were_shown_are_forgotten_when_they_are_many():
+async def test_warnings_that_were_shown_are_forgotten_when_they_are_many(module):
     async with lean() as s:
-        shown = vars(upstream).setdefault("__warningregistry__", {})
+        shown = vars(module).setdefault("__warningregistry__", {})
+        shown.clear()
         shown.update({(f"key {i}", UserWarning, 1): True for i in range(1000)})
         await run(s)
         assert len(shown) >= 1000

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
-from distributed import Client, Lock, Semaphore
+from distributed import Client, Lock, MultiLock, Semaphore
 from distributed.utils_test import gen_test
 
+from leandask import locks
 from tests.schedulers import lean
 
 
@@ -74,3 +77,68 @@ async def test_asking_for_a_value_leaves_nothing_behind():
         assert extension.get_value("unknown") == 0
         await s.extensions["leandask"].housekeeping.run()
         assert "unknown" not in extension.leases
+
+
+@gen_test()
+async def test_one_closed_while_it_is_held_goes_once_it_is_not_refreshed(monkeypatch):
+    async with lean() as s, Client(s.address, asynchronous=True) as client:
+        semaphore = await Semaphore(name="closed")
+        assert await semaphore.acquire()
+        with pytest.warns(RuntimeWarning, match="unreleased leases"):
+            await semaphore.close()
+        leases = s.extensions["semaphores"].leases
+        assert "closed" not in leases
+        await client.scheduler.semaphore_refresh_leases(name="closed", lease_ids=["x"])
+        await s.extensions["leandask"].housekeeping.run()
+        assert "x" in leases["closed"]  # it is held
+        monkeypatch.setattr(locks, "LEASE_SECONDS", 0.0)
+        await s.extensions["leandask"].housekeeping.run()
+        assert "closed" not in leases
+
+
+@pytest.mark.parametrize("anew", [False, True])
+@gen_test()
+async def test_one_closed_while_it_is_waited_for_goes(anew):
+    async with lean() as s, Client(s.address, asynchronous=True) as client:
+        semaphore = await Semaphore(name="closed")
+        assert await semaphore.acquire()
+        waiting = client.loop.asyncio_loop.create_task(semaphore.acquire(timeout=1))
+        extension = s.extensions["semaphores"]
+        pending = extension.metrics["pending"]
+        while not pending["closed"]:
+            await asyncio.sleep(0.01)
+        with pytest.warns(RuntimeWarning, match="remain"):
+            await semaphore.close()
+        if anew:
+            await Semaphore(name="closed")
+        assert not await waiting
+        assert pending["closed"] == -1
+        await s.extensions["leandask"].housekeeping.run()
+        assert "closed" not in pending
+        left = extension.leases, extension.events, *extension.metrics.values()
+        assert anew or not any("closed" in mapping for mapping in left)
+        if anew:
+            assert extension.max_leases.is_idle("closed", 1)
+            async with semaphore:
+                assert pending["closed"] == 0
+
+
+@gen_test()
+async def test_multi_locks_that_are_free_are_forgotten():
+    async with lean() as s, Client(s.address, asynchronous=True) as client:
+        names = s.extensions["multi_locks"].locks
+        async with MultiLock(["a", "b"]):
+            lock = MultiLock(["b", "c"])
+            waiting = client.loop.asyncio_loop.create_task(lock.acquire())
+            while len(names["b"]) < 2:
+                await asyncio.sleep(0.01)
+            await s.extensions["leandask"].housekeeping.run()
+            assert {name for name, users in names.items() if users} == {"a", "b", "c"}
+        assert await waiting
+        await s.extensions["leandask"].housekeeping.run()
+        assert set(names) == {"b", "c"}
+        await lock.release()
+        await s.extensions["leandask"].housekeeping.run()
+        assert not names
+        async with MultiLock(["a", "b"]):
+            assert set(names) == {"a", "b"}

@@ -10,13 +10,14 @@ from functools import partial
 
 import distributed.utils
 import pytest
-from distributed import Scheduler, SpecCluster
+from distributed import Scheduler, SpecCluster, Worker, core
 from distributed._async_taskgroup import AsyncTaskGroup
 from distributed.batched import BatchedSend
 from distributed.broker import Broker, Topic
 from distributed.cli import dask_scheduler
 from distributed.collections import HeapSet
 from distributed.comm import tcp
+from distributed.core import Server
 from distributed.diagnostics.plugin import SchedulerPlugin, SchedulerUploadFile
 from distributed.diagnostics.progress import GroupTiming
 from distributed.diagnostics.task_stream import TaskStreamPlugin
@@ -377,6 +378,15 @@ def test_http_handlers_are_told_their_server():
     assert "dask_server" in inspect.signature(RequestHandler.initialize).parameters
     source = inspect.getsource(RequestHandler.initialize)
     assert "self.server = dask_server" in source
+
+
+@gen_test()
+async def test_core_expects_comm():
+    async with start() as s, Worker(s.address, dashboard=False):
+        assert core._expects_comm.cache_info().currsize
+        assert "_expects_comm(handler)" in inspect.getsource(Server._handle_comm)
+        _compat.forget_handlers()
+        assert not core._expects_comm.cache_info().currsize
 
 
 @gen_test()
