@@ -22,6 +22,9 @@ from benchmarks.sampler import Sampler
 from benchmarks.tasks import n_transitions
 from benchmarks.trend import Trend, trend
 
+#: Seconds since the start, MiB and transitions at the end of a round.
+Round = tuple[float, float, int]
+
 
 def soak(name: str, seconds: float) -> dict[str, Any]:
     """Run rounds on a scheduler of its own.
@@ -36,13 +39,12 @@ def soak(name: str, seconds: float) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``rounds``: seconds since the start, MiB and transitions at the end of each;
-        ``samples``: seconds and MiB of the curve.
+        ``rounds``: a :data:`Round` of each; ``samples``: seconds and MiB of the curve.
     """
     be_quiet()
     cluster = Cluster(name, N_WORKERS)
     try:
-        rounds = []
+        rounds: list[Round] = []
         with Sampler(cluster, interval=1.0) as sampler:
             while sampler.now < seconds:
                 run_round(cluster, len(rounds))
@@ -53,21 +55,13 @@ def soak(name: str, seconds: float) -> dict[str, Any]:
         cluster.close()
 
 
-def second_half(result: dict[str, Any]) -> Trend:
-    """Fit the memory of the rounds of the second half.
+def second_half(rounds: list[Round]) -> list[Round]:
+    """The rounds that ended in the second half of all time."""
+    return [r for r in rounds if r[0] >= rounds[-1][0] / 2]
 
-    Parameters
-    ----------
-    result : dict
-        What :func:`soak` returns.
 
-    Returns
-    -------
-    Trend
-        MiB per hour.
-    """
-    end = result["rounds"][-1][0]
-    rounds = [r for r in result["rounds"] if r[0] >= end / 2]
+def slope(rounds: list[Round]) -> Trend:
+    """Fit the memory of rounds, in MiB per hour."""
     return trend([r[0] / 3600 for r in rounds], [r[1] for r in rounds])
 
 
@@ -83,12 +77,12 @@ def show(results: dict[str, dict[str, Any]]) -> None:
     print("|---|---|---|---|---|")
     for name, result in results.items():
         rounds = result["rounds"]
-        slope, margin = second_half(result)
-        half = next(r for r in rounds if r[0] >= rounds[-1][0] / 2)
-        rss = ", ".join(f"{r[1]:.1f}" for r in (rounds[0], half, rounds[-1]))
+        half = second_half(rounds)
+        growth, margin = slope(half)
+        rss = ", ".join(f"{r[1]:.1f}" for r in (rounds[0], half[0], rounds[-1]))
         print(
             f"| {name} | {len(rounds)} | {rounds[-1][2]:,} | {rss} | "
-            f"{slope:+.2f} ± {margin:.2f} |"
+            f"{growth:+.2f} ± {margin:.2f} |"
         )
 
 

@@ -207,7 +207,6 @@ class LeanTopics(Recent[str, LeanTopic]):
                 idle.forget_oldest()
                 if not idle.events and not idle.subscribers and idle is not topic:
                     self.evict(idle.name, idle)
-                    self.evicted += 1
 
 
 class LeanBroker(Broker):

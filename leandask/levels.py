@@ -39,7 +39,7 @@ SEVERITY_NUMBERS = {10: 5, 20: 9, 30: 13, 40: 17, 50: 21}
 #: The same, by the names of the levels.
 SEVERITIES = {logging.getLevelName(level): n for level, n in SEVERITY_NUMBERS.items()}
 #: The smallest number of what tells of a problem.
-WARNING = SEVERITY_NUMBERS[logging.WARNING]
+WARNING_NUMBER = SEVERITY_NUMBERS[logging.WARNING]
 
 
 def level_of(topic: str, msg: Any) -> int:

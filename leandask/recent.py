@@ -27,16 +27,15 @@ class Recent(OrderedDict[K, V]):
 
     #: Entries kept, or None.
     maxlen: int | None
-    #: Entries that ever came, and those that went for the bound.
+    #: Entries that ever came.
     seen: int
-    evicted: int
 
     def __init__(
         self, items: Iterable[tuple[K, V]] = (), maxlen: int | None = None
     ) -> None:
         super().__init__()
         self.maxlen = maxlen
-        self.seen = self.evicted = 0
+        self.seen = 0
         for key, value in items:
             self[key] = value
 
@@ -70,10 +69,8 @@ class Recent(OrderedDict[K, V]):
         for key, value in list(self.items()):
             if len(self) <= maxlen:
                 return
-            # To evict one may shrink it by others.
-            if key in self and self.is_idle(key, value):
+            if self.is_idle(key, value):
                 self.evict(key, value)
-                self.evicted += 1
 
     def is_idle(self, key: K, value: V) -> bool:
         """Whether an entry may go."""
@@ -91,6 +88,5 @@ class Recent(OrderedDict[K, V]):
             key, value = next(iter(self.items()))
             if key != sparing and self.is_idle(key, value):
                 self.evict(key, value)
-                self.evicted += 1
             else:
                 self.move_to_end(key)  # so that the next one need not pass it again

@@ -12,7 +12,7 @@ from leandask.records import TRANSITION
 from leandask.text import CUT, NAME_LENGTH, one_line
 
 #: Recommendations of a transition that are shown.
-RECOMMENDATIONS = 3
+RECOMMENDATIONS_SHOWN = 3
 #: Characters of a bar, from nothing to the most, and how many make one of a time.
 BARS, WIDTH = "▁▂▃▄▅▆▇█", 60
 #: Names shown of each count.
@@ -69,7 +69,7 @@ def transition_line(record: dict[str, Any]) -> str:
     pairs = zip(
         record["recommendation_keys"], record["recommendation_states"], strict=False
     )
-    words = [f"{key}: {state}" for key, state in islice(pairs, RECOMMENDATIONS)]
+    words = [f"{key}: {state}" for key, state in islice(pairs, RECOMMENDATIONS_SHOWN)]
     if (more := record["n_recommendations"] - len(words)) > 0:
         words.append(f"{CUT} {more} more")
     others = f" => {', '.join(words)}" if words else ""

@@ -37,8 +37,8 @@ def test_the_suite_compares_three_schedulers_and_draws_them(tmp_path):
 def test_a_soak_tells_a_slope_from_none(tmp_path):
     flat = [(60.0 * i, 200.0 + i % 3, 1000 * i) for i in range(60)]
     rising = [(t, rss + t / 360, n) for t, rss, n in flat]
-    assert soak.second_half({"rounds": flat}).flat
-    slope, margin = soak.second_half({"rounds": rising})
+    assert soak.slope(soak.second_half(flat)).flat
+    slope, margin = soak.slope(soak.second_half(rising))
     assert slope == pytest.approx(10, abs=margin)
     assert margin < 5
     samples = [(t, rss) for t, rss, _ in rising]

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from leandask.bins import Bins
-from leandask.levels import WARNING
+from leandask.levels import WARNING_NUMBER
 from leandask.problems import WRONG
 from leandask.records import RECORDS_DROPPED, STARTED, STOPPED, TRANSITION
 from leandask.text import MESSAGE_LENGTH, NAME_LENGTH
@@ -199,7 +199,7 @@ class Timeline:
         elif record.get("action") == "remove-worker":
             if record["topic"] == "all":
                 self._leave(life, record)
-        elif record.get("severity_number", 0) >= WARNING:
+        elif record.get("severity_number", 0) >= WARNING_NUMBER:
             self._warn(record)
 
     def _join(self, life: Life, record: dict[str, Any]) -> None:
@@ -211,7 +211,7 @@ class Timeline:
     def _leave(self, life: Life, record: dict[str, Any]) -> None:
         worker = _worker(record)
         # A payload that was cut may have lost the word; then the level tells.
-        lost = record.get("severity_number", 0) >= WARNING
+        lost = record.get("severity_number", 0) >= WARNING_NUMBER
         if not lost and '"expected"' in record["payload"]:
             lost = orjson.loads(record["payload"]).get("expected") is False
         life.change(WORKERS, -1)
@@ -239,7 +239,7 @@ class Timeline:
         if field == "scheduler_id" and record.get(field) is None:
             self.n_foreign += 1  # another logger writes to the same file
             severity = record.get("severity_number")
-            if type(severity) is int and severity >= WARNING:
+            if type(severity) is int and severity >= WARNING_NUMBER:
                 self._stamp = ""  # its row may be no more
                 self._ms = milliseconds(record["timestamp"])
                 self._row = self.bins.row(self._ms)
