@@ -237,6 +237,7 @@ class LeanExtension:
             await self.stream.aclose()
         finally:  # also where the event loop ends before we do, and cancels us
             _close_now(self.stream, self.event_log, self._level)
+            _compat.forget_handlers()
 
     async def _close_last(self) -> None:
         try:

@@ -19,12 +19,14 @@ from tornado.ioloop import PeriodicCallback
 
 from leandask import _compat, config, leftovers
 from leandask.giveback import GiveBack
+from leandask.graphs import forget_undrawn
 from leandask.keycache import clear_key_caches
 from leandask.locks import forget_closed, forget_free
 from leandask.memory import trim
 from leandask.seldom import Seldom
 from leandask.sessions import has_sessions, sessions
 from leandask.spans import LeanSpans, trim_nthreads_history
+from leandask.uploads import forget_uploads
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -100,6 +102,8 @@ class Housekeeping:
             self.prune_spans,
             self.trim_group_timing,
             self.forget_closed_graphs,
+            partial(forget_undrawn, scheduler),
+            partial(forget_uploads, scheduler),
             self.compact_queue,
             self.forget_closed_locks,
             forget_warnings,
