@@ -1,7 +1,7 @@
 """Reading a large event log back: records per second, and memory.
 
 Run ``python -m benchmarks.reader``; see ``--help``. The log is made first, as a
-scheduler would write it: 10 million records take 4 GB of disk and a minute or two.
+scheduler would write it: 10 million records take 5 GB of disk and a minute or two.
 """
 
 from __future__ import annotations

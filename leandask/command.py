@@ -186,6 +186,8 @@ def tail(log: Path, follow: bool, n: int, as_json: bool, **options: Any) -> None
         lines = [line for found in (newest.slices() if n else ()) for line in found]
         last = [record_of(line) for line in reversed(lines)]
         write(last, as_json)
+        if newest.broken:
+            click.echo(f"leandask: {newest.broken} lines can't be read", err=True)
         shown = {(r["scheduler_id"], r["seq"]) for r in last}
         while coming is not None:
             records = list(coming.records())

@@ -143,6 +143,14 @@ def test_a_long_read_shows_its_progress_on_a_terminal(path, monkeypatch):
     assert b"100%" in shown
 
 
+def test_tail_tells_how_much_it_can_not_read(path):
+    with path.open("ab") as f:
+        f.write(b"no record\n")
+    out, err = run("tail", path, "-n", 1)
+    assert out.split()[4] == "x-1000"
+    assert err == "leandask: 1 lines can't be read\n"
+
+
 def test_tail_shows_the_end_and_what_comes(path):
     out, _ = run("tail", path, "-n", 3)
     assert [line.split()[4] for line in out.splitlines()] == [
