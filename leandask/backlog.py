@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 
 #: Bytes that make a write worth while.
@@ -24,12 +25,14 @@ class Backlog:
 
     Notes
     -----
-    Whoever calls a method that changes it holds a lock.
+    It may be used from several threads. Its lock is held for no longer than it takes to
+    change it, and nothing is waited for meanwhile.
     """
 
     #: Lines that wait, without those that are being written.
     lines: int
-    #: Lines that are lost: those that came when too much waited, and what was given up.
+    #: Lines that are lost: those that came when too much waited, and what was given up,
+    #: even if a write that hung then ends after all.
     lines_lost: int
     #: Whether what waits should be written now.
     is_due: bool
@@ -46,7 +49,7 @@ class Backlog:
         self.lines_lost = 0
         self.is_due = False
         self._write_at = 0.0  # time.monotonic() from which 64 KiB are worth a write
-        self.clear()
+        self.after_fork()
 
     def __len__(self) -> int:
         """Bytes that wait, without those that are being written."""
@@ -54,52 +57,71 @@ class Backlog:
 
     def add(self, line: bytes, level: int) -> None:
         """Take a line, and note whether it makes a write due."""
-        buffer = self._buffer
-        waiting = len(buffer) + len(self._taken)
-        if waiting and waiting + len(line) >= BACKLOG_BYTES:
-            self.lines_lost += 1
-            return
-        if not buffer:
-            self.deadline = time.monotonic() + self.interval
-        buffer += line
-        buffer += b"\n"
-        self.lines += 1
-        if level >= logging.WARNING or (
-            len(buffer) >= BUFFER_BYTES
-            and (len(buffer) >= WRITE_BYTES or time.monotonic() >= self._write_at)
-        ):
-            self.is_due = True
+        with self._lock:
+            buffer = self._buffer
+            waiting = len(buffer) + len(self._taken)
+            if waiting and waiting + len(line) >= BACKLOG_BYTES:
+                self.lines_lost += 1
+                return
+            if not buffer:
+                self.deadline = time.monotonic() + self.interval
+            buffer += line
+            buffer += b"\n"
+            self.lines += 1
+            if level >= logging.WARNING or (
+                len(buffer) >= BUFFER_BYTES
+                and (len(buffer) >= WRITE_BYTES or time.monotonic() >= self._write_at)
+            ):
+                self.is_due = True
 
     def take(self) -> bytearray:
         """Take all that waits out, to be written."""
-        self._taken, self._taken_lines = self._buffer, self.lines
-        self._empty()
-        return self._taken
+        with self._lock:
+            self._taken, self._taken_lines = self._buffer, self.lines
+            self._empty()
+            return self._taken
 
     def done(self) -> int:
-        """Forget what was taken out, as it is written; return how many lines it was."""
-        lines = self._taken_lines
-        self._taken, self._taken_lines = bytearray(), 0
-        self._write_at = time.monotonic() + WRITE_SECONDS
-        return lines
+        """Forget what was taken out, as it is written.
+
+        Returns
+        -------
+        int
+            How many lines it was; 0 if they were given up meanwhile.
+        """
+        with self._lock:
+            lines = self._taken_lines
+            self._taken, self._taken_lines = bytearray(), 0
+            self._write_at = time.monotonic() + WRITE_SECONDS
+            return lines
 
     def put_back(self) -> None:
-        """Have what was taken out wait again, before what came meanwhile."""
-        self._taken += self._buffer
-        self._buffer, self._taken = self._taken, bytearray()
-        self.lines += self._taken_lines
-        self._taken_lines = 0
-        self.deadline = 0.0
+        """Have what was taken out wait again, before what came meanwhile.
+
+        What was given up meanwhile is forgotten.
+        """
+        with self._lock:
+            taken, self._taken = self._taken, bytearray()
+            if self._taken_lines:
+                taken += self._buffer
+                self._buffer = taken
+                self.lines += self._taken_lines
+                self._taken_lines = 0
+                self.deadline = 0.0
 
     def lose(self) -> int:
-        """Forget what waits; return how many lines are lost, with those taken out."""
-        lines = self.lines + self._taken_lines
-        self.lines_lost += lines
-        self._empty()
-        return lines
+        """Give up what waits and what was taken out; return how many lines it was."""
+        with self._lock:
+            lines = self.lines + self._taken_lines
+            self.lines_lost += lines
+            self._taken_lines = 0
+            self._empty()
+            return lines
 
-    def clear(self) -> None:
-        """Forget all of it, without a count."""
+    def after_fork(self) -> None:
+        """In a child process: leave what waits to the parent, without a count."""
+        # A signal's handler may log a line amid another one: hence no plain Lock.
+        self._lock = threading.RLock()
         self._empty()
         self._taken, self._taken_lines = bytearray(), 0
 

@@ -145,11 +145,11 @@ class RecordQueue:
 
     def abandon(self) -> int:
         """Drop what waits, and tell how many they were."""
-        count = len(self._waiting)
-        self._waiting.clear()
-        self._bytes_in = self._bytes_out = 0
-        self.dropped["closed"] += count
-        return count
+        left = self.pop(len(self._waiting))
+        for _, _, kind, _ in left:
+            self.dropped_kinds[kind.name] += 1
+        self.dropped["closed"] += len(left)
+        return len(left)
 
     def _put_slowly(self, kind: Kind, what: Any, nbytes: int, urgent: bool) -> None:
         reason = self._refusal(nbytes, urgent)

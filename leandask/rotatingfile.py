@@ -13,6 +13,8 @@ from weakref import WeakValueDictionary
 
 #: Seconds between two looks whether the file is still in its place.
 LOOK_SECONDS = 1.0
+#: Seconds between two tries to rotate a file that can't be renamed.
+ROTATE_SECONDS = 60.0
 
 _known: WeakValueDictionary[Path, RotatingFile] = WeakValueDictionary()
 
@@ -28,7 +30,8 @@ class RotatingFile:
     path : pathlib.Path
         Its folder is made where there is none.
     max_bytes : int or None
-        Size at which it is renamed to ``path.1``; None never does.
+        Size at which it is renamed to ``path.1``; None never does. One that can't be
+        renamed grows beyond it, and is tried again once a minute.
     backups : int
         Renamed files kept.
     compress : bool
@@ -39,8 +42,9 @@ class RotatingFile:
     Whoever calls :meth:`write` or :meth:`close` holds :attr:`lock`.
     """
 
-    #: Why a rotated file is not gzipped, until somebody tells of it, and empties it.
-    #: The thread can't: who waits for it may hold the lock of where it would be told.
+    #: Why the file is not rotated, or a rotated one not gzipped, until somebody tells
+    #: of it, and empties it. Not told from here: who waits for the thread, or for the
+    #: lock, may hold the lock of where it would be told.
     trouble: str
 
     def __init__(
@@ -50,11 +54,12 @@ class RotatingFile:
         self.max_bytes = max_bytes
         self.backups = backups
         self.compress = compress
-        self.lock = threading.RLock()
+        self.lock = threading.Lock()
         self.trouble = ""
         self._fd: int | None = None
         self._size = 0  # of the file, in bytes
         self._look_at = 0.0  # time.monotonic() of the next look at the path
+        self._rotate_at = 0.0  # time.monotonic() before which it is not rotated
         self._compressing: threading.Thread | None = None
 
     @classmethod
@@ -82,7 +87,7 @@ class RotatingFile:
             If they can't be written. What was written of them is taken back.
         """
         fd = self._open()
-        if self.max_bytes and self._size and self._size + len(lines) > self.max_bytes:
+        if self._is_full(len(lines)) and time.monotonic() >= self._rotate_at:
             fd = self._rotate()
         written = 0
         try:
@@ -110,7 +115,7 @@ class RotatingFile:
     def after_fork(self) -> None:
         """In a child process: leave the file and the thread to the parent."""
         self._compressing = None
-        self.lock = threading.RLock()
+        self.lock = threading.Lock()
         self.close()
 
     def _open(self) -> int:
@@ -140,19 +145,24 @@ class RotatingFile:
         self._size = found.st_size  # it may have been truncated
         return os.path.samestat(found, os.fstat(fd))
 
+    def _is_full(self, more: int) -> bool:
+        size = self._size  # one line may be larger than the bound
+        return bool(self.max_bytes and size and size + more > self.max_bytes)
+
     def _rotate(self) -> int:
+        """Rename the file if that can be done, and open what is in its place then."""
         self.join()
         self.close()
-        for i in range(self.backups, 0, -1):
-            for suffix in ("", ".gz") if i > 1 else ("",):
-                source = self._backup(i - 1, suffix)
-                if source.exists():
-                    for old in ("", ".gz"):
-                        self._backup(i, old).unlink(missing_ok=True)
-                    source.rename(self._backup(i, suffix))
-        if self.backups == 0:
-            self.path.unlink(missing_ok=True)
-        elif self.compress:
+        try:
+            self._rename()
+        except OSError as e:
+            self._rotate_at = time.monotonic() + ROTATE_SECONDS
+            self.trouble = (
+                f"Can't rotate {self.path}: {e}. It is written on, beyond "
+                f"{self.max_bytes} bytes; next try in {ROTATE_SECONDS:.0f} s"
+            )
+            return self._open()
+        if self.backups and self.compress:
             thread = threading.Thread(target=self._compress, name="leandask-gzip")
             try:
                 thread.start()
@@ -160,6 +170,25 @@ class RotatingFile:
             except RuntimeError as e:  # no more threads, or the interpreter ends
                 self._note_trouble(e)
         return self._open()
+
+    def _rename(self) -> None:
+        if not self.backups:
+            self.path.unlink(missing_ok=True)
+        # Up to the first free number only: a try that fails moves no older files on.
+        for i in range(self._free(), 0, -1):
+            for suffix in ("", ".gz") if i > 1 else ("",):
+                source = self._backup(i - 1, suffix)
+                if source.exists():
+                    for old in ("", ".gz"):
+                        self._backup(i, old).unlink(missing_ok=True)
+                    source.rename(self._backup(i, suffix))
+
+    def _free(self) -> int:
+        """Return the first number that no rotated file has, or the last of them."""
+        for i in range(1, self.backups):
+            if not any(self._backup(i, suffix).exists() for suffix in ("", ".gz")):
+                return i
+        return self.backups
 
     def _backup(self, i: int, suffix: str = "") -> Path:
         return self.path.with_name(f"{self.path.name}.{i}{suffix}") if i else self.path

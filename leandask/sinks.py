@@ -42,8 +42,9 @@ class RotatingFileSink(logging.Handler):
     filename : str or os.PathLike
         File to append to. Its folder is made where there is none.
     max_bytes : int, str or None, optional
-        Size at which the file is rotated to ``filename.1``; None never rotates.
-        Default: ``leandask.event-log.max-bytes``.
+        Size at which the file is rotated to ``filename.1``; None never rotates. A file
+        that can't be renamed grows beyond it: that is reported, and tried again once a
+        minute. Default: ``leandask.event-log.max-bytes``.
     backups : int, optional
         Rotated files kept. Default: ``leandask.event-log.backups``.
     flush_interval : float or str, optional
@@ -91,7 +92,8 @@ class RotatingFileSink(logging.Handler):
             config.read("event-log.backups", backups),
             config.read("event-log.compress", compress),
         )
-        #: The lines that are not written yet; what changes it holds the handler's lock.
+        #: The lines that are not written yet. Their lock is not the handler's, which
+        #: ``logging.shutdown``, and so ``dictConfig``, holds as it waits for a write.
         self.backlog = Backlog(config.read("event-log.flush-interval", flush_interval))
         self.setFormatter(JSONFormatter())
         self.bytes_written = self.lines_written = self.errors = 0
@@ -139,8 +141,7 @@ class RotatingFileSink(logging.Handler):
     def write_fields(self, fields: dict[str, Any], level: int) -> None:
         """Take the fields of a record without the detour of a LogRecord."""
         line = self.formatter.encode_fields(fields)  # type: ignore[union-attr]
-        with self.lock:  # type: ignore[union-attr]
-            self.backlog.add(line, level)
+        self.backlog.add(line, level)
         if self.backlog.is_due:
             self._flush()
 
@@ -164,7 +165,8 @@ class RotatingFileSink(logging.Handler):
         A line that comes later opens it anew, as it does for a ``FileHandler``.
         """
         self._retry_at = 0.0
-        if self._flush(HANG_SECONDS, close=True):
+        # Twice, as what the first one has to tell may come back here as a line.
+        if self._flush(HANG_SECONDS) and self._flush(HANG_SECONDS, close=True):
             self._lose("is closed")
         else:
             self._lose("hangs in a write")
@@ -173,68 +175,64 @@ class RotatingFileSink(logging.Handler):
     def _flush(self, timeout: float = 0.0, close: bool = False) -> bool:
         """Write what waits, unless another thread does, or hangs in it.
 
-        Only the file's lock is held meanwhile: who logs a line does not wait.
+        Only the file's lock is held meanwhile: who logs a line does not wait. None is
+        held for what is then told: who waits for the file may have logging's locks.
         """
         if not self.file.lock.acquire(timeout=timeout):
             return False
         try:
-            self._write()
+            news = self._write()
             if close:
                 self.file.close()
         finally:
             self.file.lock.release()
+        for level, text, *arguments in news:
+            logger.log(level, text, *arguments)
         return True
 
-    def _write(self) -> None:
+    def _write(self) -> list[tuple[Any, ...]]:
+        """Write what waits; return what there is to tell, as arguments of ``log``."""
         self.backlog.is_due = False
         if not self.backlog or time.monotonic() < self._retry_at:
-            return
+            return []
         if self._reopen:
             self._reopen = False
             self.file.close()
-        with self.lock:  # type: ignore[union-attr]
-            lines = self.backlog.take()
+        lines = self.backlog.take()
         try:
             self.file.write(lines)
         except Exception as e:
-            with self.lock:  # type: ignore[union-attr]
-                self.backlog.put_back()
-            self._failed(e)
-            return
+            self.backlog.put_back()
+            return [self._failed(e)]
         self.bytes_written += len(lines)
-        with self.lock:  # type: ignore[union-attr]
-            self.lines_written += self.backlog.done()
-        # Told last, as what is told may come back here as a line.
+        self.lines_written += self.backlog.done()
+        news: list[tuple[Any, ...]] = []
         if self.failing:
             self.failing = False
             self._retry_after = RETRY_SECONDS[0]
-            logger.warning("The file %s is written again", self.file.path)
+            text = "The file %s is written again"
+            news.append((logging.WARNING, text, self.file.path))
         if self.file.trouble and self._telling.is_due():
             trouble, self.file.trouble = self.file.trouble, ""
-            logger.error("%s", trouble)
+            news.append((logging.ERROR, "%s", trouble))
+        return news
 
     def _lose(self, why: str) -> None:
-        with self.lock:  # type: ignore[union-attr]
-            lines = self.backlog.lose()
-        if lines:
+        if lines := self.backlog.lose():
             logger.error("%r %s; %s lines are lost", self, why, lines)
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: Exception) -> tuple[Any, ...]:
         self.errors += 1
         self.failing = True
         self.file.close()
-        self._retry_at = time.monotonic() + self._retry_after
-        logger.error(
-            "Can't write %s: %s. %s lines wait, %s are lost; next try in %.0f s",
-            self.file.path,
-            error,
-            self.backlog.lines,
-            self.lines_lost,
-            self._retry_after,
-        )
-        self._retry_after = min(2 * self._retry_after, RETRY_SECONDS[1])
+        wait = self._retry_after
+        self._retry_at = time.monotonic() + wait
+        self._retry_after = min(2 * wait, RETRY_SECONDS[1])
+        text = "Can't write %s: %s. %s lines wait, %s are lost; next try in %.0f s"
+        waiting, lost = self.backlog.lines, self.lines_lost
+        return logging.ERROR, text, self.file.path, error, waiting, lost, wait
 
     def after_fork(self) -> None:
         """In a child process: leave what waits, and the file, to the parent."""
-        self.backlog.clear()
+        self.backlog.after_fork()
         self.file.after_fork()

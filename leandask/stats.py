@@ -96,9 +96,10 @@ class LogStats:
 
     def _add(self, record: dict[str, Any]) -> None:
         timestamp = record["timestamp"]
-        if timestamp[:19] != self._second:
-            self._second = timestamp[:19]
-            self._row = self._spans.row(milliseconds(self._second))
+        second = timestamp[:19]
+        if second != self._second:
+            self._row = self._spans.row(milliseconds(second))
+            self._second = second  # last, as a time may be none
         self._row[0] += 1
         self.first = self.first or timestamp
         self.last = timestamp

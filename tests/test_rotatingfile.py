@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -134,6 +136,18 @@ def test_lines_that_waited_are_written_once_where_their_end_is_told_there_too(
     assert sink.lines_written == 1 + len(others)
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no such signal here")
+def test_a_handler_of_a_signal_may_log_amid_a_line(make_sink):
+    sink = make_sink()
+    before = signal.signal(signal.SIGUSR1, lambda *_: put(sink, "signal"))
+    try:
+        with sink.backlog._lock:
+            signal.raise_signal(signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert sink.backlog.lines == 1
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 def test_closing_does_not_wait_for_a_write_that_hangs(
     make_sink, tmp_path, monkeypatch, caplog
@@ -165,6 +179,161 @@ def test_closing_does_not_wait_for_a_write_that_hangs(
         except BlockingIOError:
             writer.join(0.01)
     os.close(reader)
+    sink.close()
+    assert sink.lines_written + sink.lines_lost == 3001
+
+
+# In a process of its own: a terminal may become that of the process that opens it.
+HANGING = """
+import logging, logging.config, os, sys, threading, time
+import leandask, leandask.sinks
+path, hang_seconds, act, end = sys.argv[1:]
+leandask.sinks.HANG_SECONDS = float(hang_seconds)
+terminal, other_end = os.openpty()
+os.symlink(os.ttyname(other_end), path)
+sink = leandask.RotatingFileSink(path, max_bytes=None)
+sink.setFormatter(logging.Formatter("%(message)s"))
+def put(text):
+    sink.handle(logging.makeLogRecord({"msg": text, "levelno": logging.WARNING}))
+def configure():
+    logging.config.dictConfig({"version": 1})
+writer = threading.Thread(target=put, args=["x" * 200_000])
+writer.start()
+os.read(terminal, 1)  # it is being written, and there is no room for all of it
+if act == "configure":
+    configuring = threading.Thread(target=configure)
+    configuring.start()
+    while sink.lock.acquire(blocking=False):  # logging.shutdown does not tell
+        sink.lock.release()
+        time.sleep(0.001)
+else:
+    sink.close()
+if end == "written":
+    while not os.read(terminal, 65536).endswith(b"\\n"):
+        pass
+os.unlink(path)
+os.close(terminal)
+writer.join()
+if act == "configure":
+    configuring.join()
+put("after")
+sink.close()
+print(sink.lines_written, sink.lines_lost, sink.errors)
+"""
+
+
+def hang(path, hang_seconds, act, end):
+    """Have a write hang and then end, and tell lines written, lost, and errors."""
+    program = [sys.executable, "-c", HANGING, path, str(hang_seconds), act, end]
+    done = subprocess.run(program, check=True, capture_output=True, text=True)
+    return tuple(map(int, done.stdout.split()))
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")
+@pytest.mark.parametrize("end", ["written", "failed"])
+def test_logging_may_be_configured_anew_amid_a_write(tmp_path, end):
+    counts = hang(tmp_path / "log", 5, "configure", end)
+    lines = (tmp_path / "log").read_text().splitlines()
+    if end == "written":
+        assert (counts, lines) == ((2, 0, 0), ["after"])
+    else:
+        assert (counts, lines) == ((2, 0, 1), ["x" * 200_000, "after"])
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")
+@pytest.mark.parametrize("end", ["written", "failed"])
+def test_a_line_that_was_given_up_is_lost_once_however_its_write_ends(tmp_path, end):
+    assert hang(tmp_path / "log", 0.05, "close", end) == (1, 1, int(end == "failed"))
+    assert (tmp_path / "log").read_text() == "after\n"
+
+
+@pytest.mark.parametrize("backups", [1, 3])
+def test_a_file_that_cannot_be_rotated_is_written_on_and_tried_again(
+    make_sink, tmp_path, caplog, backups
+):
+    obstacle = tmp_path / f"log.{backups}"
+    (obstacle / "full").mkdir(parents=True)
+    for i in range(1, backups):
+        (tmp_path / f"log.{i}").write_text(f"{i}\n")
+    sink = make_sink(max_bytes=30, backups=backups)
+
+    def write(*numbers):
+        for i in numbers:
+            put(sink, f"line-{i:04}")
+            sink.flush()
+
+    write(*range(20))
+    lines = [f"line-{i:04}" for i in range(20)]
+    assert (tmp_path / "log").read_text().splitlines() == lines
+    assert (sink.lines_written, sink.lines_lost, sink.errors) == (20, 0, 0)
+    [told] = [r.getMessage() for r in caplog.records]
+    assert told.startswith(f"Can't rotate {tmp_path / 'log'}: [Errno ")
+    assert str(obstacle) in told
+    assert told.endswith("It is written on, beyond 30 bytes; next try in 60 s")
+    shutil.rmtree(obstacle)
+    write(20)  # too soon for another try
+    sink.file._rotate_at = 0.0
+    write(21)
+    assert (tmp_path / "log").read_text() == "line-0021\n"
+    assert (tmp_path / "log.1").read_text().splitlines() == [*lines, "line-0020"]
+    for i in range(1, backups):
+        assert (tmp_path / f"log.{i + 1}").read_text() == f"{i}\n"
+
+
+def test_a_file_that_cannot_be_removed_is_written_on(make_sink, tmp_path, mounted):
+    sink = make_sink(mounted(tmp_path / "log"), max_bytes=30, backups=0)
+    for i in range(20):
+        put(sink, f"line-{i:04}")
+        sink.flush()
+    assert (sink.lines_written, sink.errors) == (20, 0)
+    assert (tmp_path / "log").stat().st_size == 200
+
+
+def test_tries_in_vain_to_rotate_take_no_older_files(
+    make_sink, tmp_path, mounted, monkeypatch
+):
+    monkeypatch.setattr(rotatingfile, "ROTATE_SECONDS", 0.0)
+    for i in range(1, 4):
+        (tmp_path / f"log.{i}").write_text(f"{i}\n")
+    sink = make_sink(mounted(tmp_path / "log"), max_bytes=30, backups=4)
+    for i in range(20):
+        put(sink, f"line-{i:04}")
+        sink.flush()
+    assert sink.lines_written == 20
+    for i in range(1, 4):
+        assert (tmp_path / f"log.{i + 1}").read_text() == f"{i}\n"
+
+
+@pytest.fixture
+def mounted():
+    """Make files that can be written, but not renamed or removed."""
+    made = []
+
+    def make(path):
+        path.write_text("")
+        mount = ["mount", "--bind", str(path), str(path)]
+        if not shutil.which("mount") or subprocess.run(mount).returncode:
+            pytest.skip("a file can't be mounted here")
+        made.append(path)
+        return path
+
+    yield make
+    for path in made:
+        subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def test_what_closing_has_to_tell_is_in_the_file_before_it_is_closed(
+    make_sink, told, tmp_path
+):
+    (tmp_path / "log").mkdir()
+    sink = make_sink()
+    told(sink)
+    put(sink, "a")
+    sink.flush()
+    (tmp_path / "log").rmdir()
+    sink.close()
+    assert "is written again" in (tmp_path / "log").read_text()
+    assert sink.file._fd is None
 
 
 def test_a_line_after_the_end_opens_the_file_anew(make_sink, tmp_path):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -316,6 +317,33 @@ def test_a_fork_leaves_the_lines_to_the_parent(make_sink, tmp_path):
     assert os.waitpid(child, 0)[1] == 0
     sink.close()
     assert (tmp_path / "log").read_text() == "child\nparent\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_fork_amid_a_line_of_another_thread_hinders_no_line(make_sink, tmp_path):
+    sink = make_sink()
+    held, forked = threading.Event(), threading.Event()
+
+    def hold():
+        with sink.backlog._lock:
+            held.set()
+            forked.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(30)
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(10)  # ends it if it hangs
+        put(sink, "child")
+        sink.close()
+        os._exit(0)
+    forked.set()
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
+    assert (tmp_path / "log").read_text() == "child\n"
 
 
 @pytest.mark.parametrize(

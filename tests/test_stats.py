@@ -69,6 +69,14 @@ def test_nothing_is_counted_as_nothing():
     assert LogStats().rates() == []
 
 
+def test_records_at_what_is_no_time_are_wrong_each_of_them():
+    stats = stats_of(record(), *[record() | {"timestamp": "soon"}] * 3, record(1))
+    found = stats.as_dict()
+    assert (found["records"], found["wrong"]) == (5, 3)
+    assert (found["first"], found["last"]) == (rfc3339(NOW), rfc3339(NOW + 1))
+    assert [rate for _, rate in stats.rates()] == [1.0, 1.0]
+
+
 def test_rates_over_time():
     stats = stats_of(*[transition("memory", i / 100) for i in range(1000)])
     assert stats.rates() == [(int(NOW + i) * 1000, 100.0) for i in range(10)]

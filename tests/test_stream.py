@@ -424,6 +424,20 @@ def test_close_gives_up_at_its_deadline_and_counts(make, gate, caplog):
     assert stream.queue.dropped["closed"] == 6
 
 
+def test_what_is_given_up_is_counted_by_kind(make, gate, all_transitions):
+    stream = make(close_timeout=0)
+    hold(stream, gate)
+    stream.event("mine", (1.5, 1))
+    stream.life("test", "waits", {})
+    for i in range(3):
+        stream.transition(transition(i))
+    stream.close()
+    stats = stream.stats()
+    assert stats["dropped_kinds"] == {"event": 1, "transition": 3, "life": 1}
+    assert stats["dropped"]["closed"] == 5
+    assert (stats["queued"], stats["queued_bytes"]) == (0, 0)
+
+
 def test_aclose_leaves_the_event_loop_free(make, gate):
     async def main():
         stream = make(close_timeout="100ms")
