@@ -93,10 +93,11 @@ class WorkerMetrics(Recent[Hashable, float]):
 
     def evict(self, key: Hashable, value: float) -> None:
         """Add to what stands for the others."""
-        del self[key]
+        # What it is by now: others may have been added since it was looked at.
+        total = self.pop(key)
         others = _others(key)
         # Not by way of the bound: it would evict the next one, and that the next.
-        OrderedDict.__setitem__(self, others, self.get(others, 0) + value)
+        OrderedDict.__setitem__(self, others, self.get(others, 0) + total)
         self.move_to_end(others)
 
 
@@ -110,10 +111,13 @@ def _most(prefixes: int | None) -> int | None:
     return None if prefixes is None else (prefixes + 1) * METRICS_PER_PREFIX
 
 
-def _is_of_prefix(key: Hashable) -> bool:
+def _is_of_task(key: Hashable) -> bool:
     """Whether it is ``("execute", prefix, *activity, unit)``."""
-    is_task = isinstance(key, tuple) and len(key) >= 4 and key[0] == "execute"
-    return is_task and key[1] != OTHER_PREFIXES  # type: ignore[index]
+    return isinstance(key, tuple) and len(key) >= 4 and key[0] == "execute"
+
+
+def _is_of_prefix(key: Hashable) -> bool:
+    return _is_of_task(key) and key[1] != OTHER_PREFIXES  # type: ignore[index]
 
 
 def _others(key: Hashable) -> Hashable:
@@ -128,8 +132,8 @@ def _others(key: Hashable) -> Hashable:
     >>> _others("a name of one's own")
     'other activities'
     """
-    if isinstance(key, tuple) and len(key) >= 4 and key[0] == "execute":
-        kind, prefix, *activity, unit = key
+    if _is_of_task(key):
+        kind, prefix, *activity, unit = cast("tuple[Hashable, ...]", key)
         if prefix != OTHER_PREFIXES and len(activity) == 1:
             return kind, OTHER_PREFIXES, activity[0], unit
         if activity != [OTHERS]:

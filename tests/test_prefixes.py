@@ -108,6 +108,19 @@ def test_activities_that_a_program_names_without_end_become_one_and_totals_stay(
     assert metrics[OTHERS] > 1000
 
 
+def test_totals_stay_where_the_bound_becomes_smaller():
+    metrics = WorkerMetrics({}, prefixes=1000)
+    for i in range(2 * OTHER_ACTIVITIES):
+        metrics["execute", OTHER_PREFIXES, f"part-{i}", "count"] += 1
+        metrics["execute", "f", f"part-{i}", "count"] += 1
+    # Those of the prefix go first, and are added to these.
+    for i in range(2 * OTHER_ACTIVITIES):
+        metrics.move_to_end(("execute", OTHER_PREFIXES, f"part-{i}", "count"))
+    metrics.resize(2)
+    assert len(metrics) <= 3 * METRICS_PER_PREFIX + OTHER_ACTIVITIES
+    assert sum(metrics.values()) == 4 * OTHER_ACTIVITIES
+
+
 @gen_test()
 async def test_a_worker_stays_whose_tasks_name_activities_without_end():
     n_parts = 300 * METRICS_PER_PREFIX + 2 * OTHER_ACTIVITIES
