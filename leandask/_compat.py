@@ -156,10 +156,9 @@ def get_closed_layouts(scheduler: Scheduler, documents: Iterable[Any]) -> list[s
     plugins = () if module is None else scheduler.plugins.items()
     layouts = {n: p for n, p in plugins if isinstance(p, module.GraphLayout)}
     if layouts:
-        for document in documents:
-            for component in getattr(document, "components", ()):
-                if hasattr(component, "layout"):
-                    layouts.pop(component.layout.name, None)
+        for component in _get_components(documents):
+            if hasattr(component, "layout"):
+                layouts.pop(component.layout.name, None)
     return [*layouts]
 
 
@@ -173,15 +172,21 @@ def drop_undrawn(scheduler: Scheduler, documents: Iterable[Any]) -> None:
     module: Any = sys.modules.get("distributed.dashboard.components.scheduler")
     if module is None:
         return
+    for graph in _get_components(documents):
+        if (
+            isinstance(graph, module.TaskGraph)
+            and len(scheduler.tasks) > graph.max_items
+        ):
+            layout = graph.layout
+            layout.new, layout.new_edges, layout.state_updates = [], [], []
+            layout.visible_updates, layout.visible_edge_updates = [], []
+            graph.invisible_count = sys.maxsize
+
+
+def _get_components(documents: Iterable[Any]) -> Iterator[Any]:
+    """What pages show, each a component of upstream's: ``Document.components``."""
     for document in documents:
-        for graph in getattr(document, "components", ()):
-            if not isinstance(graph, module.TaskGraph):
-                continue
-            if len(scheduler.tasks) > graph.max_items:
-                layout = graph.layout
-                layout.new, layout.new_edges, layout.state_updates = [], [], []
-                layout.visible_updates, layout.visible_edge_updates = [], []
-                graph.invisible_count = sys.maxsize
+        yield from getattr(document, "components", ())
 
 
 def add_collector(make: Callable[[Any], Any]) -> None:

@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING
 
 import distributed.scheduler
 import distributed.semaphore
-from distributed.diagnostics.plugin import SchedulerPlugin
 from tornado.ioloop import PeriodicCallback
 
 from leandask import _compat, config, leftovers
 from leandask.giveback import GiveBack
-from leandask.graphs import forget_undrawn
+from leandask.graphs import forget_closed_graphs, forget_undrawn
 from leandask.keycache import clear_key_caches
 from leandask.locks import forget_closed, forget_free
 from leandask.memory import trim
 from leandask.seldom import Seldom
-from leandask.sessions import has_sessions, sessions
+from leandask.sessions import has_sessions
 from leandask.spans import LeanSpans, trim_nthreads_history
 from leandask.uploads import forget_uploads
 
@@ -52,9 +51,6 @@ TRIM_SECONDS, TRIM_TIMES, TRIM_RSS = 60.0, 10_000, 512 * 2**20
 WARNINGS = 1000
 #: Seconds between two warnings of the same kind.
 WARN_SECONDS = 60.0
-
-#: A plugin that does nothing.
-_NOTHING = SchedulerPlugin()
 
 
 class Housekeeping:
@@ -101,7 +97,7 @@ class Housekeeping:
             partial(leftovers.forget_datasets, scheduler),
             self.prune_spans,
             self.trim_group_timing,
-            self.forget_closed_graphs,
+            partial(forget_closed_graphs, scheduler),
             partial(forget_undrawn, scheduler),
             partial(forget_uploads, scheduler),
             self.compact_queue,
@@ -167,16 +163,6 @@ class Housekeeping:
         if surplus > 0:
             for series in (timing.time, timing.nthreads, *timing.compute.values()):
                 del series[:surplus]
-
-    def forget_closed_graphs(self) -> None:
-        """Forget the graphs of closed pages, which grow with each transition.
-
-        Upstream takes them out by their names once garbage is collected, so that
-        something has to be there.
-        """
-        documents = (session.document for session in sessions(self.scheduler))
-        for name in _compat.get_closed_layouts(self.scheduler, documents):
-            self.scheduler.plugins[name] = _NOTHING
 
     def forget_closed_locks(self) -> Iterator[None]:
         """Forget names of locks that are closed, free, or were only asked for."""

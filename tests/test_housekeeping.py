@@ -82,7 +82,7 @@ async def test_the_graph_of_a_closed_page_does_not_grow(monkeypatch, capfd):
         for document in (page, left):
             add_periodic_callback(document, TaskGraph(s), 200)
         open_pages = [SimpleNamespace(document=page)]
-        monkeypatch.setattr("leandask.housekeeping.sessions", lambda s: open_pages)
+        monkeypatch.setattr("leandask.graphs.sessions", lambda s: open_pages)
         names = [name for name in s.plugins if name.startswith("graph-layout")]
         layouts = [s.plugins[name] for name in names]
         await run(s)

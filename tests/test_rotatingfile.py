@@ -118,15 +118,22 @@ def test_a_gzipped_file_that_finds_no_room_leaves_nothing(tmp_path):
     assert "Can't compress" in done.stderr
 
 
-def test_lines_that_waited_are_written_once_where_their_end_is_told_there_too(
-    make_sink, told, tmp_path
-):
+@pytest.fixture
+def writable_again(make_sink, told, tmp_path):
+    """A sink with a line that waits, where it is told of itself, and can write now."""
     (tmp_path / "log").mkdir()
     sink = make_sink()
     told(sink)
     put(sink, "a")
     sink.flush()
     (tmp_path / "log").rmdir()
+    return sink
+
+
+def test_lines_that_waited_are_written_once_where_their_end_is_told_there_too(
+    writable_again, tmp_path
+):
+    sink = writable_again
     sink._retry_at = 0.0
     sink.flush()
     first, *others = (tmp_path / "log").read_text().splitlines()
@@ -323,14 +330,9 @@ def mounted():
 
 
 def test_what_closing_has_to_tell_is_in_the_file_before_it_is_closed(
-    make_sink, told, tmp_path
+    writable_again, tmp_path
 ):
-    (tmp_path / "log").mkdir()
-    sink = make_sink()
-    told(sink)
-    put(sink, "a")
-    sink.flush()
-    (tmp_path / "log").rmdir()
+    sink = writable_again
     sink.close()
     assert "is written again" in (tmp_path / "log").read_text()
     assert sink.file._fd is None
