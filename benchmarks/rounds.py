@@ -25,7 +25,7 @@ N_WORKERS = 4
 #: larger peak now and then, for ever: this one has met each of its peaks in minutes.
 N_ORDERS = 16
 #: Number of the first round: one of so many digits that keys and texts of all rounds
-#: are of one length. A digit more makes 400,000 strings in the histories longer.
+#: are of one length. A digit more makes what all histories hold longer.
 FIRST = 10_000
 
 
