@@ -120,6 +120,13 @@ def configure_console(log_format: str) -> None:
             for handler in getattr(logger, "handlers", ()):
                 if getattr(handler, "stream", None) in (sys.stderr, sys.stdout):
                     handler.setFormatter(JSONFormatter())
+        last = logging.lastResort  # writes the lines of loggers without a handler
+        if last is not None:
+            last.setFormatter(JSONFormatter())
+            warned = logging.getLogger("py.warnings")
+            if not warned.hasHandlers():
+                warned.addHandler(last)
+        logging.captureWarnings(True)
 
 
 def reopen_on_hangup() -> None:

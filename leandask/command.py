@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,13 +15,14 @@ import orjson
 from leandask.console import reading, summary, write
 from leandask.filter import EventFilter, Filter, Story
 from leandask.follow import Follow
+from leandask.lastrecords import last_records, last_written_first
 from leandask.logfiles import bases_of
-from leandask.newest import Newest
-from leandask.parse import record_of
 from leandask.show import report_lines, table
 
 #: Seconds between two looks at a log that is followed.
 POLL_SECONDS = 0.2
+#: Logs of a folder that are followed, those that were written last.
+FOLLOWED = 100
 
 LOG = click.argument("log", type=click.Path(path_type=Path))
 AS_JSON = click.option(
@@ -180,22 +182,29 @@ def tail(log: Path, follow: bool, n: int, as_json: bool, **options: Any) -> None
     """Show the end of a log, and what is appended to it."""
     wanted = Filter(**given(options))
     with contextlib.ExitStack() as stack:
-        base = bases_of(log)[-1]
-        coming = stack.enter_context(Follow(base, wanted)) if follow else None
-        newest = Newest(log, wanted, n)
-        lines = [line for found in (newest.slices() if n else ()) for line in found]
-        last = [record_of(line) for line in reversed(lines)]
+        bases = last_written_first(bases_of(log))[: FOLLOWED if follow else 0]
+        if log.is_dir():  # a log that ended may have no file of this name any more
+            bases = [base for base in bases if base.exists()]
+        coming = [stack.enter_context(Follow(base, wanted)) for base in bases]
+        last, broken = last_records(log, wanted, n) if n else ([], 0)
         write(last, as_json)
-        if newest.broken:
-            click.echo(f"leandask: {newest.broken} lines can't be read", err=True)
+        tell_broken(broken)
         shown = {(r["scheduler_id"], r["seq"]) for r in last}
-        while coming is not None:
-            records = list(coming.records())
+        while follow:
+            before = sum(each.broken for each in coming)
+            records = [*itertools.chain(*(each.records() for each in coming))]
             write(
                 (r for r in records if (r["scheduler_id"], r["seq"]) not in shown),
                 as_json,
             )
+            tell_broken(sum(each.broken for each in coming) - before)
             time.sleep(POLL_SECONDS)
+
+
+def tell_broken(lines: int) -> None:
+    """Tell how many lines can't be read, if there are any."""
+    if lines:
+        click.echo(f"leandask: {lines} lines can't be read", err=True)
 
 
 @main.command()

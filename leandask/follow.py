@@ -36,8 +36,8 @@ class Follow:
         self.wanted = wanted
         self.broken = 0
         self._file: BinaryIO = path.open("rb")
-        self._file.seek(0, os.SEEK_END)
         self._rest = b""
+        self._seek_last_line()
 
     def __enter__(self) -> Follow:
         return self
@@ -62,9 +62,21 @@ class Follow:
             self._file.close()
             self._file, self._rest = following, b""
             yield from self._read()
-        if os.fstat(self._file.fileno()).st_size < self._file.tell():
-            self._file.seek(0)  # emptied, as copytruncate of logrotate does
+        nbytes = os.fstat(self._file.fileno()).st_size
+        if nbytes < self._file.tell():
+            # A write that failed is taken back up to the last whole line. Less is there
+            # where the file was emptied, as copytruncate of logrotate does.
+            whole = self._file.tell() - len(self._rest)
+            self._file.seek(whole if nbytes >= whole else 0)
+            self._rest = b""
             yield from self._read()
+
+    def _seek_last_line(self) -> None:
+        """Go to the end, or to the start of a line that is being written there."""
+        end = self._file.seek(0, os.SEEK_END)
+        begin = self._file.seek(max(end - BLOCK, 0))
+        last = self._file.read(end - begin).rfind(b"\n") + 1
+        self._file.seek(begin + last if last or not begin else end)
 
     def _next(self) -> Path | None:
         """The file of the log that came after the one that is open."""

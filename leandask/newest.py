@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from leandask.filter import Filter
-from leandask.logfiles import BLOCK, LONGEST_LINE, LogFile, bases_of, open_log
+from leandask.logfiles import BLOCK, LONGEST_LINE, LogFile, open_log
 from leandask.parse import record_of
 
 #: Lines that are looked at together.
@@ -24,7 +24,7 @@ class Newest:
     Parameters
     ----------
     path : str or os.PathLike
-        A file, with those that were rotated out of it, or a folder of such files.
+        The file that is written to: read with those that were rotated out of it.
     wanted : Filter
         Where it has a ``since``, reading ends a minute before that.
     limit : int
@@ -62,21 +62,20 @@ class Newest:
             If there is no log.
         """
         left = self.limit
-        for base in reversed(bases_of(self.path)):
-            with open_log(base) as files:
-                for file in reversed(files.files):
-                    for found in self._slices_of(file, left):
-                        if len(found) > left:
-                            self.has_more = True
-                            found = found[:left]
-                            if found:
-                                self.reached = record_of(found[-1])["timestamp"]
-                        yield found
-                        left -= len(found)
-                        if self.has_more or self._is_past:
-                            return
-                    if self.has_more:
+        with open_log(self.path) as files:
+            for file in reversed(files.files):
+                for found in self._slices_of(file, left):
+                    if len(found) > left:
+                        self.has_more = True
+                        found = found[:left]
+                        if found:
+                            self.reached = record_of(found[-1])["timestamp"]
+                    yield found
+                    left -= len(found)
+                    if self.has_more or self._is_past:
                         return
+                if self.has_more:
+                    return
 
     @property
     def _is_past(self) -> bool:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from distributed import Client
 
 
+#: Seconds that a scheduler may take to answer the command ``report``.
+ANSWER_SECONDS = 30
+
+
 class Past(TypedDict):
     """What a scheduler tells of the past."""
 
@@ -136,22 +140,38 @@ def fetch_report(address: str, **tls: str) -> dict[str, Any]:
     Raises
     ------
     OSError
-        If nobody answers.
+        If nobody answers, or not within 30 seconds.
     ValueError
-        If it is no lean scheduler, or refuses.
+        If it is no lean scheduler, or refuses; if the address is one without TLS where
+        this is asked for.
     """
     import asyncio
 
     from distributed import Security, rpc
 
     security = Security(**tls, **({"require_encryption": True} if tls else {}))
+    if security.require_encryption and "://" not in address:
+        address = f"tls://{address}"
 
     async def ask() -> Any:
         arguments = security.get_connection_args("client")
         async with rpc(address, timeout=10, connection_args=arguments) as scheduler:
             return await _ask(scheduler, "leandask_report")
 
-    return cast("dict[str, Any]", asyncio.run(ask()))
+    async def ask_in_time() -> Any:
+        return await asyncio.wait_for(ask(), ANSWER_SECONDS)
+
+    try:
+        return cast("dict[str, Any]", asyncio.run(ask_in_time()))
+    except asyncio.TimeoutError:  # no OSError in Python 3.10
+        raise OSError(
+            f"{address} must answer within {ANSWER_SECONDS} seconds, and did not: it "
+            "hangs, or is no scheduler"
+        ) from None
+    except RuntimeError as e:
+        if "encryption" not in str(e):
+            raise
+        raise ValueError(str(e)) from e
 
 
 def get_report(client: Client) -> Any:

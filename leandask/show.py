@@ -169,7 +169,8 @@ def table(counts: dict[str, Any], rates: list[tuple[int, float]]) -> Iterator[st
     for name, value in counts.items():
         label = name.replace("_", " ")
         if not isinstance(value, dict):
-            yield f"{label:22} {'-' if value is None else value}"
+            shown_value = "-" if value is None else one_line(str(value), limit=40)
+            yield f"{label:22} {shown_value}"
         elif shown := {n: count for n, count in value.items() if count}:
             yield label
             for n, count in islice(shown.items(), TOP):

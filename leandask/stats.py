@@ -71,13 +71,15 @@ class LogStats:
         self.joined = self.left = self.lost = 0
         #: Records that the schedulers say to have dropped.
         self.dropped = 0
-        #: Times of the first and the last record.
+        #: Times of the oldest and the newest record.
         self.first = self.last = ""
         self.event_names, self.severities = Tally(), Tally()
         self.topics, self.actions = Tally(), Tally()
         #: States that tasks got into, and records of each scheduler.
         self.states, self.schedulers = Tally(), Tally()
-        self._spans = Bins(columns=1, limit=PERIODS)
+        self._spans = Bins(
+            columns=1, limit=PERIODS
+        )  # of seconds: the least that counts
         self._second, self._row = "", [0]
 
     def add(self, record: dict[str, Any]) -> None:
@@ -98,11 +100,11 @@ class LogStats:
         timestamp = record["timestamp"]
         second = timestamp[:19]
         if second != self._second:
-            self._row = self._spans.row(milliseconds(second))
+            self._row = self._spans.row(milliseconds(second) // 1000)
             self._second = second  # last, as a time may be none
         self._row[0] += 1
-        self.first = self.first or timestamp
-        self.last = timestamp
+        self.first = min(self.first or timestamp, timestamp)
+        self.last = max(self.last, timestamp)
         event_name = record["event_name"]
         self.event_names.add(event_name)
         self.severities.add(record["severity"])
@@ -134,8 +136,8 @@ class LogStats:
             Milliseconds since the epoch at the start of a span of time, and records per
             second in it. Spans without a record are left out.
         """
-        width = max(self._spans.width, 1000)  # a second is the least that is counted
-        return [(start, row[0] * 1000 / width) for start, row in self._spans.sorted()]
+        width = self._spans.width
+        return [(start * 1000, row[0] / width) for start, row in self._spans.sorted()]
 
     def as_dict(self) -> dict[str, Any]:
         """Return all counts as plain values.
@@ -150,7 +152,8 @@ class LogStats:
             "first": self.first or None,
             "last": self.last or None,
             "records_per_second_max": round(max(rates, default=0.0), 1),
-            "tasks_erred": self.erred,
+            # Not known where transitions are not recorded.
+            "tasks_erred": self.erred if TRANSITION in self.event_names else None,
             "workers_joined": self.joined,
             "workers_left": self.left,
             "workers_lost": self.lost,

@@ -6,6 +6,7 @@ import json
 import logging
 import signal
 import subprocess
+import warnings
 
 import pytest
 from click.testing import CliRunner
@@ -158,14 +159,25 @@ def test_a_cluster_of_three_processes(start, tmp_path):
 
 
 def test_every_line_of_the_console_can_be_json(start):
+    def complain():
+        logging.getLogger("of.no.handler").error(
+            "oh", exc_info=ValueError("two\nlines")
+        )
+        warnings.warn("mind this", stacklevel=1)
+
     scheduler, file = start("--log-format", "json")
     with Client(scheduler_file=str(file)) as client:
         client.log_event("mine", "hello")
+        client.run_on_scheduler(complain)
     assert scheduler.stop() == 0
     lines = [json.loads(line) for line in scheduler.stderr.splitlines()]
-    assert {"distributed.scheduler", "leandask", "leandask.events"} <= {
-        line["logger"] for line in lines
-    }
+    assert {
+        "distributed.scheduler",
+        "leandask",
+        "leandask.events",
+        "of.no.handler",
+        "py.warnings",
+    } <= {line["logger"] for line in lines}
     assert [line["message"] for line in lines if line.get("topic") == "mine"] == [
         "mine: hello"
     ]

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,8 +16,10 @@ from pathlib import Path
 import pytest
 from distributed import Client, Security
 
+from leandask.remote import fetch_report
+from leandask.times import rfc3339
 from tests.processes import start_worker, wait_for
-from tests.test_reader import lines, write
+from tests.test_reader import NOW, lines, write
 
 COMMAND = Path(sys.executable).with_name("leandask")
 
@@ -151,6 +154,56 @@ def test_tail_tells_how_much_it_can_not_read(path):
     assert err == "leandask: 1 lines can't be read\n"
 
 
+@pytest.fixture
+def overlapping(tmp_path):
+    """Logs of which the one that started first was written last."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    write(folder / "new.jsonl", *lines(9, scheduler_id="new", first=11))
+    write(folder / "old.jsonl", *lines(40, scheduler_id="old", first=1))
+    os.utime(folder / "new.jsonl", (NOW + 30, NOW + 30))
+    return folder
+
+
+def test_tail_of_a_folder_shows_the_last_of_all_logs(overlapping):
+    def last(*options):
+        out, _ = run("tail", overlapping, "--json", *options)
+        found = map(json.loads, out.splitlines())
+        return [(record["scheduler_id"], record["seq"]) for record in found]
+
+    assert last("-n", 2) == [("old", 39), ("old", 40)]
+    with_both = last("-n", 23)
+    assert with_both[:3] == [("old", 19), ("new", 19), ("old", 20)]
+    assert len(with_both) == 23
+    assert last("--since", rfc3339(NOW + 39)) == [("old", 39), ("old", 40)]
+
+
+def test_tail_follows_the_logs_of_a_folder(overlapping):
+    write(overlapping / "gone.jsonl.1", *lines(2, scheduler_id="gone"))
+    process = following("-n", "1", "--json", overlapping)
+    try:
+        assert json.loads(process.stdout.readline())["seq"] == 40
+        for name in ("old", "new"):
+            with (overlapping / f"{name}.jsonl").open("ab") as f:
+                f.writelines([b"torn\n", *lines(1, scheduler_id=name, first=99)])
+            assert json.loads(process.stdout.readline())["scheduler_id"] == name
+        assert process.stderr.readline() == b"leandask: 1 lines can't be read\n"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def following(*args):
+    """Start to follow a log."""
+    return subprocess.Popen(
+        [COMMAND, "tail", "-f", *map(str, args)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Where these tests run in the background, SIGINT is ignored by their children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
 def test_tail_shows_the_end_and_what_comes(path):
     out, _ = run("tail", path, "-n", 3)
     assert [line.split()[4] for line in out.splitlines()] == [
@@ -158,12 +211,7 @@ def test_tail_shows_the_end_and_what_comes(path):
         "x-999",
         "x-1000",
     ]
-    process = subprocess.Popen(
-        [COMMAND, "tail", "-f", "-n", "1", "--json", path],
-        stdout=subprocess.PIPE,
-        # Where these tests run in the background, SIGINT is ignored by their children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    process = following("-n", "1", "--json", path)
     try:
         assert json.loads(process.stdout.readline())["seq"] == 1000
         with path.open("ab") as f:
@@ -174,8 +222,7 @@ def test_tail_shows_the_end_and_what_comes(path):
         process.wait(timeout=30)
     finally:
         process.kill()
-        process.wait()
-        process.stdout.close()
+        process.communicate()
 
 
 def test_a_scheduler_that_was_killed_in_the_middle_of_a_run(start, tmp_path):
@@ -233,10 +280,23 @@ def test_a_report_over_tls(start, tmp_path):
         f"--tls-key={tmp_path / 'scheduler_key'}",
     ]
     _, file = start("--protocol=tls", *options)
-    out, _ = run("report", address_of(file), *options)
-    assert "transition-log" in out
+    address = address_of(file)
+    for name in (address, address.removeprefix("tls://")):
+        out, _ = run("report", name, *options)
+        assert "transition-log" in out
+    _, err = run("report", address.replace("tls://", "tcp://"), *options, code=1)
+    assert "encryption required" in err
+    assert "Traceback" not in err
     _, err = run("report", address_of(file), code=1)
     assert "TLS" in err
+
+
+def test_what_does_not_answer_is_told(monkeypatch):
+    monkeypatch.setattr("leandask.remote.ANSWER_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(OSError, match=f"{address} must answer within 0.5 seconds"):
+            fetch_report(address)
 
 
 def test_a_scheduler_that_is_not_lean_or_not_there_is_told(start, tmp_path):

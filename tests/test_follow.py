@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from leandask.filter import Filter
@@ -69,6 +71,28 @@ def test_a_file_that_is_emptied_is_read_from_its_start(path):
     with Follow(path, Filter()) as follow:
         write(path, *lines(1, first=6))
         assert seqs(follow) == [6]
+
+
+def test_a_line_that_is_being_written_comes_whole(path):
+    (line,) = lines(1, first=6)
+    append(path, line[:50])
+    with Follow(path, Filter()) as follow:
+        append(path, line[50:])
+        assert seqs(follow) == [6]
+        assert follow.broken == 0
+
+
+def test_a_write_that_is_taken_back_shows_nothing_twice(path):
+    nbytes = path.stat().st_size
+    (line,) = lines(1, first=6)
+    with Follow(path, Filter()) as follow:
+        append(path, line[:50])
+        assert seqs(follow) == []
+        os.truncate(path, nbytes)
+        assert seqs(follow) == []
+        append(path, line)
+        assert seqs(follow) == [6]
+        assert follow.broken == 0
 
 
 def test_a_file_that_is_gone_is_waited_for(path):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from leandask.show import bar, line_of
+from leandask.show import bar, line_of, table
 from tests.test_stats import record
 
 TRANSITION = {
@@ -27,6 +27,7 @@ def test_a_record_can_neither_start_a_line_nor_steer_a_terminal():
         line_of(record(message=hostile)),
         line_of(TRANSITION | {"task_key": hostile, "stimulus_id": hostile}),
         line_of({"timestamp": hostile}),
+        *table({"first": hostile}, []),
     ):
         assert text.isprintable()
         assert "\\x1b[31mforged" in text

@@ -97,3 +97,18 @@ def test_of_long_names_the_start_counts():
     tally.add("x" * 10**6)
     [name] = tally
     assert len(name) < 1000
+
+
+def test_tasks_that_erred_are_not_known_without_transitions():
+    assert stats_of(event("all", action="x")).as_dict()["tasks_erred"] is None
+
+
+def test_the_rate_does_not_depend_on_how_long_a_log_is():
+    for seconds in (PERIODS // 2, 4 * PERIODS):
+        stats = stats_of(*(record(i / 2) for i in range(2 * seconds)))
+        assert {rate for _, rate in stats.rates()} == {2.0}
+
+
+def test_first_and_last_are_by_time():
+    found = stats_of(record(5), record(0), record(2)).as_dict()
+    assert (found["first"], found["last"]) == (rfc3339(NOW), rfc3339(NOW + 5))

@@ -221,6 +221,15 @@ def test_the_scheduler_that_runs_when_the_log_ends_keeps_its_tasks():
     assert level_at(data, "memory", 99) == 1
 
 
+def test_schedulers_that_run_side_by_side_keep_their_workers():
+    logs = [Log(n).start(0).join(1, f"tcp://{n}:1").event(9, "t", "a") for n in "ab"]
+    timeline = timeline_of(*logs)
+    data = data_of(timeline)
+    assert [life["fate"] for life in data["lives"]] == ["running", "running"]
+    assert level_at(data, "workers", 9) == 2
+    assert "no record of a stop" not in text_of(timeline)
+
+
 def test_logs_that_follow_each_other_although_their_times_overlap():
     logs = []
     for name in ("a", "b"):
@@ -311,6 +320,9 @@ def test_a_log_without_transitions():
     timeline = timeline_of(Log().start(0).join(1, "tcp://a:1"))
     assert data_of(timeline)["states"] == []
     assert "no transitions in this log" in text_of(timeline)
+    words = " ".join(text_of(timeline).split())
+    assert "Transitions into erred -" in words
+    assert "Errors not known" in words
 
 
 def test_a_log_with_transitions_into_erred_only():

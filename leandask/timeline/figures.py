@@ -46,7 +46,6 @@ class Figures:
         #: there is no telling how many tasks are in each state.
         self.states_known = self.transitions > self.totals["erred"]
         self.lives = sorted(timeline.lives.values(), key=lambda life: life.first)
-        self.current: Life | None = next(reversed(timeline.lives.values()), None)
         # Inside of a bin it may have been more than at its end.
         peaks = [
             max((life.high[i] - life.low[i] for life in self.lives), default=0)
@@ -79,7 +78,7 @@ class Figures:
         """
         if life.stopped is not None:
             return "stopped"
-        return "running" if life is self.current else "killed"
+        return "running" if life.goes_on(self.lives) else "killed"
 
     def end_of(self, life: Life) -> int:
         """Return until when a scheduler lived, as far as is known.

@@ -148,5 +148,20 @@ class Life:
             return max(self.stopped, self.last)
         return min((o.first for o in others if o.first > self.last), default=self.last)
 
+    def goes_on(self, others: list[Life]) -> bool:
+        """Whether it still ran at the end of the log, as far as is known.
+
+        Parameters
+        ----------
+        others : list of Life
+            All schedulers of the log.
+
+        Returns
+        -------
+        bool
+            False also where another one began after its last record: it was killed.
+        """
+        return self.stopped is None and not any(o.first > self.last for o in others)
+
     def __repr__(self) -> str:
         return f"<Life {self.id!r}: {self.first} to {self.last}, seq {self.seq}>"

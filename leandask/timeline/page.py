@@ -64,7 +64,7 @@ def render(timeline: Timeline) -> str:
         "lives": _lives_heading(figures),
         "tasks": _tasks_heading(figures),
         "workers": _workers_heading(figures),
-        "erred": counted(figures.totals["erred"], "transition", "into erred"),
+        "erred": _erred_heading(figures),
         "losses": _losses_heading(figures),
         "totals": _totals(figures),
         "schedulers": _schedulers(figures),
@@ -109,16 +109,18 @@ def _range(figures: Figures) -> str:
 
 def _tiles(figures: Figures) -> str:
     totals = figures.totals
-    lost = totals["lost"]
+    lost, known = totals["lost"], figures.transitions
+    finished, erred = (totals[n] if known else None for n in ("finished", "erred"))
     tiles = [
-        ("Transitions into memory", totals["finished"], ""),
-        ("Transitions into erred", totals["erred"], "bad" if totals["erred"] else ""),
+        ("Transitions into memory", finished, ""),
+        ("Transitions into erred", erred, "bad" if erred else ""),
         ("Workers at most", figures.most["workers"], ""),
         ("Workers lost", lost, "bad" if lost else ""),
         ("Records missing", totals["missing"], "bad" if totals["missing"] else ""),
     ]
     return "".join(
-        f'<div><dt>{label}</dt><dd class="{tone}">{number(n)}</dd></div>'
+        f'<div><dt>{label}</dt><dd class="{tone}">{"-" if n is None else number(n)}'
+        "</dd></div>"
         for label, n, tone in tiles
     )
 
@@ -134,6 +136,12 @@ def _tasks_heading(figures: Figures) -> str:
     if not figures.transitions:
         return "no transitions in this log"
     return counted(figures.transitions, "transition")
+
+
+def _erred_heading(figures: Figures) -> str:
+    if not figures.transitions:
+        return "not known"
+    return counted(figures.totals["erred"], "transition", "into erred")
 
 
 def _workers_heading(figures: Figures) -> str:

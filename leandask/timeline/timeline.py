@@ -145,8 +145,7 @@ class Timeline:
         """
         bins, lives = self.bins.copy(), [*self.lives.values()]
         for life in lives:
-            goes_on = life.stopped is None and life is lives[-1]
-            life.settle(bins, None if goes_on else life.end(lives))
+            life.settle(bins, None if life.goes_on(lives) else life.end(lives))
         return bins
 
     def _move(self, record: dict[str, Any], stamp: str) -> Life:
