@@ -8,10 +8,9 @@ from distributed.broker import Broker, Topic
 from distributed.utils import recursive_to_dict
 
 from leandask import _compat
-from leandask.payload import plain
 from leandask.recent import Recent
 from leandask.size import size_of
-from leandask.tail import Tail, nbytes_of, packed
+from leandask.tail import Tail, kept, nbytes_of
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 
 #: One event may take the bytes of all topics divided by this. A larger one is kept as a
-#: shortened copy, whose short strings take 8 bytes per character.
+#: shortened copy.
 EVENTS_AT_LEAST = 16
 #: Bytes of a topic's name, from which on nothing is kept under it but for subscribers.
 #: Its events are records all the same.
@@ -91,12 +90,7 @@ class LeanTopic(Topic):
             self.forget_oldest()
         size = 0
         if nbytes is not None:
-            limit = nbytes // EVENTS_AT_LEAST
-            size, is_plain = size_of(event[1], limit)
-            if size > limit:  # of which a packed copy is too large
-                event = (event[0], plain(event[1], limit // 8)[0])
-            if size > limit or is_plain:
-                event = packed(event)
+            event = kept(event, nbytes // EVENTS_AT_LEAST)
             size = nbytes_of(event, nbytes)
         self.events.add(event, size)
         self.nbytes += size

@@ -25,6 +25,9 @@ logger = logging.getLogger("leandask")
 SLICE = 64
 #: Seconds between two looks at the queue: while records come, and while none do.
 POLL_SECONDS = (0.01, 0.1)
+#: Seconds that a turn takes at most, and the slice that it is in by then: what is told
+#: and flushed between turns does not wait until the queue is empty.
+TURN_SECONDS = 0.1
 #: Seconds between two reports of the same kind of loss.
 REPORT_SECONDS = 60.0
 #: Records of WARNING or above that are kept to be shown, 0.5 kB each; up to 1.2 kB
@@ -50,8 +53,9 @@ class Drain:
     written: int
     errors: int
     restarts: int
-    #: Times that the queue was emptied.
+    #: Times that the queue was emptied, and the number of the last record that passed.
     turns: int
+    passed: int
     #: Time, severity and message of the last records of WARNING or above.
     warnings: deque[tuple[str, str, str]]
     #: Whether :meth:`start` was called.
@@ -63,7 +67,7 @@ class Drain:
         factory: RecordFactory,
         report_dropped: Callable[[], Any],
     ) -> None:
-        self.written = self.errors = self.restarts = self.turns = 0
+        self.written = self.errors = self.restarts = self.turns = self.passed = 0
         self.started = False
         self._last_error: BaseException | None = None
         self.warnings = deque(maxlen=WARNINGS)
@@ -107,25 +111,29 @@ class Drain:
                 self._count(e)
 
     def _work(self) -> None:
-        busy = False
+        busy, is_empty = False, True
         while True:
-            self._queue.wake.wait(POLL_SECONDS[0 if busy else 1])
+            if is_empty:
+                self._queue.wake.wait(POLL_SECONDS[0 if busy else 1])
             self._queue.wake.clear()
             closed = self._queue.closed
             busy = len(self._queue) > 0
-            self._empty()
-            self.turns += 1
+            is_empty = self._empty()
+            self.turns += is_empty
+            is_last = closed and is_empty
             for handler in buffering_handlers():
                 try:
-                    handler.flush() if closed else handler.flush_if_due()
+                    handler.flush() if is_last else handler.flush_if_due()
                 except Exception as e:  # the others have their turn
                     self._count(e)
             self._report()
             if closed and not self._queue:
                 return
 
-    def _empty(self) -> None:
+    def _empty(self) -> bool:
+        """Empty the queue, or as much of it as a turn has time for; tell which."""
         log_record = self._factory.log_record
+        end = time.monotonic() + TURN_SECONDS
         while waiting := self._queue.pop(SLICE):
             last_target = last_level = None  # anew, as logging may be configured anew
             for seq, _, (_, make, target), what in waiting:
@@ -144,8 +152,12 @@ class Drain:
                     self.written += 1
                 except BaseException as e:  # the rest of the slice has its turn
                     self._count(e)
+            self.passed = waiting[-1][0]
             if not self._queue.is_quarter_full:
                 time.sleep(0)  # let the event loop have the interpreter
+            if time.monotonic() >= end:
+                return False
+        return True
 
     def _handle(self, target: logging.Logger, record: logging.LogRecord) -> None:
         """Have a logger handle a LogRecord, also past a handler that raises."""

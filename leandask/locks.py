@@ -19,6 +19,9 @@ LEASE_SECONDS = 300.0
 class Locks(Recent[Any, int]):
     """Most leases by the name of a semaphore or lock, the longest unused first.
 
+    It takes the place of the extension's own, which closing changes, before it has a
+    bound: see :func:`bound_locks`.
+
     One that is held or waited for stays. One that went is as if it had been closed: a
     lock that is made by its name comes back, and an object that was made before raises
     upstream's RuntimeError when it is acquired.
@@ -26,13 +29,11 @@ class Locks(Recent[Any, int]):
     Parameters
     ----------
     extension : distributed.semaphore.SemaphoreExtension
-    maxlen : int or None
-        Names kept; None is unbounded.
     """
 
-    def __init__(self, extension: SemaphoreExtension, maxlen: int | None) -> None:
+    def __init__(self, extension: SemaphoreExtension) -> None:
         self._extension = extension
-        super().__init__(extension.max_leases.items(), maxlen)
+        super().__init__(extension.max_leases.items())
 
     def __getitem__(self, name: Any) -> int:
         self.move_to_end(name)
@@ -57,7 +58,8 @@ def bound_locks(extension: SemaphoreExtension, locks: int | None) -> None:
     locks : int or None
         Names kept; None is unbounded.
     """
-    extension.max_leases = Locks(extension, locks)
+    extension.max_leases = names = Locks(extension)
+    names.resize(locks)
 
 
 def forget_closed(extension: SemaphoreExtension) -> Iterator[None]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
+from distributed.metrics import time
 from distributed.spans import Span, SpansSchedulerExtension
 
 from leandask import _compat
 from leandask.prefixes import WorkerMetrics
+from leandask.recent import Recent
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -20,6 +22,17 @@ GRAPHS_A_LOOK = 16
 GROUPS_KEPT = 20
 #: Past changes of the number of threads that are kept, 88 bytes each.
 NTHREADS_HISTORY = 10_000
+#: Tags without a span any more that are known to have had one, 150 bytes each.
+FORGOTTEN_TAGS = 1000
+
+
+class ForgottenSpan(Span):
+    """The sum of spans that are forgotten: a page of the dashboard may still ask."""
+
+    @property
+    def active_cpu_seconds(self) -> float:
+        """None that is known."""
+        return 0.0
 
 
 class LeanSpans(SpansSchedulerExtension):
@@ -58,9 +71,30 @@ class LeanSpans(SpansSchedulerExtension):
         self._prefixes = prefixes
         self._on_graph = on_graph
         self._graphs = 0
+        self._forgotten: Recent[str, None] = Recent(maxlen=FORGOTTEN_TAGS)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(self.spans)} spans, {self.maxlen} kept>"
+
+    def merge_by_tags(self, *tags: str) -> Span:
+        """Sum up all spans of the tags; nothing where all of them are forgotten.
+
+        Parameters
+        ----------
+        *tags : str
+
+        Returns
+        -------
+        Span
+
+        Raises
+        ------
+        ValueError
+            If there never was a span of these tags, or not for long.
+        """
+        if any(self.find_by_tags(*tags)) or not any(t in self._forgotten for t in tags):
+            return super().merge_by_tags(*tags)
+        return ForgottenSpan(("(forgotten)",), "(forgotten)", None, [(time(), 0)])
 
     def observe_tasks(self, tss: Iterable[TaskState], **kwargs: Any) -> Any:  # type: ignore[override]
         """Take the tasks of a graph in, and now and then forget what has finished."""
@@ -136,6 +170,8 @@ class LeanSpans(SpansSchedulerExtension):
                 search[key] = [span for span in search[key] if span not in gone]
                 if not search[key]:
                     del search[key]
+        for tag in searches[1][1] - self.spans_search_by_tag.keys():
+            self._forgotten[tag] = None
 
 
 def fold_dead_groups(
@@ -173,7 +209,7 @@ def trim_nthreads_history(
     spans : collection of Span
         All of the scheduler's. They count from their own places in the history, which
         move along. A span that reaches back by more than `maxlen` changes loses the
-        oldest: its intervals start later.
+        oldest: it had no threads then, as far as is known.
     maxlen : int, optional
         Changes to keep at most.
     """
@@ -181,6 +217,9 @@ def trim_nthreads_history(
     offsets = [_compat.get_nthreads_offset(span) for span in spans]
     surplus = max(min(offsets, default=len(history) - 1), len(history) - maxlen)
     if surplus > 0:
+        if min(offsets, default=surplus) < surplus:
+            # Upstream needs a change that is older than the end of a span.
+            history[surplus] = (history[0][0], 0)
         del history[:surplus]
         for span, offset in zip(spans, offsets, strict=True):
             _compat.set_nthreads_offset(span, max(offset - surplus, 0))

@@ -179,8 +179,10 @@ class RecordStream:
         """
         deadline = time.monotonic() + timeout
         turns = self._drain.turns + 2  # the present one may have begun before
+        emitted = self.queue.emitted
         while (
             self._drain.turns < turns
+            and self._drain.passed < emitted
             and self._drain.is_alive()
             and time.monotonic() < deadline
         ):

@@ -8,10 +8,16 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from leandask.payload import plain
 from leandask.size import size_of
 
 #: Bytes of an event beside its packed msg: a tuple, a time, and the head of the bytes.
 EVENT_BYTES = 120
+#: Bytes of a msg for one of its packed copy, and for a character of its plain one, as
+#: small strings take them.
+PACKS, TAKES = 4, 8
+#: Items of a tuple among which its list is looked for.
+FIELDS = 8
 
 Event = tuple[float, Any]
 
@@ -117,6 +123,62 @@ def unpacked(event: Event) -> Event:
     if type(event[1]) is Packed:
         return event[0], marshal.loads(event[1])
     return event
+
+
+def kept(event: Event, limit: int) -> Event:
+    """Return an event as it is kept: packed, or else a copy where it is too large.
+
+    Parameters
+    ----------
+    event : tuple
+        Its time and the msg.
+    limit : int
+        Bytes that it may take.
+
+    Returns
+    -------
+    tuple
+
+    Examples
+    --------
+    >>> moves = [("x", number) for number in range(10_000)]
+    >>> event = unpacked(kept((0.5, ("request", moves)), 1000))
+    >>> event[1][0], event[1][1] == moves[:len(event[1][1])]
+    ('request', True)
+    """
+    msg = event[1]
+    size, is_plain = size_of(msg, PACKS * limit)
+    if is_plain and size <= PACKS * limit:
+        as_it_is = packed(event)
+        if nbytes_of(as_it_is, limit) <= limit:
+            return as_it_is
+    elif size <= limit:
+        return event
+    if type(msg) is tuple:
+        return _shortened(event, limit)
+    return packed((event[0], plain(msg, limit // TAKES)[0]))
+
+
+def _shortened(event: Event, limit: int) -> Event:
+    """Leave out the end of a list: whoever knows the msg finds the rest as it was.
+
+    So it is with the moves of work stealing, which its page and its story read.
+    """
+    msg = event[1]
+    lists = [i for i, item in enumerate(msg[:FIELDS]) if type(item) is list]
+    place = max(lists, key=lambda i: len(msg[i]), default=-1)
+    items = msg[place][:limit] if lists else []
+    while items:
+        del items[len(items) // 2 :]
+        shorter = (*msg[:place], items, *msg[place + 1 :])
+        size, is_plain = size_of(shorter, PACKS * limit)
+        if not is_plain:
+            break
+        if size <= PACKS * limit:
+            event = packed((event[0], shorter))
+            if nbytes_of(event, limit) <= limit:
+                return event
+    return packed((event[0], plain(msg, limit // TAKES)[0]))
 
 
 def nbytes_of(event: Event, limit: int) -> int:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import time
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -217,6 +218,26 @@ async def test_a_huge_event_is_kept_shortened_and_sent_whole(collected):
         assert len(event["lost-computed-tasks"]) == 10_000
         assert s._broker.topics["x"].nbytes <= 2**20 / 16
         assert len(s.get_events("small")) == 1
+
+
+@pytest.mark.parametrize("key", [lambda i: f"x-{i}", lambda i: ("x" * 40, i, 0)])
+@pytest.mark.parametrize("count", [60, 200, 50_000])
+@gen_test()
+async def test_moves_of_work_stealing_are_read_however_many_they_are(key, count):
+    async with lean() as s:
+        workers = "tcp://10.0.0.1:40000", "tcp://10.0.0.2:40000"
+        moves = [
+            (1, i % 15, key(i), 0.5, workers[0], 1.5, workers[1], 2.5)
+            for i in range(count)
+        ]
+        s.log_event("stealing", ("request", moves))
+        ((_, (kind, kept)),) = s.get_events("stealing")
+        assert kind == "request"
+        assert kept == moves[: len(kept)]
+        assert len(kept) >= min(count, 100)
+        assert s._broker.topics.nbytes <= 512 * 1024 // broker.EVENTS_AT_LEAST
+        task = SimpleNamespace(key=key(3))
+        assert s.extensions["stealing"].story(task) == [moves[3]]
 
 
 @gen_test()

@@ -3,11 +3,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from distributed import Client, Lock, MultiLock, Semaphore
+from distributed import Client, Lock, MultiLock, Scheduler, Semaphore
 from distributed.utils_test import gen_test
 
-from leandask import locks
-from tests.schedulers import lean
+from leandask import install, locks
+from tests.schedulers import LOCAL, lean
 
 
 async def use(names):
@@ -33,6 +33,23 @@ async def test_names_that_nobody_holds_go_beyond_the_bound():
         for metric in extension.metrics.values():
             assert len(metric) <= 1000
         assert await held.locked()
+        await held.release()
+
+
+@gen_test()
+async def test_install_takes_over_more_names_than_the_bound():
+    async with (
+        Scheduler(**LOCAL) as s,
+        Client(s.address, asynchronous=True),
+    ):
+        held = Lock("held")
+        assert await held.acquire()
+        await use(f"lock-{i}" for i in range(1005))
+        install(s, retention={"locks": 1000})
+        names = s.extensions["semaphores"].max_leases
+        assert len(names) == 1000
+        assert {"held", "lock-1004"} <= names.keys()
+        assert "leandask" in s.extensions
         await held.release()
 
 

@@ -5,6 +5,7 @@ import asyncio
 import dask.config
 import pytest
 from distributed import Client, Scheduler, Worker, span
+from distributed.metrics import time
 from distributed.spans import SpansSchedulerExtension
 from distributed.utils_test import gen_test, inc
 
@@ -233,3 +234,54 @@ async def test_an_extension_of_the_users_own_stays():
         assert type(s.extensions["spans"]) is Mine
         await s.extensions["leandask"].housekeeping.run()
         assert s.extensions["leandask"].housekeeping.errors == 0
+
+
+@gen_test()
+async def test_a_finished_span_tells_nothing_wrong_of_threads_that_are_forgotten():
+    async with (
+        lean() as s,
+        Worker(s.address, dashboard=False, nthreads=2),
+        Client(s.address, asynchronous=True) as c,
+    ):
+        await compute(s, c, 0)
+        spans = s.extensions["spans"]
+        (finished,) = spans.root_spans
+        later = time() + 3600
+        s.total_nthreads_history.extend((later + i, 1) for i in range(50))
+        for _ in range(2):
+            trim_nthreads_history(s, spans.spans.values(), maxlen=10)
+            assert len(s.total_nthreads_history) == 10
+            assert finished.nthreads_intervals[0][2] == 0
+            assert finished.active_cpu_seconds == 0
+            assert spans.merge_all().cumulative_worker_metrics
+            s.total_nthreads_history.extend((later + i, 1) for i in range(50, 60))
+
+
+@pytest.mark.filterwarnings("ignore:the convert_dtype parameter")
+@gen_test()
+async def test_a_page_of_spans_that_are_forgotten_goes_on():
+    components = pytest.importorskip("distributed.dashboard.components.scheduler")
+    async with (
+        lean(retention={"spans": 2}) as s,
+        Worker(s.address, dashboard=False),
+        Client(s.address, asynchronous=True) as c,
+    ):
+        spans = s.extensions["spans"]
+        with span("mine"):
+            await compute(s, c, 0)
+        page = components.FinePerformanceMetrics(s)
+        page.span_tag_selector.value = ["mine"]
+        page.unit_selector.value = "seconds"
+        page.update()
+        for i in range(1, 5):
+            await compute(s, c, i)
+        spans.prune()
+        assert "mine" not in spans.spans_search_by_tag
+        page.update()
+        (metric,) = spans.merge_by_tags("mine").cumulative_worker_metrics.values()
+        assert metric == 0
+        with pytest.raises(ValueError, match="Nothing to merge"):
+            spans.merge_by_tags("never")
+        with span("mine"):
+            await compute(s, c, 9)
+        assert spans.merge_by_tags("mine").states["forgotten"] == 1

@@ -51,6 +51,13 @@ class Gate(logging.Handler):
         assert self.opened.wait(30)
 
 
+class Slow(logging.Handler):
+    """Takes longer for a record than it takes to make another."""
+
+    def emit(self, record):
+        time.sleep(0.005)
+
+
 @pytest.fixture
 def gate():
     gate = Gate()
@@ -218,6 +225,29 @@ def test_transitions_are_bounded_by_their_recommendations(make, gate, all_transi
     for i in range(10):
         stream.transition(transition(i, **many))
     assert stream.stats()["dropped_kinds"]["transition"] == 9
+
+
+def test_losses_are_reported_while_they_go_on(make, collected, tmp_path):
+    slow, sink = Slow(), RotatingFileSink(tmp_path / "log.jsonl", flush_interval=0.01)
+    EVENTS.addHandler(slow)
+    EVENTS.addHandler(sink)
+    stream = make(queue_length=200)
+    try:
+        deadline = time.monotonic() + 30
+        while not any(r.event_name == LOSS for r in collected):
+            assert time.monotonic() < deadline
+            while len(stream.queue) < 180:  # never empty
+                stream.event("mine", (1.5, 1))
+            stream.event("mine", (1.5, 1))
+        assert len(stream.queue) > 100
+        assert (tmp_path / "log.jsonl").stat().st_size > 0
+        before = time.monotonic()
+        stream.catch_up(30)
+        assert time.monotonic() - before < 20
+    finally:
+        EVENTS.removeHandler(slow)
+        EVENTS.removeHandler(sink)
+        sink.close()
 
 
 def test_block_waits_for_room(make, collected, gate):
