@@ -62,10 +62,10 @@ def clients(cluster: Cluster, number: int) -> None:
 
 
 def events(cluster: Cluster, number: int) -> None:
-    """Ten topics of its own each round, and one that stays."""
+    """Fifty topics that come once, so that they are full in minutes, and one that stays."""
     for i in range(200):
         msg = {"action": "mine", "number": i, "text": f"event {i} of {number}"}
-        topic = f"topic-{number}-{i % 20}" if i % 2 else "topic"
+        topic = f"topic-{number}-{i % 100}" if i % 2 else "topic"
         cluster.client.log_event(topic, msg)
 
 
