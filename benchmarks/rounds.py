@@ -62,7 +62,7 @@ def clients(cluster: Cluster, number: int) -> None:
 
 
 def events(cluster: Cluster, number: int) -> None:
-    """Fifty topics that come once, so that they are full in minutes, and one that stays."""
+    """Fifty topics that come once, so that they fill up soon, and one that stays."""
     for i in range(200):
         msg = {"action": "mine", "number": i, "text": f"event {i} of {number}"}
         topic = f"topic-{number}-{i % 100}" if i % 2 else "topic"
