@@ -6,6 +6,7 @@ import functools
 import logging
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ from leandask.handlers import buffering_handlers
 from leandask.memory import settle
 from leandask.retention import Retention
 from leandask.scheduler import LeanScheduler
+
+logger = logging.getLogger("leandask")
 
 
 def _parse_retention(
@@ -127,6 +130,14 @@ def configure_console(log_format: str) -> None:
             if not warned.hasHandlers():
                 warned.addHandler(last)
         logging.captureWarnings(True)
+        sys.excepthook = log_uncaught
+        threading.excepthook = lambda args: log_uncaught(*args[:3])
+
+
+def log_uncaught(kind: type, error: Any, traceback: Any) -> None:
+    """Log what ends the process or a thread, in the place of Python's own text."""
+    if kind is not SystemExit:  # of a thread, of which Python says nothing either
+        logger.critical("Uncaught %s", kind.__name__, exc_info=(kind, error, traceback))
 
 
 def reopen_on_hangup() -> None:

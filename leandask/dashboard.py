@@ -66,7 +66,8 @@ class LazyDashboard:
             rf"/|{re.escape(below.rstrip('/'))}/?"
             rf"|{re.escape(below)}([\w-]+(/ws|/autoload\.js|/metadata)?|static/.*)"
         )
-        self._application.add_application(self)
+        # As upstream's: Jupyter's application, which may be there, knows every path.
+        self._application.applications.insert(0, self)
         # It is asked for a list of all pages, and comes before the route of upstream.
         plots = (below + "individual-plots.json", _Plots, {"dashboard": self})
         self._application.add_handlers(r".*", [plots])

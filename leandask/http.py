@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import dask.config
 from distributed.http.utils import RequestHandler
 
 from leandask import _compat
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from distributed import Scheduler
     from distributed.system_monitor import SystemMonitor
 
+#: Who closes these routes of upstream's closes the report too: it tells more.
+ROUTES = ("distributed.http.scheduler.info", "distributed.http.scheduler.json")
 #: Path of the page, below the prefix of the scheduler's HTTP server.
 PATH = "leandask"
 #: Samples of memory that the JSON has: five minutes.
@@ -61,11 +64,17 @@ class PageHandler(_Handler):
 def add_routes(scheduler: Scheduler) -> None:
     """Serve the report of a scheduler where it serves its other pages and its metrics.
 
+    Where the user's ``distributed.scheduler.http.routes`` have neither upstream's pages
+    nor its JSON, the metrics alone have it.
+
     Parameters
     ----------
     scheduler : distributed.Scheduler
         A lean one, or one that is being made so.
     """
+    _compat.add_collector(make_collector)
+    if not set(ROUTES) & set(dask.config.get("distributed.scheduler.http.routes")):
+        return
     below = _compat.get_http_prefix(scheduler)
     server = {"dask_server": scheduler}
     routes = [
@@ -75,7 +84,6 @@ def add_routes(scheduler: Scheduler) -> None:
     # Before the dashboard's: any page's name could be one of its pages.
     scheduler.http_application.add_handlers(r".*", routes)
     link_page(scheduler)
-    _compat.add_collector(make_collector)
 
 
 def make_collector(scheduler: Scheduler) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ def deferred(name: str) -> Iterator[None]:
 
 def main() -> None:
     """Run ``leandask-scheduler``."""
+    # It loads plug-ins of other packages, which may need NumPy; it does not itself.
+    importlib.import_module("dask.sizeof")
     # 11 MB. distributed.protocol.utils imports NumPy to allocate buffers for messages,
     # and allocates them as bytearrays without it.
     with deferred("numpy"):

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import re
 import signal
+import socket
 import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -15,6 +20,8 @@ from distributed.cli import dask_scheduler
 
 from leandask import cli
 from tests.processes import COMMAND, PYTHON, records_of, start_worker, wait_for
+
+DOCS = Path(__file__).parents[1] / "docs"
 
 
 def test_it_has_every_flag_of_the_installed_dask_scheduler():
@@ -181,6 +188,41 @@ def test_every_line_of_the_console_can_be_json(start):
     assert [line["message"] for line in lines if line.get("topic") == "mine"] == [
         "mine: hello"
     ]
+
+
+def test_a_start_that_fails_is_json_too(start, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        scheduler, _ = start("--log-format", "json", f"--port={port}")
+        assert scheduler.popen.wait(60) == 1
+    lines = [json.loads(line) for line in scheduler.stderr.splitlines()]
+    assert lines[-1]["severity"] == "CRITICAL"
+    assert "RuntimeError" in lines[-1]["message"]
+    assert "in use" in lines[-1]["exception"]
+
+
+def test_the_logging_section_of_the_docs(tmp_path):
+    pytest.importorskip("pythonjsonlogger")
+    page = (DOCS / "records.md").read_text()
+    [section] = re.findall(r"```yaml\n(logging:\n.*?)```", page, re.DOTALL)
+    log = tmp_path / "events.jsonl"
+    (tmp_path / "dask.yaml").write_text(section.replace("/tmp/events.jsonl", str(log)))
+    code = """
+import logging, os, distributed, leandask
+scheduler = logging.getLogger("distributed.scheduler")
+print(scheduler.isEnabledFor(logging.INFO), scheduler.hasHandlers())
+print(os.path.exists("{log}"))
+logging.getLogger("leandask.events").info("mine")
+print(os.path.exists("{log}"))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code.format(log=log)],
+        env=os.environ | {"DASK_CONFIG": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["True", "True", "False", "True"]
 
 
 def test_a_logging_configuration_of_the_users_own(start, tmp_path):

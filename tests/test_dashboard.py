@@ -14,6 +14,7 @@ import pytest
 from distributed import Client
 from distributed.utils_test import gen_test
 from packaging.version import Version
+from tornado import web
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
 from leandask import LeanScheduler, dashboard
@@ -54,6 +55,24 @@ async def test_the_first_request_of_a_page_is_answered_with_it(not_imported):
         assert not any(
             isinstance(app, LazyDashboard) for app in s.http_application.applications
         )
+
+
+@gen_test()
+async def test_an_application_that_knows_every_path_comes_after_it(not_imported):
+    class Everything(web.RequestHandler):
+        def get(self, path):
+            self.write("everything")
+
+    def add(self, *args):  # as upstream does with --jupyter
+        self.http_application.add_application(web.Application([(r"(.*)", Everything)]))
+        return LazyDashboard(self, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("leandask.scheduler.LazyDashboard", add)
+        s = LeanScheduler(host="127.0.0.1", dashboard_address="127.0.0.1:0")
+    async with s:
+        assert b"Dask Diagnostic UI" in (await get(s, "/status")).body
+        assert (await get(s, "/jupyter/tree")).body == b"everything"
 
 
 @pytest.mark.parametrize("path", ["/", "/workers", "/individual-task-stream"])

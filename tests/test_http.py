@@ -93,9 +93,21 @@ async def test_the_prefix_is_found_where_the_user_has_few_routes():
     with dask.config.set(routes):
         async with lean(http_prefix="/x", dashboard=False) as s:
             assert await is_served(s, "/x/")
-    with dask.config.set({"distributed.scheduler.http.routes": []}):
+    routes["distributed.scheduler.http.routes"] = ["distributed.http.scheduler.json"]
+    with dask.config.set(routes):
         async with lean(dashboard=False) as s:
             assert await is_served(s)
+
+
+@gen_test()
+async def test_who_closed_upstreams_routes_has_no_others_open():
+    routes = {"distributed.scheduler.http.routes": ["distributed.http.health"]}
+    with dask.config.set(routes):
+        async with lean(dashboard=False) as s:
+            assert (await get(s, "/health")).code == 200
+            for path in ("/leandask", "/leandask.json"):
+                with pytest.raises(HTTPClientError, match="404"):
+                    await get(s, path)
 
 
 @gen_test()

@@ -55,3 +55,26 @@ def test_an_unknown_name_is_told():
 
     with pytest.raises(AttributeError, match="'leandask' has no attribute 'Lean'"):
         leandask.Lean  # noqa: B018
+
+
+def test_a_plug_in_of_another_package_may_import_numpy(tmp_path):
+    (tmp_path / "needs_numpy.py").write_text("import numpy\n\ndef register(): pass\n")
+    dist = tmp_path / "needs_numpy-1.dist-info"
+    dist.mkdir()
+    (dist / "METADATA").write_text("Name: needs-numpy\nVersion: 1\n")
+    (dist / "entry_points.txt").write_text(
+        "[dask.sizeof]\nneeds = needs_numpy:register\n"
+    )
+    assert (
+        run(f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+sys.argv[1:] = ["--version"]
+from leandask.start import main
+try:
+    main()
+finally:
+    print("needs_numpy" in sys.modules)
+""")[-1]
+        == "True"
+    )
