@@ -67,7 +67,11 @@ def table_of_stream(rows: list[tuple[str, float, str]]) -> list[str]:
 
 
 def measure(
-    scenarios: dict[str, Scenario], rounds: int, stream_rounds: int, count: int
+    scenarios: dict[str, Scenario],
+    rounds: int,
+    stream_rounds: int,
+    count: int,
+    tasks: int = 2_000,
 ) -> dict[str, Any]:
     """Measure everything, one thing after the other.
 
@@ -79,6 +83,8 @@ def measure(
         Of throughput.
     stream_rounds, count : int
         Rounds of each measure of the stream, and transitions of each.
+    tasks : int, optional
+        Of each round of throughput.
 
     Returns
     -------
@@ -90,7 +96,7 @@ def measure(
     results["results"] = memory.run(scenarios, COMPARED)
     print("throughput")
     with clusters([*COMPARED, "all-logged"], n_workers=8) as started:
-        results["throughput"] = throughput.measure(started, rounds, tasks=2_000)
+        results["throughput"] = throughput.measure(started, rounds, tasks)
     print("stream")
     # It has its own way with the logging and the garbage of its process.
     spawn = multiprocessing.get_context("spawn")

@@ -63,13 +63,21 @@ def is_written(scheduler_file):
 @pytest.fixture
 def start(tmp_path):
     """Start leandask-scheduler, and give its process and scheduler file."""
+    with starting(tmp_path) as start:
+        yield start
+
+
+@contextlib.contextmanager
+def starting(folder):
+    """Give what starts schedulers, which end with the context."""
     with contextlib.ExitStack() as stack:
 
-        def start(*args, command=(COMMAND,), **env):
-            file = tmp_path / "scheduler.json"
+        def start(*args, command=(COMMAND,), wait=True, **env):
+            # Workers and clients wait for the file by themselves.
+            file = folder / "scheduler.json"
             process = stack.enter_context(
                 Process(
-                    tmp_path,
+                    folder,
                     "scheduler",
                     *command,
                     *LOOPBACK,
@@ -78,7 +86,8 @@ def start(tmp_path):
                     **env,
                 )
             )
-            wait_for(lambda: is_written(file) or process.popen.poll() is not None)
+            if wait:
+                wait_for(lambda: is_written(file) or process.popen.poll() is not None)
             return process, file
 
         yield start
@@ -108,7 +117,11 @@ def records_of(path):
 
 def lean_settings(log):
     """A bound that no scheduler has by chance, and an event log, as configuration."""
-    return {"leandask.retention.events": 7, "leandask.event-log.path": str(log)}
+    return {
+        "leandask.retention.events": 7,
+        "leandask.event-log.path": str(log),
+        "leandask.event-log.flush-interval": "50 ms",
+    }
 
 
 def lean_environment(log):
@@ -116,6 +129,7 @@ def lean_environment(log):
     return {
         "DASK_LEANDASK__RETENTION__EVENTS": "7",
         "DASK_LEANDASK__EVENT_LOG__PATH": str(log),
+        "DASK_LEANDASK__EVENT_LOG__FLUSH_INTERVAL": "50 ms",
     }
 
 

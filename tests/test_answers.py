@@ -144,7 +144,7 @@ async def test_a_client_asks_what_happened(path):
 
 
 def test_a_client_that_is_not_asynchronous(path, start, tmp_path):
-    _, file = start(f"--event-log={path}", "--log-transitions")
+    _, file = start(f"--event-log={path}", "--log-transitions", wait=False)
     with start_worker(tmp_path, file), Client(scheduler_file=str(file)) as client:
         assert client.submit(inc, 1, key="x").result() == 2
         records = leandask.get_history(client, key="x")["records"]

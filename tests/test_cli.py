@@ -115,7 +115,7 @@ def test_a_cluster_of_three_processes(start, tmp_path):
     import pandas as pd
 
     log = tmp_path / "logs" / "events.jsonl"
-    scheduler, file = start("--event-log", log, "--retention", "events=30")
+    scheduler, file = start("--event-log", log, "--retention", "events=30", wait=False)
     with (
         start_worker(tmp_path, file, "a") as a,
         start_worker(tmp_path, file, "b") as b,

@@ -230,10 +230,10 @@ def test_a_scheduler_that_was_killed_in_the_middle_of_a_run(start, tmp_path):
         time.sleep(60 if x == 100 else 0.001)
 
     log = tmp_path / "killed.jsonl"
-    process, file = start(f"--event-log={log}", "--log-transitions")
+    process, file = start(f"--event-log={log}", "--log-transitions", wait=False)
     worker = start_worker(tmp_path, file)
     with worker, closing(Client(scheduler_file=str(file))) as client:
-        futures = client.map(slow, range(50_000), pure=False)
+        futures = client.map(slow, range(5000), pure=False)
         key = futures[100].key
         wait_for(log.exists)
         wait_for(lambda: run("story", log, key)[0].count("\n") >= 4, timeout=60)
@@ -243,8 +243,8 @@ def test_a_scheduler_that_was_killed_in_the_middle_of_a_run(start, tmp_path):
     out, _ = run("story", log, key)
     assert out.splitlines()[-1].split()[1:5] == ["queued", "->", "processing", key]
     found = json.loads(run("stats", log, "--json")[0])
-    assert found["states"]["queued"] >= 49_000
-    assert 0 < found["states"]["memory"] < 49_000
+    assert found["states"]["queued"] >= 4900
+    assert 0 < found["states"]["memory"] < 4900
     assert found["workers_joined"] == 1
     assert found["problems"]["gap"] == found["problems"]["corrupt"] == 0
     (start_record,) = run("events", log, "--event-name=dask.scheduler.start")[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import time
@@ -29,7 +30,7 @@ def read_until_torn(path):
 
 def test_a_kill_in_a_burst_loses_the_last_interval_only(start, tmp_path):
     log = tmp_path / "log.jsonl"
-    scheduler, file = start("--event-log", log, "--log-transitions")
+    scheduler, file = start("--event-log", log, "--log-transitions", wait=False)
     with start_worker(tmp_path, file), Client(scheduler_file=str(file)) as client:
         futures = client.map(inc, range(20_000))
         wait_for(lambda: log.exists() and log.stat().st_size > 500_000)
@@ -50,7 +51,8 @@ def test_sigterm_under_load_loses_nothing(start, tmp_path):
         "DASK_LEANDASK__STREAM__OVERFLOW": "block",
         "DASK_LEANDASK__STREAM__BLOCK_TIMEOUT": "10s",
     }
-    scheduler, file = start("--event-log", log, "--log-transitions", **block)
+    flags = "--event-log", log, "--log-transitions"
+    scheduler, file = start(*flags, wait=False, **block)
     with start_worker(tmp_path, file), Client(scheduler_file=str(file)) as client:
         futures = client.map(inc, range(20_000))
         wait_for(lambda: log.exists() and log.stat().st_size > 500_000)
@@ -76,7 +78,7 @@ def stories_of(records):
 
 def test_a_killed_worker_leaves_the_whole_story_of_its_tasks(start, tmp_path):
     log = tmp_path / "log.jsonl"
-    scheduler, file = start("--event-log", log, "--log-transitions")
+    scheduler, file = start("--event-log", log, "--log-transitions", wait=False)
     with (
         start_worker(tmp_path, file, "doomed") as doomed,
         start_worker(tmp_path, file, "other"),
@@ -123,7 +125,7 @@ with Client(scheduler_file=sys.argv[1]) as client:
 
 def test_a_killed_client_takes_its_tasks_along_and_no_one_elses(start, tmp_path):
     log = tmp_path / "log.jsonl"
-    scheduler, file = start("--event-log", log, "--log-transitions")
+    scheduler, file = start("--event-log", log, "--log-transitions", wait=False)
     with (
         start_worker(tmp_path, file),
         Client(scheduler_file=str(file)) as client,
@@ -183,8 +185,9 @@ async def pasts_around_a_restart(make):
 
 @gen_test(timeout=60)
 async def test_a_restart_keeps_what_it_keeps_upstream_and_every_record(collected):
-    _, upstream = await pasts_around_a_restart(Scheduler)
-    s, lean = await pasts_around_a_restart(LeanScheduler)
+    (_, upstream), (s, lean) = await asyncio.gather(
+        pasts_around_a_restart(Scheduler), pasts_around_a_restart(LeanScheduler)
+    )
     assert lean == upstream
     assert s.stream.queue.n_dropped == 0
     assert [r.seq for r in collected] == list(range(1, s.stream.queue.emitted + 1))

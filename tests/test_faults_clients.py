@@ -131,7 +131,7 @@ def hostile_msgs():
 
 def test_no_event_of_a_client_forges_a_line_or_stops_anything(start, tmp_path):
     log = tmp_path / "log.jsonl"
-    scheduler, file = start("--event-log", log)
+    scheduler, file = start("--event-log", log, wait=False)
     msgs = hostile_msgs()
     with start_worker(tmp_path, file), Client(scheduler_file=str(file)) as client:
 

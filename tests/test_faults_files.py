@@ -17,6 +17,8 @@ from leandask import get_report
 from tests.processes import records_of, start_worker, wait_for
 from tests.schedulers import lean
 
+SOON = {"DASK_LEANDASK__EVENT_LOG__FLUSH_INTERVAL": "100 ms"}
+
 
 def publish(client, text, times=1):
     client.log_event(["mine"] * times, {"text": text})
@@ -109,7 +111,7 @@ def test_logrotate_moves_the_file(start, tmp_path, mode):
     if not (logrotate := shutil.which("logrotate", path="/usr/sbin:" + os.defpath)):
         pytest.skip("logrotate is not installed")
     log = tmp_path / "log.jsonl"
-    scheduler, file = start("--event-log", log)
+    scheduler, file = start("--event-log", log, **SOON)
     settings = tmp_path / "logrotate.conf"
     reopen = f"kill -HUP {scheduler.popen.pid}"
     settings.write_text(
@@ -133,7 +135,7 @@ def test_logrotate_moves_the_file(start, tmp_path, mode):
 
 def test_hangup_opens_the_file_anew_and_ends_nothing(start, tmp_path):
     log = tmp_path / "log.jsonl"
-    scheduler, file = start("--event-log", log)
+    scheduler, file = start("--event-log", log, **SOON)
     with Client(scheduler_file=str(file)) as client:
         wait_for(log.exists)
         scheduler.popen.send_signal(signal.SIGHUP)

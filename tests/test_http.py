@@ -21,7 +21,7 @@ import leandask
 from leandask import LeanScheduler, dashboard, install
 from leandask.http import RSS_SAMPLES, read_page, rss_samples
 from leandask.report import report_of
-from tests.processes import wait_for
+from tests.processes import starting, wait_for
 
 local = {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}
 lean = partial(LeanScheduler, **local)
@@ -285,10 +285,27 @@ def dask_imports_numpy():
     return b"True" in subprocess.run(command, capture_output=True, check=True).stdout
 
 
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """A scheduler in a process of its own, for all tests that leave it as it is."""
+    folder = tmp_path_factory.mktemp("served")
+    with starting(folder) as start:
+        yield start("--event-log", folder / "events.jsonl")
+
+
 @pytest.fixture
-def page(start, tmp_path, browser):
-    """The page of a scheduler in a process of its own, in a browser."""
-    process, file = start("--event-log", tmp_path / "events.jsonl")
+def page(served, browser):
+    """The page of a scheduler, in a browser."""
+    yield from open_page(browser, *served)
+
+
+@pytest.fixture
+def own_page(start, browser):
+    """The page of a scheduler that a test may stop."""
+    yield from open_page(browser, *start())
+
+
+def open_page(browser, process, file):
     link = re.search(r"dashboard at:\s+(\S+)/status", process.stderr)[1]
     browser.get_log("browser")  # empties it
     browser.set_window_size(1280, 900)
@@ -343,6 +360,7 @@ def test_the_page_shows_true_figures_and_keeps_itself_new(page):
 def test_whatever_is_in_a_message_shows_as_text(page):
     browser, client, _ = page
     warn(client, "".join(HOSTILE))
+    browser.refresh()  # sooner than it comes by itself
     wait_for(lambda: "</script>" in shown(browser, "warnings"))
     assert "".join(HOSTILE) in shown(browser, "warnings")
     assert browser.find_elements("css selector", "img") == []
@@ -361,6 +379,7 @@ def warn(client, message):
 def test_nothing_is_wider_than_the_window(page, width):
     browser, client, _ = page
     warn(client, "x" * 249)
+    browser.refresh()
     size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     try:
@@ -389,8 +408,8 @@ def test_bars_and_tables_are_told_to_those_who_can_not_see_them(page):
     assert tables[0].accessible_name == "Histories"
 
 
-def test_it_tells_when_the_scheduler_is_gone_and_when_it_is_back(page):
-    browser, client, process = page
+def test_it_tells_when_the_scheduler_is_gone_and_when_it_is_back(own_page):
+    browser, client, process = own_page
     wait_for(lambda: shown(browser, "state") == "live")
     # A scheduler that answers nobody: the page is not to wait for it for ever.
     browser.execute_cdp_cmd("Network.enable", {})

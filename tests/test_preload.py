@@ -79,11 +79,13 @@ def test_dask_scheduler(start, tmp_path, way):
         (tmp_path / "dask.yaml").write_text(
             f"""
             distributed: {{scheduler: {{preload: [leandask.preload]}}}}
-            leandask: {{retention: {{events: 7}}, event-log: {{path: {log}}}}}
+            leandask:
+              retention: {{events: 7}}
+              event-log: {{path: {log}, flush-interval: 50 ms}}
             """
         )
         env = {"DASK_CONFIG": str(tmp_path / "dask.yaml")}
-    scheduler, file = start(*flags, command=upstream, **env)
+    scheduler, file = start(*flags, command=upstream, wait=False, **env)
     with start_worker(tmp_path, file), Client(scheduler_file=str(file)) as client:
         assert_lean(client, log, workers=1)
     assert scheduler.stop() == 0

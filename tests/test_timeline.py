@@ -443,7 +443,7 @@ def test_memory_does_not_grow_with_the_log():
 
     def fill(first, n):
         for i in range(first, first + n):
-            log = Log(f"Scheduler-{i // 10}", seq=i % 10 * 9)
+            log = Log(f"Scheduler-{i // 4}", seq=i % 4 * 9)
             worker = f"tcp://{i}:{text}"
             log.event(i * 60, "all", "add-worker", worker=worker)
             if i % 3:
@@ -456,9 +456,9 @@ def test_memory_does_not_grow_with_the_log():
 
     tracemalloc.start()
     try:
-        fill(0, 12_000)
+        fill(0, 6000)
         before = tracemalloc.get_traced_memory()[0]
-        fill(12_000, 8_000)
+        fill(6000, 2000)
         after = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
