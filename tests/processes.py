@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -53,6 +55,14 @@ def wait_for(condition, timeout=30):
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
     return result
+
+
+def free_port():
+    """A port that nobody listens at, below those that connections are given."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def is_written(scheduler_file):

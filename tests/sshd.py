@@ -13,13 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.processes import Process, wait_for
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+from tests.processes import Process, free_port, wait_for
 
 
 def accepts(port):

@@ -57,20 +57,21 @@ async def run_1000(scheduler, client):
     assert {ts.state for ts in scheduler.tasks.values()} == {"memory"}
     scheduler.validate_state()
     del futures
-    await async_poll_for(lambda: not scheduler.tasks, 10)
+    await async_poll_for(lambda: not scheduler.tasks, 30)
     return scheduler.transition_counter
 
 
-@gen_test(timeout=60)
+# A task that is stolen makes transitions of its own.
+@gen_test(timeout=120, config={"distributed.scheduler.work-stealing": False})
 async def test_simulated_workers_are_workers_to_the_scheduler(errors):
     async with scheduled() as (scheduler, peers, client):
         await peers.have_workers(N_WORKERS)
-        await async_poll_for(lambda: len(scheduler.running) == N_WORKERS, 5)
+        await async_poll_for(lambda: len(scheduler.running) == N_WORKERS, 30)
         simulated = await run_1000(scheduler, client)
-        await async_poll_for(lambda: not any(w.data for w in peers.workers), 5)
+        await async_poll_for(lambda: not any(w.data for w in peers.workers), 30)
         # Fewer of them, without a loss.
         await peers.have_workers(2)
-        await async_poll_for(lambda: len(scheduler.workers) == 2, 5)
+        await async_poll_for(lambda: len(scheduler.workers) == 2, 30)
         assert await client.submit(sum, [1]).exception() is None
     async with LeanScheduler(
         host="127.0.0.1", port=0, dashboard_address="127.0.0.1:0"
@@ -106,14 +107,14 @@ async def test_held_tasks_are_finished_as_many_as_told(errors):
         await peers.have_workers(4)
         await peers.hold()
         futures = client.map(increment, range(200))
-        await async_poll_for(lambda: len(scheduler.tasks) == 200, 10)
+        await async_poll_for(lambda: len(scheduler.tasks) == 200, 30)
 
         def finished():
             return sum(ts.state == "memory" for ts in scheduler.tasks.values())
 
         assert finished() == 0
         await peers.finish(50)
-        await async_poll_for(lambda: finished() == 50, 10)
+        await async_poll_for(lambda: finished() == 50, 30)
         await peers.have_workers(8)  # four with nothing yet
         await peers.finish()
         await wait(futures)
@@ -130,7 +131,7 @@ async def test_tasks_are_stolen_from_simulated_workers(errors):
         futures = client.map(
             increment, range(40), workers=[first], allow_other_workers=True
         )
-        await async_poll_for(lambda: len(peers.workers[0].held) == 40, 10)
+        await async_poll_for(lambda: len(peers.workers[0].held) == 40, 30)
         await peers.have_workers(2)
         stealing = scheduler.extensions["stealing"]
         await async_poll_for(
@@ -148,9 +149,9 @@ async def test_simulated_clients_come_and_go(errors):
     async with scheduled() as (scheduler, peers, _):
         before = set(scheduler.clients)
         await peers.have_clients(5)
-        await async_poll_for(lambda: len(scheduler.clients) == len(before) + 5, 5)
+        await async_poll_for(lambda: len(scheduler.clients) == len(before) + 5, 30)
         await peers.have_clients(0)
-        await async_poll_for(lambda: set(scheduler.clients) == before, 5)
+        await async_poll_for(lambda: set(scheduler.clients) == before, 30)
     assert not errors
 
 
@@ -161,7 +162,7 @@ async def test_what_a_peer_does_not_understand_is_not_passed_over():
         [worker] = scheduler.workers
         scheduler.stream_comms[worker].send({"op": "dance"})
         with pytest.raises(KeyError, match="dance"):
-            await async_poll_for(lambda: peers.workers[0]._tasks[0].done(), 5)
+            await async_poll_for(lambda: peers.workers[0]._tasks[0].done(), 30)
             await peers.have_workers(0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import dask
 import pytest
@@ -65,6 +66,8 @@ def test_local_cluster_with_the_preload(tmp_path, way):
 @pytest.mark.parametrize("way", ["argument", "environment"])
 def test_subprocess_cluster(tmp_path, monkeypatch, way):
     log = tmp_path / "log.jsonl"
+    # It calls `dask`, which need not be on the path of whoever runs the tests.
+    monkeypatch.setenv("PATH", f"{PYTHON.parent}:{os.environ['PATH']}")
     options = {"dashboard": False, "scheduler_file": str(tmp_path / "scheduler.json")}
     if way == "argument":
         options |= PRELOAD

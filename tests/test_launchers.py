@@ -23,11 +23,11 @@ from tests.processes import (
     PYTHON,
     Process,
     assert_lean,
+    free_port,
     lean_environment,
     lean_settings,
     wait_for,
 )
-from tests.sshd import free_port
 
 HERE = Path(__file__).parent
 

@@ -164,10 +164,10 @@ def test_a_huge_int_is_described():
     ids=["str", "bytes", "set", "key", "tuple-key", "nested", "dict"],
 )
 def test_the_work_is_bounded_by_the_limit(msg):
-    begun = time.process_time()
+    begun = time.thread_time()
     value, truncated = check(msg, limit=1000)
     # Bounded: a pass over any of these takes longer by two orders of magnitude.
-    assert time.process_time() - begun < 0.25
+    assert time.thread_time() - begun < 0.25
     assert truncated
     assert len(json.dumps(value, ensure_ascii=False)) < 4000
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import socket
 from pathlib import Path
 
 from tests.pages import (
@@ -15,7 +14,7 @@ from tests.pages import (
     has_in_order,
     run_program,
 )
-from tests.processes import wait_for
+from tests.processes import free_port, wait_for
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -42,8 +41,7 @@ def run_command(shell, command, shown, port):
 
 
 def test_everything_in_the_readme_runs_and_gives_what_is_shown(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]  # 8786 may be in use
+    port = free_port()  # 8786 may be in use
     skipped = INSTALLS if shutil.which("jq") else (*INSTALLS, "jq")
     with Shell(tmp_path) as shell:
         for language, block in blocks(README.replace("8786", str(port))):

@@ -236,10 +236,9 @@ def test_losses_are_reported_while_they_go_on(make, collected, tmp_path):
         deadline = time.monotonic() + 30
         while not any(r.event_name == LOSS for r in collected):
             assert time.monotonic() < deadline
-            while len(stream.queue) < 180:  # never empty
+            while len(stream.queue) < 180:  # never empty, but where this thread stands
                 stream.event("mine", (1.5, 1))
             stream.event("mine", (1.5, 1))
-        assert len(stream.queue) > 100
         assert (tmp_path / "log.jsonl").stat().st_size > 0
         before = time.monotonic()
         stream.catch_up(30)
