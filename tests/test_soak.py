@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from contextlib import closing
+from pathlib import Path
 
 import pytest
-from distributed.diagnostics.plugin import SchedulerPlugin
 
 from benchmarks.cluster import COMMANDS, Cluster
 from benchmarks.rounds import N_WORKERS, run_round, tiny_tasks
@@ -15,41 +15,10 @@ from benchmarks.tasks import settle
 
 pytest.importorskip("pyarrow")  # a round shuffles
 #: Of the graphs of old releases, and of garbage collected beside clients that go.
-pytestmark = [
-    pytest.mark.filterwarnings("default"),
-    pytest.mark.timeout(900),
-]
+pytestmark = pytest.mark.filterwarnings("default")
 
 TASKS = 10_000  # at one time, of which 5000 in flight
-ROUNDS = 3
-#: Bounds that so many rounds fill.
-SMALL = {
-    "topics": "100",
-    "event-bytes": "64 KiB",
-    "spans": "10",
-    "computations": "5",
-    "task-prefixes": "60",
-    "key-cache": "500",
-    "samples": "20",
-    "log-records": "50",
-    "departed": "10",
-}
-
-
-@pytest.fixture(scope="module")
-def warm():
-    """A cluster whose scheduler's histories are full, after all kinds of load."""
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # tasks are to fail
-    bounds = [f"--retention={name}={bound}" for name, bound in SMALL.items()]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(COMMANDS, "small", [*COMMANDS["leandask"], *bounds])
-        cluster = Cluster("small", N_WORKERS)
-    with closing(cluster), cluster.client.as_current():
-        for number in range(ROUNDS):
-            run_round(cluster, number)
-        for number in range(ROUNDS, ROUNDS + 2):  # what is in flight takes memory too
-            tiny_tasks(cluster, number, TASKS)
-        yield cluster
+PRELOAD = Path(__file__).with_name("programs") / "leak.py"
 
 
 def settled(cluster):
@@ -59,29 +28,29 @@ def settled(cluster):
     return cluster.rss * 2**20
 
 
-def growth(cluster, first):
-    """Bytes that a scheduler grows by for each of 40,000 tasks."""
-    before = settled(cluster)
-    for number in range(first, first + 4):
-        tiny_tasks(cluster, number, TASKS)
-    return (settled(cluster) - before) / (4 * TASKS)
+def growth(name, rounds):
+    """Bytes that a scheduler grows by for each task, after some rounds of all loads."""
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # tasks are to fail
+    with closing(Cluster(name, N_WORKERS)) as cluster, cluster.client.as_current():
+        for number in range(rounds):  # fill the histories
+            run_round(cluster, number)
+        for number in range(rounds, rounds + 2):  # and what is in flight takes memory
+            tiny_tasks(cluster, number, TASKS)
+        before = settled(cluster)
+        if rounds:
+            run_round(cluster, rounds + 2)
+        for number in range(rounds + 3, rounds + 7):
+            tiny_tasks(cluster, number, TASKS)
+        return (settled(cluster) - before) / (4 * TASKS)
 
 
-def test_a_task_leaves_nothing_behind(warm):
-    run_round(warm, 10)
-    assert growth(warm, 11) < 60
+@pytest.mark.timeout(900)
+def test_a_task_leaves_nothing_behind():
+    assert growth("leandask", rounds=8) < 60
 
 
-def test_a_leak_of_a_hundred_bytes_a_task_would_show(warm):
-    def leak(dask_scheduler):  # here, so that it goes over as it is
-        class Leak(SchedulerPlugin):
-            leaked = []
-
-            def transition(self, key, start, finish, *args, **kwargs):
-                if finish == "forgotten":
-                    self.leaked.append(bytes(100 - 33))  # and 33 of the object itself
-
-        dask_scheduler.add_plugin(Leak())
-
-    warm.ask(leak)
-    assert growth(warm, 20) > 60
+@pytest.mark.timeout(900)
+def test_a_leak_of_a_hundred_bytes_a_task_would_show(monkeypatch):
+    leaking = [*COMMANDS["leandask"], f"--preload={PRELOAD}"]
+    monkeypatch.setitem(COMMANDS, "leaking", leaking)
+    assert growth("leaking", rounds=0) > 60
