@@ -215,9 +215,10 @@ def trim_nthreads_history(
     """
     history = scheduler.total_nthreads_history
     offsets = [_compat.get_nthreads_offset(span) for span in spans]
-    surplus = max(min(offsets, default=len(history) - 1), len(history) - maxlen)
+    oldest = min(offsets, default=len(history) - 1)
+    surplus = max(oldest, len(history) - maxlen)
     if surplus > 0:
-        if min(offsets, default=surplus) < surplus:
+        if oldest < surplus:
             # Upstream needs a change that is older than the end of a span.
             history[surplus] = (history[0][0], 0)
         del history[:surplus]

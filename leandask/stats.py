@@ -77,9 +77,8 @@ class LogStats:
         self.topics, self.actions = Tally(), Tally()
         #: States that tasks got into, and records of each scheduler.
         self.states, self.schedulers = Tally(), Tally()
-        self._spans = Bins(
-            columns=1, limit=PERIODS
-        )  # of seconds: the least that counts
+        # In seconds, not milliseconds: no more is counted.
+        self._spans = Bins(columns=1, limit=PERIODS)
         self._second, self._row = "", [0]
 
     def add(self, record: dict[str, Any]) -> None:

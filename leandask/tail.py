@@ -154,12 +154,11 @@ def kept(event: Event, limit: int) -> Event:
             return as_it_is
     elif size <= limit:
         return event
-    if type(msg) is tuple:
-        return _shortened(event, limit)
-    return packed((event[0], plain(msg, limit // TAKES)[0]))
+    shorter = _shortened(event, limit) if type(msg) is tuple else None
+    return shorter or packed((event[0], plain(msg, limit // TAKES)[0]))
 
 
-def _shortened(event: Event, limit: int) -> Event:
+def _shortened(event: Event, limit: int) -> Event | None:
     """Leave out the end of a list: whoever knows the msg finds the rest as it was.
 
     So it is with the moves of work stealing, which its page and its story read.
@@ -178,7 +177,7 @@ def _shortened(event: Event, limit: int) -> Event:
             event = packed((event[0], shorter))
             if nbytes_of(event, limit) <= limit:
                 return event
-    return packed((event[0], plain(msg, limit // TAKES)[0]))
+    return None
 
 
 def nbytes_of(event: Event, limit: int) -> int:

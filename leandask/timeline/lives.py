@@ -146,7 +146,8 @@ class Life:
         """
         if self.stopped is not None:
             return max(self.stopped, self.last)
-        return min((o.first for o in others if o.first > self.last), default=self.last)
+        following = self._following(others)
+        return self.last if following is None else following
 
     def goes_on(self, others: list[Life]) -> bool:
         """Whether it still ran at the end of the log, as far as is known.
@@ -161,7 +162,11 @@ class Life:
         bool
             False also where another one began after its last record: it was killed.
         """
-        return self.stopped is None and not any(o.first > self.last for o in others)
+        return self.stopped is None and self._following(others) is None
+
+    def _following(self, others: list[Life]) -> int | None:
+        """When the first scheduler began that came after its last record."""
+        return min((o.first for o in others if o.first > self.last), default=None)
 
     def __repr__(self) -> str:
         return f"<Life {self.id!r}: {self.first} to {self.last}, seq {self.seq}>"
