@@ -19,7 +19,7 @@ from typing import Any, Literal
 from distributed import Client, Future, Worker, wait
 
 from benchmarks.cluster import Cluster
-from benchmarks.tasks import fail, increment, n_tasks, pause
+from benchmarks.tasks import fail, increment, n_pages, n_tasks, pause
 
 PATIENCE = 600  # seconds until a scheduler counts as stuck
 
@@ -72,6 +72,11 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def wait_until_empty(cluster: Cluster) -> None:
     """Wait until the scheduler has forgotten all tasks."""
     wait_until(lambda: cluster.ask(n_tasks) == 0)
+
+
+def wait_until_closed(cluster: Cluster) -> None:
+    """Wait until the scheduler has forgotten all pages, in half a minute."""
+    wait_until(lambda: cluster.ask(n_pages) == 0)
 
 
 def start(cluster: Cluster, step: int) -> None:

@@ -2,7 +2,7 @@
 
 Run ``python -m benchmarks.soak``; see ``--help``. Each scheduler is driven by a process
 of its own, all at the same time, round after round of every kind of load. Its memory is
-taken after each round, with no task left.
+taken after each round, with no task and no page left.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from benchmarks.cluster import Cluster, add_schedulers, be_quiet
 from benchmarks.machine import machine
 from benchmarks.rounds import N_WORKERS, run_round
 from benchmarks.sampler import Sampler
+from benchmarks.scenarios import wait_until_closed
 from benchmarks.tasks import n_transitions
 from benchmarks.trend import Trend, trend
 
@@ -48,6 +49,9 @@ def soak(name: str, seconds: float) -> dict[str, Any]:
         with Sampler(cluster, interval=1.0) as sampler:
             while sampler.now < seconds:
                 run_round(cluster, len(rounds))
+                # Else it were chance how many rounds' pages are open at one time: a
+                # larger peak now and then, for ever.
+                wait_until_closed(cluster)
                 rounds.append((sampler.now, cluster.rss, cluster.ask(n_transitions)))
                 time.sleep(0.2)
         return {"rounds": rounds, "samples": sampler.samples}

@@ -58,3 +58,17 @@ def settle(dask_scheduler: Any = None) -> None:
     gc.collect()
     if sys.platform == "linux":
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def n_pages(dask_scheduler: Any = None) -> int:
+    """Count the pages that are open, or were until some seconds ago."""
+    import sys
+
+    bokeh = sys.modules.get("bokeh.server.tornado")
+    applications = dask_scheduler.http_application.applications if bokeh else ()
+    return sum(
+        len(application.get_sessions(path))
+        for application in applications
+        if isinstance(application, bokeh.BokehTornado)  # type: ignore[union-attr]
+        for path in application.app_paths
+    )
