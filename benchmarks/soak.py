@@ -93,7 +93,7 @@ def show(results: dict[str, dict[str, Any]]) -> None:
 def main() -> None:
     """Parse the command line, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3600.0)
+    parser.add_argument("--seconds", type=float, default=7200.0)
     add_schedulers(parser)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--plot", type=Path, help="draw the curves: .svg or .png")
