@@ -61,7 +61,10 @@ def settle(dask_scheduler: Any = None) -> None:
 
 
 def n_pages(dask_scheduler: Any = None) -> int:
-    """Count the pages that are open, or were until some seconds ago."""
+    """Count the pages that are open, or were until some seconds ago.
+
+    Not by :mod:`leandask.sessions`: upstream's scheduler is to import nothing of ours.
+    """
     import sys
 
     bokeh = sys.modules.get("bokeh.server.tornado")

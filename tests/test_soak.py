@@ -18,8 +18,11 @@ from benchmarks.rounds import N_WORKERS, run_round, tiny_tasks
 from benchmarks.scenarios import wait_until_closed, wait_until_empty
 
 pytest.importorskip("pyarrow")  # a round shuffles
-#: Of the graphs of old releases, and of garbage collected beside clients that go.
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [
+    # Of the graphs of old releases, and of garbage collected beside clients that go.
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.timeout(600),
+]
 
 TASKS = 10_000  # at one time, of which 5000 in flight
 PRELOAD = Path(__file__).with_name("programs") / "leak.py"
@@ -70,12 +73,10 @@ def growth(name, *loads):
     reason="about 0.6 MB of each round stay in use there, and it is not known of what",
     strict=False,
 )
-@pytest.mark.timeout(600)
 def test_a_task_leaves_nothing_behind():
     assert growth("leandask", run_round, many_tasks) < 60
 
 
-@pytest.mark.timeout(600)
 def test_a_leak_of_a_hundred_bytes_a_task_would_show(monkeypatch):
     leaking = [*COMMANDS["leandask"], f"--preload={PRELOAD}"]
     monkeypatch.setitem(COMMANDS, "leaking", leaking)
