@@ -42,8 +42,9 @@ COSTS: dict[str, Cost] = {
     "event-bytes": Cost(1, 25),
     "spans": Cost(3800, 10),
     "task-prefixes": Cost(2200, 10),
-    "key-cache": Cost(334, 8),
+    "key-cache": Cost(334, 6),
     "samples": Cost(64, 3),
+    "profile": Cost(10_000, 2),
     "departed": Cost(1600, 3),
     "locks": Cost(1000, 2),
 }

@@ -30,6 +30,7 @@ from leandask.locks import bound_locks
 from leandask.loglevel import HeldLevel
 from leandask.loglines import keep_log_lines
 from leandask.prefixes import TaskPrefixes, WorkerMetrics
+from leandask.profile import bound_profile
 from leandask.records import RETENTION_SET, STARTED, STOPPED, TRANSITIONS
 from leandask.samples import bound_samples
 from leandask.spans import LeanSpans
@@ -124,6 +125,7 @@ class LeanExtension:
         _compat.set_background_tasks(scheduler, departed)
         bound_stealing(scheduler)
         bound_samples(scheduler.monitor, retention.samples)
+        bound_profile(scheduler.io_loop, retention.profile)
         bound_key_caches(retention.key_cache)
         self.housekeeping = Housekeeping(scheduler, retention, self.give_back, departed)
         if self.event_log is not None:

@@ -149,6 +149,10 @@ def _samples(scheduler: Scheduler) -> _Held:
     return _Held(len(monitor.quantities["time"]), monitor.count)
 
 
+def _profile(scheduler: Scheduler) -> _Held:
+    return _Held(len(scheduler.io_loop.profile))  # type: ignore[attr-defined]
+
+
 def _departed(scheduler: Scheduler) -> _Held:
     departed: Any = _compat.get_background_tasks(scheduler)
     return _Held(len(departed.waiting), departed.seen)
@@ -176,6 +180,7 @@ _LOOKS: dict[str, Callable[[Scheduler], _Held]] = {
     "task-prefixes": _look_at("task_prefixes"),
     "key-cache": _key_cache,
     "samples": _samples,
+    "profile": _profile,
     "departed": _departed,
     "locks": _locks,
 }

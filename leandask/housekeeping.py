@@ -22,6 +22,7 @@ from leandask.graphs import forget_closed_graphs, forget_undrawn
 from leandask.keycache import clear_key_caches
 from leandask.locks import forget_closed, forget_free
 from leandask.memory import trim
+from leandask.profile import bound_profile
 from leandask.seldom import Seldom
 from leandask.sessions import has_sessions
 from leandask.spans import LeanSpans, trim_nthreads_history
@@ -104,6 +105,7 @@ class Housekeeping:
             self.forget_closed_locks,
             forget_warnings,
             _compat.forget_handlers,
+            lambda: bound_profile(scheduler.io_loop, self.retention.profile),
             lambda: clear_key_caches(self.retention.key_cache),
             self.collect_garbage,
             self.trim_heap,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from leandask import _compat
 from leandask.histories import ErredTasks, History
 from leandask.keycache import bound_key_caches
+from leandask.profile import bound_profile
 from leandask.samples import bound_samples
 from leandask.spans import LeanSpans
 
@@ -49,4 +50,5 @@ def rebound(scheduler: Scheduler, retention: Retention) -> None:
     departed: Any = _compat.get_background_tasks(scheduler)
     departed.resize(retention.departed)
     bound_samples(scheduler.monitor, retention.samples)
+    bound_profile(scheduler.io_loop, retention.profile)
     bound_key_caches(retention.key_cache, anew=True)

@@ -110,6 +110,8 @@ for unbounded; got True
     samples: int | None = _bound(
         "samples", 1, ("distributed.admin.system-monitor.log-length",)
     )
+    #: Stacks of the event loop, one each second.
+    profile: int | None = _bound("profile", 0, _LOW_LEVEL)
     #: Workers and clients that left, whose topics stay until the clean-up delay.
     departed: int | None = _bound("departed")
     #: Locks and semaphores that nobody holds or waits for.

@@ -395,7 +395,7 @@ def test_bars_and_tables_are_told_to_those_who_can_not_see_them(page):
     browser, _, _ = page
     wait_for(lambda: shown(browser, "state") == "live")
     meters = browser.find_elements("css selector", "[role=meter]")
-    assert len(meters) == 16
+    assert len(meters) == 17
     for meter in meters:
         assert meter.get_attribute("aria-label")
         now, most = (

@@ -9,7 +9,6 @@ import logging
 from contextlib import closing
 from pathlib import Path
 
-import distributed
 import pytest
 
 from benchmarks.cluster import COMMANDS, Cluster
@@ -36,6 +35,7 @@ SMALL = {
     "task-prefixes": "50",
     "key-cache": "100",
     "samples": "20",
+    "profile": "5",
     "departed": "10",
 }
 
@@ -68,11 +68,6 @@ def growth(name, *loads):
         return (used_after(1, 2) - before) / (2 * TASKS)
 
 
-@pytest.mark.xfail(
-    distributed.__version__ == "2024.8.0",
-    reason="about 0.6 MB of each round stay in use there, and it is not known of what",
-    strict=False,
-)
 def test_a_task_leaves_nothing_behind():
     assert growth("leandask", run_round, many_tasks) < 60
 
