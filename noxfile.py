@@ -1,4 +1,4 @@
-"""The releases of distributed that are supported, each in an environment of its own.
+"""The releases of distributed and of Python that are supported, each in its own venv.
 
 ``nox`` runs all of them, ``nox --session "upstream(distributed='2025.12.0')"`` one. The
 gate, ``.ci/run``, has the oldest and the newest.
@@ -42,6 +42,13 @@ def upstream(session: nox.Session, distributed: str) -> None:
         pins.append("bokeh==3.5.2")  # its templates move
     session.install(".[test]", "asyncssh", *pins)
     session.run("pytest", *(session.posargs or TESTS))
+
+
+@nox.session(python=["3.12", "3.13"])
+def pythons(session: nox.Session) -> None:
+    """Run the tests, or those that are named, with a Python that the gate has not."""
+    session.install(".[test]")
+    session.run("pytest", *session.posargs)
 
 
 @nox.session
