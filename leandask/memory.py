@@ -10,7 +10,7 @@ from collections.abc import Collection
 from typing import Any
 
 #: Bytes of a message from which on it gets memory of its own: glibc's first threshold.
-#: What msgpack allocates for each message that it packs, 256 KiB, gets it too: 12 µs each.
+#: What msgpack allocates to pack a message, 256 KiB, gets it too, which takes 12 µs.
 LARGE_MESSAGE = 128 * 1024
 #: Parameters of ``mallopt``, from glibc's ``malloc.h``.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
