@@ -75,6 +75,11 @@ def get_status_stream(plugin: SchedulerPlugin) -> BatchedSend | None:
     return plugin.bcomm if isinstance(plugin, WorkerStatusPlugin) else None
 
 
+def get_profile(scheduler: Scheduler) -> deque[Any]:
+    """``Server.io_loop.profile`` (core.py): a thread and open pages hold it too."""
+    return cast(Any, scheduler.io_loop).profile
+
+
 def get_running_prefixes(scheduler: Scheduler) -> Mapping[str, int]:
     """``SchedulerState._task_prefix_count_global`` (scheduler.py): names in use."""
     return scheduler._task_prefix_count_global

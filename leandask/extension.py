@@ -125,7 +125,7 @@ class LeanExtension:
         _compat.set_background_tasks(scheduler, departed)
         bound_stealing(scheduler)
         bound_samples(scheduler.monitor, retention.samples)
-        bound_profile(scheduler.io_loop, retention.profile)
+        bound_profile(scheduler, retention.profile)
         bound_key_caches(retention.key_cache)
         self.housekeeping = Housekeeping(scheduler, retention, self.give_back, departed)
         if self.event_log is not None:

@@ -150,7 +150,7 @@ def _samples(scheduler: Scheduler) -> _Held:
 
 
 def _profile(scheduler: Scheduler) -> _Held:
-    return _Held(len(scheduler.io_loop.profile))  # type: ignore[attr-defined]
+    return _Held(len(_compat.get_profile(scheduler)))
 
 
 def _departed(scheduler: Scheduler) -> _Held:

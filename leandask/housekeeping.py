@@ -105,7 +105,7 @@ class Housekeeping:
             self.forget_closed_locks,
             forget_warnings,
             _compat.forget_handlers,
-            lambda: bound_profile(scheduler.io_loop, self.retention.profile),
+            lambda: bound_profile(scheduler, self.retention.profile),
             lambda: clear_key_caches(self.retention.key_cache),
             self.collect_garbage,
             self.trim_heap,

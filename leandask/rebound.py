@@ -50,5 +50,5 @@ def rebound(scheduler: Scheduler, retention: Retention) -> None:
     departed: Any = _compat.get_background_tasks(scheduler)
     departed.resize(retention.departed)
     bound_samples(scheduler.monitor, retention.samples)
-    bound_profile(scheduler.io_loop, retention.profile)
+    bound_profile(scheduler, retention.profile)
     bound_key_caches(retention.key_cache, anew=True)

@@ -90,6 +90,13 @@ async def test_server_deque_handler():
 
 
 @gen_test()
+async def test_io_loop_profile():
+    async with start() as s:
+        assert isinstance(s.io_loop.profile, deque)
+    assert "io_loop.profile" in inspect.getsource(Scheduler.get_profile)
+
+
+@gen_test()
 async def test_batched_send_recent_message_log():
     stream = BatchedSend(interval="5ms")
     assert isinstance(stream.recent_message_log, deque)
