@@ -22,8 +22,8 @@ UNSUPPORTED = "2024.7.1"
 
 #: Says by its name what upstream has moved, and then whether we work all the same.
 TESTS = [
-    "tests/test_upstream.py",
-    "tests/test_supported.py",
+    "tests/test_compat.py",
+    "tests/test_versions.py",
     "tests/test_scheduler.py",
     "tests/test_preload.py",
     "tests/test_cluster.py",

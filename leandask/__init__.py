@@ -6,7 +6,7 @@ import importlib
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from leandask import _supported
+from leandask import _versions as _supported
 from leandask import config as config  # registers the defaults
 
 if TYPE_CHECKING:

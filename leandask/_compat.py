@@ -1,7 +1,7 @@
 """What leandask touches of `distributed` beyond its public interface, and why.
 
 Everything here can move with an upstream release. Each name has a test in
-``tests/test_upstream.py`` that fails by that name. Files named are `distributed`'s.
+``tests/test_compat.py`` that fails by that name. Files named are `distributed`'s.
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ from itertools import dropwhile
 from traceback import walk_tb
 from typing import Any
 
+from leandask._throttle import Seldom
 from leandask.handlers import buffering_handlers, handlers_of
 from leandask.queue import RecordQueue
 from leandask.records import RecordFactory
-from leandask.seldom import Seldom
 from leandask.text import MESSAGE_LENGTH
 
 logger = logging.getLogger("leandask")

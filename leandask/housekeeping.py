@@ -17,13 +17,13 @@ import distributed.semaphore
 from tornado.ioloop import PeriodicCallback
 
 from leandask import _compat, config, leftovers
+from leandask._throttle import Seldom
 from leandask.giveback import GiveBack
 from leandask.graphs import forget_closed_graphs, forget_undrawn
 from leandask.keycache import clear_key_caches
 from leandask.locks import forget_closed, forget_free
 from leandask.memory import trim
 from leandask.profile import bound_profile
-from leandask.seldom import Seldom
 from leandask.sessions import has_sessions
 from leandask.spans import LeanSpans, trim_nthreads_history
 from leandask.uploads import forget_uploads

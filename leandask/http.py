@@ -11,7 +11,7 @@ import dask.config
 from distributed.http.utils import RequestHandler
 
 from leandask import _compat
-from leandask.inline import hash_of
+from leandask._csp import hash_of
 
 if TYPE_CHECKING:
     from distributed import Scheduler

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from distributed.http.prometheus import PrometheusCollector
 
-from leandask.seldom import Seldom
+from leandask._throttle import Seldom
 
 if TYPE_CHECKING:
     from distributed import Scheduler

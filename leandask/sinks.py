@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from leandask import config
+from leandask._fork import leave_to_parent
+from leandask._throttle import Seldom
 from leandask.backlog import Backlog
-from leandask.fork import leave_to_parent
 from leandask.formatter import JSONFormatter
 from leandask.rotatingfile import RotatingFile
-from leandask.seldom import Seldom
 
 logger = logging.getLogger("leandask")
 

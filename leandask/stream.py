@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from leandask import config
+from leandask._fork import leave_to_parent
 from leandask.drain import Drain
-from leandask.fork import leave_to_parent
 from leandask.levels import level_of
 from leandask.payload import plain
 from leandask.queue import Kind, RecordQueue

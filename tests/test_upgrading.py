@@ -11,7 +11,8 @@ import yaml
 from distributed import Client
 from distributed.config import defaults as upstream_defaults
 
-from leandask import Retention, _supported, config
+from leandask import Retention, config
+from leandask import _versions as _supported
 from tests.pages import Shell, assert_alike, blocks, commands
 from tests.processes import PYTHON, Process, wait_for
 

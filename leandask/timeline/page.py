@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from leandask.inline import hash_of
+from leandask._csp import hash_of
 from leandask.text import one_line
 from leandask.timeline.columns import STATES
 from leandask.timeline.figures import Figures

@@ -11,7 +11,7 @@ import distributed
 import pytest
 from packaging.version import Version
 
-from leandask import _supported
+from leandask import _versions as _supported
 from tests.processes import COMMAND, LOOPBACK, PYTHON
 
 UPSTREAM = [PYTHON, "-m", "distributed.cli.dask_scheduler"]
