@@ -17,9 +17,9 @@ import leandask
 PAGE = Path(__file__).with_suffix(".md")
 #: The tables are below this line of the page; what is above is written by hand.
 MARK = "<!-- Made by configuration.py from here on. -->\n"
-_PACKAGE = Path(leandask.__file__).parent
-SCHEMA = yaml.safe_load((_PACKAGE / "leandask-schema.yaml").read_text())
-DEFAULTS = yaml.safe_load((_PACKAGE / "leandask.yaml").read_text())
+_SETTINGS = Path(leandask.__file__).with_name("settings")
+SCHEMA = yaml.safe_load((_SETTINGS / "leandask-schema.yaml").read_text())
+DEFAULTS = yaml.safe_load((_SETTINGS / "leandask.yaml").read_text())
 
 #: Flags of leandask-scheduler that set one key.
 FLAGS = {

@@ -7,15 +7,15 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from leandask import _versions as _supported
-from leandask import config as config  # registers the defaults
+from leandask.settings import config as config  # registers the defaults
 
 if TYPE_CHECKING:
     from leandask.cluster import LeanCluster, LeanSpecMixin
     from leandask.formatter import JSONFormatter
     from leandask.reader import LogReader
     from leandask.remote import get_history, get_report, give_back, set_retention
-    from leandask.retention import Retention
     from leandask.scheduler import LeanScheduler, install
+    from leandask.settings.retention import Retention
     from leandask.sinks import RotatingFileSink
     from leandask.stream import RecordStream
 
@@ -46,7 +46,7 @@ _MODULES = {
     "LogReader": "reader",
     "LeanSpecMixin": "cluster",
     "RecordStream": "stream",
-    "Retention": "retention",
+    "Retention": "settings.retention",
     "RotatingFileSink": "sinks",
     "get_history": "remote",
     "get_report": "remote",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from leandask.filter import Filter
 from leandask.newest import Newest
-from leandask.rules import as_count
+from leandask.settings.rules import as_count
 
 if TYPE_CHECKING:
     from distributed import Scheduler

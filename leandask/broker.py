@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from distributed import Scheduler
 
-    from leandask.retention import Retention
+    from leandask.settings.retention import Retention
     from leandask.stream import RecordStream
 
 

@@ -17,12 +17,13 @@ from dask.config import interpret_value
 from distributed.cli import dask_scheduler
 
 import leandask
-from leandask import _compat, config
+from leandask import _compat
 from leandask.formatter import JSONFormatter
 from leandask.handlers import buffering_handlers
 from leandask.memory import settle
-from leandask.retention import Retention
 from leandask.scheduler import LeanScheduler
+from leandask.settings import config
+from leandask.settings.retention import Retention
 
 logger = logging.getLogger("leandask")
 

@@ -9,8 +9,8 @@ import distributed
 from distributed import LocalCluster, SpecCluster
 from distributed.utils import import_term
 
-from leandask.retention import Retention
 from leandask.scheduler import LeanScheduler
+from leandask.settings.retention import Retention
 
 
 class LeanSpecMixin(SpecCluster):

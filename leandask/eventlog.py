@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 
-from leandask import config
 from leandask.loglevel import HeldLevel, is_held
 from leandask.records import EVENTS, TRANSITIONS
+from leandask.settings import config
 from leandask.sinks import RotatingFileSink
 
 logger = logging.getLogger("leandask")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from distributed.spans import SpansSchedulerExtension
 from distributed.utils import recursive_to_dict
 
-from leandask import _compat, config
+from leandask import _compat
 from leandask.broker import LeanBroker
 from leandask.departed import Departed
 from leandask.eventlog import EventLog
@@ -33,6 +33,7 @@ from leandask.prefixes import TaskPrefixes, WorkerMetrics
 from leandask.profile import bound_profile
 from leandask.records import RETENTION_SET, STARTED, STOPPED, TRANSITIONS
 from leandask.samples import bound_samples
+from leandask.settings import config
 from leandask.spans import LeanSpans
 from leandask.stealing import bound_stealing
 from leandask.stream import RecordStream
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from distributed import Scheduler
 
     from leandask.answers import Answer, Answers
-    from leandask.retention import Retention
+    from leandask.settings.retention import Retention
 
 logger = logging.getLogger("leandask")
 

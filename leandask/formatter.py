@@ -7,10 +7,10 @@ from typing import Any
 
 import orjson
 
-from leandask import config
 from leandask.levels import SEVERITY_NUMBERS
 from leandask.payload import plain
 from leandask.records import STANDARD_ATTRIBUTES
+from leandask.settings import config
 from leandask.text import CUT
 from leandask.times import rfc3339
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from dask.utils import format_bytes
 
-from leandask import _compat, config
+from leandask import _compat
 from leandask.keycache import clear_key_caches
 from leandask.memory import make_anew, rebuild, trim
 from leandask.records import MEMORY_GIVEN_BACK
+from leandask.settings import config
 
 if TYPE_CHECKING:
     from distributed import Scheduler

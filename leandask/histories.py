@@ -18,7 +18,7 @@ from distributed.scheduler import ErredTask, Transition
 
 from leandask import _compat
 from leandask.records import RECOMMENDATIONS
-from leandask.rules import smaller
+from leandask.settings.rules import smaller
 
 if TYPE_CHECKING:
     from distributed.batched import BatchedSend

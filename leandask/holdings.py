@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 from distributed.diagnostics.task_stream import TaskStreamPlugin
 
 from leandask import _compat
-from leandask.budget import COSTS
+from leandask.settings.budget import COSTS
 
 if TYPE_CHECKING:
     from distributed import Scheduler
 
-    from leandask.retention import Retention
+    from leandask.settings.retention import Retention
 
 
 class Holding(TypedDict):

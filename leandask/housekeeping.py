@@ -16,7 +16,7 @@ import distributed.scheduler
 import distributed.semaphore
 from tornado.ioloop import PeriodicCallback
 
-from leandask import _compat, config, leftovers
+from leandask import _compat, leftovers
 from leandask._throttle import Seldom
 from leandask.giveback import GiveBack
 from leandask.graphs import forget_closed_graphs, forget_undrawn
@@ -25,6 +25,7 @@ from leandask.locks import forget_closed, forget_free
 from leandask.memory import trim
 from leandask.profile import bound_profile
 from leandask.sessions import has_sessions
+from leandask.settings import config
 from leandask.spans import LeanSpans, trim_nthreads_history
 from leandask.uploads import forget_uploads
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from distributed.diagnostics.progress import GroupTiming
 
     from leandask.departed import Departed
-    from leandask.retention import Retention
+    from leandask.settings.retention import Retention
 
 logger = logging.getLogger("leandask")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from leandask import _compat
-from leandask.rules import smaller
+from leandask.settings.rules import smaller
 
 
 def bound_key_caches(maxlen: int | None, anew: bool = False) -> None:

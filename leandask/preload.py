@@ -8,8 +8,8 @@ from typing import Any
 from distributed import Scheduler
 from distributed.diagnostics.plugin import SchedulerPlugin
 
-from leandask import config
 from leandask.scheduler import install
+from leandask.settings import config
 
 logger = logging.getLogger("leandask")
 

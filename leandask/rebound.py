@@ -14,7 +14,7 @@ from leandask.spans import LeanSpans
 if TYPE_CHECKING:
     from distributed import Scheduler
 
-    from leandask.retention import Retention
+    from leandask.settings.retention import Retention
 
 
 def rebound(scheduler: Scheduler, retention: Retention) -> None:

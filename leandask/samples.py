@@ -11,7 +11,7 @@ from typing import Any
 
 from distributed.system_monitor import SystemMonitor
 
-from leandask.rules import smaller
+from leandask.settings.rules import smaller
 
 
 class Samples:

@@ -9,10 +9,10 @@ from typing import Any
 import dask.config
 from distributed import Scheduler
 
-from leandask import config
 from leandask.dashboard import LazyDashboard, can_wait
 from leandask.extension import LeanExtension
-from leandask.retention import Retention
+from leandask.settings import config
+from leandask.settings.retention import Retention
 from leandask.stream import RecordStream
 
 

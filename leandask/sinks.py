@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from leandask import config
 from leandask._fork import leave_to_parent
 from leandask._throttle import Seldom
 from leandask.backlog import Backlog
 from leandask.formatter import JSONFormatter
 from leandask.rotatingfile import RotatingFile
+from leandask.settings import config
 
 logger = logging.getLogger("leandask")
 

@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from leandask import config
 from leandask._fork import leave_to_parent
 from leandask.drain import Drain
 from leandask.levels import level_of
 from leandask.payload import plain
 from leandask.queue import Kind, RecordQueue
 from leandask.records import EVENTS, RECORDS_DROPPED, TRANSITIONS, RecordFactory
+from leandask.settings import config
 from leandask.text import name_of
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from distributed.diagnostics.task_stream import TaskStreamPlugin
 from distributed.utils_test import gen_test, inc
 
 import leandask
-from leandask.budget import divide
 from leandask.prefixes import METRICS_PER_PREFIX
+from leandask.settings.budget import divide
 from tests.schedulers import LOCAL, lean
 
 pytestmark = pytest.mark.usefixtures("key_caches")

@@ -11,8 +11,9 @@ import yaml
 from distributed import Client
 from distributed.config import defaults as upstream_defaults
 
-from leandask import Retention, config
+from leandask import Retention
 from leandask import _versions as _supported
+from leandask.settings import config
 from tests.pages import Shell, assert_alike, blocks, commands
 from tests.processes import PYTHON, Process, wait_for
 

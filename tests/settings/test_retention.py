@@ -6,7 +6,7 @@ import dask
 import pytest
 
 from leandask import Retention
-from leandask.rules import smaller
+from leandask.settings.rules import smaller
 
 LOW = "distributed.admin.low-level-log-length"
 STATUS = "distributed.scheduler.dashboard.status.task-stream-length"

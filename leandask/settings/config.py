@@ -11,7 +11,7 @@ from typing import Any
 import dask.config
 import yaml
 
-from leandask.rules import (
+from leandask.settings.rules import (
     as_choice,
     as_count,
     as_flag,
@@ -19,7 +19,7 @@ from leandask.rules import (
     as_part,
     as_path,
 )
-from leandask.units import as_bytes, as_maxbytes, as_seconds
+from leandask.settings.units import as_bytes, as_maxbytes, as_seconds
 
 logger = logging.getLogger("leandask")
 

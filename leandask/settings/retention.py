@@ -10,10 +10,10 @@ from typing import Any
 import dask.config
 from distributed.config import defaults as upstream_defaults
 
-from leandask import config
-from leandask.budget import MINIMUM, as_budget, describe, divide, show
-from leandask.rules import as_count, as_maxlen, smaller
-from leandask.units import as_maxbytes
+from leandask.settings import config
+from leandask.settings.budget import MINIMUM, as_budget, describe, divide, show
+from leandask.settings.rules import as_count, as_maxlen, smaller
+from leandask.settings.units import as_maxbytes
 
 _LOW_LEVEL = ("distributed.admin.low-level-log-length",)
 

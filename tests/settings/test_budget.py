@@ -6,7 +6,13 @@ import dask
 import pytest
 
 from leandask import Retention
-from leandask.budget import AUTO_MAXIMUM, AUTO_MINIMUM, COSTS, as_budget, divide
+from leandask.settings.budget import (
+    AUTO_MAXIMUM,
+    AUTO_MINIMUM,
+    COSTS,
+    as_budget,
+    divide,
+)
 
 MIB = 2**20
 
@@ -52,7 +58,9 @@ def test_auto_is_a_share_of_the_memory_limit(monkeypatch):
         (2**20, AUTO_MINIMUM),
         (2**40, AUTO_MAXIMUM),
     ]:
-        monkeypatch.setattr("leandask.budget.memory_limit", lambda limit=limit: limit)
+        monkeypatch.setattr(
+            "leandask.settings.budget.memory_limit", lambda limit=limit: limit
+        )
         assert Retention(budget="auto").budget == expected
 
 
@@ -84,7 +92,7 @@ def test_describe_shows_every_bound_its_cost_and_the_sum():
 
 
 def test_the_documentation_names_every_bound_and_share():
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     memory, readme = (root / p for p in ("docs/memory.md", "README.md"))
     for name, cost in COSTS.items():
         assert f"`{name}`" in memory.read_text()

@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 import leandask
-from leandask import config
+from leandask.settings import config
 
 SCHEMA = yaml.safe_load(
-    Path(leandask.__file__).with_name("leandask-schema.yaml").read_text()
+    Path(config.__file__).with_name("leandask-schema.yaml").read_text()
 )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from dask.utils import parse_bytes, parse_timedelta
 
-from leandask.rules import or_none
+from leandask.settings.rules import or_none
 
 
 def as_bytes(key: str, value: Any, minimum: int = 1) -> int:
@@ -19,7 +19,7 @@ def as_bytes(key: str, value: Any, minimum: int = 1) -> int:
     Parameters
     ----------
     key, value
-        As for :func:`leandask.rules.as_count`.
+        As for :func:`leandask.settings.rules.as_count`.
     minimum : int, optional
         Smallest size allowed, in bytes.
 
@@ -89,7 +89,7 @@ def as_seconds(key: str, value: Any, positive: bool = False) -> float:
     Parameters
     ----------
     key, value
-        As for :func:`leandask.rules.as_count`.
+        As for :func:`leandask.settings.rules.as_count`.
     positive : bool, optional
         Whether 0 is no such duration either.
 
