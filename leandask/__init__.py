@@ -6,7 +6,7 @@ import importlib
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from leandask import _versions as _supported
+from leandask import _versions
 from leandask.settings import config as config  # registers the defaults
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from leandask.stream import RecordStream
 
 __version__ = version("leandask")
-_supported.check_version()
+_versions.check_version()
 
 __all__ = [
     "JSONFormatter",

@@ -11,8 +11,7 @@ import yaml
 from distributed import Client
 from distributed.config import defaults as upstream_defaults
 
-from leandask import Retention
-from leandask import _versions as _supported
+from leandask import Retention, _versions
 from leandask.settings import config
 from tests.pages import Shell, assert_alike, blocks, commands
 from tests.processes import PYTHON, Process, wait_for
@@ -47,7 +46,7 @@ def test_an_old_release_is_refused_as_shown():
     [text] = of("text")
     kind, message = text.strip().split(": ", 1)
     with pytest.raises(ImportError, match=f"^{re.escape(message)}$") as info:
-        _supported.check_version(message.split()[-1])
+        _versions.check_version(message.split()[-1])
     assert type(info.value).__name__ == kind
 
 

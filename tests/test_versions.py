@@ -11,7 +11,7 @@ import distributed
 import pytest
 from packaging.version import Version
 
-from leandask import _versions as _supported
+from leandask import _versions
 from tests.processes import COMMAND, LOOPBACK, PYTHON
 
 UPSTREAM = [PYTHON, "-m", "distributed.cli.dask_scheduler"]
@@ -19,27 +19,27 @@ REFUSAL = "ImportError: leandask needs distributed >= 2024.8.0; got 2023.1.0"
 
 
 def test_the_installed_release_is_supported():
-    _supported.check_version()
-    _supported.check_version(distributed.__version__)
+    _versions.check_version()
+    _versions.check_version(distributed.__version__)
 
 
 def test_an_old_release_is_refused_with_the_range():
     with pytest.raises(ImportError, match=r"needs distributed >= 2024\.8\.0; got 2024"):
-        _supported.check_version("2024.7.1")
+        _versions.check_version("2024.7.1")
 
 
 def test_nox_and_the_gate_start_at_the_oldest_release():
     root = Path(__file__).parents[1]
     releases = re.findall(r'"(\d{4}\.\d+\.\d+)"', (root / "noxfile.py").read_text())
     *supported, refused = releases
-    assert supported[0] == _supported.OLDEST
+    assert supported[0] == _versions.OLDEST
     assert supported == sorted(supported, key=Version)
     with pytest.raises(ImportError):
-        _supported.check_version(refused)
+        _versions.check_version(refused)
     pins = (root / ".ci" / "oldest.txt").read_text()
-    assert f"distributed=={_supported.OLDEST}" in pins
+    assert f"distributed=={_versions.OLDEST}" in pins
     requirements = (root / "pyproject.toml").read_text()
-    assert f'"distributed>={_supported.OLDEST}"' in requirements
+    assert f'"distributed>={_versions.OLDEST}"' in requirements
 
 
 @pytest.fixture
