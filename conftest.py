@@ -25,7 +25,7 @@ logging.getLogger("leandask.events").setLevel(logging.INFO)
 import distributed.utils_test  # noqa: E402, F401
 
 from leandask import _compat  # noqa: E402
-from leandask.records import EVENTS, TRANSITIONS  # noqa: E402
+from leandask.records.factory import EVENTS, TRANSITIONS  # noqa: E402
 
 
 class Collector(logging.Handler):
@@ -81,4 +81,4 @@ pytest_plugins = [
 ]
 
 #: What needs packages that have to be installed by hand, and is run by tests.
-collect_ignore = ["tests/fuzz_payload.py", "tests/programs"]
+collect_ignore = ["tests/records/fuzz_payload.py", "tests/programs"]

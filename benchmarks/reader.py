@@ -20,7 +20,7 @@ from distributed.scheduler import Transition
 from benchmarks.cluster import MIB
 from leandask.formatter import JSONFormatter
 from leandask.reader import LogReader
-from leandask.records import RecordFactory
+from leandask.records.factory import RecordFactory
 
 STEPS = (("released", "waiting"), ("waiting", "processing"), ("processing", "memory"))
 STEPS += (("memory", "released"), ("released", "forgotten"))

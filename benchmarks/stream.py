@@ -27,8 +27,8 @@ from distributed.scheduler import Transition
 from benchmarks.cluster import MIB
 from leandask.eventlog import EventLog
 from leandask.histories import TransitionLog
-from leandask.records import EVENTS, TRANSITIONS
-from leandask.stream import RecordStream
+from leandask.records.factory import EVENTS, TRANSITIONS
+from leandask.records.stream import RecordStream
 
 BATCH = 5_000  # transitions between two waits for the drain: well within the queue
 RECORDED: list[Transition] = []

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from leandask.cluster import LeanCluster, LeanSpecMixin
     from leandask.formatter import JSONFormatter
     from leandask.reader import LogReader
+    from leandask.records.stream import RecordStream
     from leandask.remote import get_history, get_report, give_back, set_retention
     from leandask.scheduler import LeanScheduler, install
     from leandask.settings.retention import Retention
     from leandask.sinks import RotatingFileSink
-    from leandask.stream import RecordStream
 
 __version__ = version("leandask")
 _versions.check_version()
@@ -45,7 +45,7 @@ _MODULES = {
     "LeanScheduler": "scheduler",
     "LogReader": "reader",
     "LeanSpecMixin": "cluster",
-    "RecordStream": "stream",
+    "RecordStream": "records.stream",
     "Retention": "settings.retention",
     "RotatingFileSink": "sinks",
     "get_history": "remote",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from distributed import Scheduler
 
     from leandask.eventlog import EventLog
-    from leandask.stream import RecordStream
+    from leandask.records.stream import RecordStream
 
 #: Bounds of an answer: its size in bytes, and the seconds that it is looked for.
 ANSWER_BYTES, ANSWER_SECONDS = 8 * 2**20, 10.0

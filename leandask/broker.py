@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from distributed import Scheduler
 
+    from leandask.records.stream import RecordStream
     from leandask.settings.retention import Retention
-    from leandask.stream import RecordStream
 
 
 #: One event may take the bytes of all topics divided by this. A larger one is kept as a

@@ -19,8 +19,8 @@ from distributed.cli import dask_scheduler
 import leandask
 from leandask import _compat
 from leandask.formatter import JSONFormatter
-from leandask.handlers import buffering_handlers
 from leandask.memory import settle
+from leandask.records.loggers import buffering_handlers
 from leandask.scheduler import LeanScheduler
 from leandask.settings import config
 from leandask.settings.retention import Retention

@@ -13,8 +13,8 @@ import orjson
 
 from leandask.problems import KINDS, WRONG, Problems
 from leandask.reader import LogReader
+from leandask.records.text import one_line
 from leandask.show import line_of
-from leandask.text import one_line
 
 #: Bytes of a log from which on its reading shows a progress bar.
 LONG = 50 * 2**20

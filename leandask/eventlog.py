@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 
-from leandask.loglevel import HeldLevel, is_held
-from leandask.records import EVENTS, TRANSITIONS
+from leandask.records.factory import EVENTS, TRANSITIONS
+from leandask.records.loglevel import HeldLevel, is_held
 from leandask.settings import config
 from leandask.sinks import RotatingFileSink
 

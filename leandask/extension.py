@@ -27,16 +27,16 @@ from leandask.housekeeping import Housekeeping
 from leandask.http import add_routes
 from leandask.keycache import bound_key_caches
 from leandask.locks import bound_locks
-from leandask.loglevel import HeldLevel
 from leandask.loglines import keep_log_lines
 from leandask.prefixes import TaskPrefixes, WorkerMetrics
 from leandask.profile import bound_profile
-from leandask.records import RETENTION_SET, STARTED, STOPPED, TRANSITIONS
+from leandask.records.factory import RETENTION_SET, STARTED, STOPPED, TRANSITIONS
+from leandask.records.loglevel import HeldLevel
+from leandask.records.stream import RecordStream
 from leandask.samples import bound_samples
 from leandask.settings import config
 from leandask.spans import LeanSpans
 from leandask.stealing import bound_stealing
-from leandask.stream import RecordStream
 from leandask.versions import versions
 
 if TYPE_CHECKING:

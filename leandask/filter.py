@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from leandask.levels import SEVERITIES, SEVERITY_NUMBERS, severity_number
 from leandask.needles import needles_of
-from leandask.records import EVENTS, TRANSITION
-from leandask.text import name_of
-from leandask.times import moment, rfc3339, seconds_of
+from leandask.records.factory import EVENTS, TRANSITION
+from leandask.records.severity import SEVERITIES, SEVERITY_NUMBERS, severity_number
+from leandask.records.text import name_of
+from leandask.records.times import moment, rfc3339, seconds_of
 
 if TYPE_CHECKING:
     from dask.typing import Key

@@ -7,12 +7,12 @@ from typing import Any
 
 import orjson
 
-from leandask.levels import SEVERITY_NUMBERS
-from leandask.payload import plain
-from leandask.records import STANDARD_ATTRIBUTES
+from leandask.records.factory import STANDARD_ATTRIBUTES
+from leandask.records.payload import plain
+from leandask.records.severity import SEVERITY_NUMBERS
+from leandask.records.text import CUT
+from leandask.records.times import rfc3339
 from leandask.settings import config
-from leandask.text import CUT
-from leandask.times import rfc3339
 
 #: Attributes that are no fields; formatters leave the last two behind.
 _NO_FIELDS = frozenset(STANDARD_ATTRIBUTES) | {"asctime", "message"}

@@ -15,13 +15,13 @@ from dask.utils import format_bytes
 from leandask import _compat
 from leandask.keycache import clear_key_caches
 from leandask.memory import make_anew, rebuild, trim
-from leandask.records import MEMORY_GIVEN_BACK
+from leandask.records.factory import MEMORY_GIVEN_BACK
 from leandask.settings import config
 
 if TYPE_CHECKING:
     from distributed import Scheduler
 
-    from leandask.stream import RecordStream
+    from leandask.records.stream import RecordStream
 
 logger = logging.getLogger("leandask")
 

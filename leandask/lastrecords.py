@@ -12,7 +12,7 @@ from leandask.logfiles import bases_of
 from leandask.lognames import find
 from leandask.newest import Newest
 from leandask.parse import record_of
-from leandask.times import rfc3339
+from leandask.records.times import rfc3339
 
 
 def last_records(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from leandask.text import NAME_LENGTH, one_line
+from leandask.records.text import NAME_LENGTH, one_line
 
 #: Problems kept with their places, 300 bytes each; all are counted.
 NOTICES = 100

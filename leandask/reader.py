@@ -13,9 +13,9 @@ import orjson
 from leandask.filter import Filter, Story, Wanted
 from leandask.logfiles import open_logs
 from leandask.problems import WRONG, Problems
-from leandask.records import EVENT
+from leandask.records.factory import EVENT
+from leandask.records.times import seconds_of
 from leandask.scan import Records, Scan
-from leandask.times import seconds_of
 
 if TYPE_CHECKING:
     from dask.typing import Key

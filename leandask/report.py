@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from distributed.system import MEMORY_LIMIT
 
 from leandask.holdings import holdings_of
-from leandask.text import name_of
-from leandask.times import rfc3339
+from leandask.records.text import name_of
+from leandask.records.times import rfc3339
 from leandask.versions import versions
 
 if TYPE_CHECKING:

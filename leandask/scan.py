@@ -12,7 +12,7 @@ from leandask.filter import Wanted
 from leandask.logfiles import LogFile
 from leandask.parse import record_of
 from leandask.problems import Problems, Sequence
-from leandask.records import SCHEMA_VERSION
+from leandask.records.factory import SCHEMA_VERSION
 
 Records = Iterator[dict[str, Any]]
 

@@ -11,9 +11,9 @@ from distributed import Scheduler
 
 from leandask.dashboard import LazyDashboard, can_wait
 from leandask.extension import LeanExtension
+from leandask.records.stream import RecordStream
 from leandask.settings import config
 from leandask.settings.retention import Retention
-from leandask.stream import RecordStream
 
 
 class LeanScheduler(Scheduler):

@@ -8,8 +8,8 @@ from typing import Any
 
 from dask.utils import format_bytes
 
-from leandask.records import TRANSITION
-from leandask.text import CUT, NAME_LENGTH, one_line
+from leandask.records.factory import TRANSITION
+from leandask.records.text import CUT, NAME_LENGTH, one_line
 
 #: Recommendations of a transition that are shown.
 RECOMMENDATIONS_SHOWN = 3

@@ -6,9 +6,9 @@ from typing import Any
 
 from leandask.bins import Bins
 from leandask.problems import WRONG
-from leandask.records import TRANSITION
-from leandask.text import NAME_LENGTH
-from leandask.times import milliseconds
+from leandask.records.factory import TRANSITION
+from leandask.records.text import NAME_LENGTH
+from leandask.records.times import milliseconds
 
 #: Names of a kind that are told apart, 150 bytes each; further ones are counted as one.
 NAMES = 10_000

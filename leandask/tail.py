@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from leandask.payload import plain
+from leandask.records.payload import plain
 from leandask.size import size_of
 
 #: Bytes of an event beside its packed msg: a tuple, a time, and the head of the bytes.

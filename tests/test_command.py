@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from distributed import Client, Security
 
+from leandask.records.times import rfc3339
 from leandask.remote import fetch_report
-from leandask.times import rfc3339
 from tests.processes import start_worker, wait_for
 from tests.test_reader import NOW, lines, write
 

@@ -11,7 +11,7 @@ from _pytest.logging import LogCaptureHandler
 
 from leandask import RecordStream
 from leandask.eventlog import EventLog
-from leandask.records import EVENTS, TRANSITIONS, RecordFactory
+from leandask.records.factory import EVENTS, TRANSITIONS, RecordFactory
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import dask
 from distributed import Client, Worker
 from distributed.utils_test import gen_test, inc
 
-from leandask.records import EVENTS
+from leandask.records.factory import EVENTS
 from tests.processes import records_of, wait_for
+from tests.records.test_stream import Gate, Raising
 from tests.schedulers import lean
-from tests.test_stream import Gate, Raising
 
 
 @gen_test()

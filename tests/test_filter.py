@@ -8,7 +8,7 @@ import pytest
 
 from leandask.filter import Filter
 from leandask.needles import needles_of
-from leandask.times import rfc3339
+from leandask.records.times import rfc3339
 
 EVENT = {
     "timestamp": "2026-11-24T12:00:00.000000Z",

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from leandask import JSONFormatter
 from leandask.formatter import PRESETS
-from leandask.payload import plain
-from leandask.records import RecordFactory
+from leandask.records.factory import RecordFactory
+from leandask.records.payload import plain
 
 FACTORY = RecordFactory("Scheduler-1")
 

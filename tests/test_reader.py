@@ -20,8 +20,8 @@ from leandask.filter import Filter
 from leandask.formatter import JSONFormatter
 from leandask.newest import Newest
 from leandask.parse import record_of
-from leandask.payload import plain
-from leandask.records import RecordFactory
+from leandask.records.factory import RecordFactory
+from leandask.records.payload import plain
 from leandask.sinks import RotatingFileSink
 from leandask.stats import LogStats
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from leandask.problems import WRONG
-from leandask.records import RECORDS_DROPPED, TRANSITION
+from leandask.records.factory import RECORDS_DROPPED, TRANSITION
+from leandask.records.times import milliseconds
 from leandask.timeline.columns import BEFORE
 from leandask.timeline.lives import EXACT
-from leandask.times import milliseconds
 
 
 def wrong_field(record: Any) -> str:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import chain
 
-from leandask.text import MESSAGE_LENGTH, NAME_LENGTH, one_line
+from leandask.records.text import MESSAGE_LENGTH, NAME_LENGTH, one_line
 
 #: Marks of a kind that are kept: the first ones, as they often are the cause of those
 #: that follow, and the newest. A mark takes 3.2 KB at most, 4 bytes for each of 764

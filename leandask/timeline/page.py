@@ -14,13 +14,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from leandask._csp import hash_of
-from leandask.text import one_line
+from leandask.records.text import one_line
+from leandask.records.times import rfc3339
 from leandask.timeline.columns import STATES
 from leandask.timeline.figures import Figures
 from leandask.timeline.remarks import remarks
 from leandask.timeline.timeline import Timeline
 from leandask.timeline.words import counted, duration, number
-from leandask.times import rfc3339
 
 #: What is counted, as the table of totals names it.
 _TOTALS = {

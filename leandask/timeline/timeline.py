@@ -7,10 +7,11 @@ from typing import Any
 import orjson
 
 from leandask.bins import Bins
-from leandask.levels import WARNING_NUMBER
 from leandask.problems import WRONG
-from leandask.records import RECORDS_DROPPED, STARTED, STOPPED, TRANSITION
-from leandask.text import MESSAGE_LENGTH, NAME_LENGTH
+from leandask.records.factory import RECORDS_DROPPED, STARTED, STOPPED, TRANSITION
+from leandask.records.severity import WARNING_NUMBER
+from leandask.records.text import MESSAGE_LENGTH, NAME_LENGTH
+from leandask.records.times import milliseconds
 from leandask.timeline.columns import (
     AFTER,
     BEFORE,
@@ -26,7 +27,6 @@ from leandask.timeline.faults import wrong_field
 from leandask.timeline.lanes import Lanes
 from leandask.timeline.lives import EXACT, SCHEDULERS, Life
 from leandask.timeline.marks import Marks, text_of
-from leandask.times import milliseconds
 
 #: Kinds of happenings that are marked, each bounded by ``Marks``.
 KINDS = ("erred", "lost", "dropped", "missing", "warned")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leandask.times import milliseconds, rfc3339, seconds_of
+from leandask.records.times import milliseconds, rfc3339, seconds_of
 
 
 @given(st.floats(0, 4e9))

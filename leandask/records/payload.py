@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import ItemsView, KeysView, Mapping, ValuesView
 from typing import Any
 
-from leandask.text import CUT, encodable
+from leandask.records.text import CUT, encodable
 
 #: Containers inside containers, counted from the msg. JSON encoders stop at 254.
 MAX_DEPTH = 32

@@ -11,9 +11,10 @@ import dask
 import pytest
 from distributed.scheduler import Transition
 
-from leandask import RecordStream, RotatingFileSink, drain
-from leandask.queue import Kind, RecordQueue
-from leandask.records import EVENTS, TRANSITIONS
+from leandask import RecordStream, RotatingFileSink
+from leandask.records import drain
+from leandask.records.factory import EVENTS, TRANSITIONS
+from leandask.records.recordqueue import Kind, RecordQueue
 
 LOSS = "leandask.records-dropped"
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leandask.text import (
+from leandask.records.text import (
     MESSAGE_LENGTH,
     NAME_LENGTH,
     name_of,

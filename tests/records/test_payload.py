@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leandask.payload import MAX_DEPTH, plain
-from leandask.text import CUT
+from leandask.records.payload import MAX_DEPTH, plain
+from leandask.records.text import CUT
 
 
 def check(msg, limit=10_000):

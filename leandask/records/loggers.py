@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-from leandask.records import EVENTS, TRANSITIONS
+from leandask.records.factory import EVENTS, TRANSITIONS
 
 
 def handlers_of(logger: logging.Logger) -> Iterator[logging.Handler]:

@@ -12,10 +12,10 @@ from traceback import walk_tb
 from typing import Any
 
 from leandask._throttle import Seldom
-from leandask.handlers import buffering_handlers, handlers_of
-from leandask.queue import RecordQueue
-from leandask.records import RecordFactory
-from leandask.text import MESSAGE_LENGTH
+from leandask.records.factory import RecordFactory
+from leandask.records.loggers import buffering_handlers, handlers_of
+from leandask.records.recordqueue import RecordQueue
+from leandask.records.text import MESSAGE_LENGTH
 
 logger = logging.getLogger("leandask")
 

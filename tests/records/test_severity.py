@@ -4,7 +4,12 @@ import logging
 
 import pytest
 
-from leandask.levels import PROBLEM_ACTIONS, PROBLEM_SIGNS, PROBLEM_TOPICS, level_of
+from leandask.records.severity import (
+    PROBLEM_ACTIONS,
+    PROBLEM_SIGNS,
+    PROBLEM_TOPICS,
+    level_of,
+)
 
 CASES = {
     "could-not-retire": {},
@@ -48,7 +53,7 @@ def test_all_else_is_info(msg):
 def test_the_documentation_lists_them_all():
     from pathlib import Path
 
-    text = Path(__file__).parents[1].joinpath("docs", "records.md").read_text()
+    text = Path(__file__).parents[2].joinpath("docs", "records.md").read_text()
     table = text[text.index("## Levels") : text.index("## Loss")]
     for name in (*PROBLEM_TOPICS, *PROBLEM_ACTIONS, *PROBLEM_SIGNS):
         assert f"`{name}`" in table, name

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from leandask.levels import SEVERITY_NUMBERS
-from leandask.text import name_of, one_line
-from leandask.times import rfc3339
+from leandask.records.severity import SEVERITY_NUMBERS
+from leandask.records.text import name_of, one_line
+from leandask.records.times import rfc3339
 
 if TYPE_CHECKING:
     from distributed.scheduler import Transition
@@ -106,7 +106,7 @@ class RecordFactory:
             Number of the record.
         event : tuple
             Its level, topic, time in seconds since the epoch, msg as
-            :func:`leandask.payload.plain` makes it, and whether that was cut.
+            :func:`leandask.records.payload.plain` makes it, and whether that was cut.
 
         Returns
         -------

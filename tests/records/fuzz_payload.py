@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of the way from a msg to its line, with atheris.
 
-Not part of the tests; ``pip install atheris`` and run ``python -m tests.fuzz_payload
--max_total_time=300``. What it finds becomes a case of ``tests/test_payload.py`` or
+Not part of the tests; ``pip install atheris`` and run ``python -m tests.records.fuzz_payload
+-max_total_time=300``. What it finds becomes a case of ``tests/records/test_payload.py`` or
 ``tests/test_formatter.py``.
 """
 
@@ -14,8 +14,8 @@ import atheris
 
 with atheris.instrument_imports(include=["leandask"]):
     from leandask.formatter import JSONFormatter
-    from leandask.payload import plain
-    from leandask.records import RecordFactory
+    from leandask.records.factory import RecordFactory
+    from leandask.records.payload import plain
 
 FACTORY = RecordFactory("Scheduler-1")
 FORMATTERS = [JSONFormatter(1024), JSONFormatter("16 KiB", fields="ecs")]

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from distributed.scheduler import Transition
 
-from leandask.payload import plain
-from leandask.records import (
+from leandask.records.factory import (
     EVENT_FIELDS,
     RECOMMENDATIONS,
     TRANSITION_FIELDS,
     RecordFactory,
 )
+from leandask.records.payload import plain
 
 COMMON = [
     "timestamp",
@@ -192,7 +192,7 @@ def test_a_record_of_life_has_its_own_fields(factory):
 
 
 def test_every_field_is_documented():
-    text = Path(__file__).parents[1].joinpath("docs", "records.md").read_text()
+    text = Path(__file__).parents[2].joinpath("docs", "records.md").read_text()
     schema = text[text.index("## Schema") : text.index("## Levels")]
     for name in (*COMMON, *EVENT_FIELDS, *TRANSITION_FIELDS, "truncated"):
         assert f"`{name}`" in schema, name

@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from leandask._fork import leave_to_parent
-from leandask.drain import Drain
-from leandask.levels import level_of
-from leandask.payload import plain
-from leandask.queue import Kind, RecordQueue
-from leandask.records import EVENTS, RECORDS_DROPPED, TRANSITIONS, RecordFactory
+from leandask.records.drain import Drain
+from leandask.records.factory import EVENTS, RECORDS_DROPPED, TRANSITIONS, RecordFactory
+from leandask.records.payload import plain
+from leandask.records.recordqueue import Kind, RecordQueue
+from leandask.records.severity import level_of
+from leandask.records.text import name_of
 from leandask.settings import config
-from leandask.text import name_of
 
 if TYPE_CHECKING:
     from distributed.scheduler import Transition
@@ -141,7 +141,7 @@ class RecordStream:
         Parameters
         ----------
         event_name : str
-            Such as :data:`leandask.records.STARTED`.
+            Such as :data:`leandask.records.factory.STARTED`.
         message : str
         fields : mapping
             Further fields of the schema.

@@ -8,8 +8,8 @@ import dask.config
 from distributed.utils_test import gen_test
 
 from leandask import LeanScheduler
-from leandask.loglevel import HeldLevel, is_held
-from leandask.records import EVENTS, TRANSITIONS
+from leandask.records.factory import EVENTS, TRANSITIONS
+from leandask.records.loglevel import HeldLevel, is_held
 
 lean = partial(
     LeanScheduler, dashboard=False, host="127.0.0.1", dashboard_address="127.0.0.1:0"
