@@ -18,7 +18,7 @@ import psutil
 from distributed.scheduler import Transition
 
 from benchmarks.cluster import MIB
-from leandask.formatter import JSONFormatter
+from leandask.eventlog.formatter import JSONFormatter
 from leandask.reader import LogReader
 from leandask.records.factory import RecordFactory
 

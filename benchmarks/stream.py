@@ -25,7 +25,7 @@ from distributed import Client, Scheduler, Worker
 from distributed.scheduler import Transition
 
 from benchmarks.cluster import MIB
-from leandask.eventlog import EventLog
+from leandask.eventlog.eventlog import EventLog
 from leandask.histories import TransitionLog
 from leandask.records.factory import EVENTS, TRANSITIONS
 from leandask.records.stream import RecordStream

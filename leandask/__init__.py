@@ -11,13 +11,13 @@ from leandask.settings import config as config  # registers the defaults
 
 if TYPE_CHECKING:
     from leandask.cluster import LeanCluster, LeanSpecMixin
-    from leandask.formatter import JSONFormatter
+    from leandask.eventlog.formatter import JSONFormatter
+    from leandask.eventlog.sink import RotatingFileSink
     from leandask.reader import LogReader
     from leandask.records.stream import RecordStream
     from leandask.remote import get_history, get_report, give_back, set_retention
     from leandask.scheduler import LeanScheduler, install
     from leandask.settings.retention import Retention
-    from leandask.sinks import RotatingFileSink
 
 __version__ = version("leandask")
 _versions.check_version()
@@ -40,14 +40,14 @@ __all__ = [
 
 #: Where the public names are. Each module is imported when it is used.
 _MODULES = {
-    "JSONFormatter": "formatter",
+    "JSONFormatter": "eventlog.formatter",
     "LeanCluster": "cluster",
     "LeanScheduler": "scheduler",
     "LogReader": "reader",
     "LeanSpecMixin": "cluster",
     "RecordStream": "records.stream",
     "Retention": "settings.retention",
-    "RotatingFileSink": "sinks",
+    "RotatingFileSink": "eventlog.sink",
     "get_history": "remote",
     "get_report": "remote",
     "give_back": "remote",

@@ -13,7 +13,7 @@ from leandask.settings.rules import as_count
 if TYPE_CHECKING:
     from distributed import Scheduler
 
-    from leandask.eventlog import EventLog
+    from leandask.eventlog.eventlog import EventLog
     from leandask.records.stream import RecordStream
 
 #: Bounds of an answer: its size in bytes, and the seconds that it is looked for.

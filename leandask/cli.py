@@ -18,7 +18,7 @@ from distributed.cli import dask_scheduler
 
 import leandask
 from leandask import _compat
-from leandask.formatter import JSONFormatter
+from leandask.eventlog.formatter import JSONFormatter
 from leandask.memory import settle
 from leandask.records.loggers import buffering_handlers
 from leandask.scheduler import LeanScheduler

@@ -14,7 +14,7 @@ from distributed.utils import recursive_to_dict
 from leandask import _compat
 from leandask.broker import LeanBroker
 from leandask.departed import Departed
-from leandask.eventlog import EventLog
+from leandask.eventlog.eventlog import EventLog
 from leandask.giveback import GiveBack
 from leandask.histories import (
     Connections,

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from leandask.eventlog.filenames import find
 from leandask.filter import Filter
 from leandask.logfiles import BLOCK, LONGEST_LINE
-from leandask.lognames import find
 from leandask.parse import record_of
 
 

@@ -7,9 +7,9 @@ import heapq
 from pathlib import Path
 from typing import Any
 
+from leandask.eventlog.filenames import find
 from leandask.filter import Filter
 from leandask.logfiles import bases_of
-from leandask.lognames import find
 from leandask.newest import Newest
 from leandask.parse import record_of
 from leandask.records.times import rfc3339

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
-from leandask.lognames import ENDINGS, find, find_bases
+from leandask.eventlog.filenames import ENDINGS, find, find_bases
 
 #: Bytes that are read at once.
 BLOCK = 256 * 1024
@@ -68,7 +68,7 @@ class LogFiles:
     Parameters
     ----------
     paths : list of pathlib.Path
-        As :func:`leandask.lognames.find` gives them.
+        As :func:`leandask.eventlog.filenames.find` gives them.
 
     Raises
     ------

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from leandask.formatter import PRESETS
+from leandask.eventlog.formatter import PRESETS
 
 #: Our names of the fields that a preset of the formatter renames.
 _OURS = {theirs: ours for names in PRESETS.values() for ours, theirs in names.items()}

@@ -15,7 +15,7 @@ from leandask.versions import versions
 if TYPE_CHECKING:
     from distributed import Scheduler
 
-    from leandask.eventlog import EventLog
+    from leandask.eventlog.eventlog import EventLog
 
 
 def report_of(scheduler: Scheduler) -> dict[str, Any]:

@@ -5,9 +5,9 @@ import os
 
 import pytest
 
+from leandask.eventlog.filenames import find
+from leandask.eventlog.rotatingfile import RotatingFile
 from leandask.logfiles import BLOCK, LONGEST_LINE, LogFiles, open_log, open_logs
-from leandask.lognames import find
-from leandask.rotatingfile import RotatingFile
 
 
 def write(path, text=b'{"n":1}\n'):

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from leandask import LeanScheduler, LogReader
 from leandask.console import write as write_out
+from leandask.eventlog.formatter import JSONFormatter
+from leandask.eventlog.sink import RotatingFileSink
 from leandask.filter import Filter
-from leandask.formatter import JSONFormatter
 from leandask.newest import Newest
 from leandask.parse import record_of
 from leandask.records.factory import RecordFactory
 from leandask.records.payload import plain
-from leandask.sinks import RotatingFileSink
 from leandask.stats import LogStats
 
 NOW = 1795521452.159629

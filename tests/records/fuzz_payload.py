@@ -2,7 +2,7 @@
 
 Not part of the tests; ``pip install atheris`` and run ``python -m tests.records.fuzz_payload
 -max_total_time=300``. What it finds becomes a case of ``tests/records/test_payload.py`` or
-``tests/test_formatter.py``.
+``tests/eventlog/test_formatter.py``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["leandask"]):
-    from leandask.formatter import JSONFormatter
+    from leandask.eventlog.formatter import JSONFormatter
     from leandask.records.factory import RecordFactory
     from leandask.records.payload import plain
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 
+from leandask.eventlog.sink import RotatingFileSink
 from leandask.records.factory import EVENTS, TRANSITIONS
 from leandask.records.loglevel import HeldLevel, is_held
 from leandask.settings import config
-from leandask.sinks import RotatingFileSink
 
 logger = logging.getLogger("leandask")
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from leandask._fork import leave_to_parent
 from leandask._throttle import Seldom
-from leandask.backlog import Backlog
-from leandask.formatter import JSONFormatter
-from leandask.rotatingfile import RotatingFile
+from leandask.eventlog.formatter import JSONFormatter
+from leandask.eventlog.linebuffer import Backlog
+from leandask.eventlog.rotatingfile import RotatingFile
 from leandask.settings import config
 
 logger = logging.getLogger("leandask")

@@ -10,7 +10,7 @@ import pytest
 from _pytest.logging import LogCaptureHandler
 
 from leandask import RecordStream
-from leandask.eventlog import EventLog
+from leandask.eventlog.eventlog import EventLog
 from leandask.records.factory import EVENTS, TRANSITIONS, RecordFactory
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leandask import JSONFormatter
-from leandask.formatter import PRESETS
+from leandask.eventlog.formatter import PRESETS
 from leandask.records.factory import RecordFactory
 from leandask.records.payload import plain
 

@@ -10,8 +10,9 @@ import threading
 
 import pytest
 
-from leandask import RotatingFileSink, sinks
-from leandask.backlog import BACKLOG_BYTES
+from leandask import RotatingFileSink
+from leandask.eventlog import sink as sinks
+from leandask.eventlog.linebuffer import BACKLOG_BYTES
 from tests.sinks import put
 
 sink_logger = logging.getLogger("leandask")
@@ -242,9 +243,9 @@ def test_closing_tells_what_could_not_be_written(make_sink, tmp_path, caplog):
 
 FULL = """
 import resource, signal, sys, logging
-import leandask, leandask.sinks
+import leandask, leandask.eventlog.sink
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-leandask.sinks.RETRY_SECONDS = (0.0, 0.0)
+leandask.eventlog.sink.RETRY_SECONDS = (0.0, 0.0)
 sink = leandask.RotatingFileSink(sys.argv[1], max_bytes=None)
 sink.setFormatter(logging.Formatter("%(message)s"))
 def put(*numbers):

@@ -10,7 +10,8 @@ import threading
 
 import pytest
 
-from leandask import rotatingfile, sinks
+from leandask.eventlog import rotatingfile
+from leandask.eventlog import sink as sinks
 from tests.sinks import put
 
 LEANDASK = logging.getLogger("leandask")
@@ -193,9 +194,9 @@ def test_closing_does_not_wait_for_a_write_that_hangs(
 # In a process of its own: a terminal may become that of the process that opens it.
 HANGING = """
 import logging, logging.config, os, sys, threading, time
-import leandask, leandask.sinks
+import leandask, leandask.eventlog.sink
 path, hang_seconds, act, end = sys.argv[1:]
-leandask.sinks.HANG_SECONDS = float(hang_seconds)
+leandask.eventlog.sink.HANG_SECONDS = float(hang_seconds)
 terminal, other_end = os.openpty()
 os.symlink(os.ttyname(other_end), path)
 sink = leandask.RotatingFileSink(path, max_bytes=None)
