@@ -26,7 +26,7 @@ from distributed.scheduler import Transition
 
 from benchmarks.cluster import MIB
 from leandask.eventlog.eventlog import EventLog
-from leandask.histories import TransitionLog
+from leandask.histories.history import TransitionLog
 from leandask.records.factory import EVENTS, TRANSITIONS
 from leandask.records.stream import RecordStream
 

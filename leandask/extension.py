@@ -12,30 +12,30 @@ from distributed.spans import SpansSchedulerExtension
 from distributed.utils import recursive_to_dict
 
 from leandask import _compat
-from leandask.broker import LeanBroker
-from leandask.departed import Departed
 from leandask.eventlog.eventlog import EventLog
 from leandask.giveback import GiveBack
-from leandask.histories import (
+from leandask.histories.caches import bound_key_caches
+from leandask.histories.departed import Departed
+from leandask.histories.history import (
     Connections,
     ErredTasks,
     History,
     Plugins,
     TransitionLog,
 )
+from leandask.histories.locks import bound_locks
+from leandask.histories.loglines import keep_log_lines
+from leandask.histories.monitor import bound_samples
+from leandask.histories.prefixes import TaskPrefixes, WorkerMetrics
+from leandask.histories.profile import bound_profile
+from leandask.histories.spans import LeanSpans
+from leandask.histories.topics import LeanBroker
 from leandask.housekeeping import Housekeeping
 from leandask.http import add_routes
-from leandask.keycache import bound_key_caches
-from leandask.locks import bound_locks
-from leandask.loglines import keep_log_lines
-from leandask.prefixes import TaskPrefixes, WorkerMetrics
-from leandask.profile import bound_profile
 from leandask.records.factory import RETENTION_SET, STARTED, STOPPED, TRANSITIONS
 from leandask.records.loglevel import HeldLevel
 from leandask.records.stream import RecordStream
-from leandask.samples import bound_samples
 from leandask.settings import config
-from leandask.spans import LeanSpans
 from leandask.stealing import bound_stealing
 from leandask.versions import versions
 
@@ -186,7 +186,7 @@ class LeanExtension:
         TypeError, ValueError
             If a bound is no such value. All stay as they are then.
         """
-        from leandask.rebound import rebound
+        from leandask.histories.rebound import rebound
 
         # Not from those in force: a share of a budget is no bound of the user's own.
         given = self.given.replaced(bounds)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from dask.utils import format_bytes
 
 from leandask import _compat
-from leandask.keycache import clear_key_caches
+from leandask.histories.caches import clear_key_caches
 from leandask.memory import make_anew, rebuild, trim
 from leandask.records.factory import MEMORY_GIVEN_BACK
 from leandask.settings import config

@@ -20,20 +20,20 @@ from leandask import _compat, leftovers
 from leandask._throttle import Seldom
 from leandask.giveback import GiveBack
 from leandask.graphs import forget_closed_graphs, forget_undrawn
-from leandask.keycache import clear_key_caches
-from leandask.locks import forget_closed, forget_free
+from leandask.histories.caches import clear_key_caches
+from leandask.histories.locks import forget_closed, forget_free
+from leandask.histories.profile import bound_profile
+from leandask.histories.spans import LeanSpans, trim_nthreads_history
 from leandask.memory import trim
-from leandask.profile import bound_profile
 from leandask.sessions import has_sessions
 from leandask.settings import config
-from leandask.spans import LeanSpans, trim_nthreads_history
 from leandask.uploads import forget_uploads
 
 if TYPE_CHECKING:
     from distributed import Scheduler
     from distributed.diagnostics.progress import GroupTiming
 
-    from leandask.departed import Departed
+    from leandask.histories.departed import Departed
     from leandask.settings.retention import Retention
 
 logger = logging.getLogger("leandask")

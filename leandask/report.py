@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from distributed.system import MEMORY_LIMIT
 
-from leandask.holdings import holdings_of
+from leandask.histories.bounds import holdings_of
 from leandask.records.text import name_of
 from leandask.records.times import rfc3339
 from leandask.versions import versions

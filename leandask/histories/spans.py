@@ -9,8 +9,8 @@ from distributed.metrics import time
 from distributed.spans import Span, SpansSchedulerExtension
 
 from leandask import _compat
-from leandask.prefixes import WorkerMetrics
-from leandask.recent import Recent
+from leandask.histories.lru import Recent
+from leandask.histories.prefixes import WorkerMetrics
 
 if TYPE_CHECKING:
     from distributed import Scheduler

@@ -9,7 +9,7 @@ from distributed.utils import DequeHandler
 from distributed.utils_test import gen_test
 
 from leandask import _compat, install
-from leandask.loglines import LINE_LENGTH, LogLines
+from leandask.histories.loglines import LINE_LENGTH, LogLines
 from tests.schedulers import LOCAL
 
 

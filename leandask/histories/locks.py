@@ -9,7 +9,7 @@ from distributed.metrics import time
 from distributed.multi_lock import MultiLockExtension
 from distributed.semaphore import SemaphoreExtension
 
-from leandask.recent import Recent
+from leandask.histories.lru import Recent
 
 #: Seconds since it was refreshed after which a lease of an unknown name goes. Upstream
 #: refreshes each five times per ``distributed.scheduler.locks.lease-timeout``, 30 s.

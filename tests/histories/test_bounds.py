@@ -10,7 +10,7 @@ from distributed.diagnostics.task_stream import TaskStreamPlugin
 from distributed.utils_test import gen_test, inc
 
 import leandask
-from leandask.prefixes import METRICS_PER_PREFIX
+from leandask.histories.prefixes import METRICS_PER_PREFIX
 from leandask.settings.budget import divide
 from tests.schedulers import LOCAL, lean
 

@@ -6,7 +6,8 @@ import pytest
 from distributed import Client, Lock, MultiLock, Scheduler, Semaphore
 from distributed.utils_test import gen_test
 
-from leandask import install, locks
+from leandask import install
+from leandask.histories import locks
 from tests.schedulers import LOCAL, lean
 
 

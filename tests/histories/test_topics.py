@@ -11,7 +11,8 @@ from distributed import Client, Scheduler
 from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.utils_test import gen_test
 
-from leandask import broker, install
+from leandask import install
+from leandask.histories import topics as broker
 from tests.schedulers import lean
 
 

@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from leandask.size import UNKNOWN, size_of
+from leandask.histories.size import UNKNOWN, size_of
 
 
 @pytest.mark.parametrize(

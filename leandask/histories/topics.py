@@ -8,9 +8,9 @@ from distributed.broker import Broker, Topic
 from distributed.utils import recursive_to_dict
 
 from leandask import _compat
-from leandask.recent import Recent
-from leandask.size import size_of
-from leandask.tail import Tail, kept, nbytes_of
+from leandask.histories.lru import Recent
+from leandask.histories.packed import Tail, kept, nbytes_of
+from leandask.histories.size import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Container

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from leandask import _compat
-from leandask.histories import ErredTasks, History
-from leandask.keycache import bound_key_caches
-from leandask.profile import bound_profile
-from leandask.samples import bound_samples
-from leandask.spans import LeanSpans
+from leandask.histories.caches import bound_key_caches
+from leandask.histories.history import ErredTasks, History
+from leandask.histories.monitor import bound_samples
+from leandask.histories.profile import bound_profile
+from leandask.histories.spans import LeanSpans
 
 if TYPE_CHECKING:
     from distributed import Scheduler

@@ -9,7 +9,7 @@ from distributed.system_monitor import SystemMonitor
 from distributed.utils_test import gen_test
 
 from leandask import install
-from leandask.samples import Quantities, Samples, bound_samples
+from leandask.histories.monitor import Quantities, Samples, bound_samples
 from tests.schedulers import LOCAL, lean
 
 

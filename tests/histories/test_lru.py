@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pickle
 
-from leandask.recent import SCAN, Recent
+from leandask.histories.lru import SCAN, Recent
 
 
 class Held(Recent):

@@ -8,7 +8,7 @@ from distributed.batched import BatchedSend
 from distributed.scheduler import ErredTask, Transition
 from distributed.utils_test import gen_test
 
-from leandask.histories import Connections, ErredTasks, History, TransitionLog
+from leandask.histories.history import Connections, ErredTasks, History, TransitionLog
 
 
 def erred(i: int) -> ErredTask:

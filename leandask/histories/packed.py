@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from leandask.histories.size import size_of
 from leandask.records.payload import plain
-from leandask.size import size_of
 
 #: Bytes of an event beside its packed msg: a tuple, a time, and the head of the bytes.
 EVENT_BYTES = 120

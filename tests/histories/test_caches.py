@@ -10,7 +10,7 @@ from distributed.comm import resolve_address
 from distributed.diagnostics import task_stream
 
 from leandask import _compat
-from leandask.keycache import bound_key_caches, clear_key_caches
+from leandask.histories.caches import bound_key_caches, clear_key_caches
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from distributed.metrics import context_meter
 from distributed.utils_test import gen_test, inc
 
 from leandask import install
-from leandask.prefixes import (
+from leandask.histories.prefixes import (
     METRICS_PER_PREFIX,
     OTHER_ACTIVITIES,
     OTHER_PREFIXES,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leandask.tail import Packed, Tail, nbytes_of, packed, unpacked
+from leandask.histories.packed import Packed, Tail, nbytes_of, packed, unpacked
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.binary(),

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from leandask import _compat
-from leandask.recent import Recent
+from leandask.histories.lru import Recent
 
 if TYPE_CHECKING:
     from distributed import Scheduler

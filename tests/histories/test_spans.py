@@ -10,7 +10,7 @@ from distributed.spans import SpansSchedulerExtension
 from distributed.utils_test import gen_test, inc
 
 from leandask import install
-from leandask.spans import (
+from leandask.histories.spans import (
     GRAPHS_A_LOOK,
     GROUPS_KEPT,
     LeanSpans,
