@@ -19,7 +19,7 @@ from distributed.cli import dask_scheduler
 import leandask
 from leandask import _compat
 from leandask.eventlog.formatter import JSONFormatter
-from leandask.memory import settle
+from leandask.housekeeping.process import settle
 from leandask.records.loggers import buffering_handlers
 from leandask.scheduler import LeanScheduler
 from leandask.settings import config

@@ -13,7 +13,6 @@ from distributed.utils import recursive_to_dict
 
 from leandask import _compat
 from leandask.eventlog.eventlog import EventLog
-from leandask.giveback import GiveBack
 from leandask.histories.caches import bound_key_caches
 from leandask.histories.departed import Departed
 from leandask.histories.history import (
@@ -30,13 +29,14 @@ from leandask.histories.prefixes import TaskPrefixes, WorkerMetrics
 from leandask.histories.profile import bound_profile
 from leandask.histories.spans import LeanSpans
 from leandask.histories.topics import LeanBroker
-from leandask.housekeeping import Housekeeping
+from leandask.housekeeping.giveback import GiveBack
+from leandask.housekeeping.rounds import Housekeeping
+from leandask.housekeeping.stealing import bound_stealing
 from leandask.http import add_routes
 from leandask.records.factory import RETENTION_SET, STARTED, STOPPED, TRANSITIONS
 from leandask.records.loglevel import HeldLevel
 from leandask.records.stream import RecordStream
 from leandask.settings import config
-from leandask.stealing import bound_stealing
 from leandask.versions import versions
 
 if TYPE_CHECKING:

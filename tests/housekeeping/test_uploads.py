@@ -4,7 +4,7 @@ from distributed import Worker
 from distributed.diagnostics.plugin import SchedulerUploadFile
 from distributed.utils_test import gen_test
 
-from leandask.uploads import forget_uploads
+from leandask.housekeeping.uploads import forget_uploads
 from tests.schedulers import lean, lean_cluster
 
 

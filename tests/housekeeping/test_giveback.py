@@ -13,8 +13,8 @@ from distributed.utils_test import gen_test, inc
 
 import leandask
 from leandask import install
-from leandask.giveback import BUSY
-from leandask.memory import make_anew, rebuild, trim
+from leandask.housekeeping.giveback import BUSY
+from leandask.housekeeping.process import make_anew, rebuild, trim
 from tests.schedulers import LOCAL, lean, lean_cluster
 
 

@@ -10,7 +10,7 @@ from distributed.scheduler import WorkerState
 from distributed.utils_test import gen_test, inc, slowinc
 
 from leandask import _compat, install
-from leandask.stealing import InFlight
+from leandask.housekeeping.stealing import InFlight
 from tests.schedulers import LOCAL, lean, lean_cluster
 
 

@@ -16,18 +16,19 @@ import distributed.scheduler
 import distributed.semaphore
 from tornado.ioloop import PeriodicCallback
 
-from leandask import _compat, leftovers
+from leandask import _compat
 from leandask._throttle import Seldom
-from leandask.giveback import GiveBack
-from leandask.graphs import forget_closed_graphs, forget_undrawn
 from leandask.histories.caches import clear_key_caches
 from leandask.histories.locks import forget_closed, forget_free
 from leandask.histories.profile import bound_profile
 from leandask.histories.spans import LeanSpans, trim_nthreads_history
-from leandask.memory import trim
-from leandask.sessions import has_sessions
+from leandask.housekeeping import leftovers
+from leandask.housekeeping.giveback import GiveBack
+from leandask.housekeeping.pages import forget_closed_graphs, forget_undrawn
+from leandask.housekeeping.process import trim
+from leandask.housekeeping.sessions import has_sessions
+from leandask.housekeeping.uploads import forget_uploads
 from leandask.settings import config
-from leandask.uploads import forget_uploads
 
 if TYPE_CHECKING:
     from distributed import Scheduler

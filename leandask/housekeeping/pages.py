@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from leandask import _compat
-from leandask.sessions import sessions
+from leandask.housekeeping.sessions import sessions
 
 if TYPE_CHECKING:
     from distributed import Scheduler

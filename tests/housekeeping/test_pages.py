@@ -10,8 +10,8 @@ from distributed.utils_test import gen_test, inc
 from tornado.httpclient import AsyncHTTPClient
 
 from leandask import LeanScheduler
-from leandask.graphs import forget_undrawn
-from leandask.sessions import sessions
+from leandask.housekeeping.pages import forget_undrawn
+from leandask.housekeeping.sessions import sessions
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from dask.utils import stringify
 
-from leandask.stealing import forget_gone
+from leandask.housekeeping.stealing import forget_gone
 
 if TYPE_CHECKING:
     from distributed import Scheduler

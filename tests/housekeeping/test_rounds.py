@@ -19,8 +19,9 @@ from distributed.dashboard.components.scheduler import TaskGraph
 from distributed.diagnostics.progress import GroupTiming
 from distributed.utils_test import gen_test, inc
 
-from leandask import LeanScheduler, housekeeping, install
-from leandask.housekeeping import TIMING_BINS
+from leandask import LeanScheduler, install
+from leandask.housekeeping import rounds as housekeeping
+from leandask.housekeeping.rounds import TIMING_BINS
 from tests.schedulers import LOCAL, lean, lean_cluster
 
 
@@ -63,7 +64,9 @@ async def test_progress_by_group_goes_with_its_page():
 
 @gen_test()
 async def test_progress_by_group_keeps_what_its_page_shows(monkeypatch):
-    monkeypatch.setattr("leandask.housekeeping.has_sessions", lambda scheduler: True)
+    monkeypatch.setattr(
+        "leandask.housekeeping.rounds.has_sessions", lambda scheduler: True
+    )
     async with lean() as s:
         timing = GroupTiming(s)
         s.add_plugin(timing)
@@ -82,7 +85,9 @@ async def test_the_graph_of_a_closed_page_does_not_grow(monkeypatch, capfd):
         for document in (page, left):
             add_periodic_callback(document, TaskGraph(s), 200)
         open_pages = [SimpleNamespace(document=page)]
-        monkeypatch.setattr("leandask.graphs.sessions", lambda s: open_pages)
+        monkeypatch.setattr(
+            "leandask.housekeeping.pages.sessions", lambda s: open_pages
+        )
         names = [name for name in s.plugins if name.startswith("graph-layout")]
         layouts = [s.plugins[name] for name in names]
         await run(s)

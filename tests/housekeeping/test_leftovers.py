@@ -19,7 +19,7 @@ from distributed.protocol.pickle import dumps
 from distributed.publish import PublishExtension
 from distributed.utils_test import gen_test, inc
 
-from leandask import leftovers
+from leandask.housekeeping import leftovers
 from tests.schedulers import lean, lean_cluster
 
 
