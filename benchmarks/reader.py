@@ -19,7 +19,7 @@ from distributed.scheduler import Transition
 
 from benchmarks.cluster import MIB
 from leandask.eventlog.formatter import JSONFormatter
-from leandask.reader import LogReader
+from leandask.reading.reader import LogReader
 from leandask.records.factory import RecordFactory
 
 STEPS = (("released", "waiting"), ("waiting", "processing"), ("processing", "memory"))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from leandask.cluster import LeanCluster, LeanSpecMixin
     from leandask.eventlog.formatter import JSONFormatter
     from leandask.eventlog.sink import RotatingFileSink
-    from leandask.reader import LogReader
+    from leandask.reading.reader import LogReader
     from leandask.records.stream import RecordStream
     from leandask.remote import get_history, get_report, give_back, set_retention
     from leandask.scheduler import LeanScheduler, install
@@ -43,7 +43,7 @@ _MODULES = {
     "JSONFormatter": "eventlog.formatter",
     "LeanCluster": "cluster",
     "LeanScheduler": "scheduler",
-    "LogReader": "reader",
+    "LogReader": "reading.reader",
     "LeanSpecMixin": "cluster",
     "RecordStream": "records.stream",
     "Retention": "settings.retention",

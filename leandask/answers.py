@@ -6,8 +6,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from leandask.filter import Filter
-from leandask.newest import Newest
+from leandask.reading.backward import Newest
+from leandask.reading.filter import Filter
 from leandask.settings.rules import as_count
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Answers:
         limit : int
             Records at most.
         filters : dict
-            Parameters of :class:`leandask.filter.Filter`.
+            Parameters of :class:`leandask.reading.filter.Filter`.
 
         Returns
         -------

@@ -13,10 +13,10 @@ import click
 import orjson
 
 from leandask.console import reading, summary, write
-from leandask.filter import EventFilter, Filter, Story
-from leandask.follow import Follow
-from leandask.lastrecords import last_records, last_written_first
-from leandask.logfiles import bases_of
+from leandask.reading.files import bases_of
+from leandask.reading.filter import EventFilter, Filter, Story
+from leandask.reading.follow import Follow
+from leandask.reading.lastrecords import last_records, last_written_first
 from leandask.show import report_lines, table
 
 #: Seconds between two looks at a log that is followed.
@@ -124,7 +124,7 @@ def story(log: Path, keys: tuple[str, ...], as_json: bool, **options: Any) -> No
 @AS_JSON
 def stats(log: Path, as_json: bool, **options: Any) -> None:
     """Count what is in a log."""
-    from leandask.stats import LogStats
+    from leandask.reading.stats import LogStats
 
     counts = LogStats()
     with reading(log) as reader:

@@ -11,8 +11,8 @@ from typing import Any
 import click
 import orjson
 
-from leandask.problems import KINDS, WRONG, Problems
-from leandask.reader import LogReader
+from leandask.reading.problems import KINDS, WRONG, Problems
+from leandask.reading.reader import LogReader
 from leandask.records.text import one_line
 from leandask.show import line_of
 

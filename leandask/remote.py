@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from leandask.filter import Filter
-from leandask.parse import record_of
+from leandask.reading.filter import Filter
+from leandask.reading.lines import record_of
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -10,13 +10,13 @@ from distributed.utils_test import gen_test, inc
 
 import leandask
 from leandask import LogReader, answers
-from leandask.filter import Filter
-from leandask.logfiles import LogFiles
-from leandask.newest import SLICE, Newest, lines_backwards
-from leandask.parse import record_of
+from leandask.reading.backward import SLICE, Newest, lines_backwards
+from leandask.reading.files import LogFiles
+from leandask.reading.filter import Filter
+from leandask.reading.lines import record_of
 from tests.processes import start_worker
+from tests.reading.test_reader import NOW, lines, write
 from tests.schedulers import lean
-from tests.test_reader import NOW, lines, write
 
 
 def logged(path, **settings):
@@ -94,7 +94,7 @@ def test_of_a_large_gzipped_file_few_bytes_are_held(path, monkeypatch):
     write(path, *lines(10, first=1001))
     write(path.with_name("log.jsonl.1.gz"), gzip.compress(b"".join(lines(1000))))
     write(path.with_name("log.jsonl.2"), b"".join(lines(10, "Scheduler-0")))
-    monkeypatch.setattr("leandask.newest.HELD_BYTES", 50_000)
+    monkeypatch.setattr("leandask.reading.backward.HELD_BYTES", 50_000)
     asked, found = newest(path)
     assert 50 < len(found) < 200
     assert found == [*range(1010, 1010 - len(found), -1)]

@@ -19,7 +19,7 @@ from distributed import Client, Security
 from leandask.records.times import rfc3339
 from leandask.remote import fetch_report
 from tests.processes import start_worker, wait_for
-from tests.test_reader import NOW, lines, write
+from tests.reading.test_reader import NOW, lines, write
 
 COMMAND = Path(sys.executable).with_name("leandask")
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from leandask.show import bar, line_of, table
-from tests.test_stats import record
+from tests.reading.test_stats import record
 
 TRANSITION = {
     "timestamp": "2026-11-24T11:57:27.206000Z",

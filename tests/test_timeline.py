@@ -8,7 +8,7 @@ import tracemalloc
 
 import pytest
 
-from leandask.bins import Bins
+from leandask.reading.histogram import Bins
 from leandask.records.factory import RecordFactory
 from leandask.records.times import rfc3339
 from leandask.timeline import lanes, lives, marks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from leandask.problems import WRONG
+from leandask.reading.problems import WRONG
 from leandask.records.factory import RECORDS_DROPPED, TRANSITION
 from leandask.records.times import milliseconds
 from leandask.timeline.columns import BEFORE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leandask.bins import Bins
+from leandask.reading.histogram import Bins
 from leandask.timeline.columns import LEVELS
 
 #: Schedulers that are told apart. What is known of one takes 1 KB, and 7 KB at most

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from leandask.bins import Bins
-from leandask.problems import WRONG
+from leandask.reading.histogram import Bins
+from leandask.reading.problems import WRONG
 from leandask.records.factory import RECORDS_DROPPED, STARTED, STOPPED, TRANSITION
 from leandask.records.severity import WARNING_NUMBER
 from leandask.records.text import MESSAGE_LENGTH, NAME_LENGTH

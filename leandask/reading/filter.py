@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from leandask.needles import needles_of
+from leandask.reading.needles import needles_of
 from leandask.records.factory import EVENTS, TRANSITION
 from leandask.records.severity import SEVERITIES, SEVERITY_NUMBERS, severity_number
 from leandask.records.text import name_of

@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from leandask.filter import Filter
-from leandask.logfiles import BLOCK, LONGEST_LINE, LogFile, open_log
-from leandask.parse import record_of
+from leandask.reading.files import BLOCK, LONGEST_LINE, LogFile, open_log
+from leandask.reading.filter import Filter
+from leandask.reading.lines import record_of
 
 #: Lines that are looked at together.
 SLICE = 64

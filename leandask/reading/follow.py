@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from leandask.eventlog.filenames import find
-from leandask.filter import Filter
-from leandask.logfiles import BLOCK, LONGEST_LINE
-from leandask.parse import record_of
+from leandask.reading.files import BLOCK, LONGEST_LINE
+from leandask.reading.filter import Filter
+from leandask.reading.lines import record_of
 
 
 class Follow:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from leandask.eventlog.filenames import find
-from leandask.filter import Filter
-from leandask.logfiles import bases_of
-from leandask.newest import Newest
-from leandask.parse import record_of
+from leandask.reading.backward import Newest
+from leandask.reading.files import bases_of
+from leandask.reading.filter import Filter
+from leandask.reading.lines import record_of
 from leandask.records.times import rfc3339
 
 

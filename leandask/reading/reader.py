@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from leandask.filter import Filter, Story, Wanted
-from leandask.logfiles import open_logs
-from leandask.problems import WRONG, Problems
+from leandask.reading.files import open_logs
+from leandask.reading.filter import Filter, Story, Wanted
+from leandask.reading.forward import Records, Scan
+from leandask.reading.problems import WRONG, Problems
 from leandask.records.factory import EVENT
 from leandask.records.times import seconds_of
-from leandask.scan import Records, Scan
 
 if TYPE_CHECKING:
     from dask.typing import Key
@@ -77,7 +77,7 @@ class LogReader:
         Parameters
         ----------
         **filters
-            As for :class:`leandask.filter.Filter`: ``topic``, ``action``,
+            As for :class:`leandask.reading.filter.Filter`: ``topic``, ``action``,
             ``event_name``, ``key``, ``stimulus_id``, ``worker``, ``client``, ``level``,
             ``since``, ``until``.
 

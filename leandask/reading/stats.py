@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from leandask.bins import Bins
-from leandask.problems import WRONG
+from leandask.reading.histogram import Bins
+from leandask.reading.problems import WRONG
 from leandask.records.factory import TRANSITION
 from leandask.records.text import NAME_LENGTH
 from leandask.records.times import milliseconds

@@ -8,10 +8,10 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from leandask.filter import Wanted
-from leandask.logfiles import LogFile
-from leandask.parse import record_of
-from leandask.problems import Problems, Sequence
+from leandask.reading.files import LogFile
+from leandask.reading.filter import Wanted
+from leandask.reading.lines import record_of
+from leandask.reading.problems import Problems, Sequence
 from leandask.records.factory import SCHEMA_VERSION
 
 Records = Iterator[dict[str, Any]]

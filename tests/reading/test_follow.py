@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from leandask.filter import Filter
-from leandask.follow import Follow
-from tests.test_reader import lines, write
+from leandask.reading.filter import Filter
+from leandask.reading.follow import Follow
+from tests.reading.test_reader import lines, write
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import orjson
 
+from leandask.reading.stats import NAMES, OTHERS, PERIODS, LogStats, Tally
 from leandask.records.times import rfc3339
-from leandask.stats import NAMES, OTHERS, PERIODS, LogStats, Tally
 
 NOW = 1795521452.0
 

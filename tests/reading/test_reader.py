@@ -18,12 +18,12 @@ from leandask import LeanScheduler, LogReader
 from leandask.console import write as write_out
 from leandask.eventlog.formatter import JSONFormatter
 from leandask.eventlog.sink import RotatingFileSink
-from leandask.filter import Filter
-from leandask.newest import Newest
-from leandask.parse import record_of
+from leandask.reading.backward import Newest
+from leandask.reading.filter import Filter
+from leandask.reading.lines import record_of
+from leandask.reading.stats import LogStats
 from leandask.records.factory import RecordFactory
 from leandask.records.payload import plain
-from leandask.stats import LogStats
 
 NOW = 1795521452.159629
 

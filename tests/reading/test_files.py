@@ -7,7 +7,7 @@ import pytest
 
 from leandask.eventlog.filenames import find
 from leandask.eventlog.rotatingfile import RotatingFile
-from leandask.logfiles import BLOCK, LONGEST_LINE, LogFiles, open_log, open_logs
+from leandask.reading.files import BLOCK, LONGEST_LINE, LogFiles, open_log, open_logs
 
 
 def write(path, text=b'{"n":1}\n'):

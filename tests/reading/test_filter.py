@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from leandask.filter import Filter
-from leandask.needles import needles_of
+from leandask.reading.filter import Filter
+from leandask.reading.needles import needles_of
 from leandask.records.times import rfc3339
 
 EVENT = {
