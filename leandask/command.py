@@ -152,7 +152,7 @@ def stats(log: Path, as_json: bool, **options: Any) -> None:
 @filters("since", "until")
 def timeline(log: Path, output: Path, **options: Any) -> None:
     """Write one page that shows what happened, and needs nothing beside itself."""
-    from leandask.timeline import Timeline, render
+    from leandask.reading.timeline import Timeline, render
 
     seen = Timeline()
     with reading(log) as reader:

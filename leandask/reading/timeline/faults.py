@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from leandask.reading.problems import WRONG
+from leandask.reading.timeline.columns import BEFORE
+from leandask.reading.timeline.schedulers import EXACT
 from leandask.records.factory import RECORDS_DROPPED, TRANSITION
 from leandask.records.times import milliseconds
-from leandask.timeline.columns import BEFORE
-from leandask.timeline.lives import EXACT
 
 
 def wrong_field(record: Any) -> str:

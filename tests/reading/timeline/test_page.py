@@ -6,10 +6,16 @@ import json
 
 import pytest
 
-from leandask.timeline import Timeline, render
-from leandask.timeline.columns import STATES
+from leandask.reading.timeline import Timeline, render
+from leandask.reading.timeline.columns import STATES
 from tests.browser import console, overflow, resize
-from tests.test_timeline import HOSTILE, T0, Log, hostile_timeline, timeline_of
+from tests.reading.timeline.test_timeline import (
+    HOSTILE,
+    T0,
+    Log,
+    hostile_timeline,
+    timeline_of,
+)
 
 pytest.importorskip("selenium")
 from selenium.webdriver import ActionChains, Keys

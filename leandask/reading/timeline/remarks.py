@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from leandask.timeline.figures import Figures
-from leandask.timeline.lanes import STAYS, WORKERS_SHOWN
-from leandask.timeline.words import counted, number
+from leandask.reading.timeline.figures import Figures
+from leandask.reading.timeline.words import counted, number
+from leandask.reading.timeline.workers import STAYS, WORKERS_SHOWN
 
 #: How marks of each kind are called.
 _NAMES = {

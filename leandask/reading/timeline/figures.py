@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import Any
 
+from leandask.reading.timeline.columns import FLOWS, LEVELS, STATES, UNSHOWN, WORKERS
+from leandask.reading.timeline.schedulers import Life
+from leandask.reading.timeline.timeline import Timeline
 from leandask.records.text import MESSAGE_LENGTH, NAME_LENGTH, one_line
-from leandask.timeline.columns import FLOWS, LEVELS, STATES, UNSHOWN, WORKERS
-from leandask.timeline.lives import Life
-from leandask.timeline.timeline import Timeline
 
 
 class Figures:

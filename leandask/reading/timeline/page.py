@@ -14,13 +14,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from leandask._csp import hash_of
+from leandask.reading.timeline.columns import STATES
+from leandask.reading.timeline.figures import Figures
+from leandask.reading.timeline.remarks import remarks
+from leandask.reading.timeline.timeline import Timeline
+from leandask.reading.timeline.words import counted, duration, number
 from leandask.records.text import one_line
 from leandask.records.times import rfc3339
-from leandask.timeline.columns import STATES
-from leandask.timeline.figures import Figures
-from leandask.timeline.remarks import remarks
-from leandask.timeline.timeline import Timeline
-from leandask.timeline.words import counted, duration, number
 
 #: What is counted, as the table of totals names it.
 _TOTALS = {

@@ -9,12 +9,12 @@ import tracemalloc
 import pytest
 
 from leandask.reading.histogram import Bins
+from leandask.reading.timeline import lanes, lives, marks
+from leandask.reading.timeline.columns import STATES
+from leandask.reading.timeline.page import render
+from leandask.reading.timeline.timeline import NOTES, Timeline
 from leandask.records.factory import RecordFactory
 from leandask.records.times import rfc3339
-from leandask.timeline import lanes, lives, marks
-from leandask.timeline.columns import STATES
-from leandask.timeline.page import render
-from leandask.timeline.timeline import NOTES, Timeline
 
 #: 2026-03-04 05:00 UTC, in seconds since the epoch.
 T0 = 1772600400.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leandask.reading.histogram import Bins
-from leandask.timeline.columns import LEVELS
+from leandask.reading.timeline.columns import LEVELS
 
 #: Schedulers that are told apart. What is known of one takes 1 KB, and 7 KB at most
 #: where its texts are long, so all take 7 MB at most. With one more, the oldest is
@@ -73,7 +73,7 @@ class Life:
         Parameters
         ----------
         level : int
-            Index in :data:`~leandask.timeline.columns.LEVELS`.
+            Index in :data:`~leandask.reading.timeline.columns.LEVELS`.
         by : int
         """
         count = self.counts[level] = self.counts[level] + by

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leandask.timeline.lives import Life
+from leandask.reading.timeline.schedulers import Life
 
 #: Workers that have a lane. A lane takes 0.4 KB as usual and 5 KB at most, an address
 #: of 512 characters and 16 stays of 180 bytes, so all take 2.5 MB at most.

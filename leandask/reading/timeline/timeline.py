@@ -8,11 +8,7 @@ import orjson
 
 from leandask.reading.histogram import Bins
 from leandask.reading.problems import WRONG
-from leandask.records.factory import RECORDS_DROPPED, STARTED, STOPPED, TRANSITION
-from leandask.records.severity import WARNING_NUMBER
-from leandask.records.text import MESSAGE_LENGTH, NAME_LENGTH
-from leandask.records.times import milliseconds
-from leandask.timeline.columns import (
+from leandask.reading.timeline.columns import (
     AFTER,
     BEFORE,
     DROPPED,
@@ -23,10 +19,14 @@ from leandask.timeline.columns import (
     WARNED,
     WORKERS,
 )
-from leandask.timeline.faults import wrong_field
-from leandask.timeline.lanes import Lanes
-from leandask.timeline.lives import EXACT, SCHEDULERS, Life
-from leandask.timeline.marks import Marks, text_of
+from leandask.reading.timeline.faults import wrong_field
+from leandask.reading.timeline.marks import Marks, text_of
+from leandask.reading.timeline.schedulers import EXACT, SCHEDULERS, Life
+from leandask.reading.timeline.workers import Lanes
+from leandask.records.factory import RECORDS_DROPPED, STARTED, STOPPED, TRANSITION
+from leandask.records.severity import WARNING_NUMBER
+from leandask.records.text import MESSAGE_LENGTH, NAME_LENGTH
+from leandask.records.times import milliseconds
 
 #: Kinds of happenings that are marked, each bounded by ``Marks``.
 KINDS = ("erred", "lost", "dropped", "missing", "warned")
