@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     from leandask.eventlog.sink import RotatingFileSink
     from leandask.reading.reader import LogReader
     from leandask.records.stream import RecordStream
-    from leandask.remote import get_history, get_report, give_back, set_retention
     from leandask.scheduler import LeanScheduler, install
+    from leandask.serving.client import (
+        get_history,
+        get_report,
+        give_back,
+        set_retention,
+    )
     from leandask.settings.retention import Retention
 
 __version__ = version("leandask")
@@ -48,11 +53,11 @@ _MODULES = {
     "RecordStream": "records.stream",
     "Retention": "settings.retention",
     "RotatingFileSink": "eventlog.sink",
-    "get_history": "remote",
-    "get_report": "remote",
-    "give_back": "remote",
+    "get_history": "serving.client",
+    "get_report": "serving.client",
+    "give_back": "serving.client",
     "install": "scheduler",
-    "set_retention": "remote",
+    "set_retention": "serving.client",
 }
 
 

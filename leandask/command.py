@@ -224,7 +224,7 @@ def report(
 
     ADDRESS is the scheduler's, such as tcp://127.0.0.1:8786.
     """
-    from leandask.remote import fetch_report  # imports distributed
+    from leandask.serving.client import fetch_report  # imports distributed
 
     tls = {"ca_file": tls_ca_file, "client_cert": tls_cert, "client_key": tls_key}
     given_tls = {f"tls_{name}": path for name, path in tls.items() if path}

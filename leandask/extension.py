@@ -32,10 +32,10 @@ from leandask.histories.topics import LeanBroker
 from leandask.housekeeping.giveback import GiveBack
 from leandask.housekeeping.rounds import Housekeeping
 from leandask.housekeeping.stealing import bound_stealing
-from leandask.http import add_routes
 from leandask.records.factory import RETENTION_SET, STARTED, STOPPED, TRANSITIONS
 from leandask.records.loglevel import HeldLevel
 from leandask.records.stream import RecordStream
+from leandask.serving.page import add_routes
 from leandask.settings import config
 from leandask.versions import versions
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from distributed import Scheduler
 
-    from leandask.answers import Answer, Answers
+    from leandask.serving.answers import Answer, Answers
     from leandask.settings.retention import Retention
 
 logger = logging.getLogger("leandask")
@@ -156,14 +156,14 @@ class LeanExtension:
 
     def report(self) -> dict[str, Any]:
         """What the scheduler holds and how it fares."""
-        from leandask.report import report_of
+        from leandask.serving.report import report_of
 
         return report_of(self.scheduler)
 
     async def history(self, limit: int, filters: dict[str, Any]) -> Answer:
         """What happened, out of the event log: see :class:`Answers`."""
         if self._answers is None:
-            from leandask.answers import Answers
+            from leandask.serving.answers import Answers
 
             self._answers = Answers(self.scheduler, self.stream, self.event_log)
         return await self._answers.find(limit, filters)

@@ -9,9 +9,9 @@ from typing import Any
 import dask.config
 from distributed import Scheduler
 
-from leandask.dashboard import LazyDashboard, can_wait
 from leandask.extension import LeanExtension
 from leandask.records.stream import RecordStream
+from leandask.serving.dashboard import LazyDashboard, can_wait
 from leandask.settings import config
 from leandask.settings.retention import Retention
 

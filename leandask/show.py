@@ -108,7 +108,7 @@ def report_lines(report: dict[str, Any]) -> Iterator[str]:
     Parameters
     ----------
     report : dict
-        As :func:`leandask.report.report_of` makes it.
+        As :func:`leandask.serving.report.report_of` makes it.
 
     Yields
     ------

@@ -17,7 +17,7 @@ import pytest
 from distributed import Client, Security
 
 from leandask.records.times import rfc3339
-from leandask.remote import fetch_report
+from leandask.serving.client import fetch_report
 from tests.processes import start_worker, wait_for
 from tests.reading.test_reader import NOW, lines, write
 
@@ -292,7 +292,7 @@ def test_a_report_over_tls(start, tmp_path):
 
 
 def test_what_does_not_answer_is_told(monkeypatch):
-    monkeypatch.setattr("leandask.remote.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("leandask.serving.client.ANSWER_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(OSError, match=f"{address} must answer within 0.5 seconds"):

@@ -18,9 +18,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from tornado.httpclient import AsyncHTTPClient
 
 from leandask import LeanScheduler, install
-from leandask.http import make_collector
-from leandask.metrics import LeanCollector
-from leandask.report import report_of
+from leandask.serving.metrics import LeanCollector
+from leandask.serving.page import make_collector
+from leandask.serving.report import report_of
 
 local = {
     "host": "127.0.0.1",
@@ -217,7 +217,7 @@ import asyncio, sys
 if not {present}:
     sys.modules["prometheus_client"] = None
 from tornado.httpclient import AsyncHTTPClient
-import leandask.metrics
+import leandask.serving.metrics
 print("prometheus_client" in sys.modules and {present})
 from leandask import LeanScheduler
 async def main():

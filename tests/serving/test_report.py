@@ -15,9 +15,9 @@ from distributed.utils_test import gen_test, inc
 
 import leandask
 from leandask import Retention, install
-from leandask import report as report_module
 from leandask.records.drain import WARNINGS
-from leandask.report import report_of, rss_peak
+from leandask.serving import report as report_module
+from leandask.serving.report import report_of, rss_peak
 from leandask.settings.budget import COSTS
 from tests.schedulers import LOCAL, lean, lean_cluster
 

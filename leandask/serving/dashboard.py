@@ -15,7 +15,7 @@ from distributed.http.scheduler.info import IndividualPlots
 from distributed.versions import BOKEH_REQUIREMENT
 from tornado import httputil, web
 
-from leandask.http import link_page
+from leandask.serving.page import link_page
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

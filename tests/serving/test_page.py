@@ -18,9 +18,10 @@ from distributed.utils_test import gen_test
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
 import leandask
-from leandask import LeanScheduler, dashboard, install
-from leandask.http import RSS_SAMPLES, read_page, rss_samples
-from leandask.report import report_of
+from leandask import LeanScheduler, install
+from leandask.serving import dashboard
+from leandask.serving.page import RSS_SAMPLES, read_page, rss_samples
+from leandask.serving.report import report_of
 from tests.processes import starting, wait_for
 
 local = {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}
@@ -259,7 +260,7 @@ def test_neither_bokeh_nor_the_page_is_loaded_before_it_is_used():
 import asyncio, sys
 from tornado.httpclient import AsyncHTTPClient
 from leandask import LeanScheduler
-from leandask.http import read_page
+from leandask.serving.page import read_page
 async def main():
     s = LeanScheduler(host="127.0.0.1", port=0, dashboard_address="127.0.0.1:0")
     async with s:

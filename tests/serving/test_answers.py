@@ -9,11 +9,12 @@ from distributed import Client, Worker, wait
 from distributed.utils_test import gen_test, inc
 
 import leandask
-from leandask import LogReader, answers
+from leandask import LogReader
 from leandask.reading.backward import SLICE, Newest, lines_backwards
 from leandask.reading.files import LogFiles
 from leandask.reading.filter import Filter
 from leandask.reading.lines import record_of
+from leandask.serving import answers
 from tests.processes import start_worker
 from tests.reading.test_reader import NOW, lines, write
 from tests.schedulers import lean

@@ -97,7 +97,7 @@ def make_collector(scheduler: Scheduler) -> Any:
     -------
     LeanCollector
     """
-    from leandask.metrics import LeanCollector
+    from leandask.serving.metrics import LeanCollector
 
     return LeanCollector(scheduler)
 
