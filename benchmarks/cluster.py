@@ -20,7 +20,7 @@ from distributed.utils import json_load_robust
 
 MIB = 2**20
 _UPSTREAM = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
-_LEANDASK = [sys.executable, "-m", "leandask.start"]
+_LEANDASK = [sys.executable, "-m", "leandask.cli.start"]
 _RECOMMENDED = Path(__file__).with_name("recommended.yaml")
 #: The commands that are compared, by name; {folder} is a folder of their own.
 COMMANDS: dict[str, list[str]] = {

@@ -12,7 +12,8 @@ import pytest
 import yaml
 from distributed import Client
 
-from leandask import Retention, cli
+from leandask import Retention
+from leandask.cli import scheduler as cli
 from leandask.settings import config
 from tests.processes import DASK, PYTHON, assert_lean, lean_environment
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import dask.config
 import pytest
 
-from leandask import cli
+from leandask.cli import scheduler as cli
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from leandask import cli
+from leandask.cli import scheduler as cli
 from leandask.kubernetes import lean_args, lean_cluster_spec
 
 

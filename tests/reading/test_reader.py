@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leandask import LeanScheduler, LogReader
-from leandask.console import write as write_out
+from leandask.cli.console import write as write_out
 from leandask.eventlog.formatter import JSONFormatter
 from leandask.eventlog.sink import RotatingFileSink
 from leandask.reading.backward import Newest

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from leandask.show import bar, line_of, table
+from leandask.cli.output import bar, line_of, table
 from tests.reading.test_stats import record
 
 TRANSITION = {

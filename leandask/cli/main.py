@@ -12,12 +12,12 @@ from typing import Any
 import click
 import orjson
 
-from leandask.console import reading, summary, write
+from leandask.cli.console import reading, summary, write
+from leandask.cli.output import report_lines, table
 from leandask.reading.files import bases_of
 from leandask.reading.filter import EventFilter, Filter, Story
 from leandask.reading.follow import Follow
 from leandask.reading.lastrecords import last_records, last_written_first
-from leandask.show import report_lines, table
 
 #: Seconds between two looks at a log that is followed.
 POLL_SECONDS = 0.2

@@ -128,7 +128,7 @@ def test_a_pipe_that_closes_is_no_error(path):
 
 def test_a_long_read_shows_its_progress_on_a_terminal(path, monkeypatch):
     ours, theirs = pty.openpty()
-    code = "import leandask.command as c, leandask.console as o; o.LONG = 1; c.main()"
+    code = "import leandask.cli.scheduler.main as c, leandask.console as o; o.LONG = 1; c.main()"
     with subprocess.Popen(
         [sys.executable, "-c", code, "stats", str(path)],
         stdout=subprocess.DEVNULL,

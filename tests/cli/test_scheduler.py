@@ -18,10 +18,10 @@ from click.testing import CliRunner
 from distributed import Client, Security
 from distributed.cli import dask_scheduler
 
-from leandask import cli
+from leandask.cli import scheduler as cli
 from tests.processes import COMMAND, PYTHON, records_of, start_worker, wait_for
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_it_has_every_flag_of_the_installed_dask_scheduler():

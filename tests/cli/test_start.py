@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from leandask.start import deferred
+from leandask.cli.start import deferred
 
 
 def run(code):
@@ -17,9 +17,9 @@ def run(code):
 def test_the_command_imports_no_numpy_and_numpy_comes_when_it_is_used():
     assert run("""
 import sys
-from leandask.start import deferred
+from leandask.cli.start import deferred
 with deferred("numpy"):
-    import leandask.cli
+    import leandask.cli.scheduler.scheduler
 print("numpy" in sys.modules, "bokeh" in sys.modules, "pandas" in sys.modules)
 import numpy
 print(numpy.ones(3).sum())
@@ -70,7 +70,7 @@ def test_a_plug_in_of_another_package_may_import_numpy(tmp_path):
 import sys
 sys.path.insert(0, {str(tmp_path)!r})
 sys.argv[1:] = ["--version"]
-from leandask.start import main
+from leandask.cli.start import main
 try:
     main()
 finally:

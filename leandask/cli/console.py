@@ -11,10 +11,10 @@ from typing import Any
 import click
 import orjson
 
+from leandask.cli.output import line_of
 from leandask.reading.problems import KINDS, WRONG, Problems
 from leandask.reading.reader import LogReader
 from leandask.records.text import one_line
-from leandask.show import line_of
 
 #: Bytes of a log from which on its reading shows a progress bar.
 LONG = 50 * 2**20
