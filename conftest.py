@@ -74,11 +74,15 @@ def key_caches():
 
 
 pytest_plugins = [
-    "tests.browser",
-    "tests.processes",
-    "tests.schedulers",
-    "tests.sinks",
+    "tests.helpers.browser",
+    "tests.helpers.processes",
+    "tests.helpers.schedulers",
+    "tests.helpers.sinks",
 ]
 
 #: What needs packages that have to be installed by hand, and is run by tests.
-collect_ignore = ["tests/records/fuzz_payload.py", "tests/programs"]
+collect_ignore = [
+    "tests/records/fuzz_payload.py",
+    "tests/deployment/programs",
+    "tests/benchmarks/programs",
+]

@@ -27,7 +27,7 @@ TESTS = [
     "tests/test_scheduler.py",
     "tests/test_preload.py",
     "tests/test_cluster.py",
-    "tests/test_deployment.py",
+    "tests/deployment/test_deployment.py",
 ]
 
 nox.options.default_venv_backend = "venv"

@@ -11,8 +11,8 @@ from distributed.utils_test import gen_test, inc
 
 import leandask
 from leandask import LeanCluster, LeanScheduler, LeanSpecMixin, Retention
-from tests.processes import PYTHON, assert_lean, lean_settings, wait_for
-from tests.schedulers import LOCAL
+from tests.helpers.processes import PYTHON, assert_lean, lean_settings, wait_for
+from tests.helpers.schedulers import LOCAL
 
 NO_DASHBOARD = {"dashboard": False}
 #: Without an address the server for /health would be at a fixed port.

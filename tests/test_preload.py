@@ -15,7 +15,7 @@ from distributed import Client, LocalCluster, Nanny, Scheduler, Worker
 from distributed.utils_test import gen_test, inc
 
 from leandask import LeanScheduler, preload
-from tests.processes import (
+from tests.helpers.processes import (
     DASK,
     LOOPBACK,
     assert_lean,
@@ -25,7 +25,7 @@ from tests.processes import (
     start_worker,
     wait_for,
 )
-from tests.schedulers import LOCAL
+from tests.helpers.schedulers import LOCAL
 
 start_here = partial(Scheduler, preload="leandask.preload", **LOCAL)
 upstream = (DASK, "scheduler")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from pathlib import Path
 
 import distributed
 import pytest
 from packaging.version import Version
 
 from leandask import _versions
-from tests.processes import COMMAND, LOOPBACK, PYTHON
+from tests.helpers.paths import ROOT
+from tests.helpers.processes import COMMAND, LOOPBACK, PYTHON
 
 UPSTREAM = [PYTHON, "-m", "distributed.cli.dask_scheduler"]
 REFUSAL = "ImportError: leandask needs distributed >= 2024.8.0; got 2023.1.0"
@@ -29,7 +29,7 @@ def test_an_old_release_is_refused_with_the_range():
 
 
 def test_nox_and_the_gate_start_at_the_oldest_release():
-    root = Path(__file__).parents[1]
+    root = ROOT
     releases = re.findall(r'"(\d{4}\.\d+\.\d+)"', (root / "noxfile.py").read_text())
     *supported, refused = releases
     assert supported[0] == _versions.OLDEST

@@ -185,9 +185,9 @@ def get_report(client: Client) -> Any:
     Returns
     -------
     dict
-        Of plain JSON values, as :func:`leandask.serving.report.report_of` makes it: among them
-        ``memory`` in bytes, and under ``histories`` how much of each is kept beside its
-        bound and how much was ever seen.
+        Of plain JSON values, as :func:`leandask.serving.report.report_of` makes it:
+        among them ``memory`` in bytes, and under ``histories`` how much of each is kept
+        beside its bound and how much was ever seen.
 
     Raises
     ------

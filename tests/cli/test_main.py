@@ -18,7 +18,7 @@ from distributed import Client, Security
 
 from leandask.records.times import rfc3339
 from leandask.serving.client import fetch_report
-from tests.processes import start_worker, wait_for
+from tests.helpers.processes import start_worker, wait_for
 from tests.reading.test_reader import NOW, lines, write
 
 COMMAND = Path(sys.executable).with_name("leandask")
@@ -128,7 +128,7 @@ def test_a_pipe_that_closes_is_no_error(path):
 
 def test_a_long_read_shows_its_progress_on_a_terminal(path, monkeypatch):
     ours, theirs = pty.openpty()
-    code = "import leandask.cli.scheduler.main as c, leandask.console as o; o.LONG = 1; c.main()"
+    code = "from leandask.cli import console, main; console.LONG = 1; main.main()"
     with subprocess.Popen(
         [sys.executable, "-c", code, "stats", str(path)],
         stdout=subprocess.DEVNULL,

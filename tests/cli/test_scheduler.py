@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -19,9 +18,8 @@ from distributed import Client, Security
 from distributed.cli import dask_scheduler
 
 from leandask.cli import scheduler as cli
-from tests.processes import COMMAND, PYTHON, records_of, start_worker, wait_for
-
-DOCS = Path(__file__).parents[2] / "docs"
+from tests.helpers.paths import DOCS
+from tests.helpers.processes import COMMAND, PYTHON, records_of, start_worker, wait_for
 
 
 def test_it_has_every_flag_of_the_installed_dask_scheduler():

@@ -12,7 +12,7 @@ import pytest
 
 from leandask.eventlog import rotatingfile
 from leandask.eventlog import sink as sinks
-from tests.sinks import put
+from tests.helpers.sinks import put
 
 LEANDASK = logging.getLogger("leandask")
 

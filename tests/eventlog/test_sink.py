@@ -13,7 +13,7 @@ import pytest
 from leandask import RotatingFileSink
 from leandask.eventlog import sink as sinks
 from leandask.eventlog.linebuffer import BACKLOG_BYTES
-from tests.sinks import put
+from tests.helpers.sinks import put
 
 sink_logger = logging.getLogger("leandask")
 

@@ -12,7 +12,7 @@ from distributed.utils_test import gen_test, inc
 import leandask
 from leandask.histories.prefixes import METRICS_PER_PREFIX
 from leandask.settings.budget import divide
-from tests.schedulers import LOCAL, lean
+from tests.helpers.schedulers import LOCAL, lean
 
 pytestmark = pytest.mark.usefixtures("key_caches")
 

@@ -7,7 +7,7 @@ from distributed import Client, Scheduler, Worker
 from distributed.utils_test import gen_test
 
 from leandask import install
-from tests.schedulers import LOCAL, lean
+from tests.helpers.schedulers import LOCAL, lean
 
 DELAY = "distributed.scheduler.events-cleanup-delay"
 

@@ -8,7 +8,7 @@ from distributed.utils_test import gen_test
 
 from leandask import install
 from leandask.histories import locks
-from tests.schedulers import LOCAL, lean
+from tests.helpers.schedulers import LOCAL, lean
 
 
 async def use(s, names):

@@ -10,7 +10,7 @@ from distributed.utils_test import gen_test
 
 from leandask import _compat, install
 from leandask.histories.loglines import LINE_LENGTH, LogLines
-from tests.schedulers import LOCAL
+from tests.helpers.schedulers import LOCAL
 
 
 class Held:

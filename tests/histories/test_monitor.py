@@ -10,7 +10,7 @@ from distributed.utils_test import gen_test
 
 from leandask import install
 from leandask.histories.monitor import Quantities, Samples, bound_samples
-from tests.schedulers import LOCAL, lean
+from tests.helpers.schedulers import LOCAL, lean
 
 
 def test_samples_are_read_as_a_deque_is():

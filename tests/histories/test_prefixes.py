@@ -15,7 +15,7 @@ from leandask.histories.prefixes import (
     OTHERS,
     WorkerMetrics,
 )
-from tests.schedulers import LOCAL, lean, lean_cluster
+from tests.helpers.schedulers import LOCAL, lean, lean_cluster
 
 
 async def compute(client, names):

@@ -10,7 +10,7 @@ from distributed import Scheduler, profile
 from distributed.utils_test import gen_test
 
 import leandask
-from tests.schedulers import LOCAL, lean, lean_cluster
+from tests.helpers.schedulers import LOCAL, lean, lean_cluster
 
 
 def add_stacks(scheduler, count):

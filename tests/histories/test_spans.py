@@ -17,7 +17,7 @@ from leandask.histories.spans import (
     fold_dead_groups,
     trim_nthreads_history,
 )
-from tests.schedulers import LOCAL, lean, lean_cluster
+from tests.helpers.schedulers import LOCAL, lean, lean_cluster
 
 
 async def compute(s, c, i):

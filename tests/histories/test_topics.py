@@ -13,7 +13,7 @@ from distributed.utils_test import gen_test
 
 from leandask import install
 from leandask.histories import topics as broker
-from tests.schedulers import lean
+from tests.helpers.schedulers import lean
 
 
 @gen_test()

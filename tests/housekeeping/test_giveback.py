@@ -15,7 +15,7 @@ import leandask
 from leandask import install
 from leandask.housekeeping.giveback import BUSY
 from leandask.housekeeping.process import make_anew, rebuild, trim
-from tests.schedulers import LOCAL, lean, lean_cluster
+from tests.helpers.schedulers import LOCAL, lean, lean_cluster
 
 
 async def hold(s, c, count):

@@ -20,7 +20,7 @@ from distributed.publish import PublishExtension
 from distributed.utils_test import gen_test, inc
 
 from leandask.housekeeping import leftovers
-from tests.schedulers import lean, lean_cluster
+from tests.helpers.schedulers import lean, lean_cluster
 
 
 def run(s):

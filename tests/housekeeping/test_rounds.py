@@ -22,7 +22,7 @@ from distributed.utils_test import gen_test, inc
 from leandask import LeanScheduler, install
 from leandask.housekeeping import rounds as housekeeping
 from leandask.housekeeping.rounds import TIMING_BINS
-from tests.schedulers import LOCAL, lean, lean_cluster
+from tests.helpers.schedulers import LOCAL, lean, lean_cluster
 
 
 def run(s):

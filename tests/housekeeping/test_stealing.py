@@ -11,7 +11,7 @@ from distributed.utils_test import gen_test, inc, slowinc
 
 from leandask import _compat, install
 from leandask.housekeeping.stealing import InFlight
-from tests.schedulers import LOCAL, lean, lean_cluster
+from tests.helpers.schedulers import LOCAL, lean, lean_cluster
 
 
 def fail(x, y):

@@ -5,7 +5,7 @@ from distributed.diagnostics.plugin import SchedulerUploadFile
 from distributed.utils_test import gen_test
 
 from leandask.housekeeping.uploads import forget_uploads
-from tests.schedulers import lean, lean_cluster
+from tests.helpers.schedulers import lean, lean_cluster
 
 
 def contents(s):

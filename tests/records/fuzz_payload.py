@@ -1,8 +1,8 @@
 """Coverage-guided fuzzing of the way from a msg to its line, with atheris.
 
-Not part of the tests; ``pip install atheris`` and run ``python -m tests.records.fuzz_payload
--max_total_time=300``. What it finds becomes a case of ``tests/records/test_payload.py`` or
-``tests/eventlog/test_formatter.py``.
+Not part of the tests; ``pip install atheris`` and run ``python -m
+tests.records.fuzz_payload -max_total_time=300``. What it finds becomes a case of
+``tests/records/test_payload.py`` or ``tests/eventlog/test_formatter.py``.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import logging
-from pathlib import Path
 
 import pytest
 from distributed.scheduler import Transition
@@ -14,6 +13,7 @@ from leandask.records.factory import (
     RecordFactory,
 )
 from leandask.records.payload import plain
+from tests.helpers.paths import DOCS
 
 COMMON = [
     "timestamp",
@@ -192,7 +192,7 @@ def test_a_record_of_life_has_its_own_fields(factory):
 
 
 def test_every_field_is_documented():
-    text = Path(__file__).parents[2].joinpath("docs", "records.md").read_text()
+    text = (DOCS / "records.md").read_text()
     schema = text[text.index("## Schema") : text.index("## Levels")]
     for name in (*COMMON, *EVENT_FIELDS, *TRANSITION_FIELDS, "truncated"):
         assert f"`{name}`" in schema, name

@@ -10,6 +10,7 @@ from leandask.records.severity import (
     PROBLEM_TOPICS,
     level_of,
 )
+from tests.helpers.paths import DOCS
 
 CASES = {
     "could-not-retire": {},
@@ -51,9 +52,8 @@ def test_all_else_is_info(msg):
 
 
 def test_the_documentation_lists_them_all():
-    from pathlib import Path
 
-    text = Path(__file__).parents[2].joinpath("docs", "records.md").read_text()
+    text = (DOCS / "records.md").read_text()
     table = text[text.index("## Levels") : text.index("## Loss")]
     for name in (*PROBLEM_TOPICS, *PROBLEM_ACTIONS, *PROBLEM_SIGNS):
         assert f"`{name}`" in table, name

@@ -15,9 +15,9 @@ from leandask.reading.files import LogFiles
 from leandask.reading.filter import Filter
 from leandask.reading.lines import record_of
 from leandask.serving import answers
-from tests.processes import start_worker
+from tests.helpers.processes import start_worker
+from tests.helpers.schedulers import lean
 from tests.reading.test_reader import NOW, lines, write
-from tests.schedulers import lean
 
 
 def logged(path, **settings):

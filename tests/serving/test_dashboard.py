@@ -20,7 +20,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 from leandask import LeanScheduler
 from leandask.serving import dashboard
 from leandask.serving.dashboard import LazyDashboard, can_wait
-from tests.processes import records_of, start_worker, wait_for
+from tests.helpers.processes import records_of, start_worker, wait_for
 
 lean = partial(LeanScheduler, host="127.0.0.1", dashboard_address="127.0.0.1:0")
 

@@ -22,7 +22,7 @@ from leandask import LeanScheduler, install
 from leandask.serving import dashboard
 from leandask.serving.page import RSS_SAMPLES, read_page, rss_samples
 from leandask.serving.report import report_of
-from tests.processes import starting, wait_for
+from tests.helpers.processes import starting, wait_for
 
 local = {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}
 lean = partial(LeanScheduler, **local)

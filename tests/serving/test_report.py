@@ -19,7 +19,7 @@ from leandask.records.drain import WARNINGS
 from leandask.serving import report as report_module
 from leandask.serving.report import report_of, rss_peak
 from leandask.settings.budget import COSTS
-from tests.schedulers import LOCAL, lean, lean_cluster
+from tests.helpers.schedulers import LOCAL, lean, lean_cluster
 
 
 def holding(s, name):

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import dask
 import pytest
 
@@ -13,6 +11,7 @@ from leandask.settings.budget import (
     as_budget,
     divide,
 )
+from tests.helpers.paths import ROOT
 
 MIB = 2**20
 
@@ -92,7 +91,7 @@ def test_describe_shows_every_bound_its_cost_and_the_sum():
 
 
 def test_the_documentation_names_every_bound_and_share():
-    root = Path(__file__).parents[2]
+    root = ROOT
     memory, readme = (root / p for p in ("docs/memory.md", "README.md"))
     for name, cost in COSTS.items():
         assert f"`{name}`" in memory.read_text()

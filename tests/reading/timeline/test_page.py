@@ -8,7 +8,7 @@ import pytest
 
 from leandask.reading.timeline import Timeline, render
 from leandask.reading.timeline.columns import STATES
-from tests.browser import console, overflow, resize
+from tests.helpers.browser import console, overflow, resize
 from tests.reading.timeline.test_timeline import (
     HOSTILE,
     T0,

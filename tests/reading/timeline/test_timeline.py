@@ -9,7 +9,7 @@ import tracemalloc
 import pytest
 
 from leandask.reading.histogram import Bins
-from leandask.reading.timeline import lanes, lives, marks
+from leandask.reading.timeline import marks, schedulers, workers
 from leandask.reading.timeline.columns import STATES
 from leandask.reading.timeline.page import render
 from leandask.reading.timeline.timeline import NOTES, Timeline
@@ -193,9 +193,9 @@ def test_a_worker_that_comes_back_has_one_lane():
         log.join(t, "tcp://a:1").leave(t + 1, "tcp://a:1")
     timeline = timeline_of(log)
     ((_, stays),) = data_of(timeline)["lanes"]
-    assert len(stays) == lanes.STAYS
+    assert len(stays) == workers.STAYS
     assert stays[-1][:2] == [(T0 + 98) * 1000, (T0 + 99) * 1000]
-    assert timeline.lanes.stays_hidden == 50 - lanes.STAYS
+    assert timeline.lanes.stays_hidden == 50 - workers.STAYS
 
 
 def test_after_a_kill_all_counts_from_zero():
@@ -465,8 +465,8 @@ def test_memory_does_not_grow_with_the_log():
     # Only ints grow, and the fill of the bins goes up and down.
     assert after < before + 2**21
     assert before < 20 * 2**20
-    assert len(timeline.lives) == lives.SCHEDULERS
-    assert len(timeline.lanes.stays) == lanes.WORKERS_SHOWN
+    assert len(timeline.lives) == schedulers.SCHEDULERS
+    assert len(timeline.lanes.stays) == workers.WORKERS_SHOWN
     assert len(timeline.bins.rows) <= timeline.bins.limit
     assert {len(m) for m in timeline.marks.values()} <= {
         0,
@@ -485,7 +485,7 @@ def test_workers_that_stay_do_not_grow_the_lanes():
     for i in range(2000):
         log.event(3000 + i, "all", "remove-worker", worker=f"tcp://{i}:1")
     timeline = timeline_of(log)
-    assert len(timeline.lanes.stays) == lanes.WORKERS_SHOWN
+    assert len(timeline.lanes.stays) == workers.WORKERS_SHOWN
     assert timeline.lanes.hidden == 1500
     data = data_of(timeline)
     assert max(data["levels"]["workers"]) == 2000

@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 
-from tests.processes import PYTHON, wait_for
+from tests.helpers.processes import PYTHON, wait_for
 
 
 def blocks(text):

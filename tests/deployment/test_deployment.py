@@ -10,7 +10,7 @@ import pytest
 from distributed import Client, LocalCluster, SSHCluster
 from distributed.deploy.subprocess import SubprocessCluster
 
-from tests.processes import (
+from tests.helpers.processes import (
     DASK,
     PYTHON,
     Process,
@@ -20,8 +20,8 @@ from tests.processes import (
     start_worker,
     wait_for,
 )
-from tests.schedulers import LOCAL
-from tests.sshd import sshd  # noqa: F401  # a fixture
+from tests.helpers.schedulers import LOCAL
+from tests.helpers.sshd import sshd  # noqa: F401  # a fixture
 
 PRELOAD = {"preload": "leandask.preload"}
 IN_CONFIG = {"distributed.scheduler.preload": ["leandask.preload"]}

@@ -11,7 +11,7 @@ from distributed.protocol import ToPickle
 from distributed.utils_test import inc
 
 from leandask import LogReader, get_report
-from tests.processes import PYTHON, Process, start_worker
+from tests.helpers.processes import PYTHON, Process, start_worker
 
 MIB = 2**20
 FLOOD = """

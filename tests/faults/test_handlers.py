@@ -11,9 +11,9 @@ from distributed import Client, Worker
 from distributed.utils_test import gen_test, inc
 
 from leandask.records.factory import EVENTS
-from tests.processes import records_of, wait_for
+from tests.helpers.processes import records_of, wait_for
+from tests.helpers.schedulers import lean
 from tests.records.test_stream import Gate, Raising
-from tests.schedulers import lean
 
 
 @gen_test()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from pathlib import Path
 
-from tests.pages import (
+from tests.helpers.pages import (
     Shell,
     assert_alike,
     blocks,
@@ -14,9 +13,9 @@ from tests.pages import (
     has_in_order,
     run_program,
 )
-from tests.processes import free_port, wait_for
+from tests.helpers.paths import ROOT
+from tests.helpers.processes import free_port, wait_for
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 GATE = (ROOT / ".ci" / "run").read_text()
 

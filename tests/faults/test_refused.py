@@ -15,7 +15,7 @@ from distributed.utils_test import inc
 
 import leandask
 from leandask import get_report
-from tests.processes import records_of, start_worker, wait_for
+from tests.helpers.processes import records_of, start_worker, wait_for
 
 
 def tls_options(folder, security):

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.processes import Process, free_port, wait_for
+from tests.helpers.processes import Process, free_port, wait_for
 
 
 def accepts(port):

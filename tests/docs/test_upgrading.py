@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import dask.config
 import pytest
@@ -13,10 +12,10 @@ from distributed.config import defaults as upstream_defaults
 
 from leandask import Retention, _versions
 from leandask.settings import config
-from tests.pages import Shell, assert_alike, blocks, commands
-from tests.processes import PYTHON, Process, wait_for
+from tests.helpers.pages import Shell, assert_alike, blocks, commands
+from tests.helpers.paths import ROOT
+from tests.helpers.processes import PYTHON, Process, wait_for
 
-ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "upgrading.md").read_text()
 
 #: A worker of one process, in an environment that looks as if it had no leandask.

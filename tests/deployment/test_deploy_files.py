@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-from pathlib import Path
 
 import dask
 import pytest
@@ -15,9 +14,9 @@ from distributed import Client
 from leandask import Retention
 from leandask.cli import scheduler as cli
 from leandask.settings import config
-from tests.processes import DASK, PYTHON, assert_lean, lean_environment
+from tests.helpers.paths import ROOT
+from tests.helpers.processes import DASK, PYTHON, assert_lean, lean_environment
 
-ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "docs" / "deploy"
 DOCKERFILE = DEPLOY / "Dockerfile"
 DEPLOYMENT, SERVICE = yaml.safe_load_all((DEPLOY / "scheduler.yaml").read_text())

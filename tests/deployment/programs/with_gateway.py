@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dask_gateway import BasicAuth, Gateway
 
-from tests.processes import assert_lean
+from tests.helpers.processes import assert_lean
 
 if __name__ == "__main__":
     address, proxy_address, log = sys.argv[1:]

@@ -14,8 +14,8 @@ from distributed import Client, Worker
 from distributed.utils_test import gen_test, inc
 
 from leandask import get_report
-from tests.processes import records_of, start_worker, wait_for
-from tests.schedulers import lean
+from tests.helpers.processes import records_of, start_worker, wait_for
+from tests.helpers.schedulers import lean
 
 SOON = {"DASK_LEANDASK__EVENT_LOG__FLUSH_INTERVAL": "100 ms"}
 

@@ -7,7 +7,6 @@ import gzip
 import json
 import re
 import shutil
-from pathlib import Path
 
 import dask
 import pytest
@@ -15,10 +14,10 @@ import yaml
 from distributed import Client, Worker
 from distributed.utils_test import gen_test
 
-from tests.pages import Shell, assert_alike, blocks, commands, run_program
-from tests.schedulers import lean
+from tests.helpers.pages import Shell, assert_alike, blocks, commands, run_program
+from tests.helpers.paths import ROOT
+from tests.helpers.schedulers import lean
 
-ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "records.md").read_text().split("## Examples")[1]
 
 

@@ -19,7 +19,8 @@ from distributed import Client
 from distributed.utils_test import gen_test, inc
 
 from leandask import LeanCluster
-from tests.processes import (
+from tests.helpers.paths import ROOT
+from tests.helpers.processes import (
     PYTHON,
     Process,
     assert_lean,
@@ -43,7 +44,7 @@ def need(package):
 def run_program(folder, name, *args, **env):
     """Run one of the programs, with what it wrote as the error if it fails."""
     path = HERE / "programs" / f"{name}.py"
-    env["PYTHONPATH"] = str(HERE.parent)
+    env["PYTHONPATH"] = str(ROOT)
     with Process(folder, "program", PYTHON, path, *args, **env) as process:
         assert process.popen.wait(timeout=200) == 0, process.stderr
 

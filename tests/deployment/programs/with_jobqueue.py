@@ -11,7 +11,7 @@ from dask_jobqueue.local import LocalCluster
 from distributed import Client
 
 from leandask import LeanScheduler, LeanSpecMixin
-from tests.processes import assert_lean, lean_settings
+from tests.helpers.processes import assert_lean, lean_settings
 
 
 class LeanJobs(LocalCluster, LeanSpecMixin):

@@ -11,7 +11,7 @@ import pytest
 from distributed import Client, Worker
 from distributed.utils_test import gen_test, inc
 
-from tests.schedulers import lean
+from tests.helpers.schedulers import lean
 
 TASKS = 2000
 

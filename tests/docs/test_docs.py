@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import runpy
-from pathlib import Path
 
 import dask.config
 import pytest
 
 from leandask.cli import scheduler as cli
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]
 CONFIGURATION = runpy.run_path(str(ROOT / "docs" / "configuration.py"))
 SETTINGS = [

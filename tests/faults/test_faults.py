@@ -14,8 +14,8 @@ from distributed import Client, Nanny, Scheduler
 from distributed.utils_test import gen_test, inc, slowinc
 
 from leandask import LeanScheduler, LogReader, get_report
-from tests.processes import PYTHON, Process, records_of, start_worker, wait_for
-from tests.schedulers import LOCAL
+from tests.helpers.processes import PYTHON, Process, records_of, start_worker, wait_for
+from tests.helpers.schedulers import LOCAL
 
 
 def assert_no_gap(records):
