@@ -25,7 +25,7 @@ logging.getLogger("leandask.events").setLevel(logging.INFO)
 import distributed.utils_test  # noqa: E402, F401
 
 from leandask import _compat  # noqa: E402
-from leandask.records.factory import EVENTS, TRANSITIONS  # noqa: E402
+from leandask.records.loggers import EVENTS, TRANSITIONS  # noqa: E402
 
 
 class Collector(logging.Handler):

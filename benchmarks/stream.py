@@ -27,7 +27,7 @@ from distributed.scheduler import Transition
 from benchmarks.cluster import MIB
 from leandask.eventlog.eventlog import EventLog
 from leandask.histories.history import TransitionLog
-from leandask.records.factory import EVENTS, TRANSITIONS
+from leandask.records.loggers import EVENTS, TRANSITIONS
 from leandask.records.stream import RecordStream
 
 BATCH = 5_000  # transitions between two waits for the drain: well within the queue

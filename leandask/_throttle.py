@@ -1,38 +1,38 @@
-"""Seldom: what is said once a minute at most, however often there is cause."""
+"""Throttle: what may happen once in a while at most, such as a warning."""
 
 from __future__ import annotations
 
 import time
 
 
-class Seldom:
-    """Tells whether it is time again.
+class Throttle:
+    """Lets something happen once in so many seconds.
 
     Parameters
     ----------
     seconds : float
-        Between two times.
+        Shortest time between two times.
 
     Examples
     --------
-    >>> warning = Seldom(60)
-    >>> warning.is_due(), warning.is_due()
+    >>> warnings = Throttle(60)
+    >>> warnings.acquire(), warnings.acquire()
     (True, False)
     """
 
-    __slots__ = ("_due_at", "seconds")
+    __slots__ = ("_next_at", "seconds")
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._due_at = -float("inf")
+        self._next_at = -float("inf")  # time.monotonic()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: each {self.seconds:g} s at most>"
+        return f"<{type(self).__name__}: once in {self.seconds:g} s>"
 
-    def is_due(self) -> bool:
-        """Whether it is time; if so, it is not for these seconds."""
+    def acquire(self) -> bool:
+        """Take the turn if it is time, and tell whether it was."""
         now = time.monotonic()
-        if now < self._due_at:
+        if now < self._next_at:
             return False
-        self._due_at = now + self.seconds
+        self._next_at = now + self.seconds
         return True

@@ -1,7 +1,11 @@
-"""Which releases of `distributed` are supported: looked at before any is imported."""
+"""Releases of `distributed` that are supported, and the versions that run.
+
+The release is checked before `distributed` is imported.
+"""
 
 from __future__ import annotations
 
+import platform
 from importlib.metadata import version
 
 from packaging.version import Version
@@ -33,3 +37,16 @@ def check_version(installed: str | None = None) -> None:
         installed = version("distributed")
     if Version(installed) < Version(OLDEST):
         raise ImportError(f"leandask needs distributed >= {OLDEST}; got {installed}")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of leandask, distributed, dask and Python that run here."""
+    import dask
+    import distributed
+
+    return {
+        "leandask": version("leandask"),
+        "distributed": distributed.__version__,
+        "dask": dask.__version__,
+        "python": platform.python_version(),
+    }

@@ -12,6 +12,7 @@ from distributed.spans import SpansSchedulerExtension
 from distributed.utils import recursive_to_dict
 
 from leandask import _compat
+from leandask._versions import versions
 from leandask.eventlog.eventlog import EventLog
 from leandask.histories.caches import bound_key_caches
 from leandask.histories.departed import Departed
@@ -32,12 +33,11 @@ from leandask.histories.topics import LeanBroker
 from leandask.housekeeping.giveback import GiveBack
 from leandask.housekeeping.rounds import Housekeeping
 from leandask.housekeeping.stealing import bound_stealing
-from leandask.records.factory import RETENTION_SET, STARTED, STOPPED, TRANSITIONS
-from leandask.records.loglevel import HeldLevel
+from leandask.records.loggers import TRANSITIONS, HeldLevel
+from leandask.records.schema import RETENTION_SET, STARTED, STOPPED
 from leandask.records.stream import RecordStream
 from leandask.serving.page import add_routes
 from leandask.settings import config
-from leandask.versions import versions
 
 if TYPE_CHECKING:
     from collections.abc import Container

@@ -24,7 +24,7 @@ from distributed.utils_test import gen_test, inc
 
 import leandask
 from leandask import LeanScheduler, Retention, extension, install
-from leandask.records.factory import EVENTS, TRANSITIONS
+from leandask.records.loggers import EVENTS, TRANSITIONS
 
 LEAN = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
 lean = partial(LeanScheduler, **LEAN)

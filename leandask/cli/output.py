@@ -8,7 +8,7 @@ from typing import Any
 
 from dask.utils import format_bytes
 
-from leandask.records.factory import TRANSITION
+from leandask.records.schema import TRANSITION
 from leandask.records.text import CUT, NAME_LENGTH, one_line
 
 #: Recommendations of a transition that are shown.

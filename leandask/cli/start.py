@@ -35,7 +35,7 @@ def main() -> None:
     # 11 MB. distributed.protocol.utils imports NumPy to allocate buffers for messages,
     # and allocates them as bytearrays without it.
     with deferred("numpy"):
-        from leandask.cli.scheduler.scheduler import main
+        from leandask.cli.scheduler import main
     main()
 
 

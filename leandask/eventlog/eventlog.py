@@ -6,8 +6,7 @@ import logging
 import os
 
 from leandask.eventlog.sink import RotatingFileSink
-from leandask.records.factory import EVENTS, TRANSITIONS
-from leandask.records.loglevel import HeldLevel, is_held
+from leandask.records.loggers import EVENTS, TRANSITIONS, HeldLevel, is_held
 from leandask.settings import config
 
 logger = logging.getLogger("leandask")

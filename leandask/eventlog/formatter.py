@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from leandask.records.factory import STANDARD_ATTRIBUTES
 from leandask.records.payload import plain
+from leandask.records.schema import STANDARD_ATTRIBUTES
 from leandask.records.severity import SEVERITY_NUMBERS
 from leandask.records.text import CUT
 from leandask.records.times import rfc3339

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from leandask._fork import leave_to_parent
-from leandask._throttle import Seldom
+from leandask._throttle import Throttle
 from leandask.eventlog.formatter import JSONFormatter
 from leandask.eventlog.linebuffer import Backlog
 from leandask.eventlog.rotatingfile import RotatingFile
@@ -101,7 +101,7 @@ class RotatingFileSink(logging.Handler):
         self._retry_at = 0.0  # time.monotonic() before which nothing is tried
         self._retry_after = RETRY_SECONDS[0]
         self._reopen = False
-        self._telling = Seldom(TELL_SECONDS)
+        self._telling = Throttle(TELL_SECONDS)
         leave_to_parent(self)
 
     def __repr__(self) -> str:
@@ -212,7 +212,7 @@ class RotatingFileSink(logging.Handler):
             self._retry_after = RETRY_SECONDS[0]
             text = "The file %s is written again"
             news.append((logging.WARNING, text, self.file.path))
-        if self.file.trouble and self._telling.is_due():
+        if self.file.trouble and self._telling.acquire():
             trouble, self.file.trouble = self.file.trouble, ""
             news.append((logging.ERROR, "%s", trouble))
         return news

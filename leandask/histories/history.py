@@ -17,7 +17,7 @@ from distributed.diagnostics.task_stream import TaskStreamPlugin
 from distributed.scheduler import ErredTask, Transition
 
 from leandask import _compat
-from leandask.records.factory import RECOMMENDATIONS
+from leandask.records.schema import RECOMMENDATIONS
 from leandask.settings.rules import smaller
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from dask.utils import format_bytes
 from leandask import _compat
 from leandask.histories.caches import clear_key_caches
 from leandask.housekeeping.process import make_anew, rebuild, trim
-from leandask.records.factory import MEMORY_GIVEN_BACK
+from leandask.records.schema import MEMORY_GIVEN_BACK
 from leandask.settings import config
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import distributed.semaphore
 from tornado.ioloop import PeriodicCallback
 
 from leandask import _compat
-from leandask._throttle import Seldom
+from leandask._throttle import Throttle
 from leandask.histories.caches import clear_key_caches
 from leandask.histories.locks import forget_closed, forget_free
 from leandask.histories.profile import bound_profile
@@ -89,7 +89,7 @@ class Housekeeping:
         self._trim_at = self._collected_at + TRIM_SECONDS
         self.rounds = self.errors = 0
         self.longest_pause = 0.0
-        self._warning = Seldom(WARN_SECONDS)
+        self._warning = Throttle(WARN_SECONDS)
         #: Each gives way to others where it yields.
         self.jobs: list[Callable[[], Iterator[None] | None]] = [
             partial(leftovers.forget_departed, scheduler),
@@ -139,7 +139,7 @@ class Housekeeping:
 
     def _note_error(self) -> None:
         self.errors += 1
-        if self._warning.is_due():
+        if self._warning.acquire():
             logger.warning("Housekeeping failed", exc_info=True)
 
     def _note_pause(self, begun: float) -> float:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 
 from leandask.reading.needles import needles_of
-from leandask.records.factory import EVENTS, TRANSITION
+from leandask.records.loggers import EVENTS
+from leandask.records.schema import TRANSITION
 from leandask.records.severity import SEVERITIES, SEVERITY_NUMBERS, severity_number
 from leandask.records.text import name_of
 from leandask.records.times import moment, rfc3339, seconds_of

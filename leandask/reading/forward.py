@@ -12,7 +12,7 @@ from leandask.reading.files import LogFile
 from leandask.reading.filter import Wanted
 from leandask.reading.lines import record_of
 from leandask.reading.problems import Problems, Sequence
-from leandask.records.factory import SCHEMA_VERSION
+from leandask.records.schema import SCHEMA_VERSION
 
 Records = Iterator[dict[str, Any]]
 

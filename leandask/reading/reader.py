@@ -14,7 +14,7 @@ from leandask.reading.files import open_logs
 from leandask.reading.filter import Filter, Story, Wanted
 from leandask.reading.forward import Records, Scan
 from leandask.reading.problems import WRONG, Problems
-from leandask.records.factory import EVENT
+from leandask.records.schema import EVENT
 from leandask.records.times import seconds_of
 
 if TYPE_CHECKING:

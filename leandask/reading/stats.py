@@ -6,7 +6,7 @@ from typing import Any
 
 from leandask.reading.histogram import Bins
 from leandask.reading.problems import WRONG
-from leandask.records.factory import TRANSITION
+from leandask.records.schema import TRANSITION
 from leandask.records.text import NAME_LENGTH
 from leandask.records.times import milliseconds
 

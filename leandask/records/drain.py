@@ -11,7 +11,7 @@ from itertools import dropwhile
 from traceback import walk_tb
 from typing import Any
 
-from leandask._throttle import Seldom
+from leandask._throttle import Throttle
 from leandask.records.factory import RecordFactory
 from leandask.records.loggers import buffering_handlers, handlers_of
 from leandask.records.recordqueue import RecordQueue
@@ -75,7 +75,7 @@ class Drain:
         self._factory = factory
         self._report_dropped = report_dropped
         self._thread: threading.Thread | None = None
-        self._reporting = Seldom(REPORT_SECONDS)
+        self._reporting = Throttle(REPORT_SECONDS)
         self._errors_reported = self._dropped_reported = 0
 
     def start(self) -> None:
@@ -206,7 +206,7 @@ class Drain:
         dropped = self._queue.n_dropped
         if (self.errors, dropped) == (self._errors_reported, self._dropped_reported):
             return
-        if not self._reporting.is_due():
+        if not self._reporting.acquire():
             return
         try:
             if dropped != self._dropped_reported:

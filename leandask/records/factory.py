@@ -14,55 +14,23 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from leandask.records.loggers import EVENTS, TRANSITIONS
+from leandask.records.schema import (
+    EVENT,
+    EVENT_FIELDS,
+    RECOMMENDATIONS,
+    SCHEMA_VERSION,
+    STANDARD_ATTRIBUTES,
+    TRANSITION,
+    TRANSITION_FIELDS,
+    Record,
+)
 from leandask.records.severity import SEVERITY_NUMBERS
 from leandask.records.text import name_of, one_line
 from leandask.records.times import rfc3339
 
 if TYPE_CHECKING:
     from distributed.scheduler import Transition
-
-#: Version of the fields' names and types.
-SCHEMA_VERSION = 1
-#: Names of events: what kind of record it is.
-EVENT = "dask.event"
-TRANSITION = "dask.task.transition"
-STARTED = "dask.scheduler.start"
-STOPPED = "dask.scheduler.stop"
-RECORDS_DROPPED = "leandask.records-dropped"
-RETENTION_SET = "leandask.retention-set"
-MEMORY_GIVEN_BACK = "leandask.memory-given-back"
-#: Logger of the events, and of the scheduler's own life.
-EVENTS = logging.getLogger("leandask.events")
-#: Logger of the task transitions.
-TRANSITIONS = logging.getLogger("leandask.transitions")
-for _logger in (EVENTS, TRANSITIONS):
-    # Without it, logging's last resort would print records that nobody asked for.
-    _logger.addHandler(logging.NullHandler())
-# Transitions are off until this level is lowered, by ``leandask.stream.transitions`` or
-# by the user, as a scheduler makes tens of thousands of them in a second.
-TRANSITIONS.setLevel(logging.WARNING)
-
-#: Fields of an event, and of a transition, beside those that all records have.
-EVENT_FIELDS = ("seq", "topic", "action", "worker", "client", "payload")
-TRANSITION_FIELDS = (
-    "seq",
-    "task_key",
-    "task_start",
-    "task_finish",
-    "stimulus_id",
-    "n_recommendations",
-    "recommendation_keys",
-    "recommendation_states",
-)
-#: Attributes that every LogRecord has. All others are fields.
-STANDARD_ATTRIBUTES = tuple(logging.makeLogRecord({}).__dict__)
-#: Recommendations of a transition that are named; all are counted. They are as many as
-#: the task has dependents.
-RECOMMENDATIONS = 1000
-
-
-#: Level of logging, time in seconds since the epoch, and the fields in their order.
-Record = tuple[int, float, dict[str, Any]]
 
 
 class RecordFactory:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     import logging
 
-    from leandask.records.factory import Record
+    from leandask.records.schema import Record
 
 #: Share of the bounds from which on only what is WARNING or above is taken.
 NEARLY_FULL = 0.9

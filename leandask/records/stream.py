@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from leandask._fork import leave_to_parent
 from leandask.records.drain import Drain
-from leandask.records.factory import EVENTS, RECORDS_DROPPED, TRANSITIONS, RecordFactory
+from leandask.records.factory import RecordFactory
+from leandask.records.loggers import EVENTS, TRANSITIONS
 from leandask.records.payload import plain
 from leandask.records.recordqueue import Kind, RecordQueue
+from leandask.records.schema import RECORDS_DROPPED
 from leandask.records.severity import level_of
 from leandask.records.text import name_of
 from leandask.settings import config
@@ -141,7 +143,7 @@ class RecordStream:
         Parameters
         ----------
         event_name : str
-            Such as :data:`leandask.records.factory.STARTED`.
+            Such as :data:`leandask.records.schema.STARTED`.
         message : str
         fields : mapping
             Further fields of the schema.

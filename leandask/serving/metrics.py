@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from distributed.http.prometheus import PrometheusCollector
 
-from leandask._throttle import Seldom
+from leandask._throttle import Throttle
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -44,7 +44,7 @@ class LeanCollector(PrometheusCollector):
     def __init__(self, server: Scheduler) -> None:
         super().__init__(server)
         self.subsystem = "leandask"
-        self._warning = Seldom(WARN_SECONDS)
+        self._warning = Throttle(WARN_SECONDS)
 
     @property
     def server(self) -> Scheduler | None:
@@ -68,7 +68,7 @@ class LeanCollector(PrometheusCollector):
             report = server.extensions["leandask"].report()
             families = list(self._families(report))
         except Exception:
-            if self._warning.is_due():
+            if self._warning.acquire():
                 logger.warning("The metrics can't be collected", exc_info=True)
             return
         yield from families

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from distributed.system import MEMORY_LIMIT
 
+from leandask._versions import versions
 from leandask.histories.bounds import holdings_of
 from leandask.records.text import name_of
 from leandask.records.times import rfc3339
-from leandask.versions import versions
 
 if TYPE_CHECKING:
     from distributed import Scheduler

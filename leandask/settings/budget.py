@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from dask.utils import format_bytes
 from distributed.system import memory_limit
 
-from leandask.settings.units import as_bytes
+from leandask.settings.rules import as_bytes
 
 #: Smallest budget, in bytes.
 MINIMUM = 2**20

@@ -12,14 +12,16 @@ import dask.config
 import yaml
 
 from leandask.settings.rules import (
+    as_bytes,
     as_choice,
     as_count,
     as_flag,
+    as_maxbytes,
     as_maxlen,
     as_part,
     as_path,
+    as_seconds,
 )
-from leandask.settings.units import as_bytes, as_maxbytes, as_seconds
 
 logger = logging.getLogger("leandask")
 

@@ -12,8 +12,7 @@ from distributed.config import defaults as upstream_defaults
 
 from leandask.settings import config
 from leandask.settings.budget import MINIMUM, as_budget, describe, divide, show
-from leandask.settings.rules import as_count, as_maxlen, smaller
-from leandask.settings.units import as_maxbytes
+from leandask.settings.rules import as_count, as_maxbytes, as_maxlen, smaller
 
 _LOW_LEVEL = ("distributed.admin.low-level-log-length",)
 

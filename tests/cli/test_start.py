@@ -19,7 +19,7 @@ def test_the_command_imports_no_numpy_and_numpy_comes_when_it_is_used():
 import sys
 from leandask.cli.start import deferred
 with deferred("numpy"):
-    import leandask.cli.scheduler.scheduler
+    import leandask.cli.scheduler
 print("numpy" in sys.modules, "bokeh" in sys.modules, "pandas" in sys.modules)
 import numpy
 print(numpy.ones(3).sum())

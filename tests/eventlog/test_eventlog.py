@@ -11,7 +11,8 @@ from _pytest.logging import LogCaptureHandler
 
 from leandask import RecordStream
 from leandask.eventlog.eventlog import EventLog
-from leandask.records.factory import EVENTS, TRANSITIONS, RecordFactory
+from leandask.records.factory import RecordFactory
+from leandask.records.loggers import EVENTS, TRANSITIONS
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import dask
 from distributed import Client, Worker
 from distributed.utils_test import gen_test, inc
 
-from leandask.records.factory import EVENTS
+from leandask.records.loggers import EVENTS
 from tests.helpers.processes import records_of, wait_for
 from tests.helpers.schedulers import lean
 from tests.records.test_stream import Gate, Raising

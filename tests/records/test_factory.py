@@ -6,13 +6,9 @@ import logging
 import pytest
 from distributed.scheduler import Transition
 
-from leandask.records.factory import (
-    EVENT_FIELDS,
-    RECOMMENDATIONS,
-    TRANSITION_FIELDS,
-    RecordFactory,
-)
+from leandask.records.factory import RecordFactory
 from leandask.records.payload import plain
+from leandask.records.schema import EVENT_FIELDS, RECOMMENDATIONS, TRANSITION_FIELDS
 from tests.helpers.paths import DOCS
 
 COMMON = [
@@ -157,7 +153,7 @@ def test_a_log_record_carries_fields_and_standard_attributes(factory):
     assert (record.created, record.msecs, record.args) == (1.5, 500.0, None)
     assert record.getMessage() == "mine: greet"
     fmt = "%(process)d %(threadName)s %(lineno)d %(module)s %(message)s"
-    assert logging.Formatter(fmt).format(record).endswith("records mine: greet")
+    assert logging.Formatter(fmt).format(record).endswith("factory mine: greet")
     assert set(logging.makeLogRecord({}).__dict__) <= set(record.__dict__)
 
 

@@ -8,8 +8,7 @@ import dask.config
 from distributed.utils_test import gen_test
 
 from leandask import LeanScheduler
-from leandask.records.factory import EVENTS, TRANSITIONS
-from leandask.records.loglevel import HeldLevel, is_held
+from leandask.records.loggers import EVENTS, TRANSITIONS, HeldLevel, is_held
 
 lean = partial(
     LeanScheduler, dashboard=False, host="127.0.0.1", dashboard_address="127.0.0.1:0"

@@ -13,7 +13,7 @@ from distributed.scheduler import Transition
 
 from leandask import RecordStream, RotatingFileSink
 from leandask.records import drain
-from leandask.records.factory import EVENTS, TRANSITIONS
+from leandask.records.loggers import EVENTS, TRANSITIONS
 from leandask.records.recordqueue import Kind, RecordQueue
 
 LOSS = "leandask.records-dropped"

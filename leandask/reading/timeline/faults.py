@@ -7,7 +7,7 @@ from typing import Any
 from leandask.reading.problems import WRONG
 from leandask.reading.timeline.columns import BEFORE
 from leandask.reading.timeline.schedulers import EXACT
-from leandask.records.factory import RECORDS_DROPPED, TRANSITION
+from leandask.records.schema import RECORDS_DROPPED, TRANSITION
 from leandask.records.times import milliseconds
 
 

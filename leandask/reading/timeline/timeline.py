@@ -23,7 +23,7 @@ from leandask.reading.timeline.faults import wrong_field
 from leandask.reading.timeline.marks import Marks, text_of
 from leandask.reading.timeline.schedulers import EXACT, SCHEDULERS, Life
 from leandask.reading.timeline.workers import Lanes
-from leandask.records.factory import RECORDS_DROPPED, STARTED, STOPPED, TRANSITION
+from leandask.records.schema import RECORDS_DROPPED, STARTED, STOPPED, TRANSITION
 from leandask.records.severity import WARNING_NUMBER
 from leandask.records.text import MESSAGE_LENGTH, NAME_LENGTH
 from leandask.records.times import milliseconds
