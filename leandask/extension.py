@@ -140,7 +140,7 @@ class LeanExtension:
             scheduler, _close_now, self.stream, self.event_log, self._level
         )
         logger.info("Retention: %s", retention)
-        config.tell_unknown()
+        config.warn_of_unknown_keys()
         # Upstream starts it with its own where it starts, and stops it.
         scheduler.periodic_callbacks["leandask"] = self.housekeeping.callback
         if scheduler.listeners:
