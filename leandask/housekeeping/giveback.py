@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from dask.utils import format_bytes
 
 from leandask import _compat
-from leandask.histories.caches import clear_key_caches
+from leandask.histories.lru import forget_keys
+from leandask.histories.spans import LeanSpans
+from leandask.histories.topics import topics_of
 from leandask.housekeeping.process import make_anew, rebuild, trim
 from leandask.records.schema import MEMORY_GIVEN_BACK
 from leandask.settings import config
@@ -78,6 +80,9 @@ class GiveBack:
         self._done_at = -float("inf")
         self._seen = (time.monotonic(), scheduler.transition_counter)
         self._rate = 0.0
+        spans = scheduler.extensions.get("spans")
+        if isinstance(spans, LeanSpans):
+            spans.on_graph = self.note_peak
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.count} times, peak of {self._peak}>"
@@ -160,7 +165,7 @@ class GiveBack:
             for table in tables
             if len(table) <= LARGEST_TABLE
         ]
-        jobs.append(lambda: clear_key_caches(0))
+        jobs.append(lambda: forget_keys(0))
         jobs.append(lambda: make_anew(self._histories()))
         if sys.getallocatedblocks() <= LARGEST_HEAP:
             jobs.append(gc.collect)
@@ -170,9 +175,9 @@ class GiveBack:
         scheduler = self.scheduler
         histories: list[Any] = [scheduler.transition_log, scheduler.erred_tasks]
         histories.append(_compat.get_log_handler(scheduler).deque)
-        topics: Any = _compat.get_topics(scheduler)
-        bound = topics.retention.event_bytes  # without it no size is known
-        if bound is not None and topics.nbytes <= LARGEST_TAIL_BYTES:
+        topics = topics_of(scheduler)
+        # Without a bound no size is known.
+        if topics.max_bytes is not None and topics.nbytes <= LARGEST_TAIL_BYTES:
             tails = (topic.events for topic in topics.values())
             histories += [tail for tail in tails if tail.is_packed]
         left = LARGEST_TAIL

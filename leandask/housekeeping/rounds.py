@@ -18,10 +18,7 @@ from tornado.ioloop import PeriodicCallback
 
 from leandask import _compat
 from leandask._throttle import Throttle
-from leandask.histories.caches import clear_key_caches
-from leandask.histories.locks import forget_closed, forget_free
-from leandask.histories.profile import bound_profile
-from leandask.histories.spans import LeanSpans, trim_nthreads_history
+from leandask.histories import bounds, departed
 from leandask.housekeeping import leftovers
 from leandask.housekeeping.giveback import GiveBack
 from leandask.housekeeping.pages import forget_closed_graphs, forget_undrawn
@@ -34,8 +31,6 @@ if TYPE_CHECKING:
     from distributed import Scheduler
     from distributed.diagnostics.progress import GroupTiming
 
-    from leandask.histories.departed import Departed
-    from leandask.settings.retention import Retention
 
 logger = logging.getLogger("leandask")
 
@@ -62,9 +57,7 @@ class Housekeeping:
     Parameters
     ----------
     scheduler : Scheduler
-    retention : Retention
     give_back : GiveBack
-    departed : Departed
     """
 
     #: Rounds done, and the longest that one held the event loop, in seconds.
@@ -76,15 +69,12 @@ class Housekeeping:
     def __init__(
         self,
         scheduler: Scheduler,
-        retention: Retention,
         give_back: GiveBack,
-        departed: Departed,
     ) -> None:
         self.scheduler = scheduler
-        self.retention = retention
         self.give_back = give_back
-        self.departed = departed
-        self._departed_before = departed.seen
+        self.departed = departed.departed_of(scheduler)
+        self._departed_before = self.departed.seen
         self._collected_at = time.monotonic()
         self._trim_at = self._collected_at + TRIM_SECONDS
         self.rounds = self.errors = 0
@@ -98,17 +88,14 @@ class Housekeeping:
             partial(leftovers.forget_connections, scheduler),
             partial(leftovers.forget_queues, scheduler),
             partial(leftovers.forget_datasets, scheduler),
-            self.prune_spans,
             self.trim_group_timing,
             partial(forget_closed_graphs, scheduler),
             partial(forget_undrawn, scheduler),
             partial(forget_uploads, scheduler),
             self.compact_queue,
-            self.forget_closed_locks,
             forget_warnings,
             _compat.forget_handlers,
-            lambda: bound_profile(scheduler, self.retention.profile),
-            lambda: clear_key_caches(self.retention.key_cache),
+            *bounds.forget_jobs(scheduler),
             self.collect_garbage,
             self.trim_heap,
             forget_source_lines,
@@ -147,14 +134,6 @@ class Housekeeping:
         self.longest_pause = max(self.longest_pause, now - begun)
         return now
 
-    def prune_spans(self) -> None:
-        """Forget the oldest finished spans, and changes of threads before all spans."""
-        spans = self.scheduler.extensions.get("spans")
-        if isinstance(spans, LeanSpans):
-            spans.prune()
-        known = spans.spans.values() if spans is not None else ()
-        trim_nthreads_history(self.scheduler, known)
-
     def trim_group_timing(self) -> None:
         """Keep of the progress by group what its page shows; none without a page."""
         timing: GroupTiming | None = self.scheduler.plugins.get("group-timing")  # type: ignore[assignment]
@@ -167,14 +146,6 @@ class Housekeeping:
         if surplus > 0:
             for series in (timing.time, timing.nthreads, *timing.compute.values()):
                 del series[:surplus]
-
-    def forget_closed_locks(self) -> Iterator[None]:
-        """Forget names of locks that are closed, free, or were only asked for."""
-        extensions = self.scheduler.extensions
-        if "semaphores" in extensions:
-            yield from forget_closed(extensions["semaphores"])
-        if "multi_locks" in extensions:
-            forget_free(extensions["multi_locks"])
 
     def collect_garbage(self) -> None:
         """Collect what workers, clients and heartbeats leave behind in cycles.

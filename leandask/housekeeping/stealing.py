@@ -81,7 +81,7 @@ class InFlight(dict["WorkerState", float]):
             del self[ws]
 
 
-def bound_stealing(scheduler: Scheduler) -> None:
+def install(scheduler: Scheduler) -> None:
     """Have work stealing, where it is on, hold nothing that is gone."""
     owner = _compat.get_owner_of_unknown_durations(scheduler)
     if owner is not None:

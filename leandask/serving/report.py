@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from distributed.system import MEMORY_LIMIT
 
 from leandask._versions import versions
-from leandask.histories.bounds import holdings_of
+from leandask.histories import bounds
 from leandask.records.text import name_of
 from leandask.records.times import rfc3339
 
@@ -73,7 +73,7 @@ def report_of(scheduler: Scheduler) -> dict[str, Any]:
         "clients": len([c for c in scheduler.clients if c != "fire-and-forget"]),
         "tasks": len(scheduler.tasks),
         "memory": {"rss": rss, "rss_peak": rss_peak(rss), "limit": MEMORY_LIMIT},
-        "histories": holdings_of(scheduler, extension.retention),
+        "histories": bounds.look(scheduler),
         "stream": extension.stream.stats(),
         "housekeeping": {
             "rounds": housekeeping.rounds,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import dask.config
 from distributed.config import defaults as upstream_defaults
@@ -192,7 +192,8 @@ for unbounded; got True
 
 def in_force(scheduler: Scheduler) -> Retention:
     """The bounds in force in a lean scheduler, whose ``retention`` alone holds them."""
-    return cast(Retention, cast(Any, scheduler).retention)
+    retention: Retention = scheduler.retention  # type: ignore[attr-defined]
+    return retention
 
 
 #: The bounds by their names in the configuration, in its order.

@@ -1,7 +1,7 @@
 """Rules: what a setting may be. A value that breaks one is refused by the full key.
 
-An error reads ``<full key> must be <rule>; got <value>``. A wrong type is a TypeError, a
-value outside the range a ValueError.
+An error reads ``<full key> must be <rule>; got <value>``. A wrong type is a TypeError,
+a value outside the range a ValueError.
 """
 
 from __future__ import annotations
