@@ -32,7 +32,7 @@ from leandask.histories.spans import LeanSpans
 from leandask.histories.topics import LeanBroker
 from leandask.housekeeping.giveback import GiveBack
 from leandask.housekeeping.rounds import Housekeeping
-from leandask.housekeeping.stealing import bound_stealing
+from leandask.housekeeping.stealing import install_stealing
 from leandask.records.loggers import TRANSITIONS, HeldLevel
 from leandask.records.schema import RETENTION_SET, STARTED, STOPPED
 from leandask.records.stream import RecordStream
@@ -124,7 +124,7 @@ class LeanExtension:
             bound_locks(scheduler.extensions["semaphores"], retention.locks)
         departed = Departed(scheduler, retention.departed)
         _compat.set_background_tasks(scheduler, departed)
-        bound_stealing(scheduler)
+        install_stealing(scheduler)
         bound_samples(scheduler.monitor, retention.samples)
         bound_profile(scheduler, retention.profile)
         bound_key_caches(retention.key_cache)
