@@ -176,5 +176,9 @@ class GiveBack:
         if bound is not None and topics.nbytes <= LARGEST_TAIL_BYTES:
             tails = (topic.events for topic in topics.values())
             histories += [tail for tail in tails if tail.is_packed]
-        left = LARGEST_TAIL
-        return [h for h in histories if (left := left - len(h)) >= 0]
+        chosen, left = [], LARGEST_TAIL
+        for history in histories:
+            if len(history) <= left:
+                chosen.append(history)
+                left -= len(history)
+        return chosen

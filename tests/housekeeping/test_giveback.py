@@ -9,8 +9,8 @@ from distributed import Client, Scheduler
 from distributed.utils_test import gen_test, inc
 
 import leandask
-from leandask import install
-from leandask.housekeeping.giveback import BUSY
+from leandask import _compat, install
+from leandask.housekeeping.giveback import BUSY, LARGEST_TAIL
 from tests.helpers.schedulers import (
     LOCAL,
     lean,
@@ -129,6 +129,19 @@ def test_a_client_that_is_not_asynchronous_gets_the_report(start):
     _, file = start()
     with Client(scheduler_file=str(file)) as client:
         assert leandask.give_back(client)["done"] is True
+
+
+@gen_test()
+async def test_a_history_too_long_to_copy_stays_and_the_others_are_copied():
+    async with lean(retention={"transition-log": LARGEST_TAIL + 1}) as s:
+        s.transition_log.extend([("key", [])] * (LARGEST_TAIL + 1))
+        lines = _compat.get_log_handler(s).deque
+        before, transition = list(lines), s.transition_log[0]
+        assert before
+        await s.extensions["leandask"].give_back.ask()
+        assert s.transition_log[0] is transition
+        kept = list(lines)[: len(before)]
+        assert not any(new is old for new, old in zip(kept, before, strict=True))
 
 
 class OneWay(Exception):
