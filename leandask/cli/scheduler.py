@@ -19,7 +19,7 @@ from distributed.cli import dask_scheduler
 import leandask
 from leandask import _compat
 from leandask.eventlog.formatter import JSONFormatter
-from leandask.housekeeping.process import settle
+from leandask.housekeeping.process import tune_memory
 from leandask.records.loggers import buffering_handlers
 from leandask.scheduler import LeanScheduler
 from leandask.settings import config
@@ -89,7 +89,7 @@ def scheduler(
         dask.config.set({"leandask.stream.transitions": True})
     if config.read("event-log.path"):
         reopen_on_hangup()
-    settle()
+    tune_memory()
     factory = functools.partial(LeanScheduler, retention=retention)
     with _compat.scheduler_factory(factory):
         upstream_command = dask_scheduler.main.callback

@@ -1,4 +1,4 @@
-"""Schedulers for tests: on this machine alone, at ports of their own."""
+"""Schedulers for tests, at free ports of this machine's loopback."""
 
 from __future__ import annotations
 
@@ -7,12 +7,21 @@ from functools import partial
 
 import pytest
 from distributed import Client, Security, Worker
+from distributed.utils_test import async_poll_for
 
 from leandask import LeanScheduler
 
 LOCAL = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
 
 lean = partial(LeanScheduler, **LOCAL)
+
+#: Wait until a condition holds.
+until = partial(async_poll_for, timeout=30, period=0.01)
+
+
+async def run_housekeeping(scheduler):
+    """Run a round of housekeeping now."""
+    await scheduler.extensions["leandask"].housekeeping.run()
 
 
 @asynccontextmanager
