@@ -47,6 +47,9 @@ def _attribute(name: Any) -> str:
 _Bounds: Any = dataclasses.make_dataclass(
     "_Bounds",
     [_field_of(name, schema) for name, schema in config.bounds_schema().items()],
+    init=False,  # Retention has them
+    repr=False,
+    eq=False,
     frozen=True,
     kw_only=True,
 )
