@@ -79,7 +79,7 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
 
 
 @click.group(cls=Group)
-@click.version_option(package_name="leandask")
+@click.version_option(package_name="leandask", prog_name="leandask")
 def main() -> None:
     """Read the event logs of leandask back, and ask live schedulers.
 
@@ -233,7 +233,3 @@ def report(
         click.echo(orjson.dumps(found))
     else:
         click.echo("\n".join(report_lines(found)))
-
-
-if __name__ == "__main__":
-    main()

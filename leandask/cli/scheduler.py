@@ -165,7 +165,3 @@ click.version_option(
     prog_name="leandask-scheduler",
     message=f"%(prog)s %(version)s, distributed {distributed.__version__}",
 )(main)
-
-
-if __name__ == "__main__":
-    main()

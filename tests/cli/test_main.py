@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from distributed import Client, Security
 
+import leandask
 from leandask.records.times import rfc3339
 from leandask.serving.client import fetch_report
 from tests.helpers.processes import start_worker, wait_for
@@ -33,10 +34,38 @@ def run(*args, code=0):
     return done.stdout, done.stderr
 
 
+def run_module(*args):
+    """Run `python -m leandask`."""
+    command = [sys.executable, "-m", "leandask", *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
 @pytest.fixture
 def path(tmp_path):
     write(tmp_path / "log.jsonl.1.gz", gzip.compress(b"".join(lines(500))))
     return write(tmp_path / "log.jsonl", *lines(500, first=501))
+
+
+def test_python_m_leandask_is_the_same_command(path):
+    done = run_module("events", path, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == run("events", path, "--json")[0]
+    done = run_module("--version")
+    assert done.stdout == f"leandask, version {leandask.__version__}\n"
+
+
+def test_python_m_leandask_has_its_own_name_in_usage_and_errors(path):
+    done = run_module("--help")
+    assert done.stdout.startswith("Usage: python -m leandask [OPTIONS] COMMAND")
+    done = run_module("story", path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[:2] == [
+        "Usage: python -m leandask story [OPTIONS] LOG KEY...",
+        "Try 'python -m leandask story --help' for help.",
+    ]
+    done = run_module("stats", path.with_name("none.jsonl"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: There is no log ")
 
 
 def test_events_as_a_table_and_as_json(path):
