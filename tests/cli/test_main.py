@@ -132,6 +132,7 @@ def test_a_torn_end_is_told_and_no_error(path):
         (["events", "{}/none.jsonl"], 1, "There is no log {}/none.jsonl"),
         (["stats", "{}/empty"], 1, "There is no log in the folder {}/empty"),
         (["tail", "{}/none.jsonl"], 1, "There is no log {}/none.jsonl"),
+        (["tail", "-n", "0", "{}/none.jsonl"], 1, "There is no log {}/none.jsonl"),
         (["events", "{}/log.jsonl", "--since", "noon"], 1, "since must be an ISO 8601"),
         (["events", "{}/log.jsonl", "--level", "LOUD"], 1, "level must be one of"),
         (["story", "{}/log.jsonl"], 2, "Missing argument 'KEY...'"),
@@ -155,11 +156,17 @@ def test_a_pipe_that_closes_is_no_error(path):
     assert done.stderr == ""
 
 
-def test_a_long_read_shows_its_progress_on_a_terminal(path, monkeypatch):
+def test_a_long_read_shows_its_progress_on_a_terminal(path):
     ours, theirs = pty.openpty()
-    code = "from leandask.cli import console, main; console.LONG = 1; main.main()"
+    code = """
+import sys
+from pathlib import Path
+from leandask.cli.output import reading
+with reading(Path(sys.argv[1]), long_log=1) as reader:
+    assert sum(1 for record in reader.records()) == 1000
+"""
     with subprocess.Popen(
-        [sys.executable, "-c", code, "stats", str(path)],
+        [sys.executable, "-c", code, str(path)],
         stdout=subprocess.DEVNULL,
         stderr=theirs,
     ) as process:
