@@ -132,7 +132,6 @@ def test_a_torn_end_is_told_and_no_error(path):
         (["events", "{}/none.jsonl"], 1, "There is no log {}/none.jsonl"),
         (["stats", "{}/empty"], 1, "There is no log in the folder {}/empty"),
         (["tail", "{}/none.jsonl"], 1, "There is no log {}/none.jsonl"),
-        (["tail", "-n", "0", "{}/none.jsonl"], 1, "There is no log {}/none.jsonl"),
         (["events", "{}/log.jsonl", "--since", "noon"], 1, "since must be an ISO 8601"),
         (["events", "{}/log.jsonl", "--level", "LOUD"], 1, "level must be one of"),
         (["story", "{}/log.jsonl"], 2, "Missing argument 'KEY...'"),
