@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from distributed import Scheduler
 
     from leandask.serving.answers import Answer, Answers
+    from leandask.serving.report import Report
     from leandask.settings.retention import Retention
 
 logger = logging.getLogger("leandask")
@@ -154,7 +155,7 @@ class LeanExtension:
 
     # What follows is imported where somebody asks for it, as most schedulers are not.
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> Report:
         """What the scheduler holds and how it fares."""
         from leandask.serving.report import report_of
 

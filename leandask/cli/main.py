@@ -260,7 +260,7 @@ def report(
 
     tls = {"ca_file": tls_ca_file, "client_cert": tls_cert, "client_key": tls_key}
     given_tls = {f"tls_{name}": path for name, path in tls.items() if path}
-    found = fetch_report(address, **given_tls)
+    found = fetch_report(address, given_tls)
     if as_json:
         click.echo(orjson.dumps(found))
     else:
