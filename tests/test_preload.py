@@ -174,8 +174,8 @@ async def test_strict_does_not_stop_a_scheduler_that_can_be_made_lean():
 
 @pytest.mark.parametrize("node", [Worker, Nanny, "client"])
 @gen_test()
-async def test_a_worker_or_client_is_told_and_runs_on(node, caplog):
-    """Also with strict: no scheduler is less lean for it."""
+async def test_a_worker_or_client_logs_an_error_and_continues(node, caplog):
+    """Also with strict, which is for schedulers."""
     key = "client" if node == "client" else node.__name__.lower()
     setting = {f"distributed.{key}.preload": ["leandask.preload"]}
     with dask.config.set(setting | {"leandask.strict": True}):

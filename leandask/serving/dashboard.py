@@ -29,7 +29,7 @@ PAGES = "distributed.dashboard.scheduler"
 
 
 def can_wait() -> bool:
-    """Whether the dashboard can be made later: Bokeh is installed but not imported."""
+    """Whether the dashboard can be made later: Bokeh is installed and not in use."""
     if PAGES in sys.modules:
         return False
     try:
