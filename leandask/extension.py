@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from distributed import Scheduler
 
     from leandask.serving.answers import Answer, Answers
+    from leandask.serving.report import Report
 
 logger = logging.getLogger("leandask")
 
@@ -103,7 +104,7 @@ class LeanExtension:
 
     # What these need is imported at the first call. Most schedulers never get one.
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> Report:
         """What the scheduler holds and does."""
         from leandask.serving.report import report_of
 

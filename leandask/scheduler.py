@@ -77,7 +77,7 @@ class LeanScheduler(Scheduler):
             kwargs["dashboard"] = False
         super().__init__(*args, **kwargs)
         if is_lazy:
-            LazyDashboard(self, kwargs.get("http_prefix", "/"))
+            LazyDashboard(self, kwargs.get("http_prefix", "/")).install()
         self.extensions["leandask"] = LeanExtension(self, given, bounds)
 
     async def start_unsafe(self) -> Any:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leandask import LeanScheduler, LogReader
-from leandask.cli.console import write as write_out
+from leandask.cli.output import write_records
 from leandask.eventlog.formatter import JSONFormatter
 from leandask.eventlog.sink import RotatingFileSink
 from leandask.reading.backward import Newest
@@ -332,7 +332,7 @@ def test_whatever_is_in_a_file_ends_nothing(parts):
             stats = LogStats()
             for record in reader.records(**filters):
                 stats.add(record)
-            write_out(reader.records(**filters), as_json=False)
+            write_records(reader.records(**filters), as_json=False)
         list(reader.story("x-7"))
         list(reader.events("all"))
         whole = [json.loads(part)["seq"] for part in parts if part in GOOD]
