@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import memory, stream, throughput
-from benchmarks.cluster import clusters
-from benchmarks.machine import machine
-from benchmarks.plot import plot
+from benchmarks.harness.cluster import clusters
+from benchmarks.harness.machine import machine
+from benchmarks.harness.plot import plot
 from benchmarks.scenarios import QUICK, SCENARIOS, Scenario
 
 COMPARED = ["upstream", "recommended", "leandask"]

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from distributed import Client, Future, Worker, wait
 
-from benchmarks.cluster import Cluster
+from benchmarks.harness.cluster import Cluster
 from benchmarks.tasks import fail, increment, n_pages, n_tasks, pause
 
 PATIENCE = 600  # seconds until a scheduler counts as stuck

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.scenarios import QUICK
 
 # They need the extra "benchmarks".
-plots = pytest.importorskip("benchmarks.plot")
+plots = pytest.importorskip("benchmarks.harness.plot")
 soak = pytest.importorskip("benchmarks.soak")
 suite = pytest.importorskip("benchmarks.__main__")
 

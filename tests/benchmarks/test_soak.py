@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.cluster import COMMANDS, Cluster
-from benchmarks.inuse import in_use
+from benchmarks.harness.cluster import COMMANDS, Cluster
+from benchmarks.harness.inuse import in_use
 from benchmarks.rounds import N_WORKERS, run_round, tiny_tasks
 from benchmarks.scenarios import wait_until_closed, wait_until_empty
 
