@@ -14,6 +14,7 @@ soak = pytest.importorskip("benchmarks.soak")
 suite = pytest.importorskip("benchmarks.__main__")
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_the_suite_compares_three_schedulers_and_draws_them(tmp_path, monkeypatch):
     monkeypatch.setattr("benchmarks.memory.SETTLE", 0.5)
