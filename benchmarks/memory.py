@@ -19,7 +19,7 @@ from benchmarks.harness.cluster import Cluster, add_schedulers, be_quiet
 from benchmarks.harness.machine import machine
 from benchmarks.harness.sampler import Sampler
 from benchmarks.harness.trend import trend
-from benchmarks.scenarios import SCENARIOS, Scenario, Step
+from benchmarks.scenarios import SCENARIOS, TITLES, Scenario, Step
 
 SETTLE = 3.0  # seconds before the first measure
 FORMATS = {"growth": "{:+.2f}", "total": "{:.2f}", "slope": "{:+.2f}/h"}
@@ -190,7 +190,7 @@ def main() -> None:
     if args.plot:
         from benchmarks.harness.plot import plot  # imports matplotlib
 
-        plot(results, args.plot)
+        plot(results, TITLES, args.plot)
 
 
 def run(

@@ -271,3 +271,5 @@ QUICK: dict[str, Scenario] = {
     "topics": SCENARIOS["topics"],
     "errors": Scenario(errors, (Step(8),), n_workers=2),
 }
+
+TITLES = {name: scenario.title for name, scenario in (SCENARIOS | QUICK).items()}

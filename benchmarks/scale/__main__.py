@@ -102,7 +102,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def parse() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.scale", description=__doc__
+    )
     parser.add_argument(
         "--sweep",
         nargs="+",

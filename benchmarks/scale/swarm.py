@@ -14,7 +14,8 @@ from typing import Any
 
 import dask
 
-from benchmarks.scale.peers import Peer, Quota, SimulatedClient, SimulatedWorker
+from benchmarks.scale.peers import Peer, SimulatedClient
+from benchmarks.scale.workers import Quota, SimulatedWorker
 
 CONNECTING = 20  # peers that register at one time
 
