@@ -61,3 +61,10 @@ def unsupported(session: nox.Session) -> None:
     )
     if not str(error).strip().endswith(f"; got {UNSUPPORTED}"):
         session.error(f"expected the supported range; got {error}")
+
+
+@nox.session
+def nightly(session: nox.Session) -> None:
+    """Run the tests that take minutes: the soak, the floods and the benchmarks."""
+    session.install(".[test,benchmarks]")
+    session.run("pytest", "-m", "nightly", *(session.posargs or ["tests"]))

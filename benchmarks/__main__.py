@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import memory, stream, throughput
-from benchmarks.cluster import clusters
-from benchmarks.machine import machine
-from benchmarks.plot import plot
-from benchmarks.scenarios import QUICK, SCENARIOS, Scenario
+from benchmarks.harness.cluster import clusters
+from benchmarks.harness.machine import machine
+from benchmarks.harness.plot import plot
+from benchmarks.scenarios import QUICK, SCENARIOS, TITLES, Scenario
 
 COMPARED = ["upstream", "recommended", "leandask"]
 
@@ -140,7 +140,7 @@ def main() -> None:
     print(f"\n{table}\n\n{(time.monotonic() - begun) / 60:.1f} minutes")
     args.folder.joinpath("table.md").write_text(f"{table}\n")
     args.folder.joinpath("results.json").write_text(json.dumps(results))
-    plot(results["results"], args.folder / "memory.png")
+    plot(results["results"], TITLES, args.folder / "memory.png")
 
 
 if __name__ == "__main__":

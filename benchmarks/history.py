@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import leandask
-from benchmarks.cluster import Cluster
+from benchmarks.harness.cluster import Cluster
 from benchmarks.reader import generate
 
 TICK = 0.001  # seconds between two looks at the clock

@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cluster import Cluster, add_schedulers, be_quiet
-from benchmarks.machine import machine
-from benchmarks.sampler import Sampler
-from benchmarks.scenarios import SCENARIOS, Scenario, Step
-from benchmarks.trend import trend
+from benchmarks.harness.cluster import Cluster, add_schedulers, be_quiet
+from benchmarks.harness.machine import machine
+from benchmarks.harness.sampler import Sampler
+from benchmarks.harness.trend import trend
+from benchmarks.scenarios import SCENARIOS, TITLES, Scenario, Step
 
 SETTLE = 3.0  # seconds before the first measure
 FORMATS = {"growth": "{:+.2f}", "total": "{:.2f}", "slope": "{:+.2f}/h"}
@@ -188,9 +188,9 @@ def main() -> None:
             text = json.dumps({"machine": machine(), "results": results})
             args.json.write_text(text)
     if args.plot:
-        from benchmarks.plot import plot  # imports matplotlib
+        from benchmarks.harness.plot import plot  # imports matplotlib
 
-        plot(results, args.plot)
+        plot(results, TITLES, args.plot)
 
 
 def run(

@@ -17,7 +17,7 @@ import orjson
 import psutil
 from distributed.scheduler import Transition
 
-from benchmarks.cluster import MIB
+from benchmarks.harness.cluster import MIB
 from leandask.eventlog.formatter import JSONFormatter
 from leandask.reading.reader import LogReader
 from leandask.records.factory import RecordFactory

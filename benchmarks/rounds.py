@@ -10,7 +10,7 @@ import dask
 from dask.datasets import timeseries
 from distributed import wait
 
-from benchmarks.cluster import Cluster
+from benchmarks.harness.cluster import Cluster
 from benchmarks.scenarios import (
     clients_come_and_go,
     open_pages,

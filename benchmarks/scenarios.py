@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from distributed import Client, Future, Worker, wait
 
-from benchmarks.cluster import Cluster
+from benchmarks.harness.cluster import Cluster
 from benchmarks.tasks import fail, increment, n_pages, n_tasks, pause
 
 PATIENCE = 600  # seconds until a scheduler counts as stuck
@@ -271,3 +271,5 @@ QUICK: dict[str, Scenario] = {
     "topics": SCENARIOS["topics"],
     "errors": Scenario(errors, (Step(8),), n_workers=2),
 }
+
+TITLES = {name: scenario.title for name, scenario in (SCENARIOS | QUICK).items()}

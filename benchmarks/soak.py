@@ -15,13 +15,13 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cluster import Cluster, add_schedulers, be_quiet
-from benchmarks.machine import machine
+from benchmarks.harness.cluster import Cluster, add_schedulers, be_quiet
+from benchmarks.harness.machine import machine
+from benchmarks.harness.sampler import Sampler
+from benchmarks.harness.trend import Trend, trend
 from benchmarks.rounds import N_WORKERS, run_round
-from benchmarks.sampler import Sampler
 from benchmarks.scenarios import wait_until_closed
 from benchmarks.tasks import n_transitions
-from benchmarks.trend import Trend, trend
 
 #: Seconds since the start, MiB and transitions at the end of a round.
 Round = tuple[float, float, int]
@@ -106,7 +106,7 @@ def main() -> None:
     if args.json:
         args.json.write_text(json.dumps({"machine": machine(), "results": results}))
     if args.plot:
-        from benchmarks.plot import plot_soak  # imports matplotlib
+        from benchmarks.harness.plot import plot_soak  # imports matplotlib
 
         plot_soak(results, args.plot)
 

@@ -24,7 +24,7 @@ import dask.config
 from distributed import Client, Scheduler, Worker
 from distributed.scheduler import Transition
 
-from benchmarks.cluster import MIB
+from benchmarks.harness.cluster import MIB
 from leandask.eventlog.eventlog import EventLog
 from leandask.histories.history import TransitionLog
 from leandask.records.loggers import EVENTS, TRANSITIONS

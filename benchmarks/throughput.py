@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from benchmarks.cluster import Cluster, clusters
+from benchmarks.harness.cluster import Cluster, clusters
 from benchmarks.scenarios import run_tiny_tasks
 
 #: By scheduler: tasks a second, and CPU microseconds of the scheduler a task, for each

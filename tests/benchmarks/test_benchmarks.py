@@ -6,14 +6,15 @@ import json
 
 import pytest
 
-from benchmarks.scenarios import QUICK
+from benchmarks.scenarios import QUICK, TITLES
 
 # They need the extra "benchmarks".
-plots = pytest.importorskip("benchmarks.plot")
+plots = pytest.importorskip("benchmarks.harness.plot")
 soak = pytest.importorskip("benchmarks.soak")
 suite = pytest.importorskip("benchmarks.__main__")
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_the_suite_compares_three_schedulers_and_draws_them(tmp_path, monkeypatch):
     monkeypatch.setattr("benchmarks.memory.SETTLE", 0.5)
@@ -33,7 +34,7 @@ def test_the_suite_compares_three_schedulers_and_draws_them(tmp_path, monkeypatc
         *suite.COMPARED,
         "all-logged",
     ]
-    plots.plot(results["results"], tmp_path / "memory.png")
+    plots.plot(results["results"], TITLES, tmp_path / "memory.png")
     assert (tmp_path / "memory.png").stat().st_size > 10_000
 
 

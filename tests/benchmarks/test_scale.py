@@ -10,10 +10,10 @@ import pytest
 from distributed import Client, Worker, wait
 from distributed.utils_test import NO_AMM, async_poll_for, gen_test
 
-from benchmarks.line import Line
-from benchmarks.scaletable import tables
-from benchmarks.swarm import Peers
-from benchmarks.sweeps import QUICK
+from benchmarks.harness.line import Line
+from benchmarks.scale.swarm import Peers
+from benchmarks.scale.sweeps import QUICK
+from benchmarks.scale.tables import tables
 from benchmarks.tasks import increment
 from leandask import LeanScheduler
 

@@ -11,7 +11,11 @@ import pytest
 from leandask.cli.scheduler import OWN_OPTIONS, main
 from tests.helpers.paths import ROOT
 
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]
+PAGES = [
+    page
+    for pattern in ("*.md", "docs/**/*.md", "benchmarks/**/*.md")
+    for page in ROOT.glob(pattern)
+]
 CONFIGURATION = runpy.run_path(str(ROOT / "docs" / "configuration.py"))
 SETTINGS = [
     *CONFIGURATION["settings"](CONFIGURATION["SCHEMA"], CONFIGURATION["DEFAULTS"], "")

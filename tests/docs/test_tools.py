@@ -13,12 +13,12 @@ from distributed.utils_test import gen_test, inc
 
 from tests.helpers.schedulers import lean
 
-TASKS = 2000
+TASKS = 500
 
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory):
-    """The log of a run with all transitions, and how many these were."""
+    """The log of a run with all transitions, and their number."""
     path = tmp_path_factory.mktemp("log") / "log.jsonl"
     config = {"leandask.event-log.path": str(path), "leandask.stream.transitions": True}
 

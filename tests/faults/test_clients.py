@@ -53,8 +53,10 @@ def assert_every_loss_is_counted(log, scheduler):
     return end["dropped_total"]
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("calls", [200, pytest.param(1000, marks=pytest.mark.nightly)])
 def test_a_client_that_floods_takes_neither_memory_nor_the_place_of_others(
-    start, tmp_path
+    start, tmp_path, calls
 ):
     log = tmp_path / "log.jsonl"
     scheduler, file = start(
@@ -67,32 +69,36 @@ def test_a_client_that_floods_takes_neither_memory_nor_the_place_of_others(
     with start_worker(tmp_path, file), Client(scheduler_file=str(file)) as client:
         assert client.submit(inc, -1).result() == 0
         before = get_report(client)["memory"]["rss"]
-        args = file, 1000, 100, "flood", 10_000  # 100,000 events of 10 kB
+        args = file, calls, 100, "flood", 10_000  # of 10 kB each
         with Process(tmp_path, "flood", PYTHON, "-c", FLOOD, *args) as flood:
             trips = round_trips_until(client, flood.popen)
         report = get_report(client)
         assert report["memory"]["rss_peak"] - before < 32 * MIB
         assert trips[len(trips) // 2] < 2
-        assert report["histories"]["events"]["seen"] > 100_000
+        assert report["histories"]["events"]["seen"] > calls * 100
         assert len(client.get_events("flood")) <= 100
     dropped = assert_every_loss_is_counted(log, scheduler)
-    assert dropped > 1000  # of 100,000
+    assert dropped > calls
 
 
 @pytest.mark.timeout(600)
-def test_a_million_topics_of_a_client_are_bounded_and_counted(start, tmp_path):
-    # Without their records, which the test above floods and which take two thirds of
+@pytest.mark.parametrize(
+    "number", [100_000, pytest.param(1_000_000, marks=pytest.mark.nightly)]
+)
+def test_topics_of_a_client_are_bounded_and_counted(start, tmp_path, number):
+    # Without their records, which the test above covers and which take two thirds of
     # the time.
     _, file = start(DASK_LOGGING__LEANDASK="warning")
     with Client(scheduler_file=str(file)) as client:
         before = get_report(client)["memory"]["rss"]
-        args = file, 2000, 500, "flood-{}-{}", 0
+        args = file, number // 500, 500, "flood-{}-{}", 0
         with Process(tmp_path, "flood", PYTHON, "-c", FLOOD, *args) as flood:
             assert flood.popen.wait(timeout=500) == 0
         report = get_report(client)
         topics, events = (report["histories"][name] for name in ("topics", "events"))
-        assert topics["kept"] <= 1000 < 1_000_000 <= topics["seen"]
-        assert events["seen"] >= 1_000_000
+        assert topics["kept"] <= 1000
+        assert topics["seen"] >= number
+        assert events["seen"] >= number
         assert report["memory"]["rss_peak"] - before < 16 * MIB
 
 

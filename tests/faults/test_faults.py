@@ -32,7 +32,7 @@ def test_a_kill_in_a_burst_loses_the_last_interval_only(start, tmp_path):
     log = tmp_path / "log.jsonl"
     scheduler, file = start("--event-log", log, "--log-transitions", wait=False)
     with start_worker(tmp_path, file), Client(scheduler_file=str(file)) as client:
-        futures = client.map(inc, range(20_000))
+        futures = client.map(inc, range(5_000))
         wait_for(lambda: log.exists() and log.stat().st_size > 500_000)
         killed = time.time()
         scheduler.stop(signal.SIGKILL)
@@ -46,15 +46,17 @@ def test_a_kill_in_a_burst_loses_the_last_interval_only(start, tmp_path):
 
 def test_sigterm_under_load_loses_nothing(start, tmp_path):
     log = tmp_path / "log.jsonl"
-    # As the client goes, 20,000 tasks are released in one breath.
+    # When the client leaves, all its tasks are released at once: more records than fit
+    # in the queue.
     block = {
+        "DASK_LEANDASK__STREAM__QUEUE_LENGTH": "5000",
         "DASK_LEANDASK__STREAM__OVERFLOW": "block",
         "DASK_LEANDASK__STREAM__BLOCK_TIMEOUT": "10s",
     }
     flags = "--event-log", log, "--log-transitions"
     scheduler, file = start(*flags, wait=False, **block)
     with start_worker(tmp_path, file), Client(scheduler_file=str(file)) as client:
-        futures = client.map(inc, range(20_000))
+        futures = client.map(inc, range(5_000))
         wait_for(lambda: log.exists() and log.stat().st_size > 500_000)
         assert scheduler.stop(signal.SIGTERM) == 0
         del futures
@@ -87,7 +89,7 @@ def test_a_killed_worker_leaves_the_whole_story_of_its_tasks(start, tmp_path):
         client.wait_for_workers(2)
         workers = client.scheduler_info()["workers"]
         [address] = [a for a, worker in workers.items() if worker["name"] == "doomed"]
-        futures = client.map(slowinc, range(40), delay=0.1)
+        futures = client.map(slowinc, range(40), delay=0.05)
         wait_for(lambda: client.has_what()[address])
         doomed.stop(signal.SIGKILL)
         assert client.gather(futures) == list(range(1, 41))

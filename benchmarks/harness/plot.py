@@ -8,26 +8,27 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.scenarios import QUICK, SCENARIOS
-
 COLORS = {
     "upstream": "#d95f02",
     "recommended": "#e6ab02",
     "leandask": "#1b6ca8",
     "all-logged": "#777777",
 }
-TITLES = {name: scenario.title for name, scenario in (SCENARIOS | QUICK).items()}
 
 
-def plot(results: dict[str, dict[str, dict[str, Any]]], file: Path) -> None:
+def plot(
+    results: dict[str, dict[str, dict[str, Any]]], titles: dict[str, str], file: Path
+) -> None:
     """Draw the curves of all scenarios, the start of each step with a dot.
 
     Parameters
     ----------
     results : dict
         What :func:`benchmarks.memory.measure` returns, by scenario and scheduler.
+    titles : dict of str to str
+        By scenario.
     file : pathlib.Path
-        To write; its suffix tells the format.
+        To write; its suffix is the format.
     """
     figure, axes = panels_of(len(results), columns=3, width=4.2)
     handles: dict[str, Any] = {}
@@ -47,7 +48,7 @@ def plot(results: dict[str, dict[str, dict[str, Any]]], file: Path) -> None:
                 markersize=4,
                 markevery=sorted(begun),
             )
-        finish(axis, f"{name}\n{TITLES[name]}")
+        finish(axis, f"{name}\n{titles[name]}")
     figure.supxlabel("seconds (dots: a step begins)", fontsize=9)
     figure.supylabel("RSS of the scheduler's process, MiB", fontsize=9)
     save(figure, handles, file)

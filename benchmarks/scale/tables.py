@@ -8,9 +8,9 @@ import statistics
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from benchmarks.cluster import MIB
-from benchmarks.line import Line
-from benchmarks.sweeps import Point
+from benchmarks.harness.cluster import MIB
+from benchmarks.harness.line import Line
+from benchmarks.scale.sweeps import Point
 
 #: Points by sweep, of one scheduler.
 Points = dict[str, list[Point]]
@@ -179,7 +179,7 @@ def tables(figures: dict[str, Any]) -> Iterator[str]:
     Parameters
     ----------
     figures : dict
-        What :func:`benchmarks.scale.run` returns.
+        What :func:`benchmarks.scale.__main__.run` returns.
 
     Yields
     ------

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from benchmarks.cluster import MIB, Cluster
+from benchmarks.harness.cluster import MIB, Cluster
+from benchmarks.scale.swarm import Swarm
 from benchmarks.scenarios import run_tiny_tasks, wait_until, wait_until_empty
-from benchmarks.swarm import Swarm
 from benchmarks.tasks import (
     increment,
     n_in_memory,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from scipy import stats
 
-from benchmarks.line import Line
+from benchmarks.harness.line import Line
 
 
 class Trend(NamedTuple):

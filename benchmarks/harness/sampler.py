@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from benchmarks.cluster import Cluster
+from benchmarks.harness.cluster import Cluster
 
 
 class Sampler(threading.Thread):

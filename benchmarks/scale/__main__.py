@@ -15,11 +15,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cluster import Cluster, add_schedulers, be_quiet
-from benchmarks.machine import machine
-from benchmarks.scaletable import tables
-from benchmarks.swarm import Swarm
-from benchmarks.sweeps import QUICK, SWEEPS, Point, Sizes
+from benchmarks.harness.cluster import Cluster, add_schedulers, be_quiet
+from benchmarks.harness.machine import machine
+from benchmarks.scale.swarm import Swarm
+from benchmarks.scale.sweeps import QUICK, SWEEPS, Point, Sizes
+from benchmarks.scale.tables import tables
 
 SETTLE = 3.0  # seconds before the first measure
 
@@ -32,7 +32,7 @@ def sweep(name: str, schedulers: list[str], sizes: Sizes) -> dict[str, list[Poin
     name : str
         Of the sweep.
     schedulers : list of str
-        Out of :data:`benchmarks.cluster.COMMANDS`.
+        Out of :data:`benchmarks.harness.cluster.COMMANDS`.
     sizes : Sizes
 
     Returns
@@ -102,7 +102,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def parse() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.scale", description=__doc__
+    )
     parser.add_argument(
         "--sweep",
         nargs="+",
@@ -127,7 +129,7 @@ def main() -> None:
     figures = json.loads(args.draw.read_text()) if args.draw else run(args)
     print("\n".join(tables(figures)))
     if args.plot:
-        from benchmarks.scaleplot import plot  # imports matplotlib
+        from benchmarks.scale.plot import plot  # imports matplotlib
 
         plot(figures["sweeps"], args.plot)
 

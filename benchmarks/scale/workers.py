@@ -1,14 +1,11 @@
-"""Peers of a scheduler that speak its protocol and compute nothing.
+"""Simulated workers: they compute nothing, and say that their tasks are finished.
 
-Each has the two connections of a real one, through distributed's own comms: a stream of
-batched messages, and one for calls. Nobody listens at a worker's address, so that no
-result can be gathered.
+Nobody listens at a worker's address, so that no result can be gathered.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import itertools
 import math
@@ -20,19 +17,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import dask
-from dask.utils import key_split, parse_timedelta
-from distributed import rpc
-from distributed.batched import BatchedSend
-from distributed.comm import Comm, CommClosedError, connect
+from dask.utils import key_split
 from distributed.metrics import time
-from distributed.versions import get_versions
+
+from benchmarks.scale.peers import VERSIONS, Peer
 
 DURATION = 0.001  # seconds that a task claims to have taken
 FIRST_HOST = ipaddress.ip_address("127.1.0.0")  # a worker a host
 INT = pickle.dumps(int)
 ACTIVITIES = ("executor", "other", "thread-cpu", "thread-noncpu")
-VERSIONS = get_versions()
 
 
 class Quota:
@@ -45,54 +38,6 @@ class Quota:
         """Take one, if any is left."""
         self.left -= (taken := self.left > 0)
         return taken
-
-
-class Peer:
-    """What has a stream to the scheduler, and reads it.
-
-    Parameters
-    ----------
-    scheduler : str
-        Its address.
-    interval : str
-        Of the batches sent.
-    """
-
-    def __init__(self, scheduler: str, interval: str) -> None:
-        self.scheduler = scheduler
-        self._stream = BatchedSend(interval=interval)
-        self._rpc = rpc(scheduler)
-        self._tasks: list[asyncio.Task[None]] = []
-
-    async def _register(self, **msg: Any) -> Any:
-        # What is pickled stays so: a real worker has threads for that.
-        comm = await connect(self.scheduler, deserialize=False)
-        await comm.write(msg, serializers=["msgpack"])
-        answer = await comm.read()
-        self._stream.start(comm)
-        self._tasks.append(asyncio.create_task(self._listen(comm)))
-        return answer
-
-    async def _listen(self, comm: Comm) -> None:
-        with contextlib.suppress(CommClosedError):
-            while True:
-                for msg in await comm.read():
-                    self._handle(**msg)
-
-    def _handle(self, op: str, **msg: Any) -> None:
-        raise NotImplementedError
-
-    async def close(self) -> None:
-        """Leave as a real one does."""
-        if not self._stream.closed():
-            self._stream.send({"op": "close-stream"})
-        await self._stream.close()  # which ends the listening
-        await self._rpc.close_rpc()
-        listening, *others = self._tasks
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        await listening  # may have failed
 
 
 class SimulatedWorker(Peer):
@@ -292,39 +237,3 @@ class SimulatedWorker(Peer):
             "host_disk_io": {"read_bps": random.random(), "write_bps": random.random()},
             "num_fds": 25,
         }
-
-
-class SimulatedClient(Peer):
-    """A client that is there, and asks for nothing.
-
-    Parameters
-    ----------
-    scheduler : str
-        Its address.
-    number : int
-        By which it differs from all others.
-    """
-
-    def __init__(self, scheduler: str, number: int) -> None:
-        super().__init__(scheduler, "10ms")
-        self.id = f"Client-{number}-{uuid.uuid4()}"
-
-    async def start(self) -> None:
-        """Register, and send heartbeats."""
-        await self._rpc.identity()
-        await self._register(
-            op="register-client", client=self.id, reply=False, versions=VERSIONS
-        )
-        for topic in ("print", "warn"):
-            msg = {"op": "subscribe-topic", "topic": topic, "client": self.id}
-            self._stream.send(msg)
-        self._tasks.append(asyncio.create_task(self._beat()))
-
-    async def _beat(self) -> None:
-        interval = dask.config.get("distributed.client.heartbeat")
-        while True:
-            await asyncio.sleep(parse_timedelta(interval, default="ms"))
-            self._stream.send({"op": "heartbeat-client"})
-
-    def _handle(self, op: str, **msg: Any) -> None:
-        pass

@@ -21,7 +21,7 @@ from distributed.utils import json_load_robust
 MIB = 2**20
 _UPSTREAM = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
 _LEANDASK = [sys.executable, "-m", "leandask.cli.start"]
-_RECOMMENDED = Path(__file__).with_name("recommended.yaml")
+_RECOMMENDED = Path(__file__).parents[1] / "recommended.yaml"
 #: The commands that are compared, by name; {folder} is a folder of their own.
 COMMANDS: dict[str, list[str]] = {
     "upstream": _UPSTREAM,
@@ -80,7 +80,7 @@ class Cluster:
         )
         # Both wait for the file by themselves.
         if n_workers:
-            module = [sys.executable, "-m", "benchmarks.cluster"]
+            module = [sys.executable, "-m", "benchmarks.harness.cluster"]
             self._start([*module, str(file), str(n_workers)], log)
         self.client = self._stack.enter_context(Client(scheduler_file=str(file)))
         if n_workers:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cluster import MIB
-from benchmarks.line import Line
-from benchmarks.plot import COLORS, finish, panels_of, save
-from benchmarks.sweeps import Point
+from benchmarks.harness.cluster import MIB
+from benchmarks.harness.line import Line
+from benchmarks.harness.plot import COLORS, finish, panels_of, save
+from benchmarks.scale.sweeps import Point
 
 #: Title, sweep, name of x, name of y, unit of y.
 PANELS = (

@@ -14,7 +14,8 @@ from typing import Any
 
 import dask
 
-from benchmarks.peers import Peer, Quota, SimulatedClient, SimulatedWorker
+from benchmarks.scale.peers import Peer, SimulatedClient
+from benchmarks.scale.workers import Quota, SimulatedWorker
 
 CONNECTING = 20  # peers that register at one time
 
@@ -92,7 +93,7 @@ class Swarm:
 
     def __init__(self, scheduler: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.swarm", scheduler],
+            [sys.executable, "-m", "benchmarks.scale.swarm", scheduler],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
