@@ -36,7 +36,9 @@ class EventLog(RotatingFileSink):
         self._join()
         self._level: HeldLevel | None = None
         if not EVENTS.level and (not logger.level or is_held(logger)):
-            self._level = HeldLevel(logger, logging.INFO)
+            # At DEBUG where the user has the root logger at DEBUG.
+            level = min(logging.INFO, logger.getEffectiveLevel() or logging.DEBUG)
+            self._level = HeldLevel(logger, level)
 
     @classmethod
     def of(cls, scheduler_id: str) -> EventLog | None:
@@ -56,6 +58,7 @@ class EventLog(RotatingFileSink):
             return
         if any([log.disabled or self not in log.handlers for log in _LOGGERS]):
             self._join()
+            logger.disabled = False
             logger.warning(
                 "Logging was configured anew without the event log %s, which takes "
                 "records again; those of the last seconds are not in it",
@@ -72,7 +75,6 @@ class EventLog(RotatingFileSink):
         self.close()
 
     def _join(self) -> None:
-        logger.disabled = False
         for log in _LOGGERS:
             log.disabled = False
             log.addHandler(self)

@@ -128,6 +128,33 @@ def test_it_lowers_the_level_only_where_there_is_none(tmp_path):
         EVENTS.setLevel(before)
 
 
+def test_it_hides_no_debug_lines_where_the_root_logger_is_at_debug(tmp_path):
+    above, root = logging.getLogger("leandask"), logging.getLogger()
+    before = [logger.level for logger in (EVENTS, above, root)]
+    try:
+        EVENTS.setLevel(logging.NOTSET)
+        above.setLevel(logging.NOTSET)
+        root.setLevel(logging.DEBUG)
+        log = EventLog(str(tmp_path / "a"), "Scheduler-1")
+        assert above.isEnabledFor(logging.DEBUG)
+        root.setLevel(logging.WARNING)
+        assert EVENTS.isEnabledFor(logging.INFO)
+        log.leave()
+        assert above.level == logging.NOTSET
+    finally:
+        for logger, level in zip((EVENTS, above, root), before, strict=True):
+            logger.setLevel(level)
+
+
+def test_it_leaves_our_own_logger_disabled_where_the_user_disabled_it(
+    tmp_path, alone, monkeypatch
+):
+    above = logging.getLogger("leandask")
+    monkeypatch.setattr(above, "disabled", True)
+    EventLog(str(tmp_path / "a"), "Scheduler-1").leave()
+    assert above.disabled
+
+
 def test_it_does_not_come_back_once_it_left(log):
     log.leave()
     log.stay()  # as a round of housekeeping may that began before
