@@ -46,11 +46,15 @@ class EventLog(RotatingFileSink):
         path = config.read("event-log.path")
         return cls(path, scheduler_id) if path else None
 
+    def refuses(self, scheduler_id: str) -> bool:
+        """Whether :meth:`handle` takes no record of a scheduler."""
+        return scheduler_id != self.scheduler_id
+
     def handle(self, record: logging.LogRecord) -> bool:
         """Take a record of the scheduler, and refuse any other."""
         if record.__dict__.get("scheduler_id") != self.scheduler_id:
             return False
-        return bool(super().handle(record))
+        return super().handle(record)
 
     def stay(self) -> None:
         """Take records again where logging was configured anew, and left this out."""

@@ -13,6 +13,7 @@ from leandask._throttle import Throttle
 from leandask.eventlog.formatter import JSONFormatter
 from leandask.eventlog.linebuffer import Backlog
 from leandask.eventlog.rotatingfile import RotatingFile
+from leandask.records.recordsink import Methods
 from leandask.settings import config
 
 logger = logging.getLogger("leandask")
@@ -21,6 +22,11 @@ logger = logging.getLogger("leandask")
 RETRY_SECONDS = (1.0, 60.0)
 #: Seconds between two reports of rotated files that can't be gzipped.
 TELL_SECONDS = 60.0
+#: Methods that a LogRecord passes through and that ``write_fields`` leaves out.
+SINK_METHODS = Methods(
+    "handle", "filter", "acquire", "release", "emit", "format", "handleError"
+)
+FORMATTER_METHODS = Methods("format", "encode", "fields")
 #: Seconds that closing waits for a write that hangs in another thread.
 HANG_SECONDS = 1.0
 
@@ -118,17 +124,24 @@ class RotatingFileSink(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take a LogRecord; never raises."""
         try:
-            formatter = self.formatter
-            if isinstance(formatter, JSONFormatter):
-                line = formatter.encode(record)
-            else:
-                line = self.format(record).encode("utf-8", "backslashreplace")
+            line = self.format(record).encode("utf-8", "backslashreplace")
             self.backlog.add(line, record.levelno)
         except Exception:
             self.handleError(record)
 
+    def refuses(self, scheduler_id: str) -> bool:
+        """Whether :meth:`handle` takes no record of a scheduler."""
+        return False
+
+    def is_unmodified(self) -> bool:
+        """Whether no code of a user's is called by :meth:`handle`, filters apart."""
+        return SINK_METHODS.are_unmodified(self) and (
+            type(self.formatter) is not JSONFormatter
+            or FORMATTER_METHODS.are_unmodified(self.formatter)
+        )
+
     def takes_fields(self) -> bool:
-        """Whether :meth:`write_fields` writes what :meth:`handle` would."""
+        """Whether :meth:`write_fields` writes what :meth:`handle` would write."""
         return type(self.formatter) is JSONFormatter and not self.filters
 
     def handle(self, record: logging.LogRecord) -> bool:

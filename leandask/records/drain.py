@@ -13,8 +13,9 @@ from typing import Any
 
 from leandask._throttle import Throttle
 from leandask.records.factory import RecordFactory
-from leandask.records.loggers import buffering_handlers, handlers_of
+from leandask.records.loggers import EVENTS, TRANSITIONS, handlers_of, record_sinks
 from leandask.records.recordqueue import RecordQueue
+from leandask.records.recordsink import Methods, RecordSink, is_record_sink
 from leandask.records.text import MESSAGE_LENGTH
 
 logger = logging.getLogger("leandask")
@@ -33,6 +34,10 @@ REPORT_SECONDS = 60.0
 #: Records of WARNING or above that are kept to be shown, 0.5 kB each; up to 1.2 kB
 #: where the text is not in Latin letters.
 WARNINGS = 20
+
+#: Methods that a LogRecord passes through.
+LOGGER_METHODS = Methods("handle", "filter", "callHandlers")
+NULL_HANDLER_METHODS = Methods("handle", "emit")
 
 
 class Drain:
@@ -77,6 +82,9 @@ class Drain:
         self._thread: threading.Thread | None = None
         self._reporting = Throttle(REPORT_SECONDS)
         self._errors_reported = self._dropped_reported = 0
+        # By id, as a handler may not be hashable.
+        self._sinks: dict[int, RecordSink] = {}
+        self._ignoring: dict[int, Any] = {}
 
     def start(self) -> None:
         """Start the thread, if it does not run; never raises."""
@@ -121,9 +129,9 @@ class Drain:
             is_empty = self._empty()
             self.turns += is_empty
             is_last = closed and is_empty
-            for handler in buffering_handlers():
+            for sink in record_sinks():
                 try:
-                    handler.flush() if is_last else handler.flush_if_due()
+                    sink.flush() if is_last else sink.flush_if_due()
                 except Exception as e:  # the others have their turn
                     self._count(e)
             self._report()
@@ -134,6 +142,8 @@ class Drain:
         """Empty the queue, or as much of it as a turn has time for; tell which."""
         log_record = self._factory.log_record
         end = time.monotonic() + TURN_SECONDS
+        if self._queue:
+            self._look_at_handlers()
         while waiting := self._queue.pop(SLICE):
             last_target = last_level = None  # anew, as logging may be configured anew
             for seq, _, (_, make, target), what in waiting:
@@ -172,25 +182,42 @@ class Drain:
                         self._count(another)
             raise
 
-    def _only_sink(self, target: logging.Logger, level: int) -> Any:
-        """The sink that writes a record as it is, where no one else wants it.
+    def _look_at_handlers(self) -> None:
+        """Note which handlers are unmodified sinks, and which ignore our records.
 
-        An event log alone is the common case, and three times as fast without a
-        LogRecord between. None where there is anyone else, or a filter.
+        Once a turn, as it takes long. A handler that is added later in the turn gets
+        LogRecords.
+        """
+        self._sinks, self._ignoring = {}, {}
+        loggers = EVENTS, TRANSITIONS
+        if not all([LOGGER_METHODS.are_unmodified(logger) for logger in loggers]):
+            return
+        for logger in loggers:
+            for handler in handlers_of(logger):
+                if isinstance(handler, logging.NullHandler):
+                    if NULL_HANDLER_METHODS.are_unmodified(handler):
+                        self._ignoring[id(handler)] = handler
+                elif is_record_sink(handler) and handler.is_unmodified():
+                    refused = handler.refuses(self._factory.scheduler_id)
+                    known = self._ignoring if refused else self._sinks
+                    known[id(handler)] = handler
+
+    def _only_sink(self, target: logging.Logger, level: int) -> RecordSink | None:
+        """The sink that may take the fields of a record, or None.
+
+        There is one where nobody else takes the record and no code of the user's is
+        to see it. That is the common case, an event log alone, and it is three times
+        as fast as with a LogRecord.
         """
         if target.disabled or target.filters:
             return None
-        takers: list[Any] = [
-            handler
+        takers = [
+            id(handler)
             for handler in handlers_of(target)
-            if level >= handler.level
-            and not isinstance(handler, logging.NullHandler)
-            and getattr(handler, "scheduler_id", self._factory.scheduler_id)
-            == self._factory.scheduler_id
+            if level >= handler.level and id(handler) not in self._ignoring
         ]
-        if len(takers) == 1 and hasattr(takers[0], "write_fields"):
-            return takers[0] if takers[0].takes_fields() else None
-        return None
+        sink = self._sinks.get(takers[0]) if len(takers) == 1 else None
+        return sink if sink is not None and sink.takes_fields() else None
 
     def _note_warning(self, fields: dict[str, Any]) -> None:
         message = fields["message"][:MESSAGE_LENGTH]

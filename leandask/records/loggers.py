@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from leandask.records.recordsink import RecordSink, is_record_sink
 
 #: Logger of the events, and of the scheduler's own life.
 EVENTS = logging.getLogger("leandask.events")
@@ -43,11 +45,11 @@ def handlers_of(logger: logging.Logger) -> Iterator[logging.Handler]:
         current = current.parent if current.propagate else None
 
 
-def buffering_handlers() -> Iterator[Any]:
-    """Yield each handler that buffers records, such as a RotatingFileSink, once."""
+def record_sinks() -> Iterator[RecordSink]:
+    """Yield each RecordSink that LogRecords of either logger reach, once."""
     seen = set()
     for handler in (*handlers_of(EVENTS), *handlers_of(TRANSITIONS)):
-        if hasattr(handler, "flush_if_due") and handler not in seen:
+        if is_record_sink(handler) and handler not in seen:
             seen.add(handler)
             yield handler
 

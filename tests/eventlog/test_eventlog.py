@@ -7,20 +7,11 @@ import sys
 
 import dask
 import pytest
-from _pytest.logging import LogCaptureHandler
 
-from leandask import RecordStream
 from leandask.eventlog.eventlog import EventLog
 from leandask.records.factory import RecordFactory
-from leandask.records.loggers import EVENTS, TRANSITIONS
-
-
-@pytest.fixture
-def alone(monkeypatch):
-    """Has records reach no handler but an event log, as in production."""
-    for logger in (EVENTS, TRANSITIONS):
-        monkeypatch.setattr(logger, "propagate", False)
-        monkeypatch.setattr(logger, "handlers", [])
+from leandask.records.loggers import EVENTS
+from tests.helpers.sinks import publish, records_in
 
 
 @pytest.fixture
@@ -30,41 +21,26 @@ def log(tmp_path, alone):
     log.leave()
 
 
-def records(log):
-    return [json.loads(line) for line in log.file.path.read_text().splitlines()]
-
-
-def emit(*msgs, scheduler_id="Scheduler-1"):
-    # pytest adds its own to a logger that does not propagate, as the test begins.
-    for handler in [h for h in EVENTS.handlers if isinstance(h, LogCaptureHandler)]:
-        EVENTS.removeHandler(handler)
-    stream = RecordStream(scheduler_id, lambda f: f())
-    for msg in msgs:
-        stream.event("mine", (1.5, msg))
-    stream.close()
-    assert stream.stats()["errors"] == 0
-
-
 MSGS = [{"action": "greet", "text": "\u00fc\n"}, None, [1, {2}], float("nan")]
 
 
 def test_alone_it_writes_what_it_writes_in_company(log):
-    emit(*MSGS)
-    alone = records(log)
+    publish(*MSGS)
+    alone = records_in(log)
     assert len(alone) == len(MSGS)
     company = logging.Handler()
     seen = []
     company.emit = seen.append
     EVENTS.addHandler(company)
-    emit(*MSGS)
-    assert records(log)[len(MSGS) :] == alone
+    publish(*MSGS)
+    assert records_in(log)[len(MSGS) :] == alone
     assert len(seen) == len(MSGS)
 
 
 def test_alone_no_log_record_is_made(log, monkeypatch):
     monkeypatch.setattr(RecordFactory, "log_record", None)
-    emit(*MSGS)
-    assert len(records(log)) == len(MSGS)
+    publish(*MSGS)
+    assert len(records_in(log)) == len(MSGS)
 
 
 @pytest.mark.parametrize("where", ["logger", "handler"])
@@ -77,10 +53,10 @@ def test_alone_it_still_asks_filters(log, where):
     target = EVENTS if where == "logger" else log
     target.addFilter(redact)
     try:
-        emit("secret", "dropped", "secret too")
+        publish("secret", "dropped", "secret too")
     finally:
         target.removeFilter(redact)
-    found = records(log)
+    found = records_in(log)
     assert [r["seq"] for r in found] == [1, 3]
     assert {(r["payload"], r["cluster"]) for r in found} == {("hidden", "blue")}
     assert "secret" not in {r["payload"] for r in found}
@@ -88,20 +64,20 @@ def test_alone_it_still_asks_filters(log, where):
 
 def test_alone_it_still_heeds_its_level(log):
     log.setLevel(logging.WARNING)
-    emit("info")
+    publish("info")
     log.flush()
     assert not log.file.path.exists()
 
 
-def test_it_takes_no_other_schedulers_records(log):
-    emit("theirs", scheduler_id="Scheduler-2")
-    emit("ours")
-    assert [json.loads(r["payload"]) for r in records(log)] == ["ours"]
+def test_it_takes_no_other_schedulers_records_in(log):
+    publish("theirs", scheduler_id="Scheduler-2")
+    publish("ours")
+    assert [json.loads(r["payload"]) for r in records_in(log)] == ["ours"]
 
 
 def test_a_formatter_of_the_users_own_is_heeded(log):
     log.setFormatter(logging.Formatter("%(topic)s %(message)s"))
-    emit("text")
+    publish("text")
     assert log.file.path.read_text() == "mine mine: text\n"
 
 

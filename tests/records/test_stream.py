@@ -15,6 +15,8 @@ from leandask import RecordStream, RotatingFileSink
 from leandask.records import drain
 from leandask.records.loggers import EVENTS, TRANSITIONS
 from leandask.records.recordqueue import Kind, RecordQueue
+from tests.helpers.handlers import Gate, Raising, Slow
+from tests.helpers.processes import wait_for
 
 LOSS = "leandask.records-dropped"
 
@@ -38,25 +40,6 @@ def make():
     yield make
     for stream in made:
         stream.close()
-
-
-class Gate(logging.Handler):
-    """Holds the drain's thread until it is opened."""
-
-    def __init__(self):
-        super().__init__()
-        self.opened, self.entered = threading.Event(), threading.Event()
-
-    def emit(self, record):
-        self.entered.set()
-        assert self.opened.wait(30)
-
-
-class Slow(logging.Handler):
-    """Takes longer for a record than it takes to make another."""
-
-    def emit(self, record):
-        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -229,7 +212,10 @@ def test_transitions_are_bounded_by_their_recommendations(make, gate, all_transi
 
 
 def test_losses_are_reported_while_they_go_on(make, collected, tmp_path):
-    slow, sink = Slow(), RotatingFileSink(tmp_path / "log.jsonl", flush_interval=0.01)
+    slow, sink = (
+        Slow(0.005),
+        RotatingFileSink(tmp_path / "log.jsonl", flush_interval=0.01),
+    )
     EVENTS.addHandler(slow)
     EVENTS.addHandler(sink)
     stream = make(queue_length=200)
@@ -289,15 +275,16 @@ def test_block_waits_again_once_there_was_room():
         queue.pop(10)
 
 
-class Unflushable(logging.Handler):
+class Unflushable(RotatingFileSink):
     def flush_if_due(self):
         raise RuntimeError("no flush")
 
     flush = flush_if_due
 
 
-def test_a_handler_that_cannot_be_flushed_leaves_the_others(make, tmp_path, caplog):
-    bad, good = Unflushable(), RotatingFileSink(tmp_path / "log", flush_interval=0)
+def test_a_sink_that_cannot_be_flushed_leaves_the_others(make, tmp_path, caplog):
+    bad = Unflushable(tmp_path / "bad")
+    good = RotatingFileSink(tmp_path / "log", flush_interval=0)
     EVENTS.addHandler(bad)
     EVENTS.addHandler(good)
     try:
@@ -312,15 +299,6 @@ def test_a_handler_that_cannot_be_flushed_leaves_the_others(make, tmp_path, capl
     assert stream.stats()["errors"] >= 1
     assert stream.stats()["restarts"] == 0
     assert "no flush" in caplog.text
-
-
-class Raising(logging.Handler):
-    def __init__(self, error):
-        super().__init__()
-        self.error = error
-
-    def emit(self, record):
-        raise self.error
 
 
 @pytest.fixture
@@ -370,10 +348,9 @@ def test_handlers_after_one_that_raises_get_every_record(make, raising, collecte
     assert (stats["errors"], stats["written"], stats["restarts"]) == (200, 0, 0)
 
 
-class EndingSink(logging.NullHandler):
+class EndingSink(RotatingFileSink):
     """Ends the thread that asks it to write, once."""
 
-    bytes_written = 0
     ended = False
 
     def flush_if_due(self):
@@ -382,18 +359,18 @@ class EndingSink(logging.NullHandler):
             raise SystemExit
 
 
-def test_the_thread_lives_on_whatever_a_sink_raises(make, collected):
-    sink = EndingSink()
+def test_the_thread_lives_on_whatever_a_sink_raises(make, collected, tmp_path):
+    sink = EndingSink(tmp_path / "log")
     EVENTS.addHandler(sink)
     try:
         stream = make()
         stream.event("mine", (1.5, 1))
-        while not stream.stats()["restarts"]:
-            time.sleep(0.001)  # the thread tells no one
+        wait_for(lambda: stream.stats()["restarts"])
         stream.event("mine", (1.5, 2))
         stream.close()
     finally:
         EVENTS.removeHandler(sink)
+        sink.close()
     assert [json.loads(r.payload) for r in collected] == [1, 2]
     assert stream.stats()["restarts"] == 1
 
