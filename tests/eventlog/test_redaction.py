@@ -15,10 +15,10 @@ from types import MethodType
 
 import pytest
 
-from leandask import JSONFormatter, RecordStream, RotatingFileSink
+from leandask import JSONFormatter, RotatingFileSink
 from leandask.records.factory import RecordFactory
 from leandask.records.loggers import EVENTS
-from tests.helpers.sinks import publish, records_in
+from tests.helpers.sinks import make_stream, publish, records_in
 
 SECRET = "swordfish"
 
@@ -215,7 +215,7 @@ def test_a_method_that_a_library_wraps_is_called(make, monkeypatch, kind, name, 
     """As error trackers and tracers do with the methods of ``logging.Logger``."""
     sink, seen = make(), []
     monkeypatch.setattr(kind, name, wrap(getattr(kind, name), seen))
-    stream = RecordStream("Scheduler-1", lambda f: f())
+    stream = make_stream()
     stream.event("mine", (1.5, "one"))
     stream.close()
     sink.flush()
@@ -225,7 +225,7 @@ def test_a_method_that_a_library_wraps_is_called(make, monkeypatch, kind, name, 
 
 def test_what_is_changed_while_records_come_holds_for_the_next(make, monkeypatch):
     sink = make()
-    stream = RecordStream("Scheduler-1", lambda f: f())
+    stream = make_stream()
     stream.event("mine", (1.5, "public"))
     stream.catch_up(10)
     method = sink.emit

@@ -43,12 +43,17 @@ def put(sink, *messages, level=logging.INFO):
         sink.handle(logging.LogRecord("x", level, "x.py", 1, message, None, None))
 
 
-def publish(*msgs, scheduler_id="Scheduler-1"):
-    """Publish events through a stream, and wait until logging has them."""
+def make_stream(scheduler_id="Scheduler-1"):
+    """Make a stream whose records reach no handler of pytest's."""
     # pytest adds its own to a logger that does not propagate, as the test begins.
     for handler in [h for h in EVENTS.handlers if isinstance(h, LogCaptureHandler)]:
         EVENTS.removeHandler(handler)
-    stream = RecordStream(scheduler_id, lambda f: f())
+    return RecordStream(scheduler_id, lambda f: f())
+
+
+def publish(*msgs, scheduler_id="Scheduler-1"):
+    """Publish events through a stream, and wait until logging has them."""
+    stream = make_stream(scheduler_id)
     for msg in msgs:
         stream.event("mine", (1.5, msg))
     stream.close()
