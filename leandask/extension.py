@@ -130,7 +130,7 @@ class LeanExtension:
         bound_key_caches(retention.key_cache)
         self.housekeeping = Housekeeping(scheduler, retention, self.give_back, departed)
         if self.event_log is not None:
-            self.housekeeping.jobs.append(self.event_log.stay)
+            self.housekeeping.jobs.append(self.event_log.reattach)
         add_routes(scheduler)
 
         lean: Any = scheduler
@@ -198,7 +198,7 @@ class LeanExtension:
         lean.retention = retention
         message = f"retention set: {retention}"
         fields = {"retention": str(retention)}
-        self.stream.life(RETENTION_SET, message, fields, anyway=False)
+        self.stream.life(RETENTION_SET, message, fields, force=False)
         return retention.as_dict()
 
     def teardown(self) -> None:
@@ -258,4 +258,4 @@ def _close_now(
         if level is not None:
             level.release()
         if event_log is not None:
-            event_log.leave()
+            event_log.detach()
