@@ -13,16 +13,22 @@ from leandask._throttle import Throttle
 from leandask.eventlog.formatter import JSONFormatter
 from leandask.eventlog.linebuffer import LineBuffer
 from leandask.eventlog.rotatingfile import RotatingFile
-from leandask.records.recordsink import Methods
+from leandask.records.recordsink import is_unmodified
 from leandask.settings import config
 
 logger = logging.getLogger("leandask")
 
 #: Methods that a LogRecord passes through and that ``write_fields`` leaves out.
-SINK_METHODS = Methods(
-    "handle", "filter", "acquire", "release", "emit", "format", "handleError"
+SINK_METHODS = (
+    "handle",
+    "filter",
+    "acquire",
+    "release",
+    "emit",
+    "format",
+    "handleError",
 )
-FORMATTER_METHODS = Methods("format", "encode", "fields")
+FORMATTER_METHODS = ("format", "encode", "fields")
 
 
 class Report(NamedTuple):
@@ -168,9 +174,9 @@ class RotatingFileSink(logging.Handler):
 
     def is_unmodified(self) -> bool:
         """Whether :meth:`handle` calls no code of the user's, apart from filters."""
-        return SINK_METHODS.are_unmodified(self) and (
+        return is_unmodified(self, SINK_METHODS) and (
             type(self.formatter) is not JSONFormatter
-            or FORMATTER_METHODS.are_unmodified(self.formatter)
+            or is_unmodified(self.formatter, FORMATTER_METHODS)
         )
 
     def takes_fields(self) -> bool:

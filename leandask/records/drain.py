@@ -15,7 +15,7 @@ from leandask._throttle import Throttle
 from leandask.records.factory import RecordFactory
 from leandask.records.loggers import EVENTS, TRANSITIONS, handlers_of, record_sinks
 from leandask.records.recordqueue import RecordQueue
-from leandask.records.recordsink import Methods, RecordSink, is_record_sink
+from leandask.records.recordsink import RecordSink, is_record_sink, is_unmodified
 from leandask.records.text import MESSAGE_LENGTH
 
 logger = logging.getLogger("leandask")
@@ -28,8 +28,8 @@ SLICE = 64
 #: where the text is not in Latin letters.
 WARNINGS = 20
 #: Methods that a LogRecord passes through.
-LOGGER_METHODS = Methods("handle", "filter", "callHandlers")
-NULL_HANDLER_METHODS = Methods("handle", "emit")
+LOGGER_METHODS = ("handle", "filter", "callHandlers")
+NULL_HANDLER_METHODS = ("handle",)
 
 
 class LastWarning(NamedTuple):
@@ -192,12 +192,12 @@ class Drain:
         """
         self._sinks, self._ignoring = {}, {}
         loggers = EVENTS, TRANSITIONS
-        if not all([LOGGER_METHODS.are_unmodified(logger) for logger in loggers]):
+        if not all([is_unmodified(logger, LOGGER_METHODS) for logger in loggers]):
             return
         for logger in loggers:
             for handler in handlers_of(logger):
                 if isinstance(handler, logging.NullHandler):
-                    if NULL_HANDLER_METHODS.are_unmodified(handler):
+                    if is_unmodified(handler, NULL_HANDLER_METHODS):
                         self._ignoring[id(handler)] = handler
                 elif is_record_sink(handler) and handler.is_unmodified():
                     refused = handler.refuses(self._factory.scheduler_id)

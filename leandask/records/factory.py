@@ -96,7 +96,7 @@ class RecordFactory:
             fields["truncated"] = True
         fields["timestamp"] = rfc3339(timestamp)
         fields["message"] = _describe(topic, msg)
-        return Record(level, timestamp, fields)
+        return level, timestamp, fields
 
     def transition(self, seq: int, transition: Transition) -> Record:
         """Make the record of a transition: INFO where the task erred, else DEBUG."""
@@ -117,7 +117,7 @@ class RecordFactory:
         fields["recommendation_states"] = list(recommendations.values())
         fields["timestamp"] = rfc3339(timestamp)
         fields["message"] = one_line(f"{task_key}: {start} -> {finish}")
-        return Record(level, timestamp, fields)
+        return level, timestamp, fields
 
     def life(self, seq: int, source: LifeSource) -> Record:
         """Make a record of the scheduler's or the stream's own life."""
@@ -126,7 +126,7 @@ class RecordFactory:
         own.update(fields, seq=seq)
         own["timestamp"] = rfc3339(timestamp)
         own["message"] = one_line(message)
-        return Record(level, timestamp, own)
+        return level, timestamp, own
 
     def log_record(self, record: Record) -> logging.LogRecord:
         """Make a LogRecord that has the fields of a record as attributes."""

@@ -23,7 +23,7 @@ ABOVE = logging.getLogger("leandask")
 
 @contextmanager
 def new_process():
-    """Has the levels of loggers as in a new process; gen_test sets its own before."""
+    """Set the levels of loggers as in a new process; gen_test has set its own."""
     loggers = (ABOVE, EVENTS, TRANSITIONS)
     before = [logger.level for logger in loggers]
     for logger, level in zip(loggers, (0, 0, logging.WARNING), strict=True):
@@ -75,7 +75,7 @@ async def test_levels_stay_while_another_scheduler_needs_them(tmp_path):
 
 
 @gen_test()
-async def test_a_level_that_the_user_sets_meanwhile_stays(tmp_path):
+async def test_a_level_that_the_user_sets_while_it_is_held_stays(tmp_path):
     with new_process() as levels:
         with config(tmp_path):
             async with lean():
