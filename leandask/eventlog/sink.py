@@ -19,15 +19,7 @@ from leandask.settings import config
 logger = logging.getLogger("leandask")
 
 #: Methods that a LogRecord passes through and that ``write_fields`` leaves out.
-SINK_METHODS = (
-    "handle",
-    "filter",
-    "acquire",
-    "release",
-    "emit",
-    "format",
-    "handleError",
-)
+SINK_METHODS = "handle filter acquire release emit format handleError".split()
 FORMATTER_METHODS = ("format", "encode", "fields")
 
 
@@ -211,12 +203,9 @@ class RotatingFileSink(logging.Handler):
         """
         self._retry_at = 0.0
         # Twice, as a report of the first one may come back to this sink as a line.
-        if self._flush(self.close_timeout) and self._flush(
-            self.close_timeout, close=True
-        ):
-            self._give_up("is closed")
-        else:
-            self._give_up("hangs in a write")
+        timeout = self.close_timeout
+        is_closed = self._flush(timeout) and self._flush(timeout, close=True)
+        self._give_up("is closed" if is_closed else "hangs in a write")
         super().close()
 
     def _flush(self, timeout: float = 0.0, close: bool = False) -> bool:

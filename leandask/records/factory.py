@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 #: An event on its way to :meth:`RecordFactory.event`: its level, its topic, its time in
 #: seconds since the epoch, its msg as :func:`leandask.records.payload.plain` makes it,
-#: and whether that was cut. A plain tuple, as it is made on the event loop.
+#: and whether that was cut. A plain tuple, as it is made on the event loop: with a
+#: NamedTuple here and in the queue an event takes a tenth more of its time.
 EventSource = tuple[int, str, float, Any, bool]
 
 

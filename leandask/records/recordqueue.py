@@ -34,7 +34,7 @@ class Kind(NamedTuple):
 
 #: A record that waits: its number, its estimated bytes, its kind, and the source that
 #: ``kind.make`` makes it from. A plain tuple, as it is made on the event loop: a
-#: NamedTuple takes a tenth more of the loop's time per transition.
+#: NamedTuple takes a fifth more of the loop's time per transition.
 Waiting = tuple[int, int, Kind, Any]
 
 

@@ -39,5 +39,5 @@ STANDARD_ATTRIBUTES = tuple(logging.makeLogRecord({}).__dict__)
 RECOMMENDATIONS = 1000
 #: An event or a transition in our structured form: its level of logging, its time in
 #: seconds since the epoch, and its fields in the order of the schema. A plain tuple, as
-#: one is made per record: a NamedTuple takes 4 % more of the drain's time.
+#: one is made per record: a NamedTuple takes some percent more of the drain's time.
 Record = tuple[int, float, dict[str, Any]]

@@ -156,18 +156,8 @@ class RecordStream:
     ) -> None:
         """Take a record of the scheduler's own life, such as its start.
 
-        Parameters
-        ----------
-        event_name : str
-            Such as :data:`leandask.records.schema.STARTED`.
-        message : str
-        fields : mapping
-            Further fields of the schema.
-        level : int, optional
-            Level of logging.
-        force : bool, optional
-            Whether to take it even if the queue is full. Not for what a client can
-            cause many times.
+        `force` takes it even if the queue is full. It is not for records that a client
+        can cause many times.
         """
         if EVENTS.isEnabledFor(level) and not self.queue.closed:
             source = LifeSource(level, event_name, time.time(), message, fields)
