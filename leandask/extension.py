@@ -78,7 +78,7 @@ class LeanExtension:
         self.give_back = GiveBack(scheduler, self.stream)
         self.housekeeping = Housekeeping(scheduler, self.give_back)
         if self.event_log is not None:
-            self.housekeeping.jobs.append(self.event_log.stay)
+            self.housekeeping.jobs.append(self.event_log.reattach)
         scheduler.handlers["leandask_give_back"] = self.give_back.ask
         scheduler.handlers["leandask_history"] = self.history
         scheduler.handlers["leandask_report"] = self.report
@@ -145,7 +145,7 @@ class LeanExtension:
         retention = in_force(scheduler)
         message = f"retention set: {retention}"
         fields = {"retention": str(retention)}
-        self.stream.life(RETENTION_SET, message, fields, anyway=False)
+        self.stream.life(RETENTION_SET, message, fields, force=False)
         return retention.as_dict()
 
     def teardown(self) -> None:
@@ -205,4 +205,4 @@ def _close_now(
         if level is not None:
             level.release()
         if event_log is not None:
-            event_log.leave()
+            event_log.detach()

@@ -20,7 +20,7 @@ import leandask
 from leandask import _compat
 from leandask.eventlog.formatter import JSONFormatter
 from leandask.housekeeping.process import tune_memory
-from leandask.records.loggers import buffering_handlers
+from leandask.records.loggers import record_sinks
 from leandask.scheduler import LeanScheduler
 from leandask.settings import config
 from leandask.settings.retention import Retention
@@ -143,9 +143,12 @@ def reopen_on_hangup() -> None:
     On a terminal SIGHUP still ends the process: it means that the terminal is closed.
     """
     if not sys.stderr.isatty() and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
-        signal.signal(
-            signal.SIGHUP, lambda *_: [sink.reopen() for sink in buffering_handlers()]
-        )
+        signal.signal(signal.SIGHUP, _reopen_sinks)
+
+
+def _reopen_sinks(*_: object) -> None:
+    for sink in record_sinks():
+        sink.reopen()
 
 
 main = click.Command(

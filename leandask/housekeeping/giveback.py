@@ -152,7 +152,7 @@ class GiveBack:
             f"longest pause {longest * 1000:.1f} ms"
         )
         fields = {"rss_before": before, "rss_after": after, "longest_pause": longest}
-        self.stream.life(MEMORY_GIVEN_BACK, message, fields, anyway=False)
+        self.stream.life(MEMORY_GIVEN_BACK, message, fields, force=False)
         return Outcome(
             done=True, reason="", before=before, after=after, longest_pause=longest
         )
