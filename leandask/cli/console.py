@@ -12,9 +12,8 @@ import click
 import orjson
 
 from leandask.cli.output import line_of
-from leandask.reading.problems import KINDS, WRONG, Problems
+from leandask.reading.problems import KINDS, Problems
 from leandask.reading.reader import LogReader
-from leandask.records.text import one_line
 
 #: Bytes of a log from which on its reading shows a progress bar.
 LONG = 50 * 2**20
@@ -61,10 +60,7 @@ def write(records: Iterable[dict[str, Any]], as_json: bool) -> int:
     out = sys.stdout.buffer
     for record in records:
         n += 1
-        try:
-            line = orjson.dumps(record) if as_json else line_of(record).encode()
-        except WRONG:
-            line = one_line(str(record)).encode()
+        line = orjson.dumps(record) if as_json else line_of(record).encode()
         out.write(line + b"\n")
     out.flush()
     return n

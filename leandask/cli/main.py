@@ -14,10 +14,10 @@ import orjson
 
 from leandask.cli.console import reading, summary, write
 from leandask.cli.output import report_lines, table
+from leandask.reading.backward import last_records, last_written_first
 from leandask.reading.files import bases_of
 from leandask.reading.filter import EventFilter, Filter, Story
 from leandask.reading.follow import Follow
-from leandask.reading.lastrecords import last_records, last_written_first
 
 #: Seconds between two looks at a log that is followed.
 POLL_SECONDS = 0.2
@@ -152,7 +152,8 @@ def stats(log: Path, as_json: bool, **options: Any) -> None:
 @filters("since", "until")
 def timeline(log: Path, output: Path, **options: Any) -> None:
     """Write one page that shows what happened, and needs nothing beside itself."""
-    from leandask.reading.timeline import Timeline, render
+    from leandask.reading.timeline.page import render
+    from leandask.reading.timeline.timeline import Timeline
 
     seen = Timeline()
     with reading(log) as reader:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from leandask.reading.backward import Newest
+from leandask.reading.backward import BackwardScan
 from leandask.reading.filter import Filter
 from leandask.settings.rules import as_count
 
@@ -106,10 +106,10 @@ class Answers:
         deadline = time.monotonic() + ANSWER_SECONDS
         self.stream.catch_up(CATCH_UP_SECONDS)
         self.event_log.flush()
-        newest = Newest(self.event_log.file.path, wanted, limit)
+        scan = BackwardScan(self.event_log.file.path, wanted, limit)
         lines, truncated = bytearray(), None
         try:
-            for found in newest.slices():
+            for found in scan.slices():
                 for line in found:
                     lines += line + b"\n"
                 if len(lines) > ANSWER_BYTES or time.monotonic() > deadline:
@@ -118,12 +118,12 @@ class Answers:
                 time.sleep(PAUSE)
         except FileNotFoundError:  # removed by someone: there is no history
             pass
-        if newest.has_more:
+        if scan.has_more:
             truncated = "limit"
         return Answer(
             lines=bytes(lines),
             truncated=truncated,
-            reached=newest.reached,
-            broken=newest.broken,
+            reached=scan.reached,
+            broken=scan.broken,
             dropped=self.stream.queue.n_dropped,
         )

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from leandask.reading.filter import Filter
-from leandask.reading.needles import needles_of
+from leandask.reading.lines import needles_of
 from leandask.records.times import rfc3339
 
 EVENT = {

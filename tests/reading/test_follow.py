@@ -6,7 +6,7 @@ import pytest
 
 from leandask.reading.filter import Filter
 from leandask.reading.follow import Follow
-from tests.reading.test_reader import lines, write
+from tests.helpers.logs import lines, write
 
 
 @pytest.fixture

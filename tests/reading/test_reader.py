@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from distributed import Client, Worker, wait
-from distributed.scheduler import Transition
 from distributed.utils_test import gen_test, inc
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,39 +17,13 @@ from leandask import LeanScheduler, LogReader
 from leandask.cli.console import write as write_out
 from leandask.eventlog.formatter import JSONFormatter
 from leandask.eventlog.sink import RotatingFileSink
-from leandask.reading.backward import Newest
+from leandask.reading.backward import BackwardScan
 from leandask.reading.filter import Filter
 from leandask.reading.lines import record_of
 from leandask.reading.stats import LogStats
 from leandask.records.factory import RecordFactory
 from leandask.records.payload import plain
-
-NOW = 1795521452.159629
-
-
-def transition(i, key=None, recommendations=(), finish="memory"):
-    key = f"x-{i}" if key is None else key
-    others = dict.fromkeys(recommendations, "waiting")
-    return Transition(key, "processing", finish, others, f"s-{i}", NOW + i)
-
-
-def lines(n, scheduler_id="Scheduler-1", first=1, formatter=None):
-    """Lines of n transitions, each 64th followed by an event."""
-    factory = RecordFactory(scheduler_id)
-    formatter = formatter or JSONFormatter()
-    for i in range(first, first + n):
-        if i % 64 == 0:
-            msg = {"action": "add-worker", "worker": "tcp://127.0.0.1:1", "i": i}
-            event = (logging.INFO, "all", NOW + i, plain(msg, 1000)[0], False)
-            fields = factory.event(i, event)[2]
-        else:
-            fields = factory.transition(i, transition(i))[2]
-        yield formatter.encode_fields(fields) + b"\n"
-
-
-def write(path, *parts):
-    path.write_bytes(b"".join(parts))
-    return path
+from tests.helpers.logs import NOW, lines, write
 
 
 def seqs(reader, **filters):
@@ -325,7 +298,7 @@ def test_whatever_is_in_a_file_ends_nothing(parts):
             wanted = Filter(**filters)
             found = [record["seq"] for record in reader.records(**filters)]
             counted = reader.problems.counts
-            newest = Newest(path, wanted, 1000)
+            newest = BackwardScan(path, wanted, 1000)
             back = [record_of(line) for lines in newest.slices() for line in lines]
             assert len(back) >= len(found) - counted["repeated"]
             assert len(found) <= len(b"".join(parts).split(b"\n"))

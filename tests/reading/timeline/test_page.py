@@ -6,16 +6,11 @@ import json
 
 import pytest
 
-from leandask.reading.timeline import Timeline, render
 from leandask.reading.timeline.columns import STATES
+from leandask.reading.timeline.page import render
+from leandask.reading.timeline.timeline import Timeline
 from tests.helpers.browser import console, overflow, resize
-from tests.reading.timeline.test_timeline import (
-    HOSTILE,
-    T0,
-    Log,
-    hostile_timeline,
-    timeline_of,
-)
+from tests.helpers.logs import HOSTILE, T0, Log, hostile_timeline, timeline_of
 
 pytest.importorskip("selenium")
 from selenium.webdriver import ActionChains, Keys
@@ -113,7 +108,7 @@ def test_hovering_tells_the_figures_of_the_time(look):
     _, figures, text = hover(browser, "lanes", 50.5)
     assert "tcp://10.0.0." in text
     assert "joined 2026-03-04T05:00:01.000Z" in text
-    _, _, text = hover(browser, "lives", 50.5)
+    _, _, text = hover(browser, "schedulers", 50.5)
     assert "Scheduler-1" in text and "stopped" in text
 
 
@@ -240,7 +235,7 @@ def test_hostile_texts_show_as_texts(look):
     assert shown[:2] == HOSTILE[:2]
     assert shown[-1] == "k" * 512
     assert "&lt;b&gt;" in shown
-    _, _, text = hover(browser, "lives", 5)
+    _, _, text = hover(browser, "schedulers", 5)
     assert all(hostile in text for hostile in HOSTILE[:2])
     assert HOSTILE[0] in browser.find_element("css selector", ".wide").text
     assert HOSTILE[0] in browser.find_element("css selector", ".remarks").text
