@@ -12,8 +12,10 @@ import click
 import orjson
 
 from leandask.cli.output import line_of
+from leandask.reading.lines import InvalidRecord, check
 from leandask.reading.problems import KINDS, Problems
 from leandask.reading.reader import LogReader
+from leandask.records.text import one_line
 
 #: Bytes of a log from which on its reading shows a progress bar.
 LONG = 50 * 2**20
@@ -60,7 +62,14 @@ def write(records: Iterable[dict[str, Any]], as_json: bool) -> int:
     out = sys.stdout.buffer
     for record in records:
         n += 1
-        line = orjson.dumps(record) if as_json else line_of(record).encode()
+        try:
+            if as_json:
+                line = orjson.dumps(record)
+            else:
+                check(record)
+                line = line_of(record).encode()
+        except InvalidRecord:
+            line = one_line(str(record)).encode()
         out.write(line + b"\n")
     out.flush()
     return n

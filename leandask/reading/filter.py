@@ -94,7 +94,6 @@ long ago such as '15 minutes'; got 'noon'
         self._stimuli = texts.pop("stimulus_id", None)
         #: Fields that only events have.
         self._of_events = tuple(texts.items())
-        self._has_conditions = bool(self.as_dict())
         self.needles = self._find_needles()
 
     def __repr__(self) -> str:
@@ -120,23 +119,23 @@ long ago such as '15 minutes'; got 'noon'
         record : dict
             A valid record, by the names of the schema.
         """
-        if not self._has_conditions:
-            return True
         if self._since and record["timestamp"] < self._since:
             return False
         if self._until and record["timestamp"] > self._until:
             return False
         if self._level and record["severity_number"] < self._level:
             return False
-        if self._event_names is not None:
-            if record["event_name"] not in self._event_names:
+        return not self._texts or self._has_texts(record)
+
+    def _has_texts(self, record: dict[str, Any]) -> bool:
+        event_name = record["event_name"]
+        if self._event_names is not None and event_name not in self._event_names:
+            return False
+        if self._of_events and event_name != EVENT:
+            return False
+        for name, texts in self._of_events:
+            if record[name] not in texts:
                 return False
-        if self._of_events:
-            if record["event_name"] != EVENT:
-                return False
-            for name, texts in self._of_events:
-                if record[name] not in texts:
-                    return False
         if self._keys is not None and not touches(record, self._keys):
             return False
         return self._stimuli is None or stems_from(record, self._stimuli)
@@ -189,12 +188,10 @@ class Story:
     def matches(self, record: dict[str, Any]) -> bool:
         """Whether a record is such a transition."""
         return (
-            touches(record, self._names)
-            or (
-                record["event_name"] == TRANSITION
-                and record["stimulus_id"] in self._names
-            )
-        ) and self._within.matches(record)
+            record["event_name"] == TRANSITION
+            and (record["stimulus_id"] in self._names or touches(record, self._names))
+            and self._within.matches(record)
+        )
 
 
 def touches(record: dict[str, Any], keys: frozenset[str]) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from leandask.reading.files import LogFile
+from leandask.reading.files import LogFile, LogFiles
 from leandask.reading.filter import RecordFilter
 from leandask.reading.lines import InvalidRecord, record_of
 from leandask.reading.problems import Problems
@@ -24,7 +25,7 @@ _FRAME = re.compile(rb'"scheduler_id":"([^"\\]*)","seq":(\d+)')
 
 
 class ForwardScan:
-    """One pass over the files of a log, in their order.
+    """One pass over the files of logs, in their order.
 
     A block of lines that has none of the needles is not decoded. There only the start
     and end of each line and its number are checked, which is four times as fast.
@@ -47,19 +48,20 @@ class ForwardScan:
         #: Lines read of the file that is open.
         self._line = 0
 
-    def records(self, file: LogFile) -> Records:
-        """Yield the wanted records of the next file."""
+    def records(self, logs: Iterable[LogFiles]) -> Records:
+        """Yield the wanted records of all files of some logs."""
         needles = self._wanted.needles
-        position = self._line = 0
-        for block in self._blocks(file):
-            if needles and (n := _skim(block, self._sequences)):
-                if any(needle in block for needle in needles):
-                    yield from self._pick(block, file.path, self._line)
-            else:
-                n = yield from self._decode(block, file.path, self._line)
-            self._line += n
-            self._progress(file.raw.tell() - position)
-            position = file.raw.tell()
+        for file in itertools.chain.from_iterable(log.files for log in logs):
+            position = self._line = 0
+            for block in self._blocks(file):
+                if needles and (n := _skim(block, self._sequences)):
+                    if any(needle in block for needle in needles):
+                        yield from self._pick(block, file.path, self._line)
+                else:
+                    n = yield from self._decode(block, file.path, self._line)
+                self._line += n
+                self._progress(file.raw.tell() - position)
+                position = file.raw.tell()
 
     def _blocks(self, file: LogFile) -> Iterator[bytes]:
         # Only the reading is guarded: an error of the filter is the caller's own.
@@ -74,6 +76,7 @@ class ForwardScan:
     ) -> Generator[dict[str, Any], None, int]:
         """Decode every line of a block, and return how many there are."""
         sequences, matches = self._sequences, self._wanted.matches
+        scheduler_id, current = sequences.scheduler_id, sequences.current
         lines = block.split(b"\n")
         is_torn = lines.pop() != b""
         for text in lines:
@@ -83,11 +86,12 @@ class ForwardScan:
             except InvalidRecord as e:
                 self._note(text, e, path, line)
                 continue
-            seq, current = record["seq"], sequences.current
-            if seq == current.next and record["scheduler_id"] == sequences.scheduler_id:
+            seq = record["seq"]
+            if seq == current.next and record["scheduler_id"] == scheduler_id:
                 current.next = seq + 1
             else:
                 sequences.step(record["scheduler_id"], seq, path, line)
+                scheduler_id, current = sequences.scheduler_id, sequences.current
             if record["schema_version"] > SCHEMA_VERSION:
                 version = record["schema_version"]
                 what = f"version {version}; this reader knows {SCHEMA_VERSION}"

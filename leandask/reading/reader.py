@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from leandask.reading.files import open_logs
 from leandask.reading.filter import Filter, RecordFilter, Story
 from leandask.reading.forward import ForwardScan, Records
-from leandask.reading.lines import InvalidRecord, msg_of, seconds_of
+from leandask.reading.lines import InvalidRecord, check, msg_of, seconds_of
 from leandask.reading.problems import Problems
 from leandask.records.schema import EVENT
 
@@ -112,6 +112,7 @@ class LogReader:
 
         for record in self.select(Story(*keys_or_stimuli)):
             try:
+                check(record)
                 timestamp = seconds_of(record)
             except InvalidRecord as e:
                 self.problems.counts[e.kind] += 1
@@ -190,9 +191,7 @@ class LogReader:
         """
         scan = ForwardScan(wanted, self._progress)
         self.problems = scan.problems
-        for files in open_logs(self.path):
-            for file in files.files:
-                yield from scan.records(file)
+        return scan.records(open_logs(self.path))
 
 
 def key_of(text: str) -> Key:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leandask import LogReader
+from leandask.cli.console import write as write_out
 from leandask.reading.backward import BackwardScan
 from leandask.reading.filter import EventFilter, Filter, Story
 from leandask.reading.follow import Follow
@@ -15,7 +16,6 @@ from leandask.reading.forward import ForwardScan
 from leandask.reading.lines import (
     InvalidRecord,
     check,
-    is_valid,
     milliseconds_of,
     msg_of,
     needles_of,
@@ -29,6 +29,10 @@ from tests.helpers.logs import event_record, lines, record, transition_record, w
 DROPPED = record(event_name="leandask.records-dropped", dropped_since_last=7)
 TRANSITION = transition_record(0, "x", "waiting", "processing")
 EVENT = event_record(0, "all", "add-worker", worker="tcp://127.0.0.1:1")
+#: Fields that parsing checks, as readers and filters compare them.
+COMPARED = {"timestamp", "scheduler_id", "seq", "event_name", "severity_number"}
+COMPARED |= {"schema_version", "task_key", "stimulus_id", "recommendation_keys"}
+COMPARED |= {"topic", "payload", "action", "worker", "client"}
 #: Filters that look at every field that a filter can look at.
 FILTERS = [
     Filter(),
@@ -61,7 +65,7 @@ FILTERS = [
         ("stimulus_id", {}),
         ("n_recommendations", "2"),
         ("recommendation_keys", 5),
-        ("recommendation_keys", ["y"]),  # and no state
+        ("recommendation_keys", [["y"]]),
         ("recommendation_states", {}),
         ("topic", ["unhashable"]),
         ("payload", 5),
@@ -76,8 +80,12 @@ def test_a_wrong_field_is_named(field, value):
     whole = next(r for r in (TRANSITION, EVENT, DROPPED) if field in r)
     check(whole)
     with pytest.raises(InvalidRecord) as wrong:
-        record_of(orjson.dumps(whole | {field: value}))
+        check(whole | {field: value})
     assert (wrong.value.field, wrong.value.kind) == (field, "corrupt")
+    if field in COMPARED:
+        with pytest.raises(InvalidRecord) as wrong:
+            record_of(orjson.dumps(whole | {field: value}))
+        assert (wrong.value.field, wrong.value.kind) == (field, "corrupt")
     with pytest.raises(InvalidRecord) as wrong:
         check({name: value for name, value in whole.items() if name != field})
     kind = "foreign" if field in record() else "corrupt"
@@ -87,7 +95,8 @@ def test_a_wrong_field_is_named(field, value):
 @pytest.mark.parametrize("names", [["y", 5], [["y"]], [{}]])
 def test_recommendations_are_texts(names):
     pairs = {"recommendation_keys": names, "recommendation_states": names}
-    assert not is_valid(TRANSITION | pairs)
+    with pytest.raises(InvalidRecord):
+        record_of(orjson.dumps(TRANSITION | pairs))
     with pytest.raises(InvalidRecord):
         check(TRANSITION | pairs)
 
@@ -97,6 +106,12 @@ def test_what_is_not_an_object_is_corrupt(line):
     with pytest.raises(InvalidRecord) as wrong:
         record_of(line)
     assert (wrong.value.field, wrong.value.kind) == ("record", "corrupt")
+
+
+def test_recommendations_are_pairs():
+    record = record_of(orjson.dumps(TRANSITION | {"recommendation_keys": ["y"]}))
+    with pytest.raises(InvalidRecord, match="recommendation_keys"):
+        check(record)
 
 
 def test_what_is_inside_a_text_is_judged_where_it_is_read():
@@ -131,6 +146,7 @@ def test_no_filter_and_no_count_raises_on_what_parsing_accepts(whole, others, go
         assert wanted.matches(accepted) in (True, False)
     LogStats().add(accepted)
     Timeline().add(accepted)
+    write_out([accepted], as_json=False)
 
 
 @pytest.mark.parametrize("error", [KeyError, TypeError, ValueError, OSError, EOFError])
