@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,6 +16,9 @@ from leandask.records.times import moment, rfc3339, seconds_of
 if TYPE_CHECKING:
     from dask.typing import Key
 
+#: One or several texts, and a time, as parameters of a filter.
+Texts = str | list[str] | set[str] | frozenset[str]
+Moment = str | float | datetime.datetime | datetime.timedelta
 #: Fields that a filter compares. ``key`` also finds a task among recommendations.
 FIELDS = ("topic", "action", "event_name", "key", "stimulus_id", "worker", "client")
 #: Seconds by which records may be out of order.
@@ -66,16 +70,16 @@ long ago such as '15 minutes'; got 'noon'
     def __init__(
         self,
         *,
-        topic: Any = None,
-        action: Any = None,
-        event_name: Any = None,
-        key: Any = None,
-        stimulus_id: Any = None,
-        worker: Any = None,
-        client: Any = None,
-        level: Any = None,
-        since: Any = None,
-        until: Any = None,
+        topic: Texts | None = None,
+        action: Texts | None = None,
+        event_name: Texts | None = None,
+        key: Key | list[Key] | set[Key] | frozenset[Key] | None = None,
+        stimulus_id: Texts | None = None,
+        worker: Texts | None = None,
+        client: Texts | None = None,
+        level: str | int | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
     ) -> None:
         given = (topic, action, event_name, key, stimulus_id, worker, client)
         self._texts = {

@@ -94,9 +94,10 @@ class Answers:
             )
         as_count("limit", limit, 1)
         # Lists are tuples by the time they are here, and a tuple would be one key.
-        wanted = Filter(
-            **{n: [*v] if isinstance(v, tuple) else v for n, v in filters.items()}
-        )
+        given: dict[str, Any] = {
+            n: [*v] if isinstance(v, tuple) else v for n, v in filters.items()
+        }
+        wanted = Filter(**given)
         async with self._one:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(None, self._read, wanted, limit)

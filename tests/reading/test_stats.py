@@ -55,7 +55,7 @@ def test_nothing_is_counted_as_nothing():
     assert LogStats().rates() == []
 
 
-def test_records_at_what_is_no_time_are_wrong_each_of_them():
+def test_each_record_whose_timestamp_is_not_a_time_is_wrong():
     stats = stats_of(record(), *[record() | {"timestamp": "soon"}] * 3, record(1))
     found = stats.as_dict()
     assert (found["records"], found["wrong"]) == (5, 3)
@@ -78,7 +78,7 @@ def test_names_and_spans_of_time_are_bounded():
     assert stats.as_dict()["records"] == NAMES + 5
 
 
-def test_of_long_names_the_start_counts():
+def test_long_names_are_cut():
     tally = Tally()
     tally.add("x" * 10**6)
     [name] = tally

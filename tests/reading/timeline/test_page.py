@@ -81,7 +81,7 @@ def hover(browser, panel, seconds):
 
 
 def tip(browser):
-    """What is told of the cursor: its time, and figures by name."""
+    """The tooltip of the cursor: its time, figures by name, and its text."""
     element = browser.find_element("id", "tip")
     names = [e.text for e in element.find_elements("tag name", "dt")]
     values = [e.text for e in element.find_elements("tag name", "dd")]
@@ -97,7 +97,7 @@ def drag(browser, panel, first, last):
     painted(browser)
 
 
-def test_hovering_tells_the_figures_of_the_time(look):
+def test_hovering_shows_the_figures_of_the_time(look):
     browser = look(run_of_tasks())
     # Between two records, what was there last still is: 2 to 50 are done.
     time, figures, text = hover(browser, "tasks", 50.5)
@@ -112,7 +112,7 @@ def test_hovering_tells_the_figures_of_the_time(look):
     assert "Scheduler-1" in text and "stopped" in text
 
 
-def test_the_keys_step_from_bin_to_bin_and_tell_what_is_in_each(look):
+def test_the_keys_step_from_bin_to_bin_and_show_what_is_in_each(look):
     browser = look(run_of_tasks())
     canvas(browser, "tasks").send_keys(Keys.HOME)
     time, figures, _ = tip(browser)

@@ -75,7 +75,7 @@ def test_tasks_in_each_state():
     assert message == "inc-1: processing -> erred"
 
 
-def test_what_was_most_at_once_is_told_even_of_one_millisecond():
+def test_the_highest_level_is_shown_even_within_one_millisecond():
     log = Log().start(0)
     for i in range(50):
         log.task(1, i, "released", "waiting")
@@ -293,7 +293,7 @@ def test_a_wrong_field_is_counted_and_changes_nothing(field, value):
 
 
 @pytest.mark.parametrize("record", [None, 5, "text", [], {}, {"timestamp": []}])
-def test_what_is_no_record_is_counted(record):
+def test_what_is_not_a_record_is_counted(record):
     timeline = Timeline()
     timeline.add(record)
     assert sum(timeline.wrong.values()) == 1
@@ -427,7 +427,7 @@ def test_hostile_texts_stay_texts():
     assert data["marks"]["erred"][8][1] == "k" * 512
 
 
-def test_the_policy_allows_the_own_script_only():
+def test_the_policy_allows_only_the_pages_own_script():
     page = render(Timeline())
     policy = re.search(r'Content-Security-Policy" content="(.*?)"', page)[1]
     assert policy.startswith("default-src 'none'; ")
