@@ -20,10 +20,10 @@ from leandask.cli.output import (
     warn,
     write_records,
 )
+from leandask.reading.backward import last_records, last_written_first
 from leandask.reading.files import bases_of
 from leandask.reading.filter import EventFilter, Filter, Story
 from leandask.reading.follow import Follow
-from leandask.reading.lastrecords import last_records, last_written_first
 
 #: Logs of a folder that `tail --follow` reads: those that were written last.
 FOLLOWED_LOGS = 100
@@ -163,7 +163,8 @@ def timeline(log: Path, output: Path, **options: Any) -> None:
 
     The page is a single file that needs no other and no network.
     """
-    from leandask.reading.timeline import Timeline, render
+    from leandask.reading.timeline.page import render
+    from leandask.reading.timeline.timeline import Timeline
 
     seen = Timeline()
     with reading(log) as reader:

@@ -13,7 +13,8 @@ import click
 import orjson
 from dask.utils import format_bytes
 
-from leandask.reading.problems import KINDS, WRONG, Problems
+from leandask.reading.lines import InvalidRecord, check
+from leandask.reading.problems import KINDS, Problems
 from leandask.reading.reader import LogReader
 from leandask.records.schema import TRANSITION
 from leandask.records.text import CUT, NAME_LENGTH, one_line
@@ -71,8 +72,12 @@ def write_records(records: Iterable[dict[str, Any]], as_json: bool) -> int:
     for record in records:
         n += 1
         try:
-            line = orjson.dumps(record) if as_json else record_line(record).encode()
-        except WRONG:
+            if as_json:
+                line = orjson.dumps(record)
+            else:
+                check(record)
+                line = record_line(record).encode()
+        except InvalidRecord:
             line = one_line(str(record)).encode()
         out.write(line + b"\n")
     out.flush()

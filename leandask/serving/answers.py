@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from leandask.reading.backward import Newest
+from leandask.reading.backward import BackwardScan
 from leandask.reading.filter import Filter
 from leandask.settings.rules import as_count
 
@@ -98,9 +98,10 @@ class Answers:
             )
         as_count("limit", limit, 1)
         # Comms turn lists into tuples, and a tuple would be a single key.
-        wanted = Filter(
-            **{n: [*v] if isinstance(v, tuple) else v for n, v in filters.items()}
-        )
+        given: dict[str, Any] = {
+            n: [*v] if isinstance(v, tuple) else v for n, v in filters.items()
+        }
+        wanted = Filter(**given)
         async with self._turn:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(
@@ -111,10 +112,10 @@ class Answers:
         deadline = time.monotonic() + self.max_seconds
         self.stream.catch_up(self.catch_up_seconds)
         event_log.flush()
-        newest = Newest(event_log.file.path, wanted, limit)
+        scan = BackwardScan(event_log.file.path, wanted, limit)
         lines, truncated = bytearray(), None
         try:
-            for found in newest.slices():
+            for found in scan.slices():
                 for line in found:
                     lines += line + b"\n"
                 if len(lines) > self.max_bytes or time.monotonic() > deadline:
@@ -123,12 +124,12 @@ class Answers:
                 time.sleep(self.pause)
         except FileNotFoundError:  # someone removed the log
             pass
-        if newest.has_more:
+        if scan.has_more:
             truncated = "limit"
         return Answer(
             lines=bytes(lines),
             truncated=truncated,
-            reached=newest.reached,
-            broken=newest.broken,
+            reached=scan.reached,
+            broken=scan.broken,
             dropped=self.stream.queue.n_dropped,
         )

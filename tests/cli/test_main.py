@@ -19,8 +19,8 @@ from distributed import Client, Security
 import leandask
 from leandask.records.times import rfc3339
 from leandask.serving.client import fetch_report
+from tests.helpers.logs import NOW, lines, write
 from tests.helpers.processes import start_worker, wait_for
-from tests.reading.test_reader import NOW, lines, write
 
 COMMAND = Path(sys.executable).with_name("leandask")
 

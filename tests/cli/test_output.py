@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from leandask.cli.output import bar_chart, count_lines, record_line
-from tests.reading.test_stats import record
+from tests.helpers.logs import record
 
 TRANSITION = {
     "timestamp": "2026-11-24T11:57:27.206000Z",

@@ -11,14 +11,14 @@ from distributed.utils_test import gen_test, inc
 
 import leandask
 from leandask import LogReader
-from leandask.reading.backward import SLICE, Newest, lines_backwards
+from leandask.reading.backward import KEPT_BYTES, SLICE, BackwardScan, lines_backwards
 from leandask.reading.files import LogFiles
 from leandask.reading.filter import Filter
 from leandask.reading.lines import record_of
 from leandask.serving.answers import Answers
+from tests.helpers.logs import NOW, lines, write
 from tests.helpers.processes import start_worker
 from tests.helpers.schedulers import lean
-from tests.reading.test_reader import NOW, lines, write
 
 
 def logged(path, **settings):
@@ -27,8 +27,8 @@ def logged(path, **settings):
     return config | {f"leandask.{key}": value for key, value in settings.items()}
 
 
-def newest(path, limit=10**6, **filters):
-    asked = Newest(path, Filter(**filters), limit)
+def newest(path, limit=10**6, kept_bytes=KEPT_BYTES, **filters):
+    asked = BackwardScan(path, Filter(**filters), limit, kept_bytes)
     return asked, [record_of(line)["seq"] for f in asked.slices() for line in f]
 
 
@@ -92,12 +92,11 @@ def test_broken_lines_are_counted(path):
     assert asked.broken == 2
 
 
-def test_of_a_large_gzipped_file_few_bytes_are_held(path, monkeypatch):
+def test_of_a_large_gzipped_file_few_bytes_are_kept(path):
     write(path, *lines(10, first=1001))
     write(path.with_name("log.jsonl.1.gz"), gzip.compress(b"".join(lines(1000))))
     write(path.with_name("log.jsonl.2"), b"".join(lines(10, "Scheduler-0")))
-    monkeypatch.setattr("leandask.reading.backward.HELD_BYTES", 50_000)
-    asked, found = newest(path)
+    asked, found = newest(path, kept_bytes=50_000)
     assert 50 < len(found) < 200
     assert found == [*range(1010, 1010 - len(found), -1)]
     assert asked.has_more
