@@ -49,7 +49,7 @@ class Process(contextlib.AbstractContextManager):
 
 
 def wait_for(condition, timeout=30):
-    """Poll another process: it can't tell us."""
+    """Poll until a condition on another process holds, and return its value."""
     deadline = time.monotonic() + timeout
     while not (result := condition()):
         assert time.monotonic() < deadline, "waited in vain"
@@ -58,7 +58,7 @@ def wait_for(condition, timeout=30):
 
 
 def free_port():
-    """A port that nobody listens at, below those that connections are given."""
+    """A free port, below those that the system gives to connections."""
     while True:
         port = random.randrange(20_000, 32_000)
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
@@ -66,20 +66,20 @@ def free_port():
 
 
 def is_written(scheduler_file):
-    """Whether a scheduler file is there, and not just begun."""
+    """Whether a scheduler file is complete."""
     return scheduler_file.exists() and scheduler_file.read_text().endswith("}")
 
 
 @pytest.fixture
 def start(tmp_path):
-    """Start leandask-scheduler, and give its process and scheduler file."""
+    """A function that starts leandask-scheduler: its process and scheduler file."""
     with starting(tmp_path) as start:
         yield start
 
 
 @contextlib.contextmanager
 def starting(folder):
-    """Give what starts schedulers, which end with the context."""
+    """Yield a function that starts schedulers, which end with the context."""
     with contextlib.ExitStack() as stack:
 
         def start(*args, command=(COMMAND,), wait=True, **env):
@@ -104,7 +104,7 @@ def starting(folder):
 
 
 def start_worker(folder, scheduler_file, name="worker", *args):
-    # A worker of one process, with no nanny to start it anew.
+    # A worker of one process, with no nanny to restart it.
     return Process(
         folder,
         name,
@@ -126,7 +126,7 @@ def records_of(path):
 
 
 def lean_settings(log):
-    """A bound that no scheduler has by chance, and an event log, as configuration."""
+    """Configuration with an event log, and a bound that differs from all defaults."""
     return {
         "leandask.retention.events": 7,
         "leandask.event-log.path": str(log),
@@ -144,7 +144,7 @@ def lean_environment(log):
 
 
 def assert_lean(client, log, workers=0):
-    """Assert that a live scheduler has our bounds, and that its events come out."""
+    """Assert that a live scheduler has our bounds, and that its log has its events."""
     if workers:
         client.wait_for_workers(workers, timeout=60)
         assert client.submit(sum, [1, 2]).result(timeout=60) == 3
