@@ -70,7 +70,7 @@ class Measured:
     def close(self, fair: bool = True) -> None:
         """Stop the stream and remove what it wrote."""
         self.stream.close()
-        self.sink.leave()
+        self.sink.detach()
         self.sink.file.path.unlink(missing_ok=True)
         if fair and (dropped := self.stream.queue.n_dropped):
             raise RuntimeError(f"{dropped} records were dropped: no fair measure")

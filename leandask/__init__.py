@@ -43,7 +43,7 @@ __all__ = [
     "set_retention",
 ]
 
-#: Where the public names are. Each module is imported when it is used.
+#: The modules of the public names. Each is imported at the first use of a name.
 _MODULES = {
     "JSONFormatter": "eventlog.formatter",
     "LeanCluster": "cluster",

@@ -1,7 +1,7 @@
-"""What leandask touches of `distributed` beyond its public interface, and why.
+"""What leandask uses of `distributed` beyond its public interface, and why.
 
-Everything here can move with an upstream release. Each name has a test in
-``tests/test_compat.py`` that fails by that name. Files named are `distributed`'s.
+Everything here can change with an upstream release. Each name has a test in
+``tests/test_compat.py`` that fails by that name. The files named are `distributed`'s.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import heapq
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
 
 
 def set_broker(scheduler: Scheduler, broker: Broker) -> None:
-    """``Scheduler._broker`` (scheduler.py): read anew at each use."""
+    """``Scheduler._broker`` (scheduler.py): looked up at each use."""
     scheduler._broker = broker
 
 
 def get_topics(scheduler: Scheduler) -> dict[str, Topic]:
-    """``Broker._topics`` (broker.py): also read by the dashboard and cluster dumps."""
+    """``Broker._topics`` (broker.py): the dashboard and cluster dumps read it too."""
     return scheduler._broker._topics
 
 
 def set_topics(broker: Broker, topics: dict[str, Any]) -> None:
-    """``Broker._topics``: a mapping whose ``__missing__`` makes a topic."""
+    """``Broker._topics``: its ``__missing__`` makes a topic."""
     broker._topics = cast(Any, topics)
 
 
@@ -56,7 +56,7 @@ def get_log_handler(scheduler: Scheduler) -> DequeHandler:
 
 
 def set_log_handler(scheduler: Scheduler, handler: DequeHandler) -> None:
-    """``ServerNode._deque_handler``: read anew at each ``get_logs``."""
+    """``ServerNode._deque_handler``: looked up at each ``get_logs``."""
     scheduler._deque_handler = handler
 
 
@@ -66,7 +66,7 @@ def get_message_log(stream: BatchedSend) -> deque[Any]:
 
 
 def set_message_log(stream: BatchedSend, log: deque[Any]) -> None:
-    """``BatchedSend.recent_message_log``: looked up anew at each batch."""
+    """``BatchedSend.recent_message_log``: looked up at each batch."""
     stream.recent_message_log = log
 
 
@@ -81,45 +81,45 @@ def get_profile(scheduler: Scheduler) -> deque[Any]:
 
 
 def get_running_prefixes(scheduler: Scheduler) -> Mapping[str, int]:
-    """``SchedulerState._task_prefix_count_global`` (scheduler.py): names in use."""
+    """``SchedulerState._task_prefix_count_global`` (scheduler.py): of present tasks."""
     return scheduler._task_prefix_count_global
 
 
 def get_owner_of_unknown_durations(scheduler: Scheduler) -> Any:
-    """Work stealing, or before 2024.11 the scheduler: has ``unknown_durations``."""
+    """What has ``unknown_durations``: work stealing; before 2025.2 the scheduler."""
     if hasattr(scheduler, "unknown_durations"):
         return scheduler
     return scheduler.extensions.get("stealing")
 
 
 def get_background_tasks(scheduler: Scheduler) -> AsyncTaskGroup:
-    """``Server._ongoing_background_tasks`` (core.py)."""
+    """``Server._ongoing_background_tasks`` (core.py): also the delayed calls."""
     return scheduler._ongoing_background_tasks
 
 
 def set_background_tasks(scheduler: Scheduler, tasks: AsyncTaskGroup) -> None:
-    """``Server._ongoing_background_tasks``: read anew at each use."""
+    """``Server._ongoing_background_tasks``: looked up at each use."""
     scheduler._ongoing_background_tasks = tasks
 
 
 def share_tasks(group: AsyncTaskGroup, old: AsyncTaskGroup) -> None:
-    """``AsyncTaskGroup._ongoing_tasks``: a task leaves the set that it was put in."""
+    """``AsyncTaskGroup._ongoing_tasks``: a task leaves the set it was added to."""
     group._ongoing_tasks = old._ongoing_tasks
 
 
 def forget_handlers() -> None:
-    """``core._expects_comm``: remembers each handler asked for, and by that its server.
+    """``core._expects_comm``: a cache that keeps handlers, and so their servers, alive.
 
-    Asking anew takes 0.1 ms a handler.
+    Looking a handler up again takes 0.1 ms.
     """
     distributed.core._expects_comm.cache_clear()
 
 
 def get_http_prefix(scheduler: Scheduler) -> str:
-    """What the path of every route begins with: ``/``, or ``/prefix/``.
+    """The start of every route's path: ``/``, or ``/prefix/``.
 
-    ``http.utils.get_handlers`` puts it before the paths in the ``routes`` of each
-    module, and keeps it nowhere else.
+    ``http.utils.get_handlers`` puts it before the paths in each module's ``routes``,
+    and stores it nowhere else.
     """
     for rule in scheduler.http_application.wildcard_router.rules:
         module = sys.modules.get(getattr(rule.target, "__module__", ""))
@@ -132,7 +132,7 @@ def get_http_prefix(scheduler: Scheduler) -> str:
 
 
 def has_pages(scheduler: Scheduler) -> bool:
-    """Whether a scheduler's dashboard is made: a web application of Bokeh's."""
+    """Whether the scheduler's dashboard, an application of Bokeh's, exists yet."""
     applications = scheduler.http_application.applications
     return any(hasattr(application, "app_paths") for application in applications)
 
@@ -140,8 +140,7 @@ def has_pages(scheduler: Scheduler) -> bool:
 def add_to_menu(scheduler: Scheduler, page: str) -> None:
     """``dashboard.scheduler.template_variables``: the menu, one list per scheduler.
 
-    It is kept for ever with its scheduler, so that it is looked at only where the
-    dashboard has made it.
+    It is cached with its scheduler forever, so it is used only if the dashboard exists.
     """
     dashboard: Any = sys.modules.get("distributed.dashboard.scheduler")
     if dashboard is not None and has_pages(scheduler):
@@ -150,56 +149,12 @@ def add_to_menu(scheduler: Scheduler, page: str) -> None:
             pages.append(page)
 
 
-def get_closed_layouts(scheduler: Scheduler, documents: Iterable[Any]) -> list[str]:
-    """Names of the plugins ``GraphLayout`` of which no page's document has the graph.
-
-    A document has ``TaskGraph`` (dashboard/components/scheduler.py) among its
-    ``components``, and that its ``layout``. Of a page that is closed it stays among the
-    plugins until garbage is collected: then ``TaskGraph.__del__`` takes it out.
-    """
-    module: Any = sys.modules.get("distributed.diagnostics.graph_layout")
-    plugins = () if module is None else scheduler.plugins.items()
-    layouts = {n: p for n, p in plugins if isinstance(p, module.GraphLayout)}
-    if layouts:
-        for component in _get_components(documents):
-            if hasattr(component, "layout"):
-                layouts.pop(component.layout.name, None)
-    return [*layouts]
-
-
-def drop_undrawn(scheduler: Scheduler, documents: Iterable[Any]) -> None:
-    """``TaskGraph.update`` (dashboard/components/scheduler.py), of too many tasks.
-
-    Of more than its ``max_items`` it draws none, and takes nothing out of its
-    ``layout``. Once they are fewer, it draws all anew if ``invisible_count`` says that
-    most of what it shows is gone.
-    """
-    module: Any = sys.modules.get("distributed.dashboard.components.scheduler")
-    if module is None:
-        return
-    for graph in _get_components(documents):
-        if (
-            isinstance(graph, module.TaskGraph)
-            and len(scheduler.tasks) > graph.max_items
-        ):
-            layout = graph.layout
-            layout.new, layout.new_edges, layout.state_updates = [], [], []
-            layout.visible_updates, layout.visible_edge_updates = [], []
-            graph.invisible_count = sys.maxsize
-
-
-def _get_components(documents: Iterable[Any]) -> Iterator[Any]:
-    """What pages show, each a component of upstream's: ``Document.components``."""
-    for document in documents:
-        yield from getattr(document, "components", ())
-
-
 def add_collector(make: Callable[[Any], Any]) -> None:
-    """``http.scheduler.prometheus.core``: ``COLLECTORS`` are made at the first request.
+    """``http.scheduler.prometheus.core``: the first request makes the ``COLLECTORS``.
 
-    They are registered then for the process, and told of the scheduler at each request.
-    Where that request has been, ours joins those that it made. The module is there if
-    prometheus_client is, and a scheduler has the route.
+    It registers them for the process; each request sets their scheduler. After the
+    first request ours is made here, and joins them. The module is imported if
+    prometheus_client is installed and a scheduler has the route.
     """
     core: Any = sys.modules.get("distributed.http.scheduler.prometheus.core")
     if core is None or make in core.COLLECTORS:
@@ -212,26 +167,27 @@ def add_collector(make: Callable[[Any], Any]) -> None:
         core.prometheus_client.REGISTRY.register(collector)
 
 
-#: Modules that may have imported one of these already.
+#: Modules that import the functions below by name.
 _USERS = [
     *("scheduler", "utils", "profile", "comm.tcp", "comm.ucx"),
     *(f"diagnostics.{name}" for name in ("progress_stream", "task_stream")),
     *(f"dashboard.components.{name}" for name in ("scheduler", "nvml", "rmm")),
 ]
-#: Upstream's functions that keep what they gave for each key, by name. Each new task
-#: asks ``scheduler.key_split``, and ``utils.key_split`` in ``key_split_group``; the
-#: pages of the dashboard ask ``utils.url_escape``, and for the names of functions
-#: ``utils.color_of``, which `toolz` memoizes: here as a cache that tells its size.
+
+#: Upstream's functions that cache their result by key, by name. Each new task calls
+#: ``scheduler.key_split``, and ``utils.key_split`` in ``key_split_group``. Pages call
+#: ``utils.url_escape`` and, with names of functions, ``utils.color_of``, which `toolz`
+#: memoizes: here it has a cache that knows its size.
 KEY_CACHES: dict[str, Any] = {
     "key_split": dask.utils.key_split,
     "url_escape": distributed.utils.url_escape,
     "color_of": lru_cache(None)(distributed.utils.color_of.__wrapped__),
 }
 
-#: Upstream's ``utils.ensure_ip``, which `toolz` memoizes: every comm that opens asks it
-#: for the address of a host, and every heartbeat. A host that is not in here blocks the
-#: event loop for as long as DNS takes, so that it has to hold all hosts of a cluster.
-HOSTS = lru_cache(10_000)(distributed.utils.ensure_ip.__wrapped__)
+#: Upstream's ``utils.ensure_ip``, which `toolz` memoizes: each comm that opens and each
+#: heartbeat asks it for the address of a host. A host that is not cached blocks the
+#: event loop until DNS answers, so this has to hold all hosts of a cluster.
+HOSTS: Any = lru_cache(10_000)(distributed.utils.ensure_ip.__wrapped__)
 
 
 def get_key_cache(name: str) -> Any:
@@ -241,13 +197,10 @@ def get_key_cache(name: str) -> Any:
 
 
 def set_key_cache(name: str, function: Callable[[Any], str]) -> None:
-    """Replace one of these functions where the scheduler, comms and pages have it.
-
-    One page has ``color_of`` as ``ts_color_of`` too.
-    """
+    """Replace one of these functions in the modules that have imported it."""
     for module_name in _USERS:
         module = sys.modules.get(f"distributed.{module_name}")
-        for attribute in (name, f"ts_{name}"):
+        for attribute in (name, f"ts_{name}"):  # one page has ``ts_color_of``
             if hasattr(module, attribute):
                 setattr(module, attribute, function)
 
@@ -258,7 +211,7 @@ def get_span_metrics(span: Span) -> Any:
 
 
 def set_span_metrics(span: Span, metrics: Any) -> None:
-    """``Span._cumulative_worker_metrics``: added to at each heartbeat."""
+    """``Span._cumulative_worker_metrics``: each heartbeat adds to it."""
     span._cumulative_worker_metrics = metrics
 
 
@@ -276,12 +229,12 @@ def get_nthreads_offset(span: Span) -> int:
 
 
 def set_nthreads_offset(span: Span, offset: int) -> None:
-    """``Span._total_nthreads_offset``: moves along when the history is cut."""
+    """``Span._total_nthreads_offset``: moves when the history is shortened."""
     span._total_nthreads_offset = offset
 
 
 def fold_groups(groups: Sequence[TaskGroup]) -> TaskGroup:
-    """``TaskCollection._duration_us`` and others: one group with the sums of many."""
+    """``TaskCollection._duration_us`` and others: sum many groups up in one."""
     total = TaskGroup(f"({len(groups)} finished groups)", TaskPrefix("(finished)"))
     for group in groups:
         for name in ("states", "_all_durations_us", "_types"):
@@ -299,12 +252,9 @@ def fold_groups(groups: Sequence[TaskGroup]) -> TaskGroup:
 
 
 def compact_heap(queue: HeapSet[Any]) -> None:
-    """``HeapSet._heap`` (collections.py): keeps what was discarded until it is on top.
-
-    A thousand entries of that are not worth the work.
-    """
+    """``HeapSet._heap`` (collections.py): discarded entries stay until on its top."""
     live = queue._data
-    if len(queue._heap) <= 2 * len(live) + 1000:
+    if len(queue._heap) <= 2 * len(live) + 1000:  # not worth the work
         return
     queue._heap[:] = [entry for entry in queue._heap if entry[2]() in live]
     heapq.heapify(queue._heap)
@@ -313,19 +263,15 @@ def compact_heap(queue: HeapSet[Any]) -> None:
 
 @contextmanager
 def scheduler_factory(factory: Callable[..., Scheduler]) -> Iterator[None]:
-    """Have the command ``dask scheduler`` start what `factory` makes.
-
-    ``cli.dask_scheduler.Scheduler``: the command looks its class up in its module, and
-    takes no other way to be told.
-    """
-    import distributed.cli.dask_scheduler as command  # of use to our command only
+    """``cli.dask_scheduler.Scheduler``: the command looks it up when it starts."""
+    import distributed.cli.dask_scheduler as command  # only our command needs it
 
     module: Any = command
     original = module.Scheduler
     module.Scheduler = factory
     try:
         with warnings.catch_warnings():
-            # Before 2026.6 any command whose name ends so is told to be deprecated.
+            # Before 2026.6 upstream says so of each command whose name ends alike.
             warnings.filterwarnings("ignore", "dask-scheduler is deprecated")
             yield
     finally:

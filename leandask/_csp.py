@@ -1,4 +1,4 @@
-"""Inline: what a page may run and be styled by, as a policy names it."""
+"""Content-Security-Policy: the sources that allow a page's inline script and style."""
 
 from __future__ import annotations
 
@@ -8,18 +8,9 @@ import re
 
 
 def hash_of(page: str, tag: str) -> str:
-    """Return the source of a Content-Security-Policy for what a page has inline.
+    """Return the policy's source for the contents of ``<script>`` or ``<style>`` tags.
 
-    Parameters
-    ----------
-    page : str
-    tag : str
-        ``"script"`` or ``"style"``, as it stands in the page: without attributes.
-
-    Returns
-    -------
-    str
-        Empty where the page has no such tag.
+    Tags with attributes do not count. The result is empty where there is no such tag.
 
     Examples
     --------

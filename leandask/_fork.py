@@ -1,4 +1,4 @@
-"""Fork: what a child process must leave to its parent."""
+"""Fork: what a child process must leave to its parent process."""
 
 from __future__ import annotations
 
@@ -8,23 +8,17 @@ from typing import Protocol
 
 
 class LeavesToParent(Protocol):
-    """Something with a thread, a queue or a file that a fork must not double."""
+    """An object with a thread, a queue or a file that two processes must not share."""
 
     def after_fork(self) -> None:
-        """In a child process: let go of all that is the parent's."""
+        """In a child process: leave what belongs to the parent process."""
 
 
 _known: weakref.WeakSet[LeavesToParent] = weakref.WeakSet()
 
 
 def leave_to_parent(owner: LeavesToParent) -> None:
-    """Have ``after_fork`` called in every child process, as long as `owner` lives.
-
-    Parameters
-    ----------
-    owner : object
-        Weakly referred to.
-    """
+    """Call ``after_fork`` of `owner` in every child process, as long as it lives."""
     _known.add(owner)
 
 

@@ -1,4 +1,4 @@
-"""Throttle: what may happen once in a while at most, such as a warning."""
+"""Throttle: limits how often something happens, such as a warning."""
 
 from __future__ import annotations
 
@@ -6,12 +6,7 @@ import time
 
 
 class Throttle:
-    """Lets something happen once in so many seconds.
-
-    Parameters
-    ----------
-    seconds : float
-        Shortest time between two times.
+    """Lets something happen at most once in so many seconds.
 
     Examples
     --------
@@ -30,7 +25,7 @@ class Throttle:
         return f"<{type(self).__name__}: once in {self.seconds:g} s>"
 
     def acquire(self) -> bool:
-        """Take the turn if it is time, and tell whether it was."""
+        """Return whether it may happen now, and if so, start the wait for the next."""
         now = time.monotonic()
         if now < self._next_at:
             return False

@@ -1,4 +1,4 @@
-"""LeanCluster, and LeanSpecMixin for the cluster classes of others."""
+"""LeanCluster, and LeanSpecMixin for cluster classes of other packages."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from leandask.settings.retention import Retention
 
 
 class LeanSpecMixin(SpecCluster):
-    """Has a cluster class start a LeanScheduler in place of upstream's.
+    """Makes a cluster class start a LeanScheduler instead of upstream's scheduler.
 
-    It comes after a subclass of :class:`distributed.SpecCluster` that runs its
-    scheduler in this process, such as ``LocalCUDACluster`` or those of dask-jobqueue.
-    The class attribute ``retention`` may give bounds.
+    Combine it with a subclass of :class:`distributed.SpecCluster` that runs its
+    scheduler in this process, such as ``LocalCUDACluster`` or the classes of
+    dask-jobqueue. The class attribute ``retention`` sets bounds.
 
     Raises
     ------
     TypeError
-        If the class starts another kind of scheduler, as those do that start it
-        elsewhere. They take ``leandask.preload``.
+        If the class starts its scheduler in another process. Use ``leandask.preload``
+        for such a class.
 
     Examples
     --------
@@ -36,7 +36,7 @@ class LeanSpecMixin(SpecCluster):
     50
     """
 
-    #: Bounds of the histories. What it omits comes from ``leandask.retention``.
+    #: Bounds of the histories. Omitted ones come from ``leandask.retention``.
     retention: Retention | Mapping[str, Any] | None = None
 
     @property
@@ -44,8 +44,8 @@ class LeanSpecMixin(SpecCluster):
         """Class and options of the scheduler."""
         return self._scheduler_spec
 
-    # A property, as the cluster classes set it in different places: given to
-    # SpecCluster, filled in while it starts, or made by a subclass at that time.
+    # A property, because cluster classes set the spec at different times: they pass it
+    # to SpecCluster, or a subclass makes it while the cluster starts.
     @scheduler_spec.setter
     def scheduler_spec(self, spec: dict[str, Any] | None) -> None:
         self._scheduler_spec = spec and lean_spec(spec, self.retention)
@@ -54,19 +54,19 @@ class LeanSpecMixin(SpecCluster):
 class LeanCluster(LocalCluster, LeanSpecMixin):
     """A scheduler and workers on this machine, with a LeanScheduler.
 
-    It takes the place of :class:`distributed.LocalCluster`.
+    A drop-in for :class:`distributed.LocalCluster`.
 
     Parameters
     ----------
     *args, **kwargs
         As for :class:`distributed.LocalCluster`.
     retention : Retention, mapping or None, optional
-        Bounds of the histories. What it omits comes from ``leandask.retention``.
+        Bounds of the histories. Omitted ones come from ``leandask.retention``.
 
     Raises
     ------
     TypeError, ValueError
-        If a bound is no such value. Nothing is started then.
+        If a bound is not valid. Nothing is started.
 
     Examples
     --------
@@ -92,24 +92,14 @@ class LeanCluster(LocalCluster, LeanSpecMixin):
 def lean_spec(
     spec: dict[str, Any], retention: Retention | Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return the spec of a scheduler with our class in place of upstream's.
+    """Return a copy of a scheduler's spec with LeanScheduler as its class.
 
-    Parameters
-    ----------
-    spec : dict
-        As for :class:`distributed.SpecCluster`: ``cls``, or its name, and ``options``.
-    retention : Retention, mapping or None, optional
-        Goes into the options, where these have none.
-
-    Returns
-    -------
-    dict
-        A new one.
+    An option ``retention`` that the spec already has stays.
 
     Raises
     ------
     TypeError
-        If the class is neither upstream's nor a LeanScheduler.
+        If the class is neither upstream's scheduler nor a LeanScheduler.
 
     Examples
     --------

@@ -6,14 +6,15 @@ from typing import Any
 
 
 def lean_cluster_spec(*args: Any, **kwargs: Any) -> dict[str, Any]:
-    """Return a ``DaskCluster`` whose scheduler is started by ``leandask-scheduler``.
+    """Return a ``DaskCluster`` resource that starts ``leandask-scheduler``.
 
-    It is for ``KubeCluster(custom_cluster_spec=...)``, or for YAML and kubectl.
+    It is for ``KubeCluster(custom_cluster_spec=...)``, or, as YAML, for kubectl.
 
     Parameters
     ----------
     *args, **kwargs
-        As for dask-kubernetes's ``make_cluster_spec``. The image has to have leandask.
+        As for ``make_cluster_spec`` of dask-kubernetes. leandask must be installed in
+        the image.
 
     Returns
     -------
@@ -24,12 +25,13 @@ def lean_cluster_spec(*args: Any, **kwargs: Any) -> dict[str, Any]:
     ImportError
         If dask-kubernetes is not installed.
     ValueError
-        If the scheduler is started by a command that is not upstream's.
+        If the spec does not start the scheduler with a command of Dask.
 
     Notes
     -----
-    The workers' command has the default of dask-kubernetes, ``dask-worker``, which Dask
-    has no longer since 2026.6: give ``worker_command="dask worker"`` for such an image.
+    The command of the workers is dask-kubernetes's default, ``dask-worker``. Dask
+    removed that command in 2026.6: pass ``worker_command="dask worker"`` for an image
+    with such a release.
     """
     try:
         from dask_kubernetes.operator import make_cluster_spec
@@ -45,22 +47,12 @@ def lean_cluster_spec(*args: Any, **kwargs: Any) -> dict[str, Any]:
 
 
 def lean_args(args: list[str]) -> list[str]:
-    """Return the arguments of a scheduler's container with our command.
-
-    Parameters
-    ----------
-    args : list of str
-        Upstream's command, and what follows it.
-
-    Returns
-    -------
-    list of str
-        Our command, and what follows it.
+    """Replace the command in the arguments of the scheduler's container.
 
     Raises
     ------
     ValueError
-        If the command is not upstream's.
+        If they do not start with a command of Dask.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""dask_setup: makes the scheduler lean that some launcher started."""
+"""dask_setup: a preload that makes a running scheduler lean."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ logger = logging.getLogger("leandask")
 def dask_setup(scheduler: Any) -> None:
     """Make a scheduler lean, as :func:`leandask.install` does.
 
-    Dask calls it in a scheduler that was started with ``--preload leandask.preload``,
-    or whose configuration has it in ``distributed.scheduler.preload``. A scheduler that
-    is lean already is left as it is.
+    Dask calls it in a scheduler that is started with ``--preload leandask.preload``, or
+    with this module in ``distributed.scheduler.preload``. A scheduler that is already
+    lean is left as it is.
 
     Parameters
     ----------
     scheduler : distributed.Scheduler
-        Whatever preloads this. A worker or a client is refused, and runs on.
+        What preloads this module. A worker or a client is refused, and continues.
 
     Raises
     ------
     TypeError, ValueError
-        If a setting of leandask is no such value, or `scheduler` is none. Dask logs it,
-        and the scheduler serves on as upstream's. With ``leandask.strict`` a scheduler
-        does not start then: its process ends, and a cluster object raises.
+        If a setting of leandask is not valid, or if `scheduler` is not a scheduler.
+        Dask logs the error, and the scheduler continues without leandask. With
+        ``leandask.strict`` it does not start: its process ends, or the cluster object
+        raises.
     """
-    # A plain function: of click commands Dask takes one only, and it is dask-gateway's.
+    # A plain function: Dask accepts one click command, and dask-gateway uses that.
     if not isinstance(scheduler, Scheduler):
         raise TypeError(
             "leandask.preload must be in distributed.scheduler.preload, or follow the "
@@ -42,7 +43,7 @@ def dask_setup(scheduler: Any) -> None:
     try:
         install(scheduler)
     except Exception as e:
-        # What is no flag is refused too, and whoever wrote it wanted some strictness.
+        # A value that is not a boolean counts as strict: it was meant to be set.
         if config.configured("strict") is False:
             raise
         logger.error("leandask.strict: the scheduler does not start. %s", e)
@@ -50,10 +51,10 @@ def dask_setup(scheduler: Any) -> None:
 
 
 class _Refusal(SchedulerPlugin):
-    """Raises where Dask lets it: what a preload raises is only logged.
+    """Keeps a scheduler from starting: Dask only logs what a preload raises.
 
-    Plugins are started right after the preloads. A scheduler whose plugin does not
-    start is closed in order, and its start raises, in the user's process or its own.
+    Dask starts the plugins right after the preloads. If one fails, it closes the
+    scheduler and raises where the scheduler was started.
     """
 
     def __init__(self, error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""LeanScheduler, and install() for a scheduler that already runs: wiring only."""
+"""LeanScheduler, and install() for a scheduler that is there already."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from leandask.settings.retention import Retention
 class LeanScheduler(Scheduler):
     """A scheduler whose histories are bounded, and whose events leave through logging.
 
-    It takes the place of :class:`distributed.Scheduler`.
+    It replaces :class:`distributed.Scheduler`.
 
     Parameters
     ----------
@@ -31,11 +31,11 @@ class LeanScheduler(Scheduler):
     Raises
     ------
     TypeError, ValueError
-        If a bound or a setting of leandask is no such value. Nothing is started then.
+        If a bound or a setting of leandask breaks its rule. Nothing is started then.
 
     See Also
     --------
-    install : does the same to a scheduler that already runs.
+    install : makes another scheduler lean.
 
     Examples
     --------
@@ -53,7 +53,7 @@ class LeanScheduler(Scheduler):
 
     #: Bounds in force.
     retention: Retention
-    #: The way of the events to logging; ``stream.stats()`` counts them.
+    #: Hands the records to logging. ``stream.stats()`` counts them.
     stream: RecordStream
 
     def __init__(
@@ -64,7 +64,7 @@ class LeanScheduler(Scheduler):
     ) -> None:
         given, bounds = _checked(retention)
         if kwargs.get("blocked_handlers") is None:
-            # Server looks its setting up below the lower-case name of its class.
+            # Server reads this setting below its own class's name in lower case.
             kwargs["blocked_handlers"] = dask.config.get(
                 "distributed.scheduler.blocked-handlers", []
             )
@@ -77,17 +77,17 @@ class LeanScheduler(Scheduler):
             kwargs["dashboard"] = False
         super().__init__(*args, **kwargs)
         if is_lazy:
-            LazyDashboard(self, kwargs.get("http_prefix", "/"))
+            LazyDashboard(self, kwargs.get("http_prefix", "/")).install()
         self.extensions["leandask"] = LeanExtension(self, given, bounds)
 
     async def start_unsafe(self) -> Any:
-        """Start as upstream does, and record it."""
+        """Start as upstream does, and record the start."""
         await super().start_unsafe()
         self.extensions["leandask"].record_start()
         return self
 
     async def close(self, *args: Any, **kwargs: Any) -> None:
-        """Close as upstream does, and write out what waits in the stream."""
+        """Close as upstream does, and write out the records that wait."""
         given = inspect.signature(super().close).bind(*args, **kwargs).arguments
         try:
             await super().close(*args, **kwargs)
@@ -100,13 +100,13 @@ def install(
 ) -> None:
     """Make a scheduler lean: bound its histories, and send its events to logging.
 
-    What the histories hold moves over, as far as the bounds allow; counts and
-    subscriptions stay. A scheduler that is lean already is left as it is.
+    The histories keep their entries as far as the bounds allow. Counts and
+    subscriptions stay. Nothing happens to a scheduler that is lean already.
 
     Parameters
     ----------
     scheduler : distributed.Scheduler
-        Running, or not yet started. It gets the attributes ``retention`` and
+        Running, or not started yet. It gets the attributes ``retention`` and
         ``stream``.
     retention : Retention, mapping or None, optional
         Bounds of the histories. What it omits comes from ``leandask.retention``.
@@ -114,12 +114,12 @@ def install(
     Raises
     ------
     TypeError, ValueError
-        If a bound or a setting of leandask is no such value. The scheduler is left as
-        it was.
+        If a bound or a setting of leandask breaks its rule. The scheduler stays as it
+        was.
 
     Notes
     -----
-    To be called on the scheduler's event loop.
+    Call it on the scheduler's event loop.
     """
     if "leandask" not in scheduler.extensions:
         given, bounds = _checked(retention)
@@ -129,7 +129,7 @@ def install(
 def _checked(
     retention: Retention | Mapping[str, Any] | None,
 ) -> tuple[Retention, Retention]:
-    """The bounds that are given and those in force, where all settings are right."""
+    """Check all settings; return the bounds as they were given, and those in force."""
     config.check()
     given = Retention.of(retention)
     return given, given.effective()

@@ -15,7 +15,7 @@ from tests.helpers.processes import PYTHON, assert_lean, lean_settings, wait_for
 from tests.helpers.schedulers import LOCAL
 
 NO_DASHBOARD = {"dashboard": False}
-#: Without an address the server for /health would be at a fixed port.
+#: Without this address the HTTP server would use a fixed port.
 SMALL = {
     "n_workers": 1,
     "threads_per_worker": 1,
@@ -35,7 +35,7 @@ def test_it_computes_and_has_our_bounds_and_records(tmp_path):
     assert '"event_name":"dask.scheduler.stop"' in log.read_text().splitlines()[-1]
 
 
-def test_workers_may_be_processes_and_come_and_go(tmp_path):
+def test_workers_can_be_processes_and_can_be_scaled(tmp_path):
     log = tmp_path / "log.jsonl"
     with dask.config.set(lean_settings(log)):
         with LeanCluster(**SMALL) as cluster, Client(cluster) as client:
@@ -48,7 +48,7 @@ def test_workers_may_be_processes_and_come_and_go(tmp_path):
 
 
 @gen_test()
-async def test_it_may_be_asynchronous():
+async def test_it_can_be_asynchronous():
     async with (
         LeanCluster(asynchronous=True, retention={"events": 7}, **THREADS) as cluster,
         Client(cluster, asynchronous=True) as client,
@@ -57,7 +57,7 @@ async def test_it_may_be_asynchronous():
         assert cluster.scheduler.retention.events == 7
 
 
-def test_tls(tmp_path):
+def test_it_can_use_tls(tmp_path):
     log = tmp_path / "log.jsonl"
     with dask.config.set(lean_settings(log)):
         with (
@@ -69,12 +69,12 @@ def test_tls(tmp_path):
 
 
 @pytest.mark.parametrize("retention", [{"events": 7}, Retention(events=7)])
-def test_bounds_may_be_given(retention):
+def test_bounds_are_an_argument(retention):
     with LeanCluster(retention=retention, **THREADS) as cluster:
         assert cluster.scheduler.retention.events == 7
 
 
-def test_what_is_given_to_the_scheduler_goes_to_it():
+def test_scheduler_kwargs_reach_the_scheduler():
     given = NO_DASHBOARD | {"retention": {"events": 8}, "idle_timeout": "1 hour"}
     with LeanCluster(**THREADS | {"scheduler_kwargs": given}) as cluster:
         assert cluster.scheduler.retention.events == 8
@@ -88,7 +88,7 @@ def test_a_bad_bound_is_refused_before_anything_starts():
     assert set(Scheduler._instances) == before
 
 
-def test_the_dashboard_waits_until_somebody_asks():
+def test_the_dashboard_is_made_at_the_first_request():
     code = """
 import sys, urllib.request
 from leandask import LeanCluster
@@ -107,7 +107,7 @@ if __name__ == "__main__":
     subprocess.run([PYTHON, "-c", code], check=True, timeout=60)
 
 
-def test_the_health_page():
+def test_the_health_page_is_served():
     with LeanCluster(protocol="tcp", **THREADS) as cluster:
         link = cluster.dashboard_link.replace("/status", "/health")
         with urllib.request.urlopen(link, timeout=20) as page:
@@ -115,13 +115,13 @@ def test_the_health_page():
 
 
 class Mixed(LocalCluster, LeanSpecMixin):
-    """What a user writes for a cluster class of others."""
+    """The mixin with a cluster class, as a user writes it."""
 
     retention = {"events": 7}
 
 
 class Late(SpecCluster):
-    """Makes up the spec of its scheduler while it starts, as some classes do."""
+    """Makes the spec of its scheduler while it starts, as some classes do."""
 
     async def _start(self):
         self.scheduler_spec = {"cls": Scheduler, "options": LOCAL}
@@ -133,7 +133,7 @@ class LateMixed(Late, LeanSpecMixin):
 
 
 @pytest.mark.parametrize("first", [False, True])
-def test_the_mixin_puts_our_class_in_place_of_upstreams(first):
+def test_the_mixin_installs_our_class(first):
     cls = Mixed
     if first:
         cls = type(
@@ -148,14 +148,14 @@ def test_the_mixin_puts_our_class_in_place_of_upstreams(first):
 
 
 @gen_test()
-async def test_the_mixin_sees_a_spec_that_is_made_late():
+async def test_the_mixin_changes_a_spec_that_is_made_late():
     async with LateMixed(asynchronous=True) as cluster:
         assert type(cluster.scheduler) is LeanScheduler
         assert cluster.scheduler.retention.events == 7
 
 
 @gen_test()
-async def test_spec_cluster_takes_our_class():
+async def test_spec_cluster_accepts_our_class():
     options = LOCAL | {"retention": {"events": 7}}
     worker = {"cls": Worker, "options": {"nthreads": 1}}
     for cls in (LeanScheduler, "leandask.LeanScheduler"):
@@ -171,12 +171,12 @@ async def test_spec_cluster_takes_our_class():
             assert cluster.scheduler.retention.events == 7
 
 
-def test_a_scheduler_that_is_started_elsewhere_is_refused_by_the_mixin():
+def test_the_mixin_refuses_a_scheduler_of_another_process():
     with pytest.raises(TypeError, match=r"have leandask\.preload in .*SubprocessSch"):
         LeanSpecMixin(scheduler={"cls": SubprocessScheduler}, asynchronous=True)
 
 
-def test_both_are_found_below_leandask():
+def test_both_classes_are_public():
     assert {"LeanCluster", "LeanSpecMixin"} <= set(leandask.__all__) & set(
         dir(leandask)
     )

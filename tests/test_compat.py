@@ -1,17 +1,21 @@
-"""What leandask touches of upstream is where it was: each test names what moved."""
+"""What leandask uses of upstream's internals is there: each test names what moved."""
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
+import re
 import sys
-from collections import deque
-from functools import partial
+from collections import defaultdict, deque
+from functools import lru_cache, partial
+from pathlib import Path
 
+import distributed.scheduler
 import distributed.utils
 import pytest
+from dask.utils import key_split
 from distributed import Scheduler, SpecCluster, Worker, core
-from distributed._async_taskgroup import AsyncTaskGroup
 from distributed.batched import BatchedSend
 from distributed.broker import Broker, Topic
 from distributed.cli import dask_scheduler
@@ -44,8 +48,8 @@ from leandask import _compat
 def source_of(cls):
     """The source of a class's methods.
 
-    For a class as a whole, inspect parses its file, which fails now and then in Python
-    3.11: "AST constructor recursion depth mismatch".
+    For a whole class inspect parses its file, which fails at times in Python 3.11: "AST
+    constructor recursion depth mismatch".
     """
     methods = filter(inspect.isfunction, vars(cls).values())
     return "".join(map(inspect.getsource, methods))
@@ -56,11 +60,25 @@ start = partial(
 )
 
 
+def test_each_name_of_compat_has_a_test():
+    names = [
+        name
+        for name, value in vars(_compat).items()
+        # Ours, and what comes from private modules of upstream.
+        if "._" in getattr(value, "__module__", "") and not name.startswith("_")
+    ]
+    names += [name for name in _compat.__annotations__ if not name.startswith("_")]
+    assert {"get_topics", "scheduler_factory", "AsyncTaskGroup", "HOSTS"} <= {*names}
+    tests = Path(__file__).read_text()
+    assert not [n for n in names if not re.search(rf"\b_compat\.{n}\b", tests)]
+
+
 @gen_test()
 async def test_scheduler_broker():
     async with start() as s:
         assert type(s._broker) is Broker
-        s._broker = broker = Broker(5, s)
+        broker = Broker(5, s)
+        _compat.set_broker(s, broker)
         s.log_event("x", 1)
         assert len(broker.get_events("x")) == 1, "Scheduler keeps its first broker"
 
@@ -69,8 +87,12 @@ async def test_scheduler_broker():
 async def test_broker_topics():
     async with start() as s:
         s.log_event("x", 1)
-        assert type(s._broker._topics["x"]) is Topic
+        assert type(_compat.get_topics(s)["x"]) is Topic
         assert "_topics" in inspect.getsource(Scheduler._to_dict)
+        topics = defaultdict(partial(Topic, maxlen=2))
+        _compat.set_topics(s._broker, topics)
+        s.log_event("y", 1)
+        assert list(topics) == ["y"], "Broker does not look topics up here"
 
 
 def test_topic_events_count_subscribers():
@@ -83,33 +105,43 @@ def test_topic_events_count_subscribers():
 @gen_test()
 async def test_server_deque_handler():
     async with start() as s:
-        handler = s._deque_handler
+        handler = _compat.get_log_handler(s)
         assert type(handler) is DequeHandler
         assert handler in logging.getLogger("distributed.scheduler").handlers
         assert isinstance(handler.deque, deque)
+        assert s.get_logs()
+        _compat.set_log_handler(s, DequeHandler())
+        assert not s.get_logs(), "the node keeps its first handler"
 
 
 @gen_test()
 async def test_io_loop_profile():
     async with start() as s:
-        assert isinstance(s.io_loop.profile, deque)
+        assert isinstance(_compat.get_profile(s), deque)
     assert "io_loop.profile" in inspect.getsource(Scheduler.get_profile)
 
 
 @gen_test()
 async def test_batched_send_recent_message_log():
     stream = BatchedSend(interval="5ms")
-    assert isinstance(stream.recent_message_log, deque)
+    assert isinstance(_compat.get_message_log(stream), deque)
+    _compat.set_message_log(stream, log := deque(maxlen=1))
+    assert _compat.get_message_log(stream) is log
+    assert "self.recent_message_log.append(" in source_of(BatchedSend)
 
 
 def test_worker_status_plugin_bcomm():
     assert "bcomm" in WorkerStatusPlugin.__annotations__
+    plugin = object.__new__(WorkerStatusPlugin)
+    plugin.bcomm = stream = object()
+    assert _compat.get_status_stream(plugin) is stream
+    assert _compat.get_status_stream(SchedulerPlugin()) is None
 
 
 def test_cli_dask_scheduler_scheduler():
     assert dask_scheduler.Scheduler is Scheduler
     source = inspect.getsource(dask_scheduler.main.callback)
-    assert "Scheduler(" in source, "the command does not look its class up any more"
+    assert "Scheduler(" in source, "the command no longer looks its class up"
     with _compat.scheduler_factory(dict):
         assert dask_scheduler.Scheduler is dict
     assert dask_scheduler.Scheduler is Scheduler
@@ -142,7 +174,7 @@ async def test_task_stream_plugin_buffer():
         assert plugin.name == "task-stream"
 
 
-def test_cluster_dumps_ask_for_to_dict():
+def test_cluster_dumps_call_to_dict():
     class Shown:
         def _to_dict(self, *, exclude=()):
             return "shown"
@@ -173,13 +205,13 @@ async def test_extensions_teardown():
 
 
 @gen_test()
-async def test_prefixes_metrics_and_bandwidths_are_mappings_that_are_read_anew():
+async def test_prefixes_metrics_and_bandwidths_are_mappings_that_are_looked_up():
     async with start() as s:
         for name in ("task_prefixes", "cumulative_worker_metrics", "bandwidth_workers"):
             assert isinstance(getattr(s, name), dict), name
         source = inspect.getsource(Scheduler.new_task)
         assert "self.task_prefixes.get(" in source
-        assert isinstance(s._task_prefix_count_global, dict)
+        assert isinstance(_compat.get_running_prefixes(s), dict)
         assert TaskPrefix("x").groups == set()
 
 
@@ -195,21 +227,30 @@ async def test_unknown_durations():
 @gen_test()
 async def test_server_ongoing_background_tasks():
     async with start() as s:
-        group = s._ongoing_background_tasks
-        assert type(group) is AsyncTaskGroup
+        group = _compat.get_background_tasks(s)
+        assert type(group) is _compat.AsyncTaskGroup
         assert isinstance(group._ongoing_tasks, set)
+        other = _compat.AsyncTaskGroup()
+        _compat.share_tasks(other, group)
+        group.call_soon(asyncio.sleep, 0)
+        assert len(other) == len(group) == 1
+        _compat.set_background_tasks(s, other)
+        assert _compat.get_background_tasks(s) is other
         for method in (Scheduler.remove_worker, Scheduler.remove_client):
             source = inspect.getsource(method)
             assert "_ongoing_background_tasks.call_later(" in source
             assert "distributed.scheduler.events-cleanup-delay" in source
 
 
-def test_scheduler_key_split():
+def test_scheduler_key_split(key_caches):
     assert "key_split(key)" in inspect.getsource(Scheduler.new_task)
     assert "key_split_group(key)" in inspect.getsource(Scheduler.new_task)
     assert "return key_split(x)" in inspect.getsource(key_split_group)
     assert vars(distributed.utils)["key_split"].__name__ == "key_split"
     assert callable(_compat.get_key_cache("key_split").__wrapped__)
+    _compat.set_key_cache("key_split", smaller := lru_cache(5)(key_split.__wrapped__))
+    assert distributed.scheduler.key_split is smaller
+    assert _compat.get_key_cache("key_split") is smaller
 
 
 def test_scheduler_graph_layout():
@@ -273,10 +314,23 @@ def test_computation_code():
 
 
 def test_span_attributes():
-    span = Span(("x",), "id", None, [(0.0, 0)])
-    assert span._total_nthreads_offset == 0
+    span = Span(("x",), "id", None, [(0.0, 0), (1.0, 2)])
+    assert _compat.get_nthreads_offset(span) == 1
+    _compat.set_nthreads_offset(span, 0)
+    assert _compat.get_nthreads_offset(span) == 0
+    assert "self._total_nthreads_offset, None" in source_of(Span)
+    assert _compat.get_span_metrics(span) == {}
+    _compat.set_span_metrics(span, metrics := {})
+    assert _compat.get_span_metrics(span) is metrics
+    source = inspect.getsource(SpansSchedulerExtension.heartbeat)
+    assert "span._cumulative_worker_metrics[" in source
     assert span._metadata is None
-    assert (span._code, span._cumulative_worker_metrics) == ({}, {})
+    assert span._code == {}
+    _compat.shorten_span(span, 1)
+    span._metadata = {"collections": ["old", "new"]}
+    span._code.update({"old": None, "new": None})
+    _compat.shorten_span(span, 1)
+    assert (span._metadata, span._code) == ({"collections": ["new"]}, {"new": None})
 
 
 @gen_test()
@@ -309,7 +363,7 @@ def test_task_group_sums():
         {"int": 2},
     )
     assert (folded.start, folded.stop, len(folded)) == (1.0, 3.0, 0)
-    # Every number of a group is summed.
+    # Each number of a group is summed.
     assert set(TaskGroup.__slots__) == {
         "dependencies",
         "last_worker",
@@ -329,6 +383,15 @@ def test_heap_set_heap_and_data():
     assert ref() is frozen
     assert heap._data == {frozen}
     assert isinstance(heap._sorted, bool)
+    others = [frozenset([i]) for i in range(1100)]
+    for other in others:
+        heap.add(other)
+    for other in others:
+        heap.discard(other)
+    assert len(heap._heap) > 1000
+    _compat.compact_heap(heap)
+    assert len(heap._heap) == 1
+    assert heap.peek() is frozen
 
 
 @gen_test()
@@ -381,7 +444,7 @@ async def test_http_prefix(given, found):
         assert any(r.matcher.regex.pattern == f"{found}health$" for r in rules)
 
 
-def test_http_handlers_are_told_their_server():
+def test_http_handlers_get_their_server():
     assert "dask_server" in inspect.signature(RequestHandler.initialize).parameters
     source = inspect.getsource(RequestHandler.initialize)
     assert "self.server = dask_server" in source
@@ -403,24 +466,29 @@ async def test_dashboard_template_variables():
     async with start(dashboard=True) as s:
         assert _compat.has_pages(s)
         variables = sys.modules["distributed.dashboard.scheduler"].template_variables
-        assert variables(s) is variables(s), "it is not one for all pages any more"
+        assert variables(s) is variables(s), "it is no longer one for all pages"
         assert "status" in variables(s)["pages"]
         _compat.add_to_menu(s, "mine")
         _compat.add_to_menu(s, "mine")
         assert variables(s)["pages"].count("mine") == 1
 
 
-def test_prometheus_collectors():
+def test_prometheus_collectors(monkeypatch):
     assert isinstance(prometheus.COLLECTORS, list)
     assert hasattr(prometheus.PrometheusHandler, "_collectors")
     source = source_of(prometheus.PrometheusHandler)
     assert "_collector.server = self.server" in source
     assert "collector(self.server) for collector in COLLECTORS" in source
     assert "prometheus_client.REGISTRY.register(" in source
+    monkeypatch.setattr(prometheus, "COLLECTORS", [])
+    monkeypatch.setattr(prometheus.PrometheusHandler, "_collectors", None)
+    for _ in range(2):
+        _compat.add_collector(dict)
+    assert prometheus.COLLECTORS == [dict]
 
 
 @gen_test()
-async def test_a_plugin_that_does_not_start_stops_the_scheduler_after_its_preloads():
+async def test_a_plugin_that_fails_to_start_stops_the_scheduler_after_its_preloads():
     class Broken(SchedulerPlugin):
         async def start(self, scheduler):
             raise ValueError("broken")
@@ -439,6 +507,6 @@ def test_spec_cluster_scheduler_spec():
     assert 'self.scheduler_spec["cls"]' in source
 
 
-def test_numpy_is_left_out_at_the_start_only_for_buffers():
+def test_only_buffers_need_numpy_at_the_start():
     source = inspect.getsource(protocol_utils)
     assert "except ImportError:\n\n    def host_array(" in source

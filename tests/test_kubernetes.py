@@ -4,23 +4,23 @@ import sys
 
 import pytest
 
-from leandask.cli import scheduler as cli
+from leandask.cli.scheduler import main
 from leandask.kubernetes import lean_args, lean_cluster_spec
 
 
 @pytest.mark.parametrize("command", [["dask-scheduler"], ["dask", "scheduler"]])
-def test_what_follows_the_command_is_kept(command):
+def test_the_arguments_of_the_command_are_kept(command):
     following = ["--host", "0.0.0.0", "--jupyter"]
     assert lean_args([*command, *following]) == ["leandask-scheduler", *following]
 
 
 @pytest.mark.parametrize("args", [[], ["dask"], ["dask", "worker"], ["sh", "-c", "x"]])
-def test_a_command_that_is_not_upstreams_is_refused(args):
+def test_another_command_than_upstreams_is_refused(args):
     with pytest.raises(ValueError, match="args of the scheduler must start with dask-"):
         lean_args(args)
 
 
-def test_without_dask_kubernetes_it_says_what_is_missing(monkeypatch):
+def test_without_dask_kubernetes_the_error_names_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "dask_kubernetes.operator", None)
     with pytest.raises(ImportError, match="needs dask-kubernetes: pip install dask-k"):
         lean_cluster_spec("mine")
@@ -44,13 +44,13 @@ def test_only_the_command_differs_from_upstreams_spec(jupyter):
     assert command == "leandask-scheduler"
     assert following == other["args"][1:]
     assert ("--jupyter" in following) is jupyter
-    assert cli.main.make_context(command, following).params["host"] == "0.0.0.0"
+    assert main.make_context(command, following).params["host"] == "0.0.0.0"
 
     other["args"] = container["args"]
     assert ours == theirs
 
 
-def test_the_spec_is_one_of_kubernetes():
+def test_the_spec_is_valid_for_kubernetes():
     pytest.importorskip("dask_kubernetes.operator")
     validate = pytest.importorskip("kubernetes_validate")
     spec = lean_cluster_spec("mine", env={}, resources={}, n_workers=1)

@@ -1,8 +1,7 @@
-"""The preload in the schedulers that launchers start."""
+"""leandask.preload in schedulers that something else starts."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import subprocess
@@ -12,9 +11,10 @@ import click
 import dask
 import pytest
 from distributed import Client, LocalCluster, Nanny, Scheduler, Worker
-from distributed.utils_test import gen_test, inc
+from distributed.utils_test import async_poll_for, gen_test, inc
 
-from leandask import LeanScheduler, preload
+from leandask import LeanScheduler
+from leandask.preload import dask_setup
 from tests.helpers.processes import (
     DASK,
     LOOPBACK,
@@ -32,12 +32,12 @@ upstream = (DASK, "scheduler")
 
 
 def test_it_is_no_click_command():
-    # Dask takes one only, and dask-gateway's scheduler has its own.
-    assert not isinstance(preload.dask_setup, click.Command)
+    # Dask accepts one click command, and the scheduler of dask-gateway has its own.
+    assert not isinstance(dask_setup, click.Command)
 
 
 @gen_test()
-async def test_it_makes_the_scheduler_lean_before_it_serves(tmp_path):
+async def test_it_makes_a_scheduler_lean_before_workers_connect(tmp_path):
     log = tmp_path / "log.jsonl"
     with dask.config.set(lean_settings(log)):
         async with (
@@ -47,9 +47,10 @@ async def test_it_makes_the_scheduler_lean_before_it_serves(tmp_path):
         ):
             assert (s.retention.events, type(s)) == (7, Scheduler)
             assert await client.submit(inc, 1) == 2
-        # Upstream's class does not wait for what an extension writes last.
-        while not log.exists() or "dask.scheduler.stop" not in log.read_text():
-            await asyncio.sleep(0.01)
+        # Upstream's class does not wait for the last record of an extension.
+        await async_poll_for(
+            lambda: log.exists() and "dask.scheduler.stop" in log.read_text(), 20
+        )
     records = records_of(log)
     assert records[0]["event_name"] == "dask.scheduler.start"
     assert records[-1]["event_name"] == "dask.scheduler.stop"
@@ -62,13 +63,13 @@ async def test_a_lean_scheduler_is_left_as_it_is():
         preload="leandask.preload", retention={"events": 9}, **LOCAL
     ) as s:
         extension = s.extensions["leandask"]
-        preload.dask_setup(s)
+        dask_setup(s)
         assert s.extensions["leandask"] is extension
         assert s.retention.events == 9
 
 
 @pytest.mark.parametrize("way", ["flag", "environment", "yaml"])
-def test_dask_scheduler(start, tmp_path, way):
+def test_dask_scheduler_can_preload_it(start, tmp_path, way):
     log = tmp_path / "log.jsonl"
     env, flags = lean_environment(log), []
     if way == "flag":
@@ -92,7 +93,7 @@ def test_dask_scheduler(start, tmp_path, way):
     assert '"event_name":"dask.scheduler.stop"' in log.read_text().splitlines()[-1]
 
 
-def test_a_preload_with_arguments_of_its_own_goes_along(start, tmp_path):
+def test_another_preload_with_arguments_can_be_combined(start, tmp_path):
     log = tmp_path / "log.jsonl"
     (tmp_path / "other.py").write_text(
         "import click\n"
@@ -115,7 +116,7 @@ BAD_HERE = {"leandask.strict": True, "leandask.retention.events": "many"}
 ERROR = "leandask.retention.events must be a whole number of at least 0"
 
 
-def test_a_bad_setting_is_logged_and_the_scheduler_serves_on(start):
+def test_a_bad_setting_is_logged_and_the_scheduler_continues(start):
     scheduler, file = start("--preload", "leandask.preload", command=upstream, **BAD)
     with Client(scheduler_file=str(file)) as client:
         assert client.run_on_scheduler(
@@ -149,7 +150,7 @@ def test_strict_ends_the_process_of_a_scheduler(command, strict, error):
     assert "RuntimeError: Scheduler failed to start." in done.stderr
 
 
-def test_strict_raises_where_the_scheduler_is_in_the_users_process(caplog):
+def test_strict_raises_in_a_cluster_of_the_users_process(caplog):
     options = {"preload": "leandask.preload", "dashboard_address": "127.0.0.1:0"}
     before = set(Scheduler._instances)
     with dask.config.set(BAD_HERE):
@@ -164,7 +165,7 @@ def test_strict_raises_where_the_scheduler_is_in_the_users_process(caplog):
 
 
 @gen_test()
-async def test_strict_leaves_a_scheduler_alone_that_can_be_made_lean():
+async def test_strict_does_not_stop_a_scheduler_that_can_be_made_lean():
     with dask.config.set({"leandask.strict": True}):
         async with start_here() as s:
             assert "leandask-strict" not in s.plugins
@@ -173,8 +174,8 @@ async def test_strict_leaves_a_scheduler_alone_that_can_be_made_lean():
 
 @pytest.mark.parametrize("node", [Worker, Nanny, "client"])
 @gen_test()
-async def test_a_worker_or_client_is_told_and_runs_on(node, caplog):
-    """Also with strict: no scheduler is less lean for it."""
+async def test_a_worker_or_client_logs_an_error_and_continues(node, caplog):
+    """Also with strict, which is for schedulers."""
     key = "client" if node == "client" else node.__name__.lower()
     setting = {f"distributed.{key}.preload": ["leandask.preload"]}
     with dask.config.set(setting | {"leandask.strict": True}):

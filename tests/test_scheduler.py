@@ -23,7 +23,8 @@ from distributed.diagnostics.task_stream import TaskStreamPlugin
 from distributed.utils_test import gen_test, inc
 
 import leandask
-from leandask import LeanScheduler, Retention, extension, install
+from leandask import LeanScheduler, Retention, install
+from leandask.histories import monitor
 from leandask.records.loggers import EVENTS, TRANSITIONS
 
 LEAN = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
@@ -134,7 +135,7 @@ async def test_a_start_that_fails_leaves_no_event_log_open(tmp_path, monkeypatch
     def fail(*args):
         raise RuntimeError("no samples")
 
-    monkeypatch.setattr(extension, "bound_samples", fail)
+    monkeypatch.setattr(monitor, "install_samples", fail)
     before = EVENTS.handlers[:], TRANSITIONS.level
     settings = {
         "leandask.event-log.path": str(tmp_path / "log"),

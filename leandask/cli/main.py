@@ -1,4 +1,4 @@
-"""leandask: the command that reads event logs back, and asks live schedulers."""
+"""leandask: the command that reads event logs and asks running schedulers."""
 
 from __future__ import annotations
 
@@ -7,70 +7,77 @@ import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import orjson
 
-from leandask.cli.console import reading, summary, write
-from leandask.cli.output import report_lines, table
+from leandask.cli.output import (
+    count_lines,
+    problem_lines,
+    reading,
+    report_lines,
+    warn,
+    write_records,
+)
+from leandask.reading.backward import last_records, last_written_first
 from leandask.reading.files import bases_of
 from leandask.reading.filter import EventFilter, Filter, Story
 from leandask.reading.follow import Follow
-from leandask.reading.lastrecords import last_records, last_written_first
 
-#: Seconds between two looks at a log that is followed.
-POLL_SECONDS = 0.2
-#: Logs of a folder that are followed, those that were written last.
-FOLLOWED = 100
+#: Logs of a folder that `tail --follow` reads: those that were written last.
+FOLLOWED_LOGS = 100
 
 LOG = click.argument("log", type=click.Path(path_type=Path))
 AS_JSON = click.option(
-    "--json", "as_json", is_flag=True, help="As JSON, one record a line."
+    "--json", "as_json", is_flag=True, help="Write JSON, one object per line."
 )
 
 
 class Group(click.Group):
-    """Commands whose errors say which file and what."""
+    """Commands that show an expected exception as one line, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            raise  # click ends quietly
+            raise  # click exits without a message
         except (OSError, TypeError, ValueError) as e:
             raise click.ClickException(str(e)) from e
 
 
-def filters(*names: str, but: str = "") -> Callable[[Any], Any]:
-    """Add the options of a filter to a command: some, all, or all but one."""
-    helps = {
-        "topic": "Topic of events.",
-        "action": "Action of events, such as remove-worker.",
-        "event_name": "Kind of record, such as dask.task.transition.",
-        "key": "Key of a task: its transitions, and those that recommend one to it.",
-        "stimulus_id": "What set it off.",
-        "worker": "Address of a worker.",
-        "client": "Name of a client.",
-        "level": "Smallest level: DEBUG, INFO, WARNING, ERROR.",
-        "since": "ISO 8601 time, or how long ago: '15 minutes'.",
-        "until": "The same, for the end.",
-    }
+#: Help of the options that select records, by the parameter of :class:`Filter`.
+FILTER_HELP = {
+    "topic": "Topic of an event.",
+    "action": "Action of an event, such as remove-worker.",
+    "event_name": "Kind of record, such as dask.task.transition.",
+    "key": "Key of a task: its transitions, and those that recommend one for it.",
+    "stimulus_id": "stimulus_id of a transition.",
+    "worker": "Address of a worker.",
+    "client": "Name of a client.",
+    "level": "Lowest level: DEBUG, INFO, WARNING or ERROR.",
+    "since": "Oldest time: ISO 8601, or a duration before now such as '15 minutes'.",
+    "until": "Newest time, in the same forms.",
+}
+
+
+def filter_options(*names: str) -> Callable[[Any], Any]:
+    """Add options that select records to a command."""
 
     def add(command: Any) -> Any:
-        for name in reversed(names or [name for name in helps if name != but]):
+        for name in reversed(names):
             many = name not in ("level", "since", "until")
             flag = f"--{name.replace('_', '-')}"
-            text = helps[name] + (" Repeatable." if many else "")
+            text = FILTER_HELP[name] + (" Repeatable." if many else "")
             command = click.option(flag, multiple=many, help=text)(command)
         return command
 
     return add
 
 
-def given(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the filters that were given, as :class:`Filter` takes them."""
+def filters_of(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that were given as parameters of :class:`Filter`."""
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in options.items()
@@ -79,56 +86,57 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
 
 
 @click.group(cls=Group)
-@click.version_option(package_name="leandask")
+@click.version_option(package_name="leandask", prog_name="leandask")
 def main() -> None:
-    """Read the event logs of leandask back, and ask live schedulers.
+    """Read the event logs of leandask, and ask running schedulers.
 
-    LOG is a file, with those that were rotated out of it, or a folder of such files.
-    The scheduler may be writing it, or be dead. Exit code 1: it can't be read; 3: a
-    part of it can't be.
+    LOG is a file, read together with the files rotated out of it, or a folder of such
+    files. The scheduler that writes it may be running or not. The exit code is 1 if LOG
+    can't be read, and 3 if a part of it can't.
     """
 
 
 @main.command()
 @LOG
-@filters(but="key")
+@filter_options(*[name for name in FILTER_HELP if name != "key"])
 @AS_JSON
 def events(log: Path, as_json: bool, **options: Any) -> None:
-    """Show the events of a log, and the scheduler's starts, ends and losses."""
-    wanted = EventFilter(**given(options))
+    """Show the events, and the starts and stops of schedulers.
+
+    Reports of dropped records are shown too.
+    """
+    wanted = EventFilter(**filters_of(options))
     with reading(log) as reader:
-        write(reader.select(wanted), as_json)
+        write_records(reader.select(wanted), as_json)
 
 
 @main.command()
 @LOG
 @click.argument("keys", metavar="KEY...", nargs=-1, required=True)
-@filters("since", "until")
+@filter_options("since", "until")
 @AS_JSON
 def story(log: Path, keys: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Show the transitions of tasks.
 
-    KEY is the key of a task, or a stimulus_id.
+    KEY is the key of a task or a stimulus_id.
     """
-    wanted = Story(*keys, within=Filter(**given(options)))
+    wanted = Story(*keys, within=Filter(**filters_of(options)))
     with reading(log) as reader:
-        if not write(reader.select(wanted), as_json):
-            click.echo(
-                f"leandask: no transition of {', '.join(keys)} in {log}", err=True
-            )
+        if not write_records(reader.select(wanted), as_json):
+            warn(f"no transition of {', '.join(keys)} in {log}")
 
 
 @main.command()
 @LOG
-@filters()
+@filter_options(*FILTER_HELP)
 @AS_JSON
 def stats(log: Path, as_json: bool, **options: Any) -> None:
-    """Count what is in a log."""
+    """Count records by topic, action, worker and so on."""
     from leandask.reading.stats import LogStats
 
     counts = LogStats()
     with reading(log) as reader:
-        for record in reader.records(**given(options)):
+        for record in reader.records(**filters_of(options)):
             counts.add(record)
         found = counts.as_dict() | {
             "missing": reader.problems.missing,
@@ -137,7 +145,7 @@ def stats(log: Path, as_json: bool, **options: Any) -> None:
         if as_json:
             click.echo(orjson.dumps(found))
         else:
-            click.echo("\n".join(table(found, counts.rates())))
+            click.echo("\n".join(count_lines(found, counts.rates())))
 
 
 @main.command()
@@ -147,18 +155,22 @@ def stats(log: Path, as_json: bool, **options: Any) -> None:
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
-    help="The page to write.",
+    help="HTML file to write.",
 )
-@filters("since", "until")
+@filter_options("since", "until")
 def timeline(log: Path, output: Path, **options: Any) -> None:
-    """Write one page that shows what happened, and needs nothing beside itself."""
-    from leandask.reading.timeline import Timeline, render
+    """Write an HTML page that shows what happened.
+
+    The page is a single file that needs no other and no network.
+    """
+    from leandask.reading.timeline.page import render
+    from leandask.reading.timeline.timeline import Timeline
 
     seen = Timeline()
     with reading(log) as reader:
-        for record in reader.records(**given(options)):
+        for record in reader.records(**filters_of(options)):
             seen.add(record)
-        for text in summary(reader.problems):
+        for text in problem_lines(reader.problems):
             seen.note(text)
         output.write_text(render(seen), encoding="utf-8")
         click.echo(f"{seen.n_records} records in {output}")
@@ -166,7 +178,12 @@ def timeline(log: Path, output: Path, **options: Any) -> None:
 
 @main.command()
 @LOG
-@click.option("-f", "--follow", is_flag=True, help="Show what comes, until Ctrl-C.")
+@click.option(
+    "-f",
+    "--follow",
+    is_flag=True,
+    help="Show new records as they are written, until Ctrl-C.",
+)
 @click.option(
     "-n",
     "--lines",
@@ -174,44 +191,60 @@ def timeline(log: Path, output: Path, **options: Any) -> None:
     type=click.IntRange(0),
     default=10,
     show_default=True,
-    help="Records to show of what is there.",
+    help="Number of last records to show.",
 )
-@filters()
+@filter_options(*FILTER_HELP)
 @AS_JSON
 def tail(log: Path, follow: bool, n: int, as_json: bool, **options: Any) -> None:
-    """Show the end of a log, and what is appended to it."""
-    wanted = Filter(**given(options))
+    """Show the last records, and new ones with --follow."""
+    wanted = Filter(**filters_of(options))
     with contextlib.ExitStack() as stack:
-        bases = last_written_first(bases_of(log))[: FOLLOWED if follow else 0]
-        if log.is_dir():  # a log that ended may have no file of this name any more
-            bases = [base for base in bases if base.exists()]
-        coming = [stack.enter_context(Follow(base, wanted)) for base in bases]
+        # Opened before the last records are read, so that none is missed.
+        bases = logs_to_follow(log)[: None if follow else 0]
+        followed = [stack.enter_context(Follow(base, wanted)) for base in bases]
         last, broken = last_records(log, wanted, n) if n else ([], 0)
-        write(last, as_json)
-        tell_broken(broken)
-        shown = {(r["scheduler_id"], r["seq"]) for r in last}
-        while follow:
-            before = sum(each.broken for each in coming)
-            records = [*itertools.chain(*(each.records() for each in coming))]
-            write(
-                (r for r in records if (r["scheduler_id"], r["seq"]) not in shown),
-                as_json,
-            )
-            tell_broken(sum(each.broken for each in coming) - before)
-            time.sleep(POLL_SECONDS)
+        write_records(last, as_json)
+        warn_broken(broken)
+        if follow:
+            shown = {(r["scheduler_id"], r["seq"]) for r in last}
+            write_new_records(followed, shown, as_json)
 
 
-def tell_broken(lines: int) -> None:
-    """Tell how many lines can't be read, if there are any."""
+def logs_to_follow(log: Path) -> list[Path]:
+    """Return the files that may still be written: one, or several of a folder."""
+    bases = last_written_first(bases_of(log))[:FOLLOWED_LOGS]
+    if log.is_dir():  # a finished log may have rotated files only
+        bases = [base for base in bases if base.exists()]
+    return bases
+
+
+def write_new_records(
+    followed: list[Follow],
+    shown: set[tuple[str, int]],
+    as_json: bool,
+    interval: float = 0.2,
+) -> NoReturn:
+    """Write new records, except those already shown; look every `interval` seconds."""
+    while True:
+        before = sum(each.broken for each in followed)
+        records = [*itertools.chain(*(each.records() for each in followed))]
+        new = (r for r in records if (r["scheduler_id"], r["seq"]) not in shown)
+        write_records(new, as_json)
+        warn_broken(sum(each.broken for each in followed) - before)
+        time.sleep(interval)
+
+
+def warn_broken(lines: int) -> None:
+    """Report how many lines can't be read, if there are any."""
     if lines:
-        click.echo(f"leandask: {lines} lines can't be read", err=True)
+        warn(f"{lines} lines can't be read")
 
 
 @main.command()
 @click.argument("address")
-@click.option("--tls-ca-file", help="CA's certificate, for a scheduler with TLS.")
-@click.option("--tls-cert", help="Certificate of your own.")
-@click.option("--tls-key", help="Its key.")
+@click.option("--tls-ca-file", help="File with the CA certificate of the cluster.")
+@click.option("--tls-cert", help="File with a certificate for this command.")
+@click.option("--tls-key", help="File with the private key of that certificate.")
 @AS_JSON
 def report(
     address: str,
@@ -220,20 +253,16 @@ def report(
     tls_key: str | None,
     as_json: bool,
 ) -> None:
-    """Show what a live scheduler holds, and how it fares.
+    """Show what a running scheduler holds, and its counters.
 
-    ADDRESS is the scheduler's, such as tcp://127.0.0.1:8786.
+    ADDRESS is the address of the scheduler, such as tcp://127.0.0.1:8786.
     """
     from leandask.serving.client import fetch_report  # imports distributed
 
     tls = {"ca_file": tls_ca_file, "client_cert": tls_cert, "client_key": tls_key}
     given_tls = {f"tls_{name}": path for name, path in tls.items() if path}
-    found = fetch_report(address, **given_tls)
+    found = fetch_report(address, given_tls)
     if as_json:
         click.echo(orjson.dumps(found))
     else:
         click.echo("\n".join(report_lines(found)))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,41 +1,106 @@
-"""Show: records as lines to be read."""
+"""Output: how the command writes records, counts and reports."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import sys
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import click
+import orjson
 from dask.utils import format_bytes
 
+from leandask.reading.lines import InvalidRecord, check
+from leandask.reading.problems import KINDS, Problems
+from leandask.reading.reader import LogReader
 from leandask.records.schema import TRANSITION
 from leandask.records.text import CUT, NAME_LENGTH, one_line
 
+if TYPE_CHECKING:
+    from leandask.serving.report import Report
+
+#: A log of at least so many bytes is read with a progress bar.
+LONG_LOG = 50 * 2**20
+#: Exit code where a part of the log could not be read.
+PARTLY_READ = 3
 #: Recommendations of a transition that are shown.
 RECOMMENDATIONS_SHOWN = 3
-#: Characters of a bar, from nothing to the most, and how many make one of a time.
-BARS, WIDTH = "▁▂▃▄▅▆▇█", 60
+#: Characters of a bar chart, from the lowest value to the highest.
+BARS = "▁▂▃▄▅▆▇█"
+#: Columns of the chart of records over time.
+WIDTH = 60
 #: Names shown of each count.
 TOP = 10
 
 
-def line_of(record: dict[str, Any]) -> str:
-    """Show a record as a line.
+@contextlib.contextmanager
+def reading(log: Path, long_log: int = LONG_LOG) -> Iterator[LogReader]:
+    """Read a log, with a progress bar if it is long, and report its problems."""
+    reader = LogReader(log)
+    nbytes = reader.nbytes
+    with contextlib.ExitStack() as stack:
+        if nbytes >= long_log and sys.stderr.isatty() and not sys.stdout.isatty():
+            progress: Any = stack.enter_context(
+                click.progressbar(
+                    length=nbytes,
+                    label=str(log),
+                    file=sys.stderr,
+                    update_min_steps=nbytes // 200,
+                )
+            )
+            reader = LogReader(log, progress.update)
+        yield reader
+    for text in problem_lines(reader.problems):
+        warn(text)
+    if reader.problems.counts["corrupt"] or reader.problems.counts["unreadable"]:
+        sys.stdout.flush()
+        raise click.exceptions.Exit(PARTLY_READ)
 
-    Parameters
-    ----------
-    record : dict
-        By the names of the schema. What is in it can't start another line, nor steer
-        a terminal.
 
-    Returns
-    -------
-    str
+def warn(text: str) -> None:
+    """Write a line to stderr."""
+    click.echo(f"leandask: {text}", err=True)
+
+
+def write_records(records: Iterable[dict[str, Any]], as_json: bool) -> int:
+    """Write records to stdout, and return their number."""
+    n = 0
+    out = sys.stdout.buffer
+    for record in records:
+        n += 1
+        try:
+            if as_json:
+                line = orjson.dumps(record)
+            else:
+                check(record)
+                line = record_line(record).encode()
+        except InvalidRecord:
+            line = one_line(str(record)).encode()
+        out.write(line + b"\n")
+    out.flush()
+    return n
+
+
+def problem_lines(problems: Problems) -> Iterator[str]:
+    """Show how often each kind of problem occurs, and where it occurs first."""
+    first = {problem.kind: problem for problem in reversed(problems.notices)}
+    for kind, count in problems.counts.items():
+        if count:
+            where = f"; first {first[kind]}" if kind in first else ""
+            yield f"{count} {KINDS[kind]}{where}"
+
+
+def record_line(record: dict[str, Any]) -> str:
+    """Show a record as one line, without control characters.
 
     Examples
     --------
-    >>> print(line_of({"timestamp": "2026-11-24T11:57:27.206000Z", "severity": "INFO",
-    ...     "event_name": "dask.event", "message": "all: add-worker"}))
+    >>> print(record_line({"timestamp": "2026-11-24T11:57:27.206000Z",
+    ...     "severity": "INFO", "event_name": "dask.event",
+    ...     "message": "all: add-worker"}))
     2026-11-24T11:57:27.206000Z INFO     all: add-worker
     """
     if record.get("event_name") == TRANSITION:
@@ -47,16 +112,7 @@ def line_of(record: dict[str, Any]) -> str:
 
 
 def transition_line(record: dict[str, Any]) -> str:
-    """Show a transition as a line.
-
-    Parameters
-    ----------
-    record : dict
-        As for :func:`line_of`.
-
-    Returns
-    -------
-    str
+    """Show the record of a transition as one line, without control characters.
 
     Examples
     --------
@@ -72,53 +128,21 @@ def transition_line(record: dict[str, Any]) -> str:
     words = [f"{key}: {state}" for key, state in islice(pairs, RECOMMENDATIONS_SHOWN)]
     if (more := record["n_recommendations"] - len(words)) > 0:
         words.append(f"{CUT} {more} more")
-    others = f" => {', '.join(words)}" if words else ""
+    recommendations = f" => {', '.join(words)}" if words else ""
     return one_line(
         f"{record['timestamp']} {record['task_start']:10} -> "
         f"{record['task_finish']:10} {record['task_key']}  "
-        f"({record['stimulus_id']}){others}",
+        f"({record['stimulus_id']}){recommendations}",
         limit=4 * NAME_LENGTH,
     )
 
 
-def bar(values: list[float]) -> str:
-    """Show numbers as a row of bars.
-
-    Parameters
-    ----------
-    values : list of float
-        Not negative.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> bar([0, 1, 2, 7])
-    '▁▂▃█'
-    """
-    most = max(values, default=0) or 1
-    return "".join(BARS[round(value / most * (len(BARS) - 1))] for value in values)
-
-
-def report_lines(report: dict[str, Any]) -> Iterator[str]:
-    """Show a scheduler's report.
-
-    Parameters
-    ----------
-    report : dict
-        As :func:`leandask.serving.report.report_of` makes it.
-
-    Yields
-    ------
-    str
-    """
+def report_lines(report: Report) -> Iterator[str]:
+    """Show the report of a scheduler."""
     memory, stream = report["memory"], report["stream"]
-    versions = ", ".join(f"{name} {v}" for name, v in report["versions"].items())
     peak = memory["rss_peak"]
     yield f"{report['scheduler_id']} at {report['address']}, since {report['started']}"
-    yield f"{versions}"
+    yield ", ".join(f"{name} {v}" for name, v in report["versions"].items())
     yield (
         f"memory {format_bytes(memory['rss'])}, "
         f"at most {'-' if peak is None else format_bytes(peak)}, "
@@ -134,7 +158,7 @@ def report_lines(report: dict[str, Any]) -> Iterator[str]:
     dropped = sum(stream["dropped"].values())
     yield (
         f"\nstream: {stream['emitted']} records, {dropped} dropped, "
-        f"{stream['errors']} errors, {stream['queued']} wait"
+        f"{stream['errors']} errors, {stream['queued']} queued"
     )
     if log := report["event_log"]:
         yield (
@@ -144,23 +168,15 @@ def report_lines(report: dict[str, Any]) -> Iterator[str]:
     yield from (f"{w['timestamp']} {w['message']}" for w in report["warnings"])
 
 
-def table(counts: dict[str, Any], rates: list[tuple[int, float]]) -> Iterator[str]:
-    """Show the counts of a log.
-
-    Parameters
-    ----------
-    counts : dict
-        Numbers, or numbers by name, the largest first.
-    rates : list of (int, float)
-        Time and records per second.
-
-    Yields
-    ------
-    str
+def count_lines(
+    counts: dict[str, Any], rates: list[tuple[int, float]]
+) -> Iterator[str]:
+    """Show the counts of a log, and its records per second over time.
 
     Examples
     --------
-    >>> print("\\n".join(table({"records": 3, "topics": {"all": 2}}, [(0, 1), (9, 2)])))
+    >>> counts = {"records": 3, "topics": {"all": 2}}
+    >>> print("\\n".join(count_lines(counts, [(0, 1), (9, 2)])))
     records                3
     topics
       all                                                 2
@@ -182,4 +198,16 @@ def table(counts: dict[str, Any], rates: list[tuple[int, float]]) -> Iterator[st
         columns = [0.0] * WIDTH
         for start, rate in rates:
             columns[(start - begin) * WIDTH // span] += rate
-        yield f"{'records over time':22} {bar(columns)}"
+        yield f"{'records over time':22} {bar_chart(columns)}"
+
+
+def bar_chart(values: list[float]) -> str:
+    """Show numbers that are not negative as a row of bars.
+
+    Examples
+    --------
+    >>> bar_chart([0, 1, 2, 7])
+    '▁▂▃█'
+    """
+    most = max(values, default=0) or 1
+    return "".join(BARS[round(value / most * (len(BARS) - 1))] for value in values)

@@ -19,8 +19,8 @@ from distributed.cli import dask_scheduler
 import leandask
 from leandask import _compat
 from leandask.eventlog.formatter import JSONFormatter
-from leandask.housekeeping.process import settle
-from leandask.records.loggers import buffering_handlers
+from leandask.housekeeping.process import tune_memory
+from leandask.records.loggers import record_sinks
 from leandask.scheduler import LeanScheduler
 from leandask.settings import config
 from leandask.settings.retention import Retention
@@ -45,7 +45,8 @@ def _parse_retention(
     return bounds
 
 
-_OWN_OPTIONS: list[click.Parameter] = [
+#: What this command has in addition to the options of ``dask scheduler``.
+OWN_OPTIONS: list[click.Parameter] = [
     click.Option(
         ["--retention"],
         metavar="KEY=N",
@@ -58,18 +59,18 @@ _OWN_OPTIONS: list[click.Parameter] = [
         type=click.Choice(["text", "json"]),
         default="text",
         show_default=True,
-        help="Format of the console's lines.",
+        help="Format of the lines on the console.",
     ),
     click.Option(
         ["--event-log"],
         type=click.Path(dir_okay=False),
         default=None,
-        help="File to append every event to, as one line of JSON each.",
+        help="File to which every event is appended as a line of JSON.",
     ),
     click.Option(
         ["--log-transitions"],
         is_flag=True,
-        help="Record every task transition too.",
+        help="Record task transitions too.",
     ),
 ]
 
@@ -89,7 +90,7 @@ def scheduler(
         dask.config.set({"leandask.stream.transitions": True})
     if config.read("event-log.path"):
         reopen_on_hangup()
-    settle()
+    tune_memory()
     factory = functools.partial(LeanScheduler, retention=retention)
     with _compat.scheduler_factory(factory):
         upstream_command = dask_scheduler.main.callback
@@ -98,15 +99,10 @@ def scheduler(
 
 
 def configure_console(log_format: str) -> None:
-    """Show the lines of leandask on stderr, and give the console its format.
+    """Show the log of leandask on stderr, as text like Dask's own or as JSON.
 
-    Handlers and levels that the user has configured stay as they are, but for the
-    format of those that write to the console.
-
-    Parameters
-    ----------
-    log_format : str
-        ``"text"``: as Dask's own lines. ``"json"``: every line of the process as JSON.
+    Handlers and levels that the user has configured stay. With ``"json"`` every handler
+    that writes to the console gets the JSON format.
     """
     ours = logging.getLogger("leandask")
     if not ours.hasHandlers():
@@ -124,7 +120,7 @@ def configure_console(log_format: str) -> None:
             for handler in getattr(logger, "handlers", ()):
                 if getattr(handler, "stream", None) in (sys.stderr, sys.stdout):
                     handler.setFormatter(JSONFormatter())
-        last = logging.lastResort  # writes the lines of loggers without a handler
+        last = logging.lastResort  # the handler of loggers that have none
         if last is not None:
             last.setFormatter(JSONFormatter())
             warned = logging.getLogger("py.warnings")
@@ -136,28 +132,30 @@ def configure_console(log_format: str) -> None:
 
 
 def log_uncaught(kind: type, error: Any, traceback: Any) -> None:
-    """Log what ends the process or a thread, in the place of Python's own text."""
-    if kind is not SystemExit:  # of a thread, of which Python says nothing either
+    """Log an exception that ends the process or a thread, instead of printing it."""
+    if kind is not SystemExit:  # Python does not print that one of a thread either
         logger.critical("Uncaught %s", kind.__name__, exc_info=(kind, error, traceback))
 
 
 def reopen_on_hangup() -> None:
-    """Have SIGHUP open the event log anew, as a rotation from outside asks for.
+    """Let SIGHUP reopen the event log, as logrotate and other tools expect.
 
-    On a terminal SIGHUP ends the process as ever: the terminal is gone.
+    On a terminal SIGHUP still ends the process: it means that the terminal is closed.
     """
     if not sys.stderr.isatty() and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
-        signal.signal(
-            signal.SIGHUP, lambda *_: [sink.reopen() for sink in buffering_handlers()]
-        )
+        signal.signal(signal.SIGHUP, _reopen_sinks)
+
+
+def _reopen_sinks(*_: object) -> None:
+    for sink in record_sinks():
+        sink.reopen()
 
 
 main = click.Command(
     "lean-scheduler",
     context_settings=dask_scheduler.main.context_settings,
     callback=scheduler,
-    params=[p for p in dask_scheduler.main.params if p.name != "version"]
-    + _OWN_OPTIONS,
+    params=[p for p in dask_scheduler.main.params if p.name != "version"] + OWN_OPTIONS,
     help=scheduler.__doc__,
 )
 click.version_option(
@@ -165,7 +163,3 @@ click.version_option(
     prog_name="leandask-scheduler",
     message=f"%(prog)s %(version)s, distributed {distributed.__version__}",
 )(main)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""The entry of ``leandask-scheduler``: the command, without what it does not use."""
+"""Entry point of ``leandask-scheduler``: runs the command without importing NumPy."""
 
 from __future__ import annotations
 
@@ -10,18 +10,15 @@ from contextlib import contextmanager
 
 @contextmanager
 def deferred(name: str) -> Iterator[None]:
-    """Have a package look as if it were not installed, for the imports of others.
+    """Make an optional package look as if it were not installed.
 
-    Parameters
-    ----------
-    name : str
-        A package that the others can do without. It is imported as ever by whoever
-        needs it later, and left alone if it is imported already.
+    Afterwards it can be imported as usual. A package that is already imported is left
+    as it is.
     """
     if name in sys.modules:
         yield
         return
-    sys.modules[name] = None  # type: ignore[assignment]  # as the import system asks
+    sys.modules[name] = None  # type: ignore[assignment]  # documented: its import fails
     try:
         yield
     finally:
@@ -30,10 +27,10 @@ def deferred(name: str) -> Iterator[None]:
 
 def main() -> None:
     """Run ``leandask-scheduler``."""
-    # It loads plug-ins of other packages, which may need NumPy; it does not itself.
+    # This loads plug-ins of other packages, which may need NumPy.
     importlib.import_module("dask.sizeof")
-    # 11 MB. distributed.protocol.utils imports NumPy to allocate buffers for messages,
-    # and allocates them as bytearrays without it.
+    # NumPy takes 11 MB. distributed.protocol.utils imports it to allocate buffers for
+    # messages, and uses bytearrays where it is missing.
     with deferred("numpy"):
         from leandask.cli.scheduler import main
     main()

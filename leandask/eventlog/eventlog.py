@@ -11,68 +11,69 @@ from leandask.settings import config
 
 logger = logging.getLogger("leandask")
 
-#: At both, as the user may have either not propagate.
+#: It is a handler of both, as the user may set either not to propagate.
 _LOGGERS = EVENTS, TRANSITIONS
 
 
 class EventLog(RotatingFileSink):
-    """Writes the records of one scheduler to a file, from now until :meth:`leave`.
+    """Writes the records of one scheduler to a file, until :meth:`detach`.
 
-    Where the logger of the events, or the one above it, has no level of its own, it is
-    set to INFO meanwhile: logging's default would let warnings pass only.
+    Where neither ``leandask.events`` nor ``leandask`` has a level, ``leandask`` is held
+    at INFO meanwhile: the default of logging lets only warnings pass.
 
-    Parameters
-    ----------
-    path : str or os.PathLike
-        File to append to.
-    scheduler_id : str
-        Scheduler whose records it takes: one process may run several.
+    One process may run several schedulers: it takes the records of ``scheduler_id``.
     """
 
     def __init__(self, path: str | os.PathLike[str], scheduler_id: str) -> None:
         super().__init__(path)
         self.scheduler_id = scheduler_id
-        self._left = False
-        self._join()
+        self._is_detached = False
+        self._attach()
         self._level: HeldLevel | None = None
         if not EVENTS.level and (not logger.level or is_held(logger)):
-            self._level = HeldLevel(logger, logging.INFO)
+            # At DEBUG where the user has the root logger at DEBUG.
+            level = min(logging.INFO, logger.getEffectiveLevel() or logging.DEBUG)
+            self._level = HeldLevel(logger, level)
 
     @classmethod
     def of(cls, scheduler_id: str) -> EventLog | None:
-        """Open the event log of the configuration, if there is one."""
+        """Open the event log of the configuration, if it has one."""
         path = config.read("event-log.path")
         return cls(path, scheduler_id) if path else None
 
+    def refuses(self, scheduler_id: str) -> bool:
+        """Whether :meth:`handle` ignores all records of a scheduler."""
+        return scheduler_id != self.scheduler_id
+
     def handle(self, record: logging.LogRecord) -> bool:
-        """Take a record of the scheduler, and refuse any other."""
+        """Write a record of the scheduler; ignore any other LogRecord."""
         if record.__dict__.get("scheduler_id") != self.scheduler_id:
             return False
-        return bool(super().handle(record))
+        return super().handle(record)
 
-    def stay(self) -> None:
-        """Take records again where logging was configured anew, and left this out."""
-        if self._left:
+    def reattach(self) -> None:
+        """Attach to the loggers again where a new logging configuration detached it."""
+        if self._is_detached:
             return
         if any([log.disabled or self not in log.handlers for log in _LOGGERS]):
-            self._join()
+            self._attach()
+            logger.disabled = False
             logger.warning(
-                "Logging was configured anew without the event log %s, which takes "
-                "records again; those of the last seconds are not in it",
+                "A new logging configuration left out the event log %s. It gets "
+                "records again, but not those of the last seconds",
                 self.file.path,
             )
 
-    def leave(self) -> None:
-        """Write what waits, close the file, and leave the loggers."""
-        self._left = True
+    def detach(self) -> None:
+        """Write all lines, close the file, and detach from the loggers."""
+        self._is_detached = True
         for log in _LOGGERS:
             log.removeHandler(self)
         if self._level is not None:
             self._level.release()
         self.close()
 
-    def _join(self) -> None:
-        logger.disabled = False
+    def _attach(self) -> None:
         for log in _LOGGERS:
             log.disabled = False
             log.addHandler(self)

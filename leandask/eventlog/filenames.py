@@ -1,29 +1,21 @@
-"""Names of the files of an event log: which of them are one log, and in which order."""
+"""Names of the files of an event log: which files belong to a log, in which order."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-#: Endings of the logs that are looked for in a folder.
+#: Endings of the logs that are found in a folder.
 ENDINGS = (".jsonl", ".ndjson", ".json", ".log")
 
 _ROTATED = re.compile(r"(?P<base>.+?)(?:[.-](?P<number>\d+))?(?P<gz>\.gz)?")
 
 
 def find(base: Path) -> list[Path]:
-    """Find the files of a log.
+    """Return the files of a log that exist, oldest first.
 
-    Parameters
-    ----------
-    base : pathlib.Path
-        The file that is written to. It may be missing where others are there.
-
-    Returns
-    -------
-    list of pathlib.Path
-        Oldest first, without one that was renamed meanwhile. Of a file that is there
-        both as it was and gzipped, as it is while it is being compressed, the first.
+    `base` is the file that is written to. While a file is being compressed, it exists
+    plain and gzipped: the plain one is returned.
     """
     found: dict[tuple[int, int], Path] = {}
     folder = base.parent
@@ -36,29 +28,21 @@ def find(base: Path) -> list[Path]:
 
 
 def _place(name: str, base: str) -> tuple[int, int] | None:
-    """The place of a file among those of a log, or None if it is none of them."""
+    """The place of a file in the order of its log, or None if it belongs to another."""
     if name == base:
         return 2, 0
     match = _ROTATED.fullmatch(name)
     if match is None or match["base"] != base or match["number"] is None:
         return None
     number = int(match["number"])
-    # A date rises with time, a number falls.
+    # A newer file has a greater date, but a smaller number.
     return (0, number) if len(match["number"]) >= 6 else (1, -number)
 
 
 def find_bases(folder: Path) -> set[Path]:
-    """Find the logs of a folder.
+    """Return the logs of a folder, each by the file that is written to.
 
-    Parameters
-    ----------
-    folder : pathlib.Path
-
-    Returns
-    -------
-    set of pathlib.Path
-        Of each log the file that is written to, which may be missing. That it is a log
-        is told by its ending alone.
+    That file may be missing. A log is recognised by its ending alone.
     """
     bases = set()
     for file in folder.iterdir():

@@ -1,4 +1,4 @@
-"""Backlog: lines that wait to be written together."""
+"""LineBuffer: lines that wait to be written together."""
 
 from __future__ import annotations
 
@@ -6,40 +6,35 @@ import logging
 import threading
 import time
 
-#: Bytes that make a write worth while.
-BUFFER_BYTES = 64 * 1024
-#: Seconds and bytes of which one must pass between two writes. To write is to let go of
-#: the interpreter, and to wait for up to 5 ms for its return from a busy event loop.
-WRITE_SECONDS, WRITE_BYTES = 0.01, 1024 * 1024
-#: Bytes that wait while nothing can be written; what comes then is lost.
-BACKLOG_BYTES = 4 * 1024 * 1024
+#: Bytes that are worth a write.
+WRITE_BYTES = 64 * 1024
+#: Between two writes this many seconds or bytes must pass. A write releases the
+#: interpreter, and may wait for 5 ms until a busy event loop returns it.
+PAUSE_SECONDS, PAUSE_BYTES = 0.01, 1024 * 1024
+#: Bytes that may wait while nothing can be written; further lines are lost.
+MAX_BYTES = 4 * 1024 * 1024
 
 
-class Backlog:
+class LineBuffer:
     """Lines that wait to be written together, up to 4 MiB.
 
-    Parameters
-    ----------
-    interval : float
-        Longest time in seconds that a line should wait.
-
-    Notes
-    -----
-    It may be used from several threads. Its lock is held for no longer than it takes to
-    change it, and nothing is waited for meanwhile.
+    Several threads may use it. Its lock is held only while it is changed, never while
+    something is waited for.
     """
 
+    #: Longest time in seconds that a line should wait.
+    interval: float
     #: Lines that wait, without those that are being written.
     lines: int
-    #: Lines that are lost: those that came when too much waited, and what was given up,
-    #: even if a write that hung then ends after all.
+    #: Lines that are lost: those that found no room, and those that were given up, even
+    #: if a write that hung writes them later.
     lines_lost: int
-    #: Whether what waits should be written now.
+    #: Whether the lines should be written now.
     is_due: bool
-    #: When the oldest line has waited long enough, by ``time.monotonic()``.
+    #: When the oldest line has waited for long enough, by ``time.monotonic()``.
     deadline: float
 
-    # What waits, and what was taken out to be written.
+    # The lines that wait, and those that were taken to be written.
     _buffer: bytearray
     _taken: bytearray
     _taken_lines: int
@@ -55,12 +50,18 @@ class Backlog:
         """Bytes that wait, without those that are being written."""
         return len(self._buffer)
 
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__}: {len(self)}/{MAX_BYTES} bytes, "
+            f"{self.lines} lines, {self.lines_lost} lost>"
+        )
+
     def add(self, line: bytes, level: int) -> None:
-        """Take a line, and note whether it makes a write due."""
+        """Add a line, and note whether the lines should be written now."""
         with self._lock:
             buffer = self._buffer
             waiting = len(buffer) + len(self._taken)
-            if waiting and waiting + len(line) >= BACKLOG_BYTES:
+            if waiting and waiting + len(line) >= MAX_BYTES:
                 self.lines_lost += 1
                 return
             if not buffer:
@@ -69,36 +70,33 @@ class Backlog:
             buffer += b"\n"
             self.lines += 1
             if level >= logging.WARNING or (
-                len(buffer) >= BUFFER_BYTES
-                and (len(buffer) >= WRITE_BYTES or time.monotonic() >= self._write_at)
+                len(buffer) >= WRITE_BYTES
+                and (len(buffer) >= PAUSE_BYTES or time.monotonic() >= self._write_at)
             ):
                 self.is_due = True
 
     def take(self) -> bytearray:
-        """Take all that waits out, to be written."""
+        """Take all lines, to write them. ``confirm`` or ``put_back`` must follow."""
         with self._lock:
             self._taken, self._taken_lines = self._buffer, self.lines
             self._empty()
             return self._taken
 
-    def done(self) -> int:
-        """Forget what was taken out, as it is written.
+    def confirm(self) -> int:
+        """Forget the lines that were taken, as they are written.
 
-        Returns
-        -------
-        int
-            How many lines it was; 0 if they were given up meanwhile.
+        Returns how many they were: 0 if they were given up meanwhile.
         """
         with self._lock:
             lines = self._taken_lines
             self._taken, self._taken_lines = bytearray(), 0
-            self._write_at = time.monotonic() + WRITE_SECONDS
+            self._write_at = time.monotonic() + PAUSE_SECONDS
             return lines
 
     def put_back(self) -> None:
-        """Have what was taken out wait again, before what came meanwhile.
+        """Put the lines that were taken before those that were added since.
 
-        What was given up meanwhile is forgotten.
+        Lines that were given up meanwhile are forgotten.
         """
         with self._lock:
             taken, self._taken = self._taken, bytearray()
@@ -109,8 +107,8 @@ class Backlog:
                 self._taken_lines = 0
                 self.deadline = 0.0
 
-    def lose(self) -> int:
-        """Give up what waits and what was taken out; return how many lines it was."""
+    def give_up(self) -> int:
+        """Count all lines as lost, also those that were taken; return how many."""
         with self._lock:
             lines = self.lines + self._taken_lines
             self.lines_lost += lines
@@ -119,8 +117,8 @@ class Backlog:
             return lines
 
     def after_fork(self) -> None:
-        """In a child process: leave what waits to the parent, without a count."""
-        # A signal's handler may log a line amid another one: hence no plain Lock.
+        """In a child process: leave the lines to the parent process, uncounted."""
+        # Reentrant, as a signal handler may log while this thread adds a line.
         self._lock = threading.RLock()
         self._empty()
         self._taken, self._taken_lines = bytearray(), 0

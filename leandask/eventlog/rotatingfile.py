@@ -11,54 +11,59 @@ import time
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-#: Seconds between two looks whether the file is still in its place.
-LOOK_SECONDS = 1.0
-#: Seconds between two tries to rotate a file that can't be renamed.
-ROTATE_SECONDS = 60.0
-
 _known: WeakValueDictionary[Path, RotatingFile] = WeakValueDictionary()
 
 
 class RotatingFile:
-    """A file at a path, whatever becomes of the file or of its folder.
+    """A file that is appended to at a path, and made again where it was removed.
 
-    A file that was removed is told before the next write; one that was moved or
-    truncated by a look once a second. Only its owner can read it (mode 0600).
+    A file that was removed is noticed before the next write; one that was moved or
+    truncated within `check_interval`. Only the owner of the process can read it (mode
+    0600).
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        Its folder is made where there is none.
-    max_bytes : int or None
-        Size at which it is renamed to ``path.1``; None never does. One that can't be
-        renamed grows beyond it, and is tried again once a minute.
-    backups : int
-        Renamed files kept.
-    compress : bool
-        Whether these are gzipped, by a thread of their own.
-
-    Notes
-    -----
-    Whoever calls :meth:`write` or :meth:`close` holds :attr:`lock`.
+    Callers of :meth:`write` and :meth:`close` must hold :attr:`lock`.
     """
 
-    #: Why the file is not rotated, or a rotated one not gzipped, until somebody tells
-    #: of it, and empties it. Not told from here: who waits for the thread, or for the
-    #: lock, may hold the lock of where it would be told.
-    trouble: str
+    #: A missing folder is made.
+    path: Path
+    #: Size at which the file is renamed to ``path.1``; None never does. A file that
+    #: can't be renamed grows beyond it.
+    max_bytes: int | None
+    #: Renamed files kept.
+    backups: int
+    #: Whether renamed files are gzipped, in a thread.
+    compress: bool
+    #: Seconds between two checks whether the file is still at its path.
+    check_interval: float
+    #: Seconds between two tries to rotate a file that can't be renamed.
+    rotate_interval: float
+    #: Why the file is not rotated, or a rotated one not gzipped; the owner reports it
+    #: and empties it. It is not reported here: the thread that would report it may hold
+    #: a lock that the reporting handler waits for.
+    problem: str
+    lock: threading.Lock
 
     def __init__(
-        self, path: Path, max_bytes: int | None, backups: int, compress: bool
+        self,
+        path: Path,
+        max_bytes: int | None,
+        backups: int,
+        compress: bool,
+        *,
+        check_interval: float = 1.0,
+        rotate_interval: float = 60.0,
     ) -> None:
         self.path = path
         self.max_bytes = max_bytes
         self.backups = backups
         self.compress = compress
+        self.check_interval = check_interval
+        self.rotate_interval = rotate_interval
         self.lock = threading.Lock()
-        self.trouble = ""
+        self.problem = ""
         self._fd: int | None = None
         self._size = 0  # of the file, in bytes
-        self._look_at = 0.0  # time.monotonic() of the next look at the path
+        self._check_at = 0.0  # time.monotonic() of the next check of the path
         self._rotate_at = 0.0  # time.monotonic() before which it is not rotated
         self._compressing: threading.Thread | None = None
 
@@ -66,26 +71,20 @@ class RotatingFile:
     def at(
         cls, path: Path, max_bytes: int | None, backups: int, compress: bool
     ) -> RotatingFile:
-        """Return the file at a path, of which there is one in the whole process.
+        """Return the file at a path: there is one in the whole process.
 
-        Two would rotate each other's lines away. What is asked for last holds.
+        Two would rotate each other's lines away. The settings of the last call apply.
         """
         file = _known.setdefault(path, cls(path, max_bytes, backups, compress))
         file.max_bytes, file.backups, file.compress = max_bytes, backups, compress
         return file
 
-    def look(self) -> None:
-        """Look at the path before the next write."""
-        self._look_at = 0.0
+    def recheck(self) -> None:
+        """Check with the next write whether the file is still at its path."""
+        self._check_at = 0.0
 
     def write(self, lines: bytearray) -> None:
-        """Append lines, all or none.
-
-        Raises
-        ------
-        OSError
-            If they can't be written. What was written of them is taken back.
-        """
+        """Append all lines, or raise an OSError and append none of them."""
         fd = self._open()
         if self._is_full(len(lines)) and time.monotonic() >= self._rotate_at:
             fd = self._rotate()
@@ -101,19 +100,19 @@ class RotatingFile:
         self._size += written
 
     def close(self) -> None:
-        """Close the file; the next write opens it anew."""
+        """Close the file; the next write opens it again."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
 
     def join(self) -> None:
-        """Wait until what was rotated is gzipped."""
+        """Wait until the rotated file is gzipped."""
         if self._compressing is not None:
             self._compressing.join()
             self._compressing = None
 
     def after_fork(self) -> None:
-        """In a child process: leave the file and the thread to the parent."""
+        """In a child process: leave the file and the thread to the parent process."""
         self._compressing = None
         self.lock = threading.Lock()
         self.close()
@@ -121,17 +120,17 @@ class RotatingFile:
     def _open(self) -> int:
         now = time.monotonic()
         if self._fd is not None:
-            # What has no name any more is removed: to write to it is to lose it.
-            if now < self._look_at and os.fstat(self._fd).st_nlink:
+            # Without a link the file is removed, and what is written to it is lost.
+            if now < self._check_at and os.fstat(self._fd).st_nlink:
                 return self._fd
             if self._is_in_place(self._fd):
-                self._look_at = now + LOOK_SECONDS
+                self._check_at = now + self.check_interval
                 return self._fd
             self.close()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
         fd = self._fd = os.open(self.path, flags, 0o600)
-        self._look_at = now + LOOK_SECONDS
+        self._check_at = now + self.check_interval
         self._size = os.fstat(fd).st_size
         if self._size and os.pread(fd, 1, self._size - 1) != b"\n":
             self._size += os.write(fd, b"\n")  # a killed writer left a torn line
@@ -150,16 +149,16 @@ class RotatingFile:
         return bool(self.max_bytes and size and size + more > self.max_bytes)
 
     def _rotate(self) -> int:
-        """Rename the file if that can be done, and open what is in its place then."""
+        """Rename the file if possible, and open the file that is then at the path."""
         self.join()
         self.close()
         try:
             self._rename()
         except OSError as e:
-            self._rotate_at = time.monotonic() + ROTATE_SECONDS
-            self.trouble = (
-                f"Can't rotate {self.path}: {e}. It is written on, beyond "
-                f"{self.max_bytes} bytes; next try in {ROTATE_SECONDS:.0f} s"
+            self._rotate_at = time.monotonic() + self.rotate_interval
+            self.problem = (
+                f"Can't rotate {self.path}: {e}. It grows beyond {self.max_bytes} "
+                f"bytes; next try in {self.rotate_interval:.0f} s"
             )
             return self._open()
         if self.backups and self.compress:
@@ -167,15 +166,15 @@ class RotatingFile:
             try:
                 thread.start()
                 self._compressing = thread
-            except RuntimeError as e:  # no more threads, or the interpreter ends
-                self._note_trouble(e)
+            except RuntimeError as e:  # no more threads, or the interpreter exits
+                self._note_problem(e)
         return self._open()
 
     def _rename(self) -> None:
         if not self.backups:
             self.path.unlink(missing_ok=True)
-        # Up to the first free number only: a try that fails moves no older files on.
-        for i in range(self._free(), 0, -1):
+        # Only up to the first free number: a failed try must not move older files.
+        for i in range(self._first_free(), 0, -1):
             for suffix in ("", ".gz") if i > 1 else ("",):
                 source = self._backup(i - 1, suffix)
                 if source.exists():
@@ -183,8 +182,8 @@ class RotatingFile:
                         self._backup(i, old).unlink(missing_ok=True)
                     source.rename(self._backup(i, suffix))
 
-    def _free(self) -> int:
-        """Return the first number that no rotated file has, or the last of them."""
+    def _first_free(self) -> int:
+        """Return the first number that no rotated file has, or else the last number."""
         for i in range(1, self.backups):
             if not any(self._backup(i, suffix).exists() for suffix in ("", ".gz")):
                 return i
@@ -194,7 +193,7 @@ class RotatingFile:
         return self.path.with_name(f"{self.path.name}.{i}{suffix}") if i else self.path
 
     def _compress(self) -> None:
-        """Put a gzipped file in the place of the last one that was rotated."""
+        """Replace the file that was rotated last by a gzipped one."""
         path, gzipped = self._backup(1), self._backup(1, ".gz")
         partial = gzipped.with_name(f"{gzipped.name}.part")
         try:
@@ -209,9 +208,9 @@ class RotatingFile:
             partial.rename(gzipped)
             path.unlink()
         except OSError as e:
-            with contextlib.suppress(OSError):  # it may be what fills the disk
+            with contextlib.suppress(OSError):  # it may be what filled the disk
                 partial.unlink(missing_ok=True)
-            self._note_trouble(e)
+            self._note_problem(e)
 
-    def _note_trouble(self, error: Exception) -> None:
-        self.trouble = f"Can't compress {self._backup(1)}: {error}. It stays as it is"
+    def _note_problem(self, error: Exception) -> None:
+        self.problem = f"Can't gzip {self._backup(1)}: {error}. It stays as it is"

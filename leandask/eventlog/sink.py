@@ -6,41 +6,47 @@ import logging
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from leandask._fork import leave_to_parent
 from leandask._throttle import Throttle
 from leandask.eventlog.formatter import JSONFormatter
-from leandask.eventlog.linebuffer import Backlog
+from leandask.eventlog.linebuffer import LineBuffer
 from leandask.eventlog.rotatingfile import RotatingFile
+from leandask.records.recordsink import is_unmodified
 from leandask.settings import config
 
 logger = logging.getLogger("leandask")
 
-#: Seconds between two tries to write a file that can't be written: first, and longest.
-RETRY_SECONDS = (1.0, 60.0)
-#: Seconds between two reports of rotated files that can't be gzipped.
-TELL_SECONDS = 60.0
-#: Seconds that closing waits for a write that hangs in another thread.
-HANG_SECONDS = 1.0
+#: Methods that a LogRecord passes through and that ``write_fields`` leaves out.
+SINK_METHODS = "handle filter acquire release emit format handleError".split()
+FORMATTER_METHODS = ("format", "encode", "fields")
+
+
+class Report(NamedTuple):
+    """A line for the logger ``leandask``: what became of a write."""
+
+    level: int
+    text: str
+    arguments: tuple[Any, ...]
 
 
 class RotatingFileSink(logging.Handler):
     """Appends each LogRecord to a file as one line.
 
-    Lines are gathered and written together: when 64 KiB wait, after `flush_interval`,
-    at WARNING and above, and when the sink is closed. Only its owner can read the file
-    (mode 0600). A file that was moved away is opened anew.
+    Lines are buffered and written together: when 64 KiB wait, after `flush_interval`,
+    at WARNING and above, and when the sink is closed. Only the owner of the process can
+    read the file (mode 0600). A file that was moved away is opened again.
 
-    A file that can't be written is no error to the caller: lines wait, up to 4 MiB, and
-    the sink tries again, ever more rarely. What doesn't fit is counted as lost. Both
-    are reported on the logger ``leandask``. A line that was written in part is taken
-    back, so that the file always holds whole lines.
+    A file that can't be written raises nothing: up to 4 MiB of lines wait, and the sink
+    tries again, after longer and longer waits. Lines that find no room are counted as
+    lost. Both are reported on the logger ``leandask``. A line that was only written in
+    part is removed, so that the file always holds whole lines.
 
     Parameters
     ----------
     filename : str or os.PathLike
-        File to append to. Its folder is made where there is none.
+        File to append to. A missing folder is made.
     max_bytes : int, str or None, optional
         Size at which the file is rotated to ``filename.1``; None never rotates. A file
         that can't be renamed grows beyond it: that is reported, and tried again once a
@@ -51,25 +57,38 @@ class RotatingFileSink(logging.Handler):
         Longest time in seconds that a line waits. Default:
         ``leandask.event-log.flush-interval``.
     compress : bool, optional
-        Whether rotated files are gzipped, as ``filename.1.gz``, by a thread of their
-        own. Default: ``leandask.event-log.compress``.
+        Whether rotated files are gzipped, as ``filename.1.gz``, in a thread. Default:
+        ``leandask.event-log.compress``.
+    retry_interval, max_retry_interval : float, optional
+        Seconds until a failed write is tried again: after the first failure, which each
+        further one doubles, and at most.
+    close_timeout : float, optional
+        Longest time in seconds that :meth:`close` and :meth:`flush` wait for a write
+        that hangs in another thread.
+    report_interval : float, optional
+        Shortest time in seconds between two reports of files that can't be rotated or
+        gzipped.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is no such value.
+        If a parameter breaks its rule.
 
     Notes
     -----
-    The interval is kept by whoever calls :meth:`flush_if_due`: the stream of a
-    scheduler does. Elsewhere a line waits for the next one.
+    A scheduler's stream calls :meth:`flush_if_due`, which keeps the flush interval.
+    Without such a caller a line waits until the next one is written.
+
+    A subclass may override any method of :class:`logging.Handler`, and an instance may
+    have another formatter and filters. Where there are none of these, and no other
+    handler, the stream skips the LogRecord and calls :meth:`write_fields`.
 
     See Also
     --------
     logging.handlers.RotatingFileHandler : writes each record by itself.
     """
 
-    #: Lines handed to the operating system, in bytes, and how many they were.
+    #: Bytes and lines that were written.
     bytes_written: int
     lines_written: int
     #: Writes that failed, and whether the last one did.
@@ -83,156 +102,175 @@ class RotatingFileSink(logging.Handler):
         backups: int = config.OMITTED,
         flush_interval: float | str = config.OMITTED,
         compress: bool = config.OMITTED,
+        *,
+        retry_interval: float = 1.0,
+        max_retry_interval: float = 60.0,
+        close_timeout: float = 1.0,
+        report_interval: float = 60.0,
     ) -> None:
         super().__init__()
-        #: Where the lines are written: all sinks of one file share it.
+        #: The file, which all sinks with its path share.
         self.file = RotatingFile.at(
             Path(os.path.abspath(os.fspath(filename))),
             config.read("event-log.max-bytes", max_bytes),
             config.read("event-log.backups", backups),
             config.read("event-log.compress", compress),
         )
-        #: The lines that are not written yet. Their lock is not the handler's, which
-        #: ``logging.shutdown``, and so ``dictConfig``, holds as it waits for a write.
-        self.backlog = Backlog(config.read("event-log.flush-interval", flush_interval))
+        #: The lines that are not written yet. It has its own lock, as
+        #: ``logging.shutdown``, and so ``dictConfig``, holds the handler's lock while
+        #: it waits for a write.
+        self.buffer = LineBuffer(
+            config.read("event-log.flush-interval", flush_interval)
+        )
+        self.retry_interval = retry_interval
+        self.max_retry_interval = max_retry_interval
+        self.close_timeout = close_timeout
         self.setFormatter(JSONFormatter())
         self.bytes_written = self.lines_written = self.errors = 0
         self.failing = False
         self._retry_at = 0.0  # time.monotonic() before which nothing is tried
-        self._retry_after = RETRY_SECONDS[0]
+        self._retry_after = retry_interval
         self._reopen = False
-        self._telling = Throttle(TELL_SECONDS)
+        self._reporting = Throttle(report_interval)
         leave_to_parent(self)
 
     def __repr__(self) -> str:
         return (
             f"<{type(self).__name__} {str(self.file.path)!r}: "
-            f"{self.lines_written} lines, {len(self.backlog)} bytes wait>"
+            f"{self.lines_written} lines, {len(self.buffer)} bytes wait>"
         )
 
     @property
     def lines_lost(self) -> int:
         """Lines that were lost, as the file could not be written for too long."""
-        return self.backlog.lines_lost
+        return self.buffer.lines_lost
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a LogRecord; never raises."""
+        """Add the line of a LogRecord to the buffer; never raises."""
         try:
-            formatter = self.formatter
-            if isinstance(formatter, JSONFormatter):
-                line = formatter.encode(record)
-            else:
-                line = self.format(record).encode("utf-8", "backslashreplace")
-            self.backlog.add(line, record.levelno)
+            line = self.format(record).encode("utf-8", "backslashreplace")
+            self.buffer.add(line, record.levelno)
         except Exception:
             self.handleError(record)
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write a LogRecord, unless a filter refuses it; never raises."""
+        passed = super().handle(record)
+        if self.buffer.is_due:
+            self._flush()
+        return bool(passed)
+
+    def refuses(self, scheduler_id: str) -> bool:
+        """Whether :meth:`handle` ignores all records of a scheduler."""
+        return False
+
+    def is_unmodified(self) -> bool:
+        """Whether :meth:`handle` calls no code of the user's, apart from filters."""
+        return is_unmodified(self, SINK_METHODS) and (
+            type(self.formatter) is not JSONFormatter
+            or is_unmodified(self.formatter, FORMATTER_METHODS)
+        )
+
     def takes_fields(self) -> bool:
-        """Whether :meth:`write_fields` writes what :meth:`handle` would."""
+        """Whether :meth:`write_fields` writes what :meth:`handle` would write."""
         return type(self.formatter) is JSONFormatter and not self.filters
 
-    def handle(self, record: logging.LogRecord) -> bool:
-        """Take a LogRecord, if no filter refuses it; never raises."""
-        taken = super().handle(record)
-        if self.backlog.is_due:
-            self._flush()
-        return bool(taken)
-
     def write_fields(self, fields: dict[str, Any], level: int) -> None:
-        """Take the fields of a record without the detour of a LogRecord."""
+        """Write the fields of a record without making a LogRecord."""
         line = self.formatter.encode_fields(fields)  # type: ignore[union-attr]
-        self.backlog.add(line, level)
-        if self.backlog.is_due:
+        self.buffer.add(line, level)
+        if self.buffer.is_due:
             self._flush()
 
     def flush(self) -> None:
-        """Write what waits, unless the file failed a moment ago; never raises."""
-        self.file.look()
-        self._flush(HANG_SECONDS)
+        """Write the lines that wait, unless the file has just failed; never raises."""
+        self.file.recheck()
+        self._flush(self.close_timeout)
 
     def flush_if_due(self) -> None:
-        """Write what has waited for the flush interval; never raises."""
-        if time.monotonic() >= self.backlog.deadline:
+        """Write the lines if one has waited for the flush interval; never raises."""
+        if time.monotonic() >= self.buffer.deadline:
             self._flush()
 
     def reopen(self) -> None:
-        """Open the file anew with the next line; safe in a signal handler."""
+        """Open the file again with the next line; safe in a signal handler."""
         self._reopen = True
 
     def close(self) -> None:
-        """Write what waits, with one last try, and close the file.
+        """Write the lines that wait, with a last try, and close the file.
 
-        A line that comes later opens it anew, as it does for a ``FileHandler``.
+        A later line opens it again, as it does for a ``FileHandler``.
         """
         self._retry_at = 0.0
-        # Twice, as what the first one has to tell may come back here as a line.
-        if self._flush(HANG_SECONDS) and self._flush(HANG_SECONDS, close=True):
-            self._lose("is closed")
-        else:
-            self._lose("hangs in a write")
+        # Twice, as a report of the first one may come back to this sink as a line.
+        timeout = self.close_timeout
+        is_closed = self._flush(timeout) and self._flush(timeout, close=True)
+        self._give_up("is closed" if is_closed else "hangs in a write")
         super().close()
 
     def _flush(self, timeout: float = 0.0, close: bool = False) -> bool:
-        """Write what waits, unless another thread does, or hangs in it.
+        """Write the lines that wait; return False if another thread is writing.
 
-        Only the file's lock is held meanwhile: who logs a line does not wait. None is
-        held for what is then told: who waits for the file may have logging's locks.
+        Only the file's lock is held meanwhile, so that no caller of logging waits for
+        the file. No lock is held for the reports: the handlers that they reach may wait
+        for a thread that waits for the file.
         """
         if not self.file.lock.acquire(timeout=timeout):
             return False
         try:
-            news = self._write()
+            reports = self._write()
             if close:
                 self.file.close()
         finally:
             self.file.lock.release()
-        for level, text, *arguments in news:
+        for level, text, arguments in reports:
             logger.log(level, text, *arguments)
         return True
 
-    def _write(self) -> list[tuple[Any, ...]]:
-        """Write what waits; return what there is to tell, as arguments of ``log``."""
-        self.backlog.is_due = False
-        if not self.backlog or time.monotonic() < self._retry_at:
+    def _write(self) -> list[Report]:
+        """Write the lines that wait; return what is to be reported."""
+        self.buffer.is_due = False
+        if not self.buffer or time.monotonic() < self._retry_at:
             return []
         if self._reopen:
             self._reopen = False
             self.file.close()
-        lines = self.backlog.take()
+        lines = self.buffer.take()
         try:
             self.file.write(lines)
         except Exception as e:
-            self.backlog.put_back()
-            return [self._failed(e)]
+            self.buffer.put_back()
+            return [self._note_failure(e)]
         self.bytes_written += len(lines)
-        self.lines_written += self.backlog.done()
-        news: list[tuple[Any, ...]] = []
+        self.lines_written += self.buffer.confirm()
+        reports = []
         if self.failing:
             self.failing = False
-            self._retry_after = RETRY_SECONDS[0]
+            self._retry_after = self.retry_interval
             text = "The file %s is written again"
-            news.append((logging.WARNING, text, self.file.path))
-        if self.file.trouble and self._telling.acquire():
-            trouble, self.file.trouble = self.file.trouble, ""
-            news.append((logging.ERROR, "%s", trouble))
-        return news
+            reports.append(Report(logging.WARNING, text, (self.file.path,)))
+        if self.file.problem and self._reporting.acquire():
+            reports.append(Report(logging.ERROR, "%s", (self.file.problem,)))
+            self.file.problem = ""
+        return reports
 
-    def _lose(self, why: str) -> None:
-        if lines := self.backlog.lose():
-            logger.error("%r %s; %s lines are lost", self, why, lines)
-
-    def _failed(self, error: Exception) -> tuple[Any, ...]:
+    def _note_failure(self, error: Exception) -> Report:
         self.errors += 1
         self.failing = True
         self.file.close()
         wait = self._retry_after
         self._retry_at = time.monotonic() + wait
-        self._retry_after = min(2 * wait, RETRY_SECONDS[1])
+        self._retry_after = min(2 * wait, self.max_retry_interval)
         text = "Can't write %s: %s. %s lines wait, %s are lost; next try in %.0f s"
-        waiting, lost = self.backlog.lines, self.lines_lost
-        return logging.ERROR, text, self.file.path, error, waiting, lost, wait
+        waiting, lost = self.buffer.lines, self.lines_lost
+        arguments = self.file.path, error, waiting, lost, wait
+        return Report(logging.ERROR, text, arguments)
+
+    def _give_up(self, reason: str) -> None:
+        if lines := self.buffer.give_up():
+            logger.error("%r %s; %s lines are lost", self, reason, lines)
 
     def after_fork(self) -> None:
-        """In a child process: leave what waits, and the file, to the parent."""
-        self.backlog.after_fork()
+        """In a child process: leave the lines and the file to the parent process."""
+        self.buffer.after_fork()
         self.file.after_fork()

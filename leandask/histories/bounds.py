@@ -1,186 +1,261 @@
-"""Holdings: what each history of a scheduler holds, beside its bound."""
+"""The bounded histories of a scheduler: one entry for each.
+
+Another one needs its own module, an entry here, its default and its schema in the two
+YAML files, and a test.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
-from distributed.diagnostics.task_stream import TaskStreamPlugin
-
 from leandask import _compat
-from leandask.settings.budget import COSTS
+from leandask.histories import (
+    departed,
+    locks,
+    loglines,
+    lru,
+    monitor,
+    prefixes,
+    spans,
+    topics,
+)
+from leandask.histories.history import (
+    Connections,
+    ErredTasks,
+    Held,
+    History,
+    Plugins,
+    TransitionLog,
+    look_at_messages,
+    look_at_task_stream,
+)
+from leandask.settings.budget import COSTS, Cost
+from leandask.settings.retention import Retention, in_force
 
 if TYPE_CHECKING:
     from distributed import Scheduler
 
-    from leandask.settings.retention import Retention
+    from leandask.records.stream import RecordStream
+
+
+class Bound(NamedTuple):
+    """A history, what it does with its bound, and what it costs.
+
+    Each function is called with the scheduler, and with the bounds in force.
+    """
+
+    #: Name of the bound, below ``leandask.retention``.
+    name: str
+    #: Sets another bound, and forgets what is beyond it.
+    resize: Callable[[Any, Retention], object] | None = None
+    #: Puts our container in the place of upstream's, whose entries move over. It gets
+    #: the stream too. Where it is None, `resize` does it.
+    install: Callable[[Any, Retention, RecordStream], object] | None = None
+    #: Counts what the history holds; None for a bound that is a part of another.
+    look: Callable[[Any], Held] | None = None
+    #: Forgets what is over, in each round of housekeeping.
+    forget: Callable[[Any, Retention], Iterator[None] | None] | None = None
+
+    @property
+    def cost(self) -> Cost:
+        """Bytes of an entry, and the share of a budget, as the schema has them."""
+        return COSTS[self.name]
 
 
 class Holding(TypedDict):
-    """What one history holds."""
+    """What one history holds, next to its bound."""
 
-    #: Entries, and those that ever came, where they are counted.
+    #: Entries, and entries ever added, where they are counted.
     kept: int
     seen: int | None
-    #: What the entries take, about.
+    #: Approximate bytes of the entries.
     bytes: int
-    #: Entries that one of the holders keeps at most, and bytes of all of them; None is
-    #: unbounded.
+    #: Entries that one holder keeps, and bytes of all holders; None is unbounded.
     bound: int | None
     bound_bytes: int | None
     #: How many have the bound each: topics, connections, or the history alone.
     holders: int
 
 
-class _Held(NamedTuple):
-    kept: int
-    seen: int | None = None
-    holders: int = 1
-    #: Where they are counted.
-    nbytes: int | None = None
+def install(scheduler: Scheduler, stream: RecordStream) -> None:
+    """Bound every history of a scheduler that has the bounds as its ``retention``."""
+    bounds = in_force(scheduler)
+    for entry in BOUNDS:
+        if entry.install is not None:
+            entry.install(scheduler, bounds, stream)
+        elif entry.resize is not None:
+            entry.resize(scheduler, bounds)
 
 
-def holdings_of(scheduler: Scheduler, retention: Retention) -> dict[str, Holding]:
-    """Look at every history.
+def resize(scheduler: Scheduler) -> None:
+    """Give every history its bound in force, after these have changed."""
+    bounds = in_force(scheduler)
+    for entry in BOUNDS:
+        if entry.resize is not None:
+            entry.resize(scheduler, bounds)
 
-    Parameters
-    ----------
-    scheduler : distributed.Scheduler
-        A lean one.
-    retention : Retention
-        Bounds in force.
 
-    Returns
-    -------
-    dict
-        By the name of the bound.
+def look(scheduler: Scheduler) -> dict[str, Holding]:
+    """Count what every history holds, by the name of its bound.
 
-    Notes
-    -----
-    Takes 0.2 ms where there are 1000 topics: they are the only thing that is walked
-    through, but for the connections where their messages are kept.
+    It takes 0.2 ms with 1000 topics. It iterates over the topics and, where their
+    messages are kept, the connections.
     """
-    bounds = {name: getattr(retention, name.replace("-", "_")) for name in COSTS}
+    bounds = in_force(scheduler).as_dict()
     holdings: dict[str, Holding] = {}
-    for name, look in _LOOKS.items():
-        held = look(scheduler)
-        cost, bound = COSTS[name], bounds[name]
-        most = bounds[cost.part_of] if cost.part_of else bound
+    for entry in BOUNDS:
+        if entry.look is None:
+            continue
+        held, cost = entry.look(scheduler), entry.cost
+        most = bounds[cost.part_of or entry.name]
         if most is not None and not cost.part_of:
             most *= cost.nbytes * held.holders
-        holdings[name] = Holding(
+        holdings[entry.name] = Holding(
             kept=held.kept,
             seen=held.seen,
             bytes=held.kept * cost.nbytes if held.nbytes is None else held.nbytes,
-            bound=bound,
+            bound=bounds[entry.name],
             bound_bytes=most,
             holders=held.holders,
         )
     return holdings
 
 
-def _look_at(attribute: str) -> Callable[[Scheduler], _Held]:
-    def look(scheduler: Scheduler) -> _Held:
-        history = getattr(scheduler, attribute)
-        return _Held(len(history), getattr(history, "seen", None))
+def forget_jobs(scheduler: Scheduler) -> list[Callable[[], Iterator[None] | None]]:
+    """What the histories do in each round of housekeeping."""
+
+    def run(
+        forget: Callable[[Any, Retention], Iterator[None] | None],
+    ) -> Iterator[None] | None:
+        return forget(scheduler, in_force(scheduler))
+
+    return [partial(run, entry.forget) for entry in BOUNDS if entry.forget is not None]
+
+
+def _look_at(attribute: str) -> Callable[[Any], Held]:
+    """Count what a history holds that is an attribute of the scheduler."""
+
+    def look(s: Any) -> Held:
+        history = getattr(s, attribute)
+        return Held(len(history), getattr(history, "seen", None))
 
     return look
 
 
-def _topics_of(scheduler: Scheduler) -> Any:
-    return _compat.get_topics(scheduler)
+def _install_transition_log(s: Any, bounds: Retention, stream: RecordStream) -> None:
+    s.transition_log = TransitionLog(
+        s.transition_log, bounds.transition_log, stream.transition
+    )
 
 
-def _events(scheduler: Scheduler) -> _Held:
-    topics = _topics_of(scheduler)
-    kept = sum([len(topic.events) for topic in topics.values()])
-    published = sum([topic.count for topic in topics.values()])
-    counted = None if topics.retention.event_bytes is None else topics.nbytes
-    return _Held(kept, topics.published_gone + published, len(topics), counted)
+def _resize_transition_log(s: Any, bounds: Retention) -> None:
+    s.transition_log = s.transition_log.resized(bounds.transition_log)
 
 
-def _topics(scheduler: Scheduler) -> _Held:
-    topics = _topics_of(scheduler)
-    return _Held(len(topics), topics.seen)
+def _install_messages(s: Any, bounds: Retention, stream: RecordStream) -> None:
+    s.stream_comms = Connections(s.stream_comms, bounds.messages)
+    on_leave = partial(topics.forget_subscriber, s)
+    s.client_comms = Connections(s.client_comms, bounds.messages, on_leave)
 
 
-def _messages(scheduler: Scheduler) -> _Held:
-    streams: list[Any] = [scheduler.stream_comms, scheduler.client_comms]
-    holders = sum(map(len, streams))
-    if all(kind.messages == 0 for kind in streams):
-        return _Held(0, None, holders)
-    logs = [_compat.get_message_log(s) for kind in streams for s in kind.values()]
-    return _Held(sum(map(len, logs)), None, holders)
+def _resize_messages(s: Any, bounds: Retention) -> None:
+    s.stream_comms.resize(bounds.messages)
+    s.client_comms.resize(bounds.messages)
 
 
-def _log_records(scheduler: Scheduler) -> _Held:
-    lines = _compat.get_log_handler(scheduler)
-    return _Held(len(lines.deque), getattr(lines, "seen", None))
+def _resize_computations(s: Any, bounds: Retention) -> None:
+    s.computations = History(s.computations, bounds.computations)
 
 
-def _task_stream(scheduler: Scheduler) -> _Held:
-    plugin = scheduler.plugins.get(TaskStreamPlugin.name)
-    if not isinstance(plugin, TaskStreamPlugin):  # before anyone has asked for it
-        return _Held(0, 0)
-    return _Held(len(plugin.buffer), plugin.index)
+def _resize_erred_tasks(s: Any, bounds: Retention) -> None:
+    s.erred_tasks = ErredTasks(s.erred_tasks, bounds.erred_tasks, bounds.error_length)
 
 
-def _event_bytes(scheduler: Scheduler) -> _Held:
-    topics = _topics_of(scheduler)
-    if topics.retention.event_bytes is None:  # then no event is measured
-        return _Held(_events(scheduler).kept * COSTS["events"].nbytes)
-    return _Held(topics.nbytes)
+def _install_plugins(s: Any, bounds: Retention, stream: RecordStream) -> None:
+    s.plugins = Plugins(s.plugins, bounds.task_stream, bounds.messages)
 
 
-def _spans(scheduler: Scheduler) -> _Held:
-    extension = scheduler.extensions.get("spans")
-    kept = len(getattr(extension, "spans", ()))
-    evicted = getattr(extension, "evicted", None)
-    return _Held(kept, None if evicted is None else kept + evicted)
-
-
-def _key_cache(scheduler: Scheduler) -> _Held:
-    info = _compat.get_key_cache("key_split").cache_info()
-    return _Held(info.currsize, info.misses)
-
-
-def _samples(scheduler: Scheduler) -> _Held:
-    monitor = scheduler.monitor
-    return _Held(len(monitor.quantities["time"]), monitor.count)
-
-
-def _profile(scheduler: Scheduler) -> _Held:
-    return _Held(len(_compat.get_profile(scheduler)))
-
-
-def _departed(scheduler: Scheduler) -> _Held:
-    departed: Any = _compat.get_background_tasks(scheduler)
-    return _Held(len(departed.waiting), departed.seen)
-
-
-def _locks(scheduler: Scheduler) -> _Held:
-    extension = scheduler.extensions.get("semaphores")
-    if extension is None:
-        return _Held(0, 0)
-    return _Held(len(extension.max_leases), getattr(extension.max_leases, "seen", None))
-
-
-#: How to look at each history. ``error-length`` is none: it is a part of another.
-_LOOKS: dict[str, Callable[[Scheduler], _Held]] = {
-    "transition-log": _look_at("transition_log"),
-    "events": _events,
-    "topics": _topics,
-    "messages": _messages,
-    "log-records": _log_records,
-    "computations": _look_at("computations"),
-    "erred-tasks": _look_at("erred_tasks"),
-    "task-stream": _task_stream,
-    "event-bytes": _event_bytes,
-    "spans": _spans,
-    "task-prefixes": _look_at("task_prefixes"),
-    "key-cache": _key_cache,
-    "samples": _samples,
-    "profile": _profile,
-    "departed": _departed,
-    "locks": _locks,
-}
+#: In the order in which they are installed: that of the bounds in the configuration.
+BOUNDS = (
+    Bound(
+        "transition-log",
+        install=_install_transition_log,
+        resize=_resize_transition_log,
+        look=_look_at("transition_log"),
+    ),
+    Bound("events", look=topics.look_at_events),  # the topics have its bound
+    Bound(
+        "topics",
+        install=lambda s, b, stream: topics.install(s, stream),
+        resize=lambda s, b: topics.resize(s, b.topics),
+        look=topics.look,
+    ),
+    Bound(
+        "messages",
+        install=_install_messages,
+        resize=_resize_messages,
+        look=lambda s: look_at_messages(s.stream_comms, s.client_comms),
+    ),
+    Bound(
+        "log-records",
+        install=lambda s, b, stream: loglines.install(s, b.log_records),
+        resize=lambda s, b: loglines.resize(s, b.log_records),
+        look=loglines.look,
+    ),
+    Bound("computations", resize=_resize_computations, look=_look_at("computations")),
+    Bound("erred-tasks", resize=_resize_erred_tasks, look=_look_at("erred_tasks")),
+    Bound("error-length"),  # the erred tasks have it
+    Bound(
+        "task-stream",
+        install=_install_plugins,
+        resize=lambda s, b: s.plugins.resize(b.task_stream, b.messages),
+        look=lambda s: look_at_task_stream(s.plugins),
+    ),
+    Bound("event-bytes", look=topics.look_at_event_bytes),  # the topics have it
+    Bound(
+        "spans",
+        install=lambda s, b, stream: spans.install(s, b.spans, b.task_prefixes),
+        resize=lambda s, b: spans.resize(s, b.spans, b.task_prefixes),
+        look=spans.look,
+        forget=lambda s, b: spans.forget(s),
+    ),
+    Bound(
+        "task-prefixes",
+        install=lambda s, b, stream: prefixes.install(s, b.task_prefixes),
+        resize=lambda s, b: prefixes.resize(s, b.task_prefixes),
+        look=_look_at("task_prefixes"),
+    ),
+    Bound(
+        "key-cache",
+        install=lambda s, b, stream: lru.install_key_caches(b.key_cache),
+        resize=lambda s, b: lru.resize_key_caches(b.key_cache),
+        look=lambda s: lru.look_at_key_caches(),
+        forget=lambda s, b: lru.forget_keys(b.key_cache),
+    ),
+    Bound(
+        "samples",
+        resize=lambda s, b: monitor.install_samples(s.monitor, b.samples),
+        look=lambda s: Held(len(s.monitor.quantities["time"]), s.monitor.count),
+    ),
+    Bound(
+        "profile",
+        resize=lambda s, b: monitor.forget_stacks(s, b.profile),
+        look=lambda s: Held(len(_compat.get_profile(s))),
+        forget=lambda s, b: monitor.forget_stacks(s, b.profile),
+    ),
+    Bound(
+        "departed",
+        install=lambda s, b, stream: departed.install(s, b.departed),
+        resize=lambda s, b: departed.resize(s, b.departed),
+        look=departed.look,
+    ),
+    Bound(
+        "locks",
+        install=lambda s, b, stream: locks.install(s, b.locks),
+        resize=lambda s, b: locks.resize(s, b.locks),
+        look=locks.look,
+        forget=lambda s, b: locks.forget(s),
+    ),
+)

@@ -1,4 +1,4 @@
-"""Departed: what waits to be forgotten of workers and clients that left."""
+"""Workers and clients that left, whose topics are forgotten after a delay."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import dask.config
 from dask.utils import parse_timedelta
 
 from leandask import _compat
+from leandask.histories.history import Held
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -20,22 +21,22 @@ Forget = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Departed(_compat.AsyncTaskGroup):
-    """Background tasks, of which those for the departed wait in one bounded queue.
+    """The scheduler's background tasks. Those for departed peers wait in a queue.
 
-    Upstream forgets the topic of a worker or client that left after
-    ``distributed.scheduler.events-cleanup-delay``, an hour, and lets one task or two
-    of 1.6 kB each sleep for that long. Here an entry takes about 0.3 kB, and the one
-    that left first is forgotten earlier where more leave than are kept.
+    Upstream forgets the topic of a worker or client an hour after it left
+    (``distributed.scheduler.events-cleanup-delay``). One or two tasks of 1.6 kB sleep
+    for that long. Here an entry takes about 0.3 kB, and the bound forgets the one that
+    left first earlier.
 
     Parameters
     ----------
     scheduler : Scheduler
         Its present background tasks move over.
     maxlen : int or None
-        Departed that may wait; None is unbounded.
+        Entries that may wait; None is unbounded.
     """
 
-    #: Entries that ever came: one for a worker, two for a client.
+    #: Entries ever added: one for a worker, two for a client.
     seen: int
 
     def __init__(self, scheduler: Scheduler, maxlen: int | None) -> None:
@@ -45,14 +46,14 @@ class Departed(_compat.AsyncTaskGroup):
         _compat.share_tasks(self, old)
         self.closed = old.closed
         self.maxlen = maxlen
-        #: What to call, and when in seconds of the event loop; the next one first.
+        #: When to call, in seconds of the event loop, and what; the next one first.
         self.waiting: deque[tuple[float, Forget]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
     def call_later(
         self, delay: float, afunc: Any, /, *args: Any, **kwargs: Any
     ) -> None:
-        """Call a function after a delay in seconds, or earlier for the bound."""
+        """Call a function after a delay in seconds, or earlier if the bound says so."""
         cleanup_delay = dask.config.get("distributed.scheduler.events-cleanup-delay")
         if self.closed or delay != parse_timedelta(cleanup_delay):
             super().call_later(delay, afunc, *args, **kwargs)
@@ -70,7 +71,7 @@ class Departed(_compat.AsyncTaskGroup):
         self._forget_surplus()
 
     def close(self) -> None:
-        """Take no more, and forget what waits."""
+        """Accept no more entries, and drop those that wait."""
         super().close()
         if self._timer is not None:
             self._timer.cancel()
@@ -95,3 +96,24 @@ class Departed(_compat.AsyncTaskGroup):
     def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
         if self.waiting:
             self._timer = loop.call_at(self.waiting[0][0], self._forget_due)
+
+
+def install(scheduler: Scheduler, maxlen: int | None) -> None:
+    """Replace the scheduler's background tasks; None is unbounded."""
+    _compat.set_background_tasks(scheduler, Departed(scheduler, maxlen))
+
+
+def departed_of(scheduler: Scheduler) -> Departed:
+    """The queue of a lean scheduler."""
+    return cast(Departed, _compat.get_background_tasks(scheduler))
+
+
+def resize(scheduler: Scheduler, maxlen: int | None) -> None:
+    """Set another bound, and forget what is beyond it."""
+    departed_of(scheduler).resize(maxlen)
+
+
+def look(scheduler: Scheduler) -> Held:
+    """Count the entries that wait."""
+    departed = departed_of(scheduler)
+    return Held(len(departed.waiting), departed.seen)

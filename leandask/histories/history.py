@@ -1,7 +1,7 @@
-"""Histories: the bounded containers that take the place of the scheduler's own.
+"""Histories: the bounded containers that replace the scheduler's own.
 
-Those that a client may fetch (``client.run_on_scheduler``) are pickled as what they
-stand for, so that a client needs no leandask.
+A client may fetch some of them (``client.run_on_scheduler``). These are pickled as
+upstream's types, so that a client needs no leandask.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import dataclasses
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 from distributed.diagnostics.task_stream import TaskStreamPlugin
@@ -30,8 +30,21 @@ T = TypeVar("T")
 _append = deque.append
 
 
+class Held(NamedTuple):
+    """What a history holds."""
+
+    #: Entries.
+    kept: int
+    #: Entries ever added, or None where they are not counted.
+    seen: int | None = None
+    #: Holders that have the bound each: topics, connections, or the history alone.
+    holders: int = 1
+    #: Bytes of the entries, where they are measured.
+    nbytes: int | None = None
+
+
 class History(deque[T]):
-    """A bounded deque that counts what it ever saw.
+    """A bounded deque that counts the entries ever added.
 
     Parameters
     ----------
@@ -41,8 +54,8 @@ class History(deque[T]):
         Entries kept; None is unbounded.
     """
 
-    #: Entries ever added, those that it was made with among them, and all that these
-    #: had seen if they were a history.
+    #: Entries ever added. The first items count, and all that these had seen if they
+    #: are a history.
     seen: int
 
     def __init__(self, items: Collection[T] = (), maxlen: int | None = None) -> None:
@@ -67,29 +80,29 @@ class History(deque[T]):
 
 
 class TransitionLog(History[Transition]):
-    """Transitions, each of which is offered to the stream.
+    """The last transitions. Each is handed to the stream when it is added.
 
     Parameters
     ----------
     items : collection of Transition
     maxlen : int or None
         Entries kept.
-    offer : callable
-        Takes every further transition.
+    stream : callable
+        Called with every further transition.
     """
 
     def __init__(
         self,
         items: Collection[Transition],
         maxlen: int | None,
-        offer: Callable[[Transition], None],
+        stream: Callable[[Transition], None],
     ) -> None:
         super().__init__(items, maxlen)
-        self._offer = offer
+        self._stream = stream
 
     def resized(self, maxlen: int | None) -> TransitionLog:
         """Return a log of the same transitions with another bound."""
-        return TransitionLog(self, maxlen, self._offer)
+        return TransitionLog(self, maxlen, self._stream)
 
     def append(self, item: Transition) -> None:
         """Add the newest transition."""
@@ -99,7 +112,7 @@ class TransitionLog(History[Transition]):
             _append(self, item._replace(recommendations=kept))
         else:
             _append(self, item)
-        self._offer(item)
+        self._stream(item)
 
 
 class ErredTasks(History[ErredTask]):
@@ -121,7 +134,7 @@ class ErredTasks(History[ErredTask]):
         length: int | None = None,
     ) -> None:
         self.length = length
-        # A deque keeps what comes last, and here that is the oldest.
+        # A deque keeps its last items, and here these are the oldest.
         newest = list(items)[:maxlen]
         super().__init__([self._shorten(erred) for erred in newest], maxlen)
         self.seen = getattr(items, "seen", len(items))
@@ -139,15 +152,15 @@ class ErredTasks(History[ErredTask]):
 
 
 class Connections(dict[str, "BatchedSend"]):
-    """Streams to workers or clients, whose logs of sent batches are bounded.
+    """Connections to workers or clients, whose logs of sent batches are bounded.
 
     Parameters
     ----------
     items : mapping
     messages : int or None
-        Batches kept per stream; None is unbounded.
+        Batches kept per connection; None is unbounded.
     on_leave : callable, optional
-        Called with the name of each stream that is removed.
+        Called with the name of each connection that is removed.
     """
 
     def __init__(
@@ -159,18 +172,18 @@ class Connections(dict[str, "BatchedSend"]):
         super().__init__()
         self.messages = messages
         self._on_leave = on_leave
-        for name, stream in items.items():
-            self[name] = stream
+        for name, connection in items.items():
+            self[name] = connection
 
     def resize(self, messages: int | None) -> None:
-        """Set another number of batches to be kept per stream."""
+        """Set another number of batches to keep per connection."""
         self.messages = messages
-        for stream in self.values():
-            bound_messages(stream, messages)
+        for connection in self.values():
+            resize_messages(connection, messages)
 
-    def __setitem__(self, name: str, stream: BatchedSend) -> None:
-        bound_messages(stream, self.messages)
-        super().__setitem__(name, stream)
+    def __setitem__(self, name: str, connection: BatchedSend) -> None:
+        resize_messages(connection, self.messages)
+        super().__setitem__(name, connection)
 
     def __delitem__(self, name: str) -> None:
         super().__delitem__(name)
@@ -179,15 +192,15 @@ class Connections(dict[str, "BatchedSend"]):
 
 
 class Plugins(dict[str, "SchedulerPlugin"]):
-    """Scheduler plugins, of which some keep a history that is bounded here.
+    """Scheduler plugins. The task stream and the status stream are bounded here.
 
     Parameters
     ----------
     items : mapping
     task_stream : int or None
-        Tasks kept by a task stream, unless it keeps less itself.
+        Tasks that a task stream keeps, unless it keeps less itself.
     messages : int or None
-        Batches kept of the stream to a cluster manager.
+        Batches kept of the connection to a cluster manager.
     """
 
     def __init__(
@@ -216,20 +229,30 @@ class Plugins(dict[str, "SchedulerPlugin"]):
         if isinstance(plugin, TaskStreamPlugin):
             own = self._own.setdefault(plugin, plugin.buffer.maxlen)
             plugin.buffer = deque(plugin.buffer, smaller(own, self.task_stream))
-        elif stream := _compat.get_status_stream(plugin):
-            bound_messages(stream, self.messages)
+        elif connection := _compat.get_status_stream(plugin):
+            resize_messages(connection, self.messages)
         super().__setitem__(name, plugin)
 
 
-def bound_messages(stream: BatchedSend, messages: int | None) -> None:
-    """Keep the last sent batches of a stream only.
-
-    Parameters
-    ----------
-    stream : BatchedSend
-    messages : int or None
-        Batches kept; None is unbounded.
-    """
+def resize_messages(connection: BatchedSend, messages: int | None) -> None:
+    """Keep the last sent batches of a connection only; None keeps all."""
     _compat.set_message_log(
-        stream, deque(_compat.get_message_log(stream), maxlen=messages)
+        connection, deque(_compat.get_message_log(connection), maxlen=messages)
     )
+
+
+def look_at_messages(*kinds: Connections) -> Held:
+    """Count the batches that all connections of some kinds keep."""
+    holders = sum(map(len, kinds))
+    if all(kind.messages == 0 for kind in kinds):
+        return Held(0, None, holders)
+    logs = [_compat.get_message_log(c) for kind in kinds for c in kind.values()]
+    return Held(sum(map(len, logs)), None, holders)
+
+
+def look_at_task_stream(plugins: Plugins) -> Held:
+    """Count the tasks of the task stream, if somebody has asked for it."""
+    plugin = plugins.get(TaskStreamPlugin.name)
+    if not isinstance(plugin, TaskStreamPlugin):
+        return Held(0, 0)
+    return Held(len(plugin.buffer), plugin.index)

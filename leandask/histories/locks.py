@@ -1,30 +1,31 @@
-"""Locks: the names of locks and semaphores, those used last."""
+"""The names of locks and semaphores, those that were used last."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distributed.metrics import time
 from distributed.multi_lock import MultiLockExtension
 from distributed.semaphore import SemaphoreExtension
 
-from leandask.histories.lru import Recent
+from leandask.histories.history import Held
+from leandask.histories.lru import LRU
 
-#: Seconds since it was refreshed after which a lease of an unknown name goes. Upstream
+if TYPE_CHECKING:
+    from distributed import Scheduler
+
+#: Seconds after its last refresh when a lease of an unknown name is forgotten. Upstream
 #: refreshes each five times per ``distributed.scheduler.locks.lease-timeout``, 30 s.
 LEASE_SECONDS = 300.0
 
 
-class Locks(Recent[Any, int]):
-    """Most leases by the name of a semaphore or lock, the longest unused first.
+class Locks(LRU[Any, int]):
+    """``max_leases`` by the name of a semaphore or lock, the least recently used first.
 
-    It takes the place of the extension's own, which closing changes, before it has a
-    bound: see :func:`bound_locks`.
-
-    One that is held or waited for stays. One that went is as if it had been closed: a
-    lock that is made by its name comes back, and an object that was made before raises
-    upstream's RuntimeError when it is acquired.
+    One that is held or waited for stays. One that was evicted is closed: a lock that is
+    made by its name again works, and an object that was made before raises upstream's
+    RuntimeError when it is acquired.
 
     Parameters
     ----------
@@ -49,25 +50,44 @@ class Locks(Recent[Any, int]):
         self._extension.close(key)
 
 
-def bound_locks(extension: SemaphoreExtension, locks: int | None) -> None:
-    """Bound the names of locks and semaphores that nobody holds.
+def install(scheduler: Scheduler, locks: int | None) -> None:
+    """Bound the names of locks and semaphores that nobody holds; None is unbounded."""
+    extension = scheduler.extensions.get("semaphores")
+    if extension is not None:
+        # Before it has a bound: to evict a name closes it, which changes max_leases.
+        extension.max_leases = names = Locks(extension)
+        names.resize(locks)
 
-    Parameters
-    ----------
-    extension : distributed.semaphore.SemaphoreExtension
-    locks : int or None
-        Names kept; None is unbounded.
-    """
-    extension.max_leases = names = Locks(extension)
-    names.resize(locks)
+
+def resize(scheduler: Scheduler, locks: int | None) -> None:
+    """Set another bound, and close names beyond it."""
+    if "semaphores" in scheduler.extensions:
+        scheduler.extensions["semaphores"].max_leases.resize(locks)
+
+
+def look(scheduler: Scheduler) -> Held:
+    """Count the names."""
+    extension = scheduler.extensions.get("semaphores")
+    if extension is None:
+        return Held(0, 0)
+    return Held(len(extension.max_leases), extension.max_leases.seen)
+
+
+def forget(scheduler: Scheduler) -> Iterator[None]:
+    """Forget names of locks that are closed, free, or were only asked for."""
+    extensions = scheduler.extensions
+    if "semaphores" in extensions:
+        yield from forget_closed(extensions["semaphores"])
+    if "multi_locks" in extensions:
+        forget_free(extensions["multi_locks"])
 
 
 def forget_closed(extension: SemaphoreExtension) -> Iterator[None]:
-    """Remove what is left of unknown names, or was made by asking for one.
+    """Forget what is left of closed names, or was made by asking for a name.
 
     A name that is closed while it is held or waited for comes back with the next lease
-    that is refreshed, and as one that less than nobody waits for. A lease stays for as
-    long as it is refreshed, since upstream logs each that it does not know.
+    that is refreshed, with a number of waiting below zero. A lease stays for as long as
+    it is refreshed, as upstream logs each lease that it does not know.
     """
     known, leases = extension.max_leases, extension.leases
     oldest = time() - LEASE_SECONDS
@@ -84,6 +104,6 @@ def forget_closed(extension: SemaphoreExtension) -> Iterator[None]:
 
 
 def forget_free(extension: MultiLockExtension) -> None:
-    """Remove the names of multi-locks that nobody holds or waits for."""
+    """Forget the names of multi-locks that nobody holds or waits for."""
     for name in [name for name, users in extension.locks.items() if not users]:
         del extension.locks[name]

@@ -1,20 +1,21 @@
-"""LogLines: what a scheduler keeps of its log, as text."""
+"""The last lines of a scheduler's log, kept as text."""
 
 from __future__ import annotations
 
 import logging
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from distributed.utils import DequeHandler
 
 from leandask import _compat
+from leandask.histories.history import Held
 
 if TYPE_CHECKING:
     from distributed import Scheduler
 
-#: Characters kept of a log line. One that names 10,000 lost keys takes 400 kB.
+#: Characters kept of a log line. One that names 10,000 lost keys has 400 kB.
 LINE_LENGTH = 8192
 
 
@@ -29,12 +30,12 @@ class LogLine(NamedTuple):
 
 
 class LogLines(DequeHandler):
-    """Keeps log lines as text, and not as LogRecords with their args and frames.
+    """Keeps log lines as text, without the args and frames of their LogRecords.
 
     Parameters
     ----------
     old : DequeHandler
-        Its formatter and level are taken on, and its LogRecords as lines.
+        Its formatter, its level and its LogRecords, as lines, move over.
     maxlen : int or None
         Lines kept.
     """
@@ -48,7 +49,7 @@ class LogLines(DequeHandler):
             self.emit(record)
 
     def resize(self, maxlen: int | None) -> None:
-        """Set another number of lines to be kept."""
+        """Set another number of lines to keep."""
         self.deque = deque(self.deque, maxlen)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -70,15 +71,8 @@ class LogLines(DequeHandler):
         return super().format(record)
 
 
-def keep_log_lines(scheduler: Scheduler, maxlen: int | None) -> None:
-    """Replace the handler behind a scheduler's ``get_logs``.
-
-    Parameters
-    ----------
-    scheduler : Scheduler
-    maxlen : int or None
-        Lines kept; None is unbounded.
-    """
+def install(scheduler: Scheduler, maxlen: int | None) -> None:
+    """Replace the handler behind a scheduler's ``get_logs``; None is unbounded."""
     old = _compat.get_log_handler(scheduler)
     lines = LogLines(old, maxlen)
     scheduler_logger = logging.getLogger("distributed.scheduler")
@@ -87,3 +81,19 @@ def keep_log_lines(scheduler: Scheduler, maxlen: int | None) -> None:
     old.deque.clear()  # upstream holds the handler for as long as the scheduler
     _compat.set_log_handler(scheduler, lines)
     weakref.finalize(scheduler, scheduler_logger.removeHandler, lines)
+
+
+def log_lines_of(scheduler: Scheduler) -> LogLines:
+    """The log lines of a lean scheduler."""
+    return cast(LogLines, _compat.get_log_handler(scheduler))
+
+
+def resize(scheduler: Scheduler, maxlen: int | None) -> None:
+    """Set another number of lines to keep."""
+    log_lines_of(scheduler).resize(maxlen)
+
+
+def look(scheduler: Scheduler) -> Held:
+    """Count the lines."""
+    lines = log_lines_of(scheduler)
+    return Held(len(lines.deque), lines.seen)

@@ -1,4 +1,4 @@
-"""Samples: the past of one quantity of the system monitor."""
+"""What a scheduler measures of itself: samples of its process, stacks of its loop."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from math import nan
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distributed.system_monitor import SystemMonitor
 
+from leandask import _compat
 from leandask.settings.rules import smaller
+
+if TYPE_CHECKING:
+    from distributed import Scheduler
 
 
 class Samples:
-    """The last numbers of a series, at 8 bytes each.
+    """The last numbers of a series, at 8 bytes each. A deque takes 32 bytes each.
 
-    A deque of them takes 32 bytes each. What counts for more: an object made every half
-    second keeps the memory around it from going back to the system.
+    It also makes no objects: one object each half second would keep the memory around
+    it from going back to the system.
 
     Parameters
     ----------
@@ -34,7 +38,7 @@ class Samples:
     def __init__(self, items: Iterable[float | None], maxlen: int) -> None:
         self.maxlen = maxlen
         self._values = array("d")
-        #: Place of the oldest number, once the array is full.
+        #: Index of the oldest number, once the array is full.
         self._first = 0
         self._is_whole = False
         for item in items:
@@ -62,7 +66,7 @@ class Samples:
         return int(value) if self._is_whole else value
 
     def append(self, value: float | None) -> None:
-        """Add the newest number, or None: some GPUs do not tell what they use."""
+        """Add the newest number. It is None for GPUs that do not report their use."""
         if value is None:
             value = nan
         else:
@@ -105,23 +109,33 @@ class Quantities(dict[str, Samples]):
         super().__setitem__(name, Samples(values, self.maxlen))
 
 
-def bound_samples(monitor: SystemMonitor, samples: int | None) -> None:
-    """Bound the past that a system monitor keeps, also one that is bounded already.
+def install_samples(monitor: SystemMonitor, samples: int | None) -> None:
+    """Bound the samples of each quantity of a system monitor.
 
-    Parameters
-    ----------
-    monitor : distributed.system_monitor.SystemMonitor
-    samples : int or None
-        Samples of each quantity; None keeps what the monitor would by itself.
+    It also sets another bound. None keeps what the monitor would keep by itself.
     """
     before: Any = monitor.quantities
-    is_bounded = isinstance(before, Quantities)
-    if samples is None and not is_bounded:
+    is_installed = isinstance(before, Quantities)
+    if samples is None and not is_installed:
         return
-    own = before.own if is_bounded else monitor.maxlen
+    own = before.own if is_installed else monitor.maxlen
     maxlen = smaller(own, samples)
     if maxlen is None:
         maxlen = sys.maxsize
     quantities: Any = Quantities(before, max(maxlen, 1), own)
     monitor.quantities = quantities
     monitor.maxlen = maxlen
+
+
+def forget_stacks(scheduler: Scheduler, profile: int | None) -> None:
+    """Forget the oldest stacks of the event loop beyond a bound; None keeps all.
+
+    A thread of upstream's adds one each ``distributed.worker.profile.cycle``, except on
+    CPython 3.11. Its only bound is ``distributed.admin.low-level-log-length``. Others
+    hold the same deque, so that it stays and is shortened. All servers of a process
+    that share an event loop share it.
+    """
+    stacks = _compat.get_profile(scheduler)
+    if profile is not None:
+        while len(stacks) > profile:
+            stacks.popleft()

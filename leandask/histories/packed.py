@@ -1,100 +1,158 @@
-"""Tail: the last events of a topic, in few bytes."""
+"""The last events of a topic, packed into few bytes."""
 
 from __future__ import annotations
 
 import marshal
+import sys
 from array import array
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from sys import getsizeof
 from typing import Any
 
-from leandask.histories.size import size_of
+from dask.sizeof import sizeof
+
 from leandask.records.payload import plain
 
-#: Bytes of an event beside its packed msg: a tuple, a time, and the head of the bytes.
+#: Bytes of an event in addition to its packed msg: a tuple, a time, a header of bytes.
 EVENT_BYTES = 120
-#: Bytes of a msg for one of its packed copy, and for a character of its plain one, as
-#: small strings take them.
+#: Bytes of a msg for one byte of its packed copy, and bytes of a character of a plain
+#: one, as small strings take them.
 PACKS, TAKES = 4, 8
-#: Items of a tuple among which its list is looked for.
+#: Items of a tuple that are searched for a list to be shortened.
 FIELDS = 8
+#: Bytes assumed for an object whose size is not known.
+UNKNOWN = 16 * 1024
 
+_LEAVES = (str, int, float, bool, type(None), bytes)
+_SEQUENCES = (list, tuple, set, frozenset, deque)
+
+#: Time in seconds since the epoch, and the msg, as upstream keeps it in a topic.
 Event = tuple[float, Any]
 
 
 class Packed(bytes):
-    """A msg as bytes, which take a third of what its values do.
+    """A msg as bytes, a third of the memory of its values.
 
-    What counts for more: the keys in a msg are those of tasks that were made among a
-    hundred others, and would keep the memory around each of them from being used again.
+    It also keeps no objects alive: the keys in a msg were made among hundreds of
+    others, and would keep the memory around each of them from being used again.
     """
 
     __slots__ = ()
 
 
-class Tail(list[Event]):
-    """The last events of a topic, packed as far as they are of Python's own types.
+class Total:
+    """The bytes of the events of several topics together."""
 
-    A list, as most topics are small: an empty deque takes 0.7 kB.
+    __slots__ = ("nbytes",)
+
+    def __init__(self) -> None:
+        self.nbytes = 0
+
+
+class PackedEvents(Sequence[Event]):
+    """The last events of a topic, packed where they are of Python's own types.
+
+    It reads as upstream's deque does, and counts its bytes whatever is done to it. It
+    owns a list, as an empty deque takes 0.7 kB and most topics are small.
 
     Parameters
     ----------
     maxlen : int or None
-        Events kept.
+        Events kept. One more evicts the oldest.
+    total : Total
+        Counts the bytes of the events of other topics too.
     """
 
-    __slots__ = ("maxlen", "sizes")
+    __slots__ = ("_events", "_sizes", "_total", "maxlen", "nbytes")
 
     #: Events kept, or None.
     maxlen: int | None
-    #: Bytes of each event, about; 0 where nobody asks for them.
-    sizes: array[int]
+    #: Approximate bytes of the events that were measured.
+    nbytes: int
 
-    def __init__(self, maxlen: int | None) -> None:
-        super().__init__()
+    def __init__(self, maxlen: int | None, total: Total) -> None:
         self.maxlen = maxlen
-        self.sizes = array("L")
+        self.nbytes = 0
+        self._total = total
+        self._events: list[Event] = []
+        self._sizes = array("L")  # bytes of each event; 0 where it is not measured
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self)}/{self.maxlen}>"
 
     def __reduce__(self) -> Any:
+        # A client that fetches it needs no leandask.
         return deque, (list(self), self.maxlen)
 
-    def __iter__(self) -> Iterator[Event]:
-        return map(unpacked, super().__iter__())
+    def __len__(self) -> int:
+        return len(self._events)
 
-    def __reversed__(self) -> Iterator[Event]:
-        return map(unpacked, super().__reversed__())
+    def __iter__(self) -> Iterator[Event]:
+        return map(unpacked, self._events)
 
     def __getitem__(self, index: Any) -> Any:
-        found: Any = super().__getitem__(index)
+        found = self._events[index]
         return unpacked(found) if type(found) is tuple else [*map(unpacked, found)]
 
-    def extend(self, events: Iterable[Event]) -> None:
-        """Take events whose sizes are known already."""
-        super().extend(packed(event) for event in events)
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, (PackedEvents, deque, list)):
+            return list(self) == list(other)
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # as of a deque
 
     @property
     def is_packed(self) -> bool:
-        """Whether all events are packed: nothing of others' making is in them."""
-        return all(type(msg) is Packed for _, msg in list.__iter__(self))
+        """Whether all events are packed, so that no object of a user is in them."""
+        return all(type(msg) is Packed for _, msg in self._events)
 
     def add(self, event: Event, size: int) -> None:
-        """Take an event of so many bytes."""
-        self.append(event)
-        self.sizes.append(size)
+        """Add an event, as :func:`kept` returns it, of so many bytes."""
+        if self.maxlen is not None and len(self._events) >= self.maxlen:
+            if not self.maxlen:
+                return
+            self.evict()
+        self._events.append(event)
+        self._sizes.append(size)
+        self._count(size)
+
+    def append(self, event: Event) -> None:
+        """Add an event, packed if it can be, and measured."""
+        event = kept(event, sys.maxsize)
+        self.add(event, nbytes_of(event, sys.maxsize))
+
+    def extend(self, events: Iterable[Event]) -> None:
+        """Add events in their order."""
+        for event in events:
+            self.append(event)
+
+    def evict(self) -> None:
+        """Remove the oldest event."""
+        del self._events[0]
+        self._count(-self._sizes.pop(0))
+
+    def popleft(self) -> Event:
+        """Remove and return the oldest event."""
+        event: Event = self[0]
+        self.evict()
+        return event
+
+    def clear(self) -> None:
+        """Remove all events."""
+        self._events.clear()
+        del self._sizes[:]
+        self._count(-self.nbytes)
+
+    def _count(self, size: int) -> None:
+        self.nbytes += size
+        self._total.nbytes += size
 
 
 def packed(event: Event) -> Event:
     """Pack the msg of an event, if it is of Python's own types.
 
-    Parameters
-    ----------
-    event : tuple
-        Its time, and the msg, which holds no buffer but bytes: of any other, such as an
-        array, bytes would come back.
-
-    Returns
-    -------
-    tuple
+    The only buffers in it may be bytes: an array would come back as bytes.
 
     Examples
     --------
@@ -104,40 +162,19 @@ def packed(event: Event) -> Event:
     """
     try:
         return event[0], Packed(marshal.dumps(event[1]))
-    except ValueError:  # of another type, or too deep
+    except ValueError:  # of another type, or nested too deep
         return event
 
 
 def unpacked(event: Event) -> Event:
-    """Return an event as it was.
-
-    Parameters
-    ----------
-    event : tuple
-        As :func:`packed` gives it.
-
-    Returns
-    -------
-    tuple
-    """
+    """Return an event as it was before :func:`packed`."""
     if type(event[1]) is Packed:
         return event[0], marshal.loads(event[1])
     return event
 
 
 def kept(event: Event, limit: int) -> Event:
-    """Return an event as it is kept: packed, or else a copy where it is too large.
-
-    Parameters
-    ----------
-    event : tuple
-        Its time and the msg.
-    limit : int
-        Bytes that it may take.
-
-    Returns
-    -------
-    tuple
+    """Return an event packed, or a shortened copy if it takes more than `limit` bytes.
 
     Examples
     --------
@@ -149,9 +186,9 @@ def kept(event: Event, limit: int) -> Event:
     msg = event[1]
     size, is_plain = size_of(msg, PACKS * limit)
     if is_plain and size <= PACKS * limit:
-        as_it_is = packed(event)
-        if nbytes_of(as_it_is, limit) <= limit:
-            return as_it_is
+        whole = packed(event)
+        if nbytes_of(whole, limit) <= limit:
+            return whole
     elif size <= limit:
         return event
     shorter = _shortened(event, limit) if type(msg) is tuple else None
@@ -159,9 +196,9 @@ def kept(event: Event, limit: int) -> Event:
 
 
 def _shortened(event: Event, limit: int) -> Event | None:
-    """Leave out the end of a list: whoever knows the msg finds the rest as it was.
+    """Cut the longest list of a msg. A reader finds everything else as it was.
 
-    So it is with the moves of work stealing, which its page and its story read.
+    Such are the moves of work stealing, which its page and its story read.
     """
     msg = event[1]
     lists = [i for i, item in enumerate(msg[:FIELDS]) if type(item) is list]
@@ -181,19 +218,50 @@ def _shortened(event: Event, limit: int) -> Event | None:
 
 
 def nbytes_of(event: Event, limit: int) -> int:
-    """Estimate the bytes of an event as it is kept.
-
-    Parameters
-    ----------
-    event : tuple
-        As :func:`packed` gives it.
-    limit : int
-        Bytes after which the rest is not looked at.
-
-    Returns
-    -------
-    int
-    """
+    """Estimate the bytes of an event as it is kept, up to a limit and no further."""
     if type(event[1]) is Packed:
         return EVENT_BYTES + len(event[1])
     return EVENT_BYTES + size_of(event[1], limit)[0]
+
+
+def size_of(msg: Any, limit: int) -> tuple[int, bool]:
+    """Estimate the bytes of a msg, and say whether it is of Python's own types.
+
+    Once the size is above `limit`, the rest is not looked at. This bounds the work,
+    also for a msg that holds itself.
+
+    Examples
+    --------
+    >>> size, is_plain = size_of({"action": "lost", "keys": {"x", "y"}}, 10_000)
+    >>> size < 1000, is_plain
+    (True, True)
+    >>> size_of(["x" * 2**20] * 2**20, 10_000)[0] > 10_000
+    True
+    """
+    size, is_plain = 0, True
+    left = [msg]
+    while left and size <= limit:
+        obj = left.pop()
+        kind = type(obj)
+        if kind in _LEAVES:
+            size += getsizeof(obj)
+        elif kind is dict:
+            size += getsizeof(obj)
+            if size <= limit:
+                left.extend(obj)
+                left.extend(obj.values())
+        elif kind in _SEQUENCES:
+            size += getsizeof(obj)
+            if size <= limit:
+                left.extend(obj)
+        else:
+            is_plain = False
+            size += _size_of_other(obj)
+    return size, is_plain
+
+
+def _size_of_other(obj: Any) -> int:
+    try:
+        return max(int(sizeof(obj)), 16)
+    except Exception:  # whatever a hostile object does when it is looked at
+        return UNKNOWN

@@ -1,4 +1,4 @@
-"""TaskPrefixes: what a scheduler learnt of functions, for those used last."""
+"""What a scheduler learnt of functions, for those that were used last."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from leandask import _compat
-from leandask.histories.lru import Recent
+from leandask.histories.lru import LRU
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 #: What a worker measures per prefix: kinds of activity, about.
 METRICS_PER_PREFIX = 8
-#: Words of what workers measure that are known again, 150 bytes each: activities and
-#: units are few, and the metrics of a prefix come together.
+#: Words of what workers measure that are shared, 150 bytes each: activities and units
+#: are few, and the metrics of a prefix arrive together.
 SHARED = 256
-#: Sums that are of no prefix: upstream's are about 50. More than these were named by a
-#: program, without a bound.
+#: Sums that belong to no prefix. Upstream's are about 50; more than these come from
+#: names that a program makes up, without a bound.
 OTHER_ACTIVITIES = 1000
-#: Stand for the prefixes and activities that went.
+#: Names of the sums of evicted prefixes and activities.
 OTHER_PREFIXES, OTHERS = "other prefixes", "other activities"
 
 
-class TaskPrefixes(Recent[str, "TaskPrefix"]):
-    """Task prefixes by name, the longest unused first.
+class TaskPrefixes(LRU[str, "TaskPrefix"]):
+    """Task prefixes by name, the least recently used first.
 
-    A prefix with tasks stays. One that went and comes again starts as a new one: the
-    durations of its tasks are learnt anew.
+    A prefix with tasks stays. One that was evicted and is used again starts as a new
+    one: the durations of its tasks have to be learnt again.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class TaskPrefixes(Recent[str, "TaskPrefix"]):
         super().__init__(scheduler.task_prefixes.items(), maxlen)
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return a prefix, which is asked for when it gets a new group of tasks."""
+        """Return a prefix, and mark it as used: upstream asks when it gets a group."""
         prefix = super().get(name, default)
         if prefix is not default:
             self.move_to_end(name)
@@ -56,24 +56,24 @@ class TaskPrefixes(Recent[str, "TaskPrefix"]):
         return not value.groups and key not in self._running
 
 
-class WorkerMetrics(Recent[Hashable, float]):
+class WorkerMetrics(LRU[Hashable, float]):
     """Sums of what workers measured, by activity.
 
-    Those of the prefixes that were measured the longest time ago become one, so that
-    totals stay; then those of the activities that tasks name themselves.
+    The sums of the least recently measured prefixes become one, so that totals stay.
+    Then those of the activities that tasks name themselves do.
 
     Parameters
     ----------
     items : mapping
     prefixes : int or None
-        Prefixes told apart; None is unbounded.
+        Prefixes with sums of their own; None is unbounded.
     """
 
     def __init__(self, items: Mapping[Any, float], prefixes: int | None) -> None:
         super().__init__(items.items(), _most(prefixes))
 
     def resize(self, maxlen: int | None) -> None:
-        """Set another number of prefixes to be told apart."""
+        """Set another number of prefixes with sums of their own."""
         super().resize(_most(maxlen))
 
     def __missing__(self, key: Hashable) -> float:
@@ -81,29 +81,44 @@ class WorkerMetrics(Recent[Hashable, float]):
 
     def __setitem__(self, key: Hashable, value: float) -> None:
         if key not in self and _is_of_prefix(key):
-            # Each key came with words of its own, 64 bytes each.
+            # Each key arrives with its own copies of the words, 64 bytes each.
             key = tuple(map(_share, cast("tuple[Hashable, ...]", key)))
         super().__setitem__(key, value)
 
     def is_idle(self, key: Hashable, value: float) -> bool:
-        """Whether it is of one prefix, or one of too many that are of none."""
+        """Whether it belongs to a prefix, or is one of too many that do not."""
         if _is_of_prefix(key):
             return True
         return len(self) > cast(int, self.maxlen) + OTHER_ACTIVITIES and key != OTHERS
 
     def evict(self, key: Hashable, value: float) -> None:
-        """Add to what stands for the others."""
-        # What it is by now: others may have been added since it was looked at.
+        """Add a sum to the sum of the evicted ones."""
+        # Its present value: others may have been added to it since the check.
         total = self.pop(key)
         others = _others(key)
-        # Not by way of the bound: it would evict the next one, and that the next.
+        # Past the bound's own check, which would evict the next one, and so on.
         OrderedDict.__setitem__(self, others, self.get(others, 0) + total)
         self.move_to_end(others)
 
 
+def install(scheduler: Scheduler, maxlen: int | None) -> None:
+    """Bound the task prefixes, and the sums of what workers measured of them."""
+    scheduler.task_prefixes = TaskPrefixes(scheduler, maxlen)
+    metrics: Any = WorkerMetrics(scheduler.cumulative_worker_metrics, maxlen)
+    scheduler.cumulative_worker_metrics = metrics
+
+
+def resize(scheduler: Scheduler, maxlen: int | None) -> None:
+    """Set another bound for both."""
+    prefixes: Any = scheduler.task_prefixes
+    metrics: Any = scheduler.cumulative_worker_metrics
+    prefixes.resize(maxlen)
+    metrics.resize(maxlen)
+
+
 @lru_cache(maxsize=SHARED, typed=True)
 def _share(word: Hashable) -> Hashable:
-    """Return the word that is equal and came first."""
+    """Return the first word that was equal to this one."""
     return word
 
 
@@ -121,7 +136,7 @@ def _is_of_prefix(key: Hashable) -> bool:
 
 
 def _others(key: Hashable) -> Hashable:
-    """What stands for a key and its like: of any prefix, any activity, or anything.
+    """Return the key of the sum that an evicted sum is added to.
 
     Examples
     --------
@@ -129,7 +144,7 @@ def _others(key: Hashable) -> Hashable:
     ('execute', 'other prefixes', 'thread-cpu', 'seconds')
     >>> _others(("execute", "other prefixes", "part-1", "seconds"))
     ('execute', 'other prefixes', 'other activities', 'seconds')
-    >>> _others("a name of one's own")
+    >>> _others("a name that a program made up")
     'other activities'
     """
     if _is_of_task(key):

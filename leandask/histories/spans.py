@@ -1,4 +1,4 @@
-"""LeanSpans: spans that are running, and the last of those that finished."""
+"""The spans that are running, and the last ones that have finished."""
 
 from __future__ import annotations
 
@@ -9,38 +9,39 @@ from distributed.metrics import time
 from distributed.spans import Span, SpansSchedulerExtension
 
 from leandask import _compat
-from leandask.histories.lru import Recent
+from leandask.histories.history import Held
+from leandask.histories.lru import LRU
 from leandask.histories.prefixes import WorkerMetrics
 
 if TYPE_CHECKING:
     from distributed import Scheduler
     from distributed.scheduler import TaskGroup, TaskState, WorkerState
 
-#: Graphs between two looks for what may go.
+#: Graphs between two prunings.
 GRAPHS_A_LOOK = 16
-#: Finished groups of tasks told apart in a span or computation, 1.3 kB each.
+#: Finished groups of tasks that a span or computation keeps, 1.3 kB each.
 GROUPS_KEPT = 20
 #: Past changes of the number of threads that are kept, 88 bytes each.
 NTHREADS_HISTORY = 10_000
-#: Tags without a span any more that are known to have had one, 150 bytes each.
+#: Tags that are remembered when all of their spans are forgotten, 150 bytes each.
 FORGOTTEN_TAGS = 1000
 
 
 class ForgottenSpan(Span):
-    """The sum of spans that are forgotten: a page of the dashboard may still ask."""
+    """The sum of forgotten spans, for a page of the dashboard that still asks."""
 
     @property
     def active_cpu_seconds(self) -> float:
-        """None that is known."""
+        """No seconds, as the span has no group of tasks."""
         return 0.0
 
 
 class LeanSpans(SpansSchedulerExtension):
-    """The scheduler's extension for spans, that forgets the oldest finished ones.
+    """The scheduler's extension for spans, which forgets the oldest finished ones.
 
-    A span has finished when no scheduler's task is in it any more. One that runs stays,
-    with its totals; of what finished inside of it, the groups of tasks that stopped
-    first become one group, and child spans go as roots do.
+    A span has finished when it has no task of the scheduler. A running span stays, with
+    its totals: its groups of tasks that stopped first become one group, and its
+    finished child spans are forgotten as root spans are.
 
     Parameters
     ----------
@@ -49,35 +50,34 @@ class LeanSpans(SpansSchedulerExtension):
     maxlen : int or None
         Finished spans kept; None keeps all of everything.
     prefixes : int or None
-        Task prefixes told apart in the measurements of a span.
-    on_graph : callable
-        Called after each graph: then the scheduler's tasks are most.
+        Task prefixes with sums of their own in the measurements of a span.
     """
 
-    #: Spans ever forgotten.
+    #: Spans ever evicted.
     evicted: int
+    #: Called after each graph, when the scheduler has the most tasks.
+    on_graph: Callable[[], None]
 
     def __init__(
         self,
         scheduler: Scheduler,
         maxlen: int | None,
         prefixes: int | None,
-        on_graph: Callable[[], None],
     ) -> None:
         super().__init__(scheduler)
         vars(self).update(vars(scheduler.extensions["spans"]))
         self.maxlen = maxlen
         self.evicted = 0
         self._prefixes = prefixes
-        self._on_graph = on_graph
+        self.on_graph = lambda: None
         self._graphs = 0
-        self._forgotten: Recent[str, None] = Recent(maxlen=FORGOTTEN_TAGS)
+        self._forgotten: LRU[str, None] = LRU(maxlen=FORGOTTEN_TAGS)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(self.spans)} spans, {self.maxlen} kept>"
 
     def merge_by_tags(self, *tags: str) -> Span:
-        """Sum up all spans of the tags; nothing where all of them are forgotten.
+        """Return the sum of all spans of the tags, empty where all are forgotten.
 
         Parameters
         ----------
@@ -90,23 +90,23 @@ class LeanSpans(SpansSchedulerExtension):
         Raises
         ------
         ValueError
-            If there never was a span of these tags, or not for long.
+            If no span of these tags is known.
         """
         if any(self.find_by_tags(*tags)) or not any(t in self._forgotten for t in tags):
             return super().merge_by_tags(*tags)
         return ForgottenSpan(("(forgotten)",), "(forgotten)", None, [(time(), 0)])
 
     def observe_tasks(self, tss: Iterable[TaskState], **kwargs: Any) -> Any:  # type: ignore[override]
-        """Take the tasks of a graph in, and now and then forget what has finished."""
+        """Add the tasks of a graph, and prune after some graphs."""
         annotations = super().observe_tasks(tss, **kwargs)
-        self._on_graph()
+        self.on_graph()
         self._graphs += 1
         if self._graphs % GRAPHS_A_LOOK == 0:
             self.prune()
         return annotations
 
     def heartbeat(self, ws: WorkerState, data: dict[Any, float]) -> None:
-        """Take the measurements of a worker in, but for those of spans forgotten."""
+        """Add the measurements of a worker, without those of forgotten spans."""
         super().heartbeat(ws, {k: v for k, v in data.items() if k[1] in self.spans})
 
     def resize(self, maxlen: int | None, prefixes: int | None) -> None:
@@ -120,7 +120,7 @@ class LeanSpans(SpansSchedulerExtension):
         self.prune()
 
     def prune(self) -> None:
-        """Forget what has finished, but for the last of it."""
+        """Evict the oldest finished spans, and shorten those that stay."""
         if self.maxlen is None:
             return
         gone = self._prune_siblings(self.root_spans)
@@ -132,7 +132,7 @@ class LeanSpans(SpansSchedulerExtension):
             del computation.code[: -self.maxlen or None]
 
     def _prune_siblings(self, siblings: list[Span]) -> set[Span]:
-        """Cut a list of spans down, and give all that went with their descendants."""
+        """Shorten a list of spans; return those that went, with their descendants."""
         assert self.maxlen is not None
         gone: set[Span] = set()
         live = {span for span in siblings if self._is_live(span)}
@@ -174,18 +174,42 @@ class LeanSpans(SpansSchedulerExtension):
             self._forgotten[tag] = None
 
 
+def install(scheduler: Scheduler, maxlen: int | None, prefixes: int | None) -> None:
+    """Replace upstream's extension for spans, unless somebody else has replaced it."""
+    if type(scheduler.extensions.get("spans")) is SpansSchedulerExtension:
+        scheduler.extensions["spans"] = LeanSpans(scheduler, maxlen, prefixes)
+
+
+def resize(scheduler: Scheduler, maxlen: int | None, prefixes: int | None) -> None:
+    """Set other bounds, and forget what is beyond them."""
+    spans = scheduler.extensions.get("spans")
+    if isinstance(spans, LeanSpans):
+        spans.resize(maxlen, prefixes)
+
+
+def look(scheduler: Scheduler) -> Held:
+    """Count the spans."""
+    spans = scheduler.extensions.get("spans")
+    if not isinstance(spans, LeanSpans):
+        return Held(len(getattr(spans, "spans", ())))
+    return Held(len(spans.spans), len(spans.spans) + spans.evicted)
+
+
+def forget(scheduler: Scheduler) -> None:
+    """Evict finished spans, and forget changes of threads that no span needs."""
+    spans = scheduler.extensions.get("spans")
+    if isinstance(spans, LeanSpans):
+        spans.prune()
+    known = spans.spans.values() if spans is not None else ()
+    trim_nthreads_history(scheduler, known)
+
+
 def fold_dead_groups(
     groups: set[TaskGroup], scheduler: Scheduler, maxlen: int = GROUPS_KEPT
 ) -> None:
-    """Make one of the groups of tasks that stopped first, so that all sums stay.
+    """Replace the dead groups that stopped first by one group with their sums.
 
-    Parameters
-    ----------
-    groups : set of TaskGroup
-        Changed in place.
-    scheduler : Scheduler
-    maxlen : int, optional
-        Dead groups to keep as they are: those that no task of the scheduler is in.
+    A group is dead when it has no task of the scheduler. `maxlen` of them stay.
     """
     if len(groups) <= maxlen + 1:
         return
@@ -201,17 +225,11 @@ def fold_dead_groups(
 def trim_nthreads_history(
     scheduler: Scheduler, spans: Collection[Span], maxlen: int = NTHREADS_HISTORY
 ) -> None:
-    """Forget the changes of the number of threads that no span asks for.
+    """Forget the changes of the number of threads that no span needs.
 
-    Parameters
-    ----------
-    scheduler : Scheduler
-    spans : collection of Span
-        All of the scheduler's. They count from their own places in the history, which
-        move along. A span that reaches back by more than `maxlen` changes loses the
-        oldest: it had no threads then, as far as is known.
-    maxlen : int, optional
-        Changes to keep at most.
+    Each span of the scheduler has an index into that history, which is moved with it. A
+    span that began more than `maxlen` changes ago loses the oldest: it counts as having
+    had no threads then.
     """
     history = scheduler.total_nthreads_history
     offsets = [_compat.get_nthreads_offset(span) for span in spans]

@@ -1,16 +1,18 @@
-"""LeanBroker: the events of every topic, bounded in topics and in events."""
+"""The topics of the broker, bounded in their number and in the events of each."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from distributed.broker import Broker, Topic
 from distributed.utils import recursive_to_dict
 
 from leandask import _compat
-from leandask.histories.lru import Recent
-from leandask.histories.packed import Tail, kept, nbytes_of
-from leandask.histories.size import size_of
+from leandask.histories.history import Held
+from leandask.histories.lru import LRU
+from leandask.histories.packed import PackedEvents, Total, kept, nbytes_of, size_of
+from leandask.settings.budget import COSTS
+from leandask.settings.retention import in_force
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -18,24 +20,23 @@ if TYPE_CHECKING:
     from distributed import Scheduler
 
     from leandask.records.stream import RecordStream
-    from leandask.settings.retention import Retention
 
 
 #: One event may take the bytes of all topics divided by this. A larger one is kept as a
 #: shortened copy.
 EVENTS_AT_LEAST = 16
-#: Bytes of a topic's name, from which on nothing is kept under it but for subscribers.
-#: Its events are records all the same.
+#: Bytes of a topic's name. Under a longer one nothing is kept without a subscriber. Its
+#: events are records all the same.
 NAME_BYTES = 2048
 
 _NOBODY: Any = frozenset()
 
 
 class LeanTopic(Topic):
-    """A named ledger that keeps the last events, and hands every one to the stream.
+    """A topic that keeps its last events, and hands every event to the stream.
 
-    It belongs to its topics from its first event or subscriber on; until then it is
-    only what a reader of an unknown topic sees.
+    It is among the topics from its first event or subscriber on. A reader of an unknown
+    topic sees an empty one, which is then gone.
 
     Parameters
     ----------
@@ -44,17 +45,15 @@ class LeanTopic(Topic):
     """
 
     #: Last events: ``leandask.retention.events`` at most.
-    events: Tail  # type: ignore[assignment]
-    #: Bytes of these, about.
-    nbytes: int
+    events: PackedEvents  # type: ignore[assignment]
     #: Events ever published.
     count: int
     #: Clients that are sent every event.
     subscribers: set[str]
 
     def __init__(self, name: str, topics: LeanTopics) -> None:  # not super's: 1 kB
-        self.events = Tail(topics.retention.events)
-        self.nbytes = self.count = 0
+        self.events = PackedEvents(topics.max_events, topics.total)
+        self.count = 0
         self.subscribers = _NOBODY
         self.name = name
         self._topics = topics
@@ -67,7 +66,7 @@ class LeanTopic(Topic):
 
     def _to_dict(self, *, exclude: Container[str] = ()) -> Any:
         """What a cluster dump shows: the events."""
-        return recursive_to_dict(self.events, exclude=exclude)
+        return recursive_to_dict(list(self.events), exclude=exclude)
 
     def publish(self, event: tuple[float, Any]) -> None:
         """Keep an event and hand it to the stream."""
@@ -77,46 +76,33 @@ class LeanTopic(Topic):
                 self.keep(event)
             else:
                 self._topics.published_gone += 1
-        except Exception:  # upstream publishes in the midst of its own work
+        except Exception:  # upstream publishes in the middle of its own work
             self._topics.stream.count_error()
         self._topics.stream.event(self.name, event)
 
     def keep(self, event: tuple[float, Any]) -> None:
         """Keep an event, as far as the bounds allow, or a shortened copy of it."""
-        maxlen, nbytes = self.events.maxlen, self._topics.retention.event_bytes
-        if maxlen == 0 or nbytes == 0:
+        most = self._topics.max_bytes
+        if self.events.maxlen == 0 or most == 0:
             return
-        if maxlen is not None and len(self.events) >= maxlen:
-            self.forget_oldest()
-        size = 0
-        if nbytes is not None:
-            event = kept(event, nbytes // EVENTS_AT_LEAST)
-            size = nbytes_of(event, nbytes)
-        self.events.add(event, size)
-        self.nbytes += size
-        self._topics.add_bytes(self, size)
+        if most is None:
+            self.events.add(event, 0)
+            return
+        event = kept(event, most // EVENTS_AT_LEAST)
+        self.events.add(event, nbytes_of(event, most))
+        self._topics.make_room(self, most)
 
-    def forget_oldest(self) -> None:
-        """Forget the oldest event."""
-        del self.events[0]
-        size = self.events.sizes.pop(0)
-        self.nbytes -= size
-        self._topics.nbytes -= size
-
-    def rebound(self) -> None:
-        """Keep the events as far as the bounds, which are others now, allow."""
+    def resize(self) -> None:
+        """Keep the events as far as the present bounds allow."""
         events = list(self.events)
         self.truncate()
-        self.events.maxlen = self._topics.retention.events
+        self.events.maxlen = self._topics.max_events
         for event in events:
             self.keep(event)
 
     def truncate(self) -> None:
-        """Forget all events."""
-        self._topics.nbytes -= self.nbytes
-        self.nbytes = 0
+        """Remove all events."""
         self.events.clear()
-        del self.events.sizes[:]
 
     def subscribe(self, subscriber: str) -> None:
         """Send every further event to a client."""
@@ -124,31 +110,35 @@ class LeanTopic(Topic):
         self._topics.use(self)
 
     def unsubscribe(self, subscriber: str) -> None:
-        """Send a client no further event."""
+        """Send no further event to a client."""
         self.subscribers = self.subscribers - {subscriber} or _NOBODY
 
 
-class LeanTopics(Recent[str, LeanTopic]):
-    """The topics of a broker by name, the longest idle first.
+class LeanTopics(LRU[str, LeanTopic]):
+    """The topics of a broker by name, the least recently used first.
+
+    The bound ``topics`` evicts those without subscribers; the bound ``event-bytes`` the
+    events of all of them.
 
     Parameters
     ----------
-    retention : Retention
-        ``topics`` bounds them. Those with subscribers stay, even beyond the bound.
-        ``event_bytes`` bounds the events of all of them.
+    scheduler : Scheduler
+        Has the bounds in force.
     stream : RecordStream
+        Takes every event.
     """
 
-    #: Bytes of the events of all topics, about.
-    nbytes: int
-    #: Events ever published under topics that went.
+    #: Events ever published under topics that are gone.
     published_gone: int
+    #: Approximate bytes of the events of all topics.
+    total: Total
 
-    def __init__(self, retention: Retention, stream: RecordStream) -> None:
-        super().__init__(maxlen=retention.topics)
-        self.retention = retention
+    def __init__(self, scheduler: Scheduler, stream: RecordStream) -> None:
+        self._scheduler = scheduler
         self.stream = stream
-        self.nbytes = self.published_gone = 0
+        self.published_gone = 0
+        self.total = Total()
+        super().__init__(maxlen=in_force(scheduler).topics)
 
     def __missing__(self, name: str) -> LeanTopic:
         return LeanTopic(name, self)
@@ -161,8 +151,23 @@ class LeanTopics(Recent[str, LeanTopic]):
         self[name].truncate()
         super().__delitem__(name)
 
+    @property
+    def nbytes(self) -> int:
+        """Approximate bytes of the events of all topics."""
+        return self.total.nbytes
+
+    @property
+    def max_events(self) -> int | None:
+        """Events that each topic keeps."""
+        return in_force(self._scheduler).events
+
+    @property
+    def max_bytes(self) -> int | None:
+        """Bytes of the events of all topics that are kept."""
+        return in_force(self._scheduler).event_bytes
+
     def use(self, topic: LeanTopic) -> bool:
-        """Take in a topic, or mark it as used last; tell whether it is one to keep."""
+        """Add a topic, or mark it as just used; return whether it is one to keep."""
         if topic.name in self:
             self.move_to_end(topic.name)
         elif topic.subscribers or size_of(topic.name, NAME_BYTES)[0] <= NAME_BYTES:
@@ -171,34 +176,28 @@ class LeanTopics(Recent[str, LeanTopic]):
             return False
         return True
 
-    def rebound(self, retention: Retention) -> None:
-        """Set other bounds, and keep what they allow.
-
-        Parameters
-        ----------
-        retention : Retention
-        """
-        self.retention = retention
-        self.resize(retention.topics)
+    def resize(self, maxlen: int | None) -> None:
+        """Keep what the bounds in force allow, of which `maxlen` is the topics'."""
+        super().resize(maxlen)
         for topic in list(self.values()):
-            topic.rebound()
+            topic.resize()
 
     def is_idle(self, key: str, value: LeanTopic) -> bool:
         """Whether a topic has no subscribers."""
         return not value.subscribers
 
-    def add_bytes(self, topic: LeanTopic, nbytes: int) -> None:
-        """Count what a topic took in, and make room for it."""
-        self.nbytes += nbytes
-        bound = self.retention.event_bytes
-        if bound is None:
-            return
-        while self.nbytes > bound:
-            if topic.nbytes > bound // 2:
-                topic.forget_oldest()
+    def make_room(self, topic: LeanTopic, most: int) -> None:
+        """Evict the oldest events until `most` bytes are left.
+
+        If `topic`, which has just got an event, has more than half of them, it loses
+        its own. Otherwise the least recently used one does.
+        """
+        while self.nbytes > most:
+            if topic.events.nbytes > most // 2:
+                topic.events.evict()
             else:
                 idle = next(t for t in self.values() if t.events)
-                idle.forget_oldest()
+                idle.events.evict()
                 if not idle.events and not idle.subscribers and idle is not topic:
                     self.evict(idle.name, idle)
 
@@ -209,16 +208,13 @@ class LeanBroker(Broker):
     Parameters
     ----------
     scheduler : Scheduler
-        Its present broker's topics move over, with counts and subscribers.
-    retention : Retention
+        The topics of its present broker move over, with their counts and subscribers.
     stream : RecordStream
     """
 
-    def __init__(
-        self, scheduler: Scheduler, retention: Retention, stream: RecordStream
-    ) -> None:
-        super().__init__(retention.events, scheduler)  # type: ignore[arg-type]
-        self.topics = LeanTopics(retention, stream)
+    def __init__(self, scheduler: Scheduler, stream: RecordStream) -> None:
+        super().__init__(in_force(scheduler).events, scheduler)  # type: ignore[arg-type]
+        self.topics = LeanTopics(scheduler, stream)
         _compat.set_topics(self, self.topics)
         for name, old in _compat.get_topics(scheduler).items():
             topic = LeanTopic(name, self.topics)
@@ -235,7 +231,46 @@ class LeanBroker(Broker):
             if not self.topics[topic].subscribers:
                 del self.topics[topic]
 
-    def forget(self, client: str) -> None:
-        """Drop every subscription of a client that is gone."""
-        for topic in self.topics.values():
-            topic.unsubscribe(client)
+
+def install(scheduler: Scheduler, stream: RecordStream) -> None:
+    """Replace the scheduler's broker."""
+    _compat.set_broker(scheduler, LeanBroker(scheduler, stream))
+
+
+def topics_of(scheduler: Scheduler) -> LeanTopics:
+    """The topics of a lean scheduler."""
+    return cast(LeanTopics, _compat.get_topics(scheduler))
+
+
+def resize(scheduler: Scheduler, maxlen: int | None) -> None:
+    """Keep what the bounds in force allow."""
+    topics_of(scheduler).resize(maxlen)
+
+
+def look(scheduler: Scheduler) -> Held:
+    """Count the topics."""
+    topics = topics_of(scheduler)
+    return Held(len(topics), topics.seen)
+
+
+def look_at_events(scheduler: Scheduler) -> Held:
+    """Count the events of all topics."""
+    topics = topics_of(scheduler)
+    kept = sum([len(topic.events) for topic in topics.values()])
+    published = sum([topic.count for topic in topics.values()])
+    measured = None if topics.max_bytes is None else topics.nbytes
+    return Held(kept, topics.published_gone + published, len(topics), measured)
+
+
+def look_at_event_bytes(scheduler: Scheduler) -> Held:
+    """Count the bytes of the events of all topics, or estimate them."""
+    events = look_at_events(scheduler)
+    if events.nbytes is None:
+        return Held(events.kept * COSTS["events"].nbytes)
+    return Held(events.nbytes)
+
+
+def forget_subscriber(scheduler: Scheduler, client: str) -> None:
+    """End every subscription of a client that left."""
+    for topic in topics_of(scheduler).values():
+        topic.unsubscribe(client)

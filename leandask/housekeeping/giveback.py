@@ -1,4 +1,4 @@
-"""GiveBack: giving memory back to the system once much of what was held is released."""
+"""GiveBack: returns memory to the system once much of what was held is released."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from dask.utils import format_bytes
 
-from leandask import _compat
-from leandask.histories.caches import clear_key_caches
-from leandask.housekeeping.process import make_anew, rebuild, trim
+from leandask.histories.loglines import log_lines_of
+from leandask.histories.lru import forget_keys
+from leandask.histories.spans import LeanSpans
+from leandask.histories.topics import topics_of
+from leandask.housekeeping.process import reallocate, shrink_table, trim_heap
 from leandask.records.schema import MEMORY_GIVEN_BACK
 from leandask.settings import config
 
@@ -25,19 +27,21 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("leandask")
 
-#: Transitions per second from which on a scheduler counts as busy.
+#: Transitions per second above which a scheduler counts as busy.
 BUSY = 100.0
-#: What takes up to 50 ms of the event loop, and is left as it is where there is more of
-#: it: entries of a table that is rebuilt; entries and bytes of the histories that are
-#: made anew; blocks of memory in use where garbage is collected, about 20 for a task.
-LARGEST_TABLE, LARGEST_TAIL, LARGEST_HEAP = 500_000, 10_000, 1_500_000
-LARGEST_TAIL_BYTES = 2 * 2**20
+#: Entries of a table, and entries of histories, up to which copying them takes at most
+#: 50 ms of the event loop. Larger ones stay as they are.
+LARGEST_TABLE, LARGEST_HISTORIES = 500_000, 10_000
+#: Bytes of the histories of events for the same.
+LARGEST_EVENT_BYTES = 2 * 2**20
+#: Allocated blocks, of which a task has about 20, up to which collecting garbage does.
+LARGEST_HEAP = 1_500_000
 
 
 class Outcome(TypedDict):
     """What came of giving memory back."""
 
-    #: Whether it was done; else `reason` says why not.
+    #: Whether it was done; if not, `reason` says why.
     done: bool
     reason: str
     #: RSS in bytes.
@@ -50,24 +54,22 @@ class Outcome(TypedDict):
 class GiveBack:
     """Gives memory back when it is due: at most once a minute, and never when busy.
 
-    The memory of objects goes back in blocks of 1 MiB, each as soon as all in it is
-    gone. So caches are emptied, tables that were large are rebuilt, and what the
-    histories keep is made anew, elsewhere.
-
-    Parameters
-    ----------
-    scheduler : distributed.Scheduler
-    stream : RecordStream
-        Takes a record of each time.
+    CPython frees the memory of objects in blocks of 1 MiB, each once nothing in it is
+    used. So caches are emptied, tables that were large are shrunk, and what the
+    histories keep is copied to other blocks. Each time is recorded in the stream.
     """
 
-    #: Times that it was done, and the longest pause of the event loop, in seconds.
+    #: How often it was done.
     count: int
+    #: Longest time that it held the event loop, in seconds.
     longest_pause: float
 
-    def __init__(self, scheduler: Scheduler, stream: RecordStream) -> None:
+    def __init__(
+        self, scheduler: Scheduler, stream: RecordStream, busy: float = BUSY
+    ) -> None:
         self.scheduler = scheduler
         self.stream = stream
+        self.busy = busy
         self.count = 0
         self.longest_pause = 0.0
         self._tasks = config.read("give-back.tasks")
@@ -75,28 +77,32 @@ class GiveBack:
         self._interval = config.read("give-back.interval")
         #: Most tasks at one time since memory was given back.
         self._peak = 0
-        self._done_at = -float("inf")
-        self._seen = (time.monotonic(), scheduler.transition_counter)
-        self._rate = 0.0
+        self._done_at = -float("inf")  # time.monotonic()
+        #: Time and the scheduler's count of transitions when its load was noted.
+        self._noted = (time.monotonic(), scheduler.transition_counter)
+        self._rate = 0.0  # transitions per second
+        spans = scheduler.extensions.get("spans")
+        if isinstance(spans, LeanSpans):
+            spans.on_graph = self.note_peak
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.count} times, peak of {self._peak}>"
 
-    def look(self) -> None:
-        """Note how much is held, and how busy the scheduler is."""
+    def note_load(self) -> None:
+        """Note how many tasks are held, and how busy the scheduler is."""
         now, transitions = time.monotonic(), self.scheduler.transition_counter
-        then, before = self._seen
+        then, before = self._noted
         self._rate = (transitions - before) / max(now - then, 1e-3)
-        self._seen = now, transitions
+        self._noted = now, transitions
         self.note_peak()
 
     def note_peak(self) -> None:
-        """Note how much is held."""
+        """Note how many tasks are held."""
         self._peak = max(self._peak, len(self.scheduler.tasks))
 
     @property
     def is_due(self) -> bool:
-        """Whether so many tasks, and such a part of them, were released."""
+        """Whether enough tasks, and a large enough part of them, were released."""
         if self._tasks is None:
             return False
         released = self._peak - len(self.scheduler.tasks)
@@ -108,8 +114,8 @@ class GiveBack:
 
     @property
     def hindrance(self) -> str:
-        """Why it can't be done now, or nothing."""
-        if self._rate > BUSY:
+        """Why it can't be done now; empty if it can."""
+        if self._rate > self.busy:
             return f"the scheduler is busy: {self._rate:.0f} transitions per second"
         wait = self._done_at + self._interval - time.monotonic()
         if wait > 0:
@@ -117,8 +123,8 @@ class GiveBack:
         return ""
 
     async def ask(self) -> Outcome:
-        """Give memory back if nothing hinders it."""
-        self.look()
+        """Give memory back unless something hinders it."""
+        self.note_load()
         if reason := self.hindrance:
             rss = self.scheduler.monitor.get_process_memory()
             return Outcome(
@@ -132,12 +138,12 @@ class GiveBack:
         self._peak = len(self.scheduler.tasks)
         before = self.scheduler.monitor.get_process_memory()
         longest = 0.0
-        for job in self._jobs():
+        for job in self._get_jobs():
             begun = time.perf_counter()
             job()
             longest = max(longest, time.perf_counter() - begun)
             await asyncio.sleep(0)
-        await asyncio.get_running_loop().run_in_executor(None, trim)
+        await asyncio.get_running_loop().run_in_executor(None, trim_heap)
         after = self.scheduler.monitor.get_process_memory()
         self.count += 1
         self.longest_pause = max(self.longest_pause, longest)
@@ -146,34 +152,38 @@ class GiveBack:
             f"longest pause {longest * 1000:.1f} ms"
         )
         fields = {"rss_before": before, "rss_after": after, "longest_pause": longest}
-        self.stream.life(MEMORY_GIVEN_BACK, message, fields, anyway=False)
+        self.stream.life(MEMORY_GIVEN_BACK, message, fields, force=False)
         return Outcome(
             done=True, reason="", before=before, after=after, longest_pause=longest
         )
 
-    def _jobs(self) -> list[Callable[[], Any]]:
+    def _get_jobs(self) -> list[Callable[[], Any]]:
         scheduler = self.scheduler
         tables: list[Any] = [scheduler.tasks, scheduler.unrunnable]
         tables += [client.wants_what for client in scheduler.clients.values()]
         jobs: list[Callable[[], Any]] = [
-            lambda table=table: rebuild(table)  # type: ignore[misc]
+            lambda table=table: shrink_table(table)  # type: ignore[misc]
             for table in tables
             if len(table) <= LARGEST_TABLE
         ]
-        jobs.append(lambda: clear_key_caches(0))
-        jobs.append(lambda: make_anew(self._histories()))
+        jobs.append(lambda: forget_keys(0))
+        jobs.append(lambda: reallocate(self._get_histories()))
         if sys.getallocatedblocks() <= LARGEST_HEAP:
             jobs.append(gc.collect)
         return jobs
 
-    def _histories(self) -> list[Any]:
+    def _get_histories(self) -> list[Any]:
         scheduler = self.scheduler
         histories: list[Any] = [scheduler.transition_log, scheduler.erred_tasks]
-        histories.append(_compat.get_log_handler(scheduler).deque)
-        topics: Any = _compat.get_topics(scheduler)
-        bound = topics.retention.event_bytes  # without it no size is known
-        if bound is not None and topics.nbytes <= LARGEST_TAIL_BYTES:
-            tails = (topic.events for topic in topics.values())
-            histories += [tail for tail in tails if tail.is_packed]
-        left = LARGEST_TAIL
-        return [h for h in histories if (left := left - len(h)) >= 0]
+        histories.append(log_lines_of(scheduler).deque)
+        topics = topics_of(scheduler)
+        is_measured = topics.max_bytes is not None
+        if is_measured and topics.nbytes <= LARGEST_EVENT_BYTES:
+            events = [topic.events for topic in topics.values()]
+            histories += [history for history in events if history.is_packed]
+        chosen, left = [], LARGEST_HISTORIES
+        for history in histories:
+            if len(history) <= left:
+                chosen.append(history)
+                left -= len(history)
+        return chosen

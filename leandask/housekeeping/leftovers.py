@@ -1,15 +1,18 @@
-"""Leftovers: what upstream keeps of peers, tasks and names that are gone."""
+"""Leftovers: what upstream keeps of workers, tasks, names and files that are gone."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, TypeVar
 
 from dask.utils import stringify
+from distributed.core import Status
+from distributed.diagnostics.plugin import SchedulerUploadFile
 
-from leandask.housekeeping.stealing import forget_gone
+from leandask import _compat
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -17,19 +20,20 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Longest time in seconds that a job takes of the event loop before it lets others in.
+#: Seconds that a job may hold the event loop before it yields.
 SLICE_SECONDS = 0.005
-#: What fires tasks to be forgotten, as upstream names it.
+#: Upstream's name of the client that holds fire-and-forget tasks.
 FIRED = "fire-and-forget"
 
 
-def forget_departed(scheduler: Scheduler) -> Iterator[None]:
-    """Forget what is left of workers that have left.
+def forget_bandwidths(
+    scheduler: Scheduler, slice_seconds: float = SLICE_SECONDS
+) -> Iterator[None]:
+    """Forget the bandwidths between workers of which one has left.
 
-    Of each two workers that sent each other data upstream keeps the bandwidth, and a
-    late heartbeat brings it back.
+    Upstream keeps one for each two workers that sent each other data, and a late
+    heartbeat brings it back.
     """
-    forget_gone(scheduler)
     bandwidth, workers = scheduler.bandwidth_workers, scheduler.workers
 
     def forget(pairs: Iterable[tuple[str, str]]) -> None:
@@ -37,11 +41,11 @@ def forget_departed(scheduler: Scheduler) -> Iterator[None]:
             if a not in workers or b not in workers:
                 bandwidth.pop((a, b), None)
 
-    return _in_slices(forget, bandwidth, 1000)
+    return _in_slices(forget, bandwidth, 1000, slice_seconds)
 
 
 def forget_dead_groups(scheduler: Scheduler) -> Iterator[None]:
-    """Forget the groups that groups depended on, once no task is in them."""
+    """Forget the groups that other groups depended on, once they have no task."""
     live = scheduler.task_groups
 
     def forget(groups: Iterable[TaskGroup]) -> None:
@@ -53,11 +57,13 @@ def forget_dead_groups(scheduler: Scheduler) -> Iterator[None]:
     return _in_slices(forget, live.values())
 
 
-def release_fired(scheduler: Scheduler) -> Iterator[None]:
-    """Release the tasks that were finished before they were fired and forgotten.
+def release_fired(
+    scheduler: Scheduler, slice_seconds: float = SLICE_SECONDS
+) -> Iterator[None]:
+    """Release the tasks that had finished before they were fired and forgotten.
 
-    Upstream releases one where it finishes: what has finished already it would keep,
-    with its result, for ever.
+    Upstream releases a fire-and-forget task when it finishes. One that has finished
+    already would stay forever, with its result.
     """
 
     def release(tasks: Iterable[TaskState]) -> None:
@@ -65,28 +71,34 @@ def release_fired(scheduler: Scheduler) -> Iterator[None]:
         if keys:
             scheduler.client_releases_keys(keys, FIRED)
 
-    return _in_slices(release, scheduler.clients[FIRED].wants_what, 50)
+    fired = scheduler.clients[FIRED].wants_what
+    return _in_slices(release, fired, 50, slice_seconds)
+
+
+def compact_queue(scheduler: Scheduler) -> None:
+    """Forget the tasks that left the queue in another way than from its top."""
+    _compat.compact_heap(scheduler.queued)
 
 
 def forget_connections(scheduler: Scheduler) -> None:
-    """Forget the addresses that there is no connection to."""
+    """Forget the addresses to which there is no connection."""
     for connections in (scheduler.rpc.available, scheduler.rpc.occupied):
         for address in [a for a, comms in connections.items() if not comms]:
             del connections[address]
 
 
 def forget_queues(scheduler: Scheduler) -> None:
-    """Forget the clients by which queues that are gone held their futures.
+    """Forget the clients that stood for a ``Queue`` which is gone.
 
-    The release of a future that was got comes later, and asks for this client: it stays
-    for as long as it wants something.
+    The release of a future comes after it was taken out of its queue, and looks this
+    client up. So the client stays as long as it wants something.
     """
     queues = scheduler.extensions.get("queues")
     if queues is None:
         return
     gone = _get_gone(scheduler, "queue-", queues.queues)
     if gone:
-        # What was in a queue when it closed was released then, but is counted still.
+        # A queue that closes releases what is in it, but leaves the counts.
         counts = queues.future_refcount
         for name, key in [e for e in counts if f"queue-{e[0]}" in gone]:
             del counts[name, key]
@@ -95,10 +107,10 @@ def forget_queues(scheduler: Scheduler) -> None:
 
 
 def forget_datasets(scheduler: Scheduler) -> None:
-    """Forget the clients by which datasets that are gone held their tasks.
+    """Forget the clients that stood for a published dataset which is gone.
 
-    Where upstream takes a dataset back at once, until 2026.1 at least, taking it back a
-    second time asks for this client, which has to stay.
+    In releases that unpublish synchronously, until 2026.1 at least, unpublishing a
+    second time looks this client up, so that it has to stay.
     """
     publish = scheduler.extensions.get("publish")
     if publish is not None and iscoroutinefunction(publish.delete):
@@ -107,8 +119,23 @@ def forget_datasets(scheduler: Scheduler) -> None:
             del scheduler.clients[client]
 
 
+def forget_uploads(scheduler: Scheduler) -> None:
+    """Forget the contents of uploaded files, which are on the scheduler's disk.
+
+    Each call of ``Client.upload_file`` leaves a plugin forever. It holds the whole
+    file, and needs it only at its start.
+    """
+    if scheduler.status is not Status.running:  # its plugins may not have started yet
+        return
+    for name, plugin in list(scheduler.plugins.items()):
+        if type(plugin) is SchedulerUploadFile and plugin.data:
+            written = copy(plugin)  # the user may start the same one elsewhere
+            written.data = b""
+            scheduler.plugins[name] = written
+
+
 def _get_gone(scheduler: Scheduler, prefix: str, names: Iterable[object]) -> set[str]:
-    """Clients of such a prefix that have no name any more and want nothing."""
+    """Clients with this prefix that stand for none of the names and want nothing."""
     present = {f"{prefix}{name}" for name in names}
     return {
         client
@@ -121,13 +148,16 @@ def _get_gone(scheduler: Scheduler, prefix: str, names: Iterable[object]) -> set
 
 
 def _in_slices(
-    work: Callable[[Iterable[T]], None], items: Iterable[T], size: int = 1
+    work: Callable[[Iterable[T]], None],
+    items: Iterable[T],
+    size: int = 1,
+    slice_seconds: float = SLICE_SECONDS,
 ) -> Iterator[None]:
-    """Work on so many items at a time, and yield where it took long."""
+    """Work on `size` items at a time, and yield after each `slice_seconds`."""
     begun = time.monotonic()
     entries = [*items]
     for start in range(0, len(entries), size):
         work(entries[start : start + size])
-        if time.monotonic() - begun > SLICE_SECONDS:
+        if time.monotonic() - begun > slice_seconds:
             yield
             begun = time.monotonic()

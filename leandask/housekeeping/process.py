@@ -1,27 +1,115 @@
-"""Memory: what makes a process hold less of what is free."""
+"""Process: what makes the scheduler's process hold less memory that is free."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import gc
+import linecache
 import pickle
-from collections.abc import Collection
-from typing import Any
+import sys
+import time
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any
 
-#: Bytes of a message from which on it gets memory of its own: glibc's first threshold.
-#: What msgpack allocates to pack a message, 256 KiB, gets it too, which takes 12 µs.
+import distributed.scheduler
+import distributed.semaphore
+
+if TYPE_CHECKING:
+    from leandask.histories.departed import Departed
+
+#: Bytes from which a message gets memory of its own: glibc's initial threshold. The
+#: 256 KiB that msgpack allocates to pack a message get it too, which takes 12 µs.
 LARGE_MESSAGE = 128 * 1024
 #: Parameters of ``mallopt``, from glibc's ``malloc.h``.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
+#: Entries of workers and clients that left, of which each leaves about 10 kB in cycles,
+#: that are worth a collection of garbage; seconds until the next one otherwise, as
+#: heartbeats leave some too.
+DEPARTED, GARBAGE_SECONDS = 20, 60.0
+#: Allocated blocks up to which a collection takes less than 20 ms of the event loop.
+SMALL_HEAP = 500_000
 
-def rebuild(table: Any) -> None:
+#: Seconds between two trims of the heap, and how many times longer than the last trim
+#: (0.5 ms for 50 MiB) this has to be.
+TRIM_SECONDS, TRIM_TIMES = 60.0, 10_000
+#: RSS in bytes up to which the heap is trimmed.
+TRIM_RSS = 512 * 2**20
+
+#: Shown warnings that Python may remember for one of upstream's modules, 255 bytes
+#: each.
+WARNINGS = 1000
+
+
+class GarbageCollector:
+    """Collects what workers, clients and heartbeats leave behind in cycles.
+
+    Upstream's thresholds let it wait until two million objects were made. That is hours
+    in an idle scheduler, and most of the growth where workers come and go.
+    """
+
+    def __init__(
+        self,
+        departed: Departed,
+        interval: float = GARBAGE_SECONDS,
+        largest_heap: int = SMALL_HEAP,
+    ) -> None:
+        self.departed = departed
+        self.interval = interval
+        self.largest_heap = largest_heap
+        self._departed_before = departed.seen
+        self._collected_at = time.monotonic()
+
+    def collect_if_due(self) -> None:
+        """Collect if enough workers and clients left, or the interval is over."""
+        left = self.departed.seen - self._departed_before
+        since = time.monotonic() - self._collected_at
+        if left < DEPARTED and since < self.interval:
+            return
+        if sys.getallocatedblocks() <= self.largest_heap:
+            self._departed_before = self.departed.seen
+            self._collected_at = time.monotonic()
+            gc.collect()
+
+
+class HeapTrimmer:
+    """Returns free pages of malloc's heap that lie between pages in use.
+
+    They add up to 1 to 2 MiB after a few minutes of mixed load.
+    """
+
+    def __init__(
+        self,
+        get_rss: Callable[[], int],
+        interval: float = TRIM_SECONDS,
+        largest_rss: int = TRIM_RSS,
+    ) -> None:
+        self.get_rss = get_rss
+        self.interval = interval
+        self.largest_rss = largest_rss
+        self._next_at = time.monotonic() + interval
+
+    def trim_if_due(self) -> None:
+        """Trim if the interval is over and the process is small."""
+        begun = time.monotonic()
+        if begun < self._next_at:
+            return
+        took = 0.0
+        if self.get_rss() <= self.largest_rss:
+            trim_heap()
+            took = time.monotonic() - begun
+        self._next_at = begun + max(self.interval, TRIM_TIMES * took)
+
+
+def trim_heap() -> None:
+    """Return free memory to the system, where the C library has ``malloc_trim``."""
+    with contextlib.suppress(AttributeError, OSError):  # no glibc
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def shrink_table(table: Any) -> None:
     """Give a dict or a set the size that its entries need, in place.
-
-    Parameters
-    ----------
-    table : dict or set
 
     Examples
     --------
@@ -30,7 +118,7 @@ def rebuild(table: Any) -> None:
     >>> for task in range(99_999):
     ...     del tasks[task]
     >>> before = sys.getsizeof(tasks)
-    >>> rebuild(tasks)
+    >>> shrink_table(tasks)
     >>> sys.getsizeof(tasks) < before / 1000, tasks
     (True, {99999: None})
     """
@@ -39,44 +127,54 @@ def rebuild(table: Any) -> None:
     table.update(entries)
 
 
-def make_anew(histories: Collection[Any]) -> None:
-    """Make the entries of histories anew, out of what is free once they are gone.
+def reallocate(histories: Collection[Any]) -> None:
+    """Copy the entries of histories to memory that is free once the old ones are gone.
 
-    The last entries of a history were made when memory was full: each keeps the block
-    that it is in from going back.
-
-    Parameters
-    ----------
-    histories : collection of deque or list
-        Changed in place. One that can't be pickled stays as it is.
+    The last entries of a history were allocated when memory was full: each keeps its
+    block from going back. Each history is changed in place; one that can't be pickled
+    stays as it is.
     """
     pickled = []
     for history in histories:
         try:
             pickled.append((history, pickle.dumps(list(history), protocol=5)))
-        except Exception:  # whatever an event holds
+        except Exception:  # an event may hold anything
             continue
         history.clear()
     for history, entries in pickled:
         history.extend(pickle.loads(entries))
 
 
-def trim() -> None:
-    """Give free memory back to the system, where the C library can be told to."""
-    with contextlib.suppress(AttributeError, OSError):  # no glibc
-        ctypes.CDLL(None).malloc_trim(0)
+def tune_memory() -> None:
+    """Have a process that is a scheduler and nothing else hold less free memory.
 
-
-def settle() -> None:
-    """Have a process that is a scheduler and nothing else hold less of what is free.
-
-    Large messages get memory of their own, which goes back with each; of glibc's
-    allocator, whose threshold for that rises to 32 MiB otherwise. What is imported by
-    now is taken out of the collection of garbage, which is shorter without it.
+    Large messages get memory of their own, which goes back with each of them. glibc
+    would otherwise raise its threshold for that up to 32 MiB. All objects that exist
+    are excluded from garbage collection, which makes it shorter.
     """
-    with contextlib.suppress(AttributeError, OSError):
+    with contextlib.suppress(AttributeError, OSError):  # no glibc
         libc = ctypes.CDLL(None)
         for parameter in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
             libc.mallopt(parameter, LARGE_MESSAGE)
     gc.collect()
     gc.freeze()
+
+
+def forget_warnings() -> None:
+    """Forget which warnings were shown: upstream's texts have keys and leases."""
+    for module in (distributed.scheduler, distributed.semaphore):
+        shown = vars(module).get("__warningregistry__", {})
+        if len(shown) > WARNINGS:
+            shown.clear()
+
+
+def forget_source_lines() -> None:
+    """Forget the source files that tracebacks showed: 40 kB and more a file.
+
+    The next traceback reads them again. Lines that are in no file, such as a notebook's
+    cells, stay.
+    """
+    cache = linecache.cache
+    for name, entry in [*cache.items()]:  # other threads add to it
+        if len(entry) == 4 and entry[1]:
+            cache.pop(name, None)

@@ -1,4 +1,4 @@
-"""What work stealing remembers, for no longer than the tasks and workers live."""
+"""Stealing: what work stealing keeps, only as long as the tasks and workers live."""
 
 from __future__ import annotations
 
@@ -14,14 +14,10 @@ if TYPE_CHECKING:
 
 
 class UnknownDurations(dict[str, "WeakSet[TaskState]"]):
-    """Tasks that were sent off before the duration of their prefix was known.
+    """Tasks, by prefix, that were sent to workers before their duration was known.
 
-    Upstream forgets them when a task of the prefix succeeds. Where none ever does, they
-    would stay for ever, with the texts of their errors: about 5 kB each.
-
-    Parameters
-    ----------
-    items : mapping of str to iterables
+    Upstream forgets them when a task of the prefix succeeds. If none ever does, they
+    would stay forever, with the texts of their errors: about 5 kB each.
     """
 
     def __init__(self, items: Mapping[str, Iterable[TaskState]]) -> None:
@@ -33,7 +29,11 @@ class UnknownDurations(dict[str, "WeakSet[TaskState]"]):
         super().__setitem__(prefix, WeakSet(tasks))
 
     def get(self, prefix: str, default: Any = None) -> Any:
-        """Return the tasks of a prefix, made here where upstream would make them."""
+        """Return the tasks of a prefix; make their set if there is none."""
+        # Before 2025.2 upstream adds tasks to the set that this returns. If it gets
+        # None, it stores a set of its own and adds to that: we keep a copy of the set,
+        # as a WeakSet, so its tasks would be lost. `forget_empty` removes sets that
+        # stay empty.
         if prefix not in self:
             self[prefix] = ()
         return self[prefix]
@@ -48,14 +48,10 @@ class UnknownDurations(dict[str, "WeakSet[TaskState]"]):
 
 
 class InFlight(dict["WorkerState", float]):
-    """What the requests in flight will change of each worker; 0 unless it is here.
+    """What the requests in flight will change of each worker; zeros are not stored.
 
-    Upstream's default dict takes in each worker that is looked up, and keeps what has
-    left: about 13 kB each.
-
-    Parameters
-    ----------
-    items : mapping
+    Upstream's defaultdict stores each worker that is looked up, and keeps those that
+    have left: about 13 kB each.
     """
 
     def __init__(self, items: Mapping[WorkerState, float]) -> None:
@@ -81,8 +77,8 @@ class InFlight(dict["WorkerState", float]):
             del self[ws]
 
 
-def bound_stealing(scheduler: Scheduler) -> None:
-    """Have work stealing, where it is on, hold nothing that is gone."""
+def install(scheduler: Scheduler) -> None:
+    """Install mappings that hold nothing that is gone, if work stealing is on."""
     owner = _compat.get_owner_of_unknown_durations(scheduler)
     if owner is not None:
         owner.unknown_durations = UnknownDurations(owner.unknown_durations)

@@ -1,55 +1,67 @@
-"""Newest: the lines of a log from its end on, in bounded memory."""
+"""BackwardScan: the lines of a log, the newest first; and the last records of logs."""
 
 from __future__ import annotations
 
+import contextlib
+import heapq
 import os
 import zlib
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from leandask.reading.files import BLOCK, LONGEST_LINE, LogFile, open_log
+from leandask.eventlog.filenames import find
+from leandask.reading.files import BLOCK, LONGEST_LINE, LogFile, bases_of, open_log
 from leandask.reading.filter import Filter
-from leandask.reading.lines import record_of
+from leandask.reading.lines import InvalidRecord, record_of
+from leandask.records.times import rfc3339
 
 #: Lines that are looked at together.
 SLICE = 64
-#: Bytes that are held of a gzipped file, which can only be read from its start.
-HELD_BYTES = 16 * 2**20
+#: Bytes of lines kept of a gzipped file, which can only be read from its start.
+KEPT_BYTES = 16 * 2**20
 
 
-class Newest:
-    """Gives the lines of the records of a log that are wanted, the newest first.
+class BackwardScan:
+    """Yields the wanted lines of a log, the newest first, in bounded memory.
 
     Parameters
     ----------
     path : str or os.PathLike
-        The file that is written to: read with those that were rotated out of it.
+        The file that is written to. Its rotated files are read, too.
     wanted : Filter
         Where it has a ``since``, reading ends a minute before that.
     limit : int
-        Lines to give at most.
+        Lines at most.
+    kept_bytes : int, optional
+        Bytes of lines to keep of a gzipped file.
     """
 
-    #: Lines of records that can't be read, and files that can't be to their end.
+    #: Lines that are not valid records, and files that can't be read to their end.
     broken: int
-    #: Time of the oldest record looked at, or of the last one given for the limit.
+    #: Time of the oldest record looked at; where the limit ended it, of the last line.
     reached: str | None
-    #: Whether more records are wanted than were given.
+    #: Whether more records are wanted than were yielded.
     has_more: bool
 
     def __init__(
-        self, path: str | os.PathLike[str], wanted: Filter, limit: int
+        self,
+        path: str | os.PathLike[str],
+        wanted: Filter,
+        limit: int,
+        kept_bytes: int = KEPT_BYTES,
     ) -> None:
         self.path = Path(path)
         self.wanted = wanted
         self.limit = limit
+        self.kept_bytes = kept_bytes
         self.broken = 0
         self.reached = None
         self.has_more = False
 
     def slices(self) -> Iterator[list[bytes]]:
-        """Give the lines in slices, many of them empty.
+        """Yield the lines in slices, many of them empty.
 
         Yields
         ------
@@ -82,36 +94,39 @@ class Newest:
         return bool(self.reached) and str(self.reached) < self.wanted.stale
 
     def _slices_of(self, file: LogFile, left: int) -> Iterator[list[bytes]]:
-        try:
-            if file.path.suffix == ".gz":
-                yield from self._slices_of_gzipped(file, left)
-            else:
-                for lines in lines_backwards(file):
-                    yield self._pick(lines)
-        except (OSError, EOFError, zlib.error):
-            self.broken += 1
+        if file.path.suffix == ".gz":
+            yield from self._slices_of_gzipped(file, left)
+        else:
+            for lines in self._guarded(lines_backwards(file)):
+                yield self._pick(lines)
 
     def _slices_of_gzipped(self, file: LogFile, left: int) -> Iterator[list[bytes]]:
-        held: deque[bytes] = deque()
+        kept: deque[bytes] = deque()
         nbytes, is_cut, oldest, before = 0, False, None, self.reached
-        for block in file.blocks():
-            lines = block.split(b"\n")
+        for lines in self._guarded(block.split(b"\n") for block in file.blocks()):
             for begin in range(0, len(lines), SLICE):
                 self.reached = None
                 found = self._pick(lines[begin : begin + SLICE][::-1])[::-1]
-                # It goes forward: all but what it ends with may still be cut.
+                # Reading goes forward here: all but the newest lines may be cut.
                 oldest, self.reached = oldest or self.reached, before
-                held.extend(found)
+                kept.extend(found)
                 nbytes += sum(map(len, found))
-                # One more than there is room for tells that there are more.
-                while len(held) > left + 1 or nbytes > HELD_BYTES:
-                    nbytes -= len(held.popleft())
+                # One line more than the limit shows that there are more.
+                while len(kept) > left + 1 or nbytes > self.kept_bytes:
+                    nbytes -= len(kept.popleft())
                     is_cut = True
                 yield []
-        while held:
-            yield [held.pop() for _ in range(min(SLICE, len(held)))]
+        while kept:
+            yield [kept.pop() for _ in range(min(SLICE, len(kept)))]
         self.reached = oldest
         self.has_more = is_cut
+
+    def _guarded(self, parts: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
+        # Only the reading is guarded: an error of the filter is the caller's own.
+        try:
+            yield from parts
+        except (OSError, EOFError, zlib.error):
+            self.broken += 1
 
     def _pick(self, lines: list[bytes]) -> list[bytes]:
         """Decode the lines that may be wanted, and the last one for its time."""
@@ -126,16 +141,17 @@ class Newest:
                 continue
             try:
                 record = record_of(line)
-                self.reached = record["timestamp"]
-                if matches(record):
-                    found.append(line)
-            except Exception:
+            except InvalidRecord:
                 self.broken += 1
+                continue
+            self.reached = record["timestamp"]
+            if matches(record):
+                found.append(line)
         return found
 
 
 def lines_backwards(file: LogFile, block: int = BLOCK) -> Iterator[list[bytes]]:
-    """Give the lines of a file from its end on.
+    """Yield the lines of a file, starting at its end.
 
     Parameters
     ----------
@@ -159,3 +175,61 @@ def lines_backwards(file: LogFile, block: int = BLOCK) -> Iterator[list[bytes]]:
         lines.reverse()
         for i in range(0, len(lines), SLICE):
             yield lines[i : i + SLICE]
+
+
+class LastRecords(NamedTuple):
+    """The last records of a log, or of all logs of a folder."""
+
+    #: In the order of the log; those of several logs by time. The newest come last.
+    records: list[dict[str, Any]]
+    #: Lines that are not valid records, and files that can't be read to their end.
+    broken: int
+
+
+def last_records(path: Path, wanted: Filter, limit: int) -> LastRecords:
+    """Read the last records of a log, or of all logs of a folder.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A file, read together with its rotated files, or a folder of such files.
+    wanted : Filter
+    limit : int
+        Records at most, from 1.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no log.
+    """
+    records: list[dict[str, Any]] = []
+    broken = 0
+    for base in last_written_first(bases_of(path)):
+        is_full = len(records) == limit
+        # A file system's clock may be late by the tick of a kernel.
+        if is_full and rfc3339(written(base) + 1) < _time_of(records[0]):
+            break  # neither this log nor the others have a newer record
+        scan = BackwardScan(base, wanted, limit)
+        lines = [line for found in scan.slices() for line in found]
+        others = [record_of(line) for line in reversed(lines)]
+        records = [*heapq.merge(records, others, key=_time_of)][-limit:]
+        broken += scan.broken
+    return LastRecords(records, broken)
+
+
+def last_written_first(bases: list[Path]) -> list[Path]:
+    """Order logs by the time at which their files were last written."""
+    return sorted(bases, key=written, reverse=True)
+
+
+def written(base: Path) -> float:
+    """Return when a log was last written, in seconds since the epoch; 0 if never."""
+    times = [0.0]
+    for path in find(base):
+        with contextlib.suppress(FileNotFoundError):  # renamed meanwhile
+            times.append(path.stat().st_mtime)
+    return max(times)
+
+
+def _time_of(record: dict[str, Any]) -> str:
+    return str(record["timestamp"])

@@ -16,34 +16,34 @@ from leandask.eventlog.filenames import ENDINGS, find, find_bases
 BLOCK = 256 * 1024
 #: Longest line that is read, in bytes; ``leandask.stream.record-bytes`` is far below.
 LONGEST_LINE = 16 * 2**20
-#: Looks at a folder until none of its files was renamed meanwhile.
+#: Attempts to list a log's files while none of them is renamed.
 LOOKS = 100
 
 
 class LogFile(NamedTuple):
-    """A file of a log, open for reading: what becomes of its name does not matter."""
+    """A file of a log, open for reading, whether or not it is renamed meanwhile."""
 
-    #: Where it was found.
+    #: Its name when it was opened.
     path: Path
-    #: The file as it lies on the disk.
+    #: The file as it is on the disk.
     raw: BinaryIO
-    #: Its lines: of a gzipped file, what is in it.
+    #: Its lines, decompressed.
     lines: BinaryIO
-    #: Of `raw`, in bytes.
+    #: Bytes of `raw`.
     nbytes: int
 
     def blocks(self) -> Iterator[bytes]:
-        """Give the lines in blocks that end where a line does.
+        """Yield the lines in blocks that end with a line.
 
         Yields
         ------
         bytes
-            About 256 KiB. Only the last block may end within a line.
+            Approximately 256 KiB. Only the last block may end within a line.
 
         Raises
         ------
         OSError, EOFError
-            If the file can't be read, or a gzipped file is no such file.
+            If the file can't be read, or is named .gz and is not a gzipped file.
         """
         rest = b""
         while block := self.lines.read(BLOCK):
@@ -53,7 +53,7 @@ class LogFile(NamedTuple):
                 rest = block[end:]
             elif len(rest) < LONGEST_LINE:
                 rest += block
-            # What is longer is no record: its end alone shows that it is none.
+            # A longer line is not a record: its end is kept, which shows that.
         if rest:
             yield rest
 
@@ -61,19 +61,9 @@ class LogFile(NamedTuple):
 class LogFiles:
     """The files of one log, opened together, the oldest first.
 
-    A log is a file with those that were rotated out of it: ``PATH.2.gz``, ``PATH.1``,
-    ``PATH``, or with a date as logrotate's ``PATH-20261124``. All are opened at once,
-    so that each record is read once, also where the scheduler rotates meanwhile.
-
-    Parameters
-    ----------
-    paths : list of pathlib.Path
-        As :func:`leandask.eventlog.filenames.find` gives them.
-
-    Raises
-    ------
-    OSError
-        If a file can't be opened.
+    A log is a file with its rotated files: ``PATH.2.gz``, ``PATH.1``, ``PATH``, or with
+    a date as logrotate's ``PATH-20261124``. All are opened at once, so that each record
+    is read once, also if the scheduler rotates meanwhile.
     """
 
     def __init__(self, paths: list[Path]) -> None:
@@ -111,12 +101,12 @@ def open_logs(path: str | os.PathLike[str]) -> Iterator[LogFiles]:
     Parameters
     ----------
     path : str or os.PathLike
-        A file, with those that were rotated out of it; or a folder of such files.
+        A file, read together with its rotated files; or a folder of such files.
 
     Yields
     ------
     LogFiles
-        Closed when the next one is asked for.
+        Closed before the next one is opened.
 
     Raises
     ------
@@ -131,16 +121,7 @@ def open_logs(path: str | os.PathLike[str]) -> Iterator[LogFiles]:
 
 
 def open_log(base: Path) -> LogFiles:
-    """Open the files of a log, between two rotations.
-
-    Parameters
-    ----------
-    base : pathlib.Path
-        The file that is written to.
-
-    Returns
-    -------
-    LogFiles
+    """Open the files of the log that is written to a path, between two rotations.
 
     Raises
     ------
@@ -155,13 +136,13 @@ def open_log(base: Path) -> LogFiles:
             files = LogFiles(paths)
         except FileNotFoundError:
             continue
-        # The same names, then the same files: none was missed, none is there twice.
+        # If names and files are still the same, none was missed or opened twice.
         if find(base) == paths and all(map(_is_in_place, files.files)):
             if files.files:
                 return files
             raise FileNotFoundError(f"There is no log {base}")
         files.__exit__()
-    raise OSError(f"The files of {base} are renamed all the time")
+    raise OSError(f"The files of {base} are renamed again and again")
 
 
 def _is_in_place(file: LogFile) -> bool:
@@ -172,18 +153,9 @@ def _is_in_place(file: LogFile) -> bool:
 
 
 def bases_of(path: Path) -> list[Path]:
-    """Find the logs at a path.
+    """Return the files that are or were written to, at a file's path or in a folder.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file of a log that is written to, or a folder.
-
-    Returns
-    -------
-    list of pathlib.Path
-        The files that are or were written to. Those of a folder come by the time of
-        their oldest record.
+    Those of a folder come by the time of their oldest record.
 
     Raises
     ------
@@ -203,15 +175,15 @@ def bases_of(path: Path) -> list[Path]:
 
 
 def _start_of(base: Path) -> bytes:
-    """The first bytes of a log, which begin with a time; empty if it is none."""
+    """Return the first bytes of a log, which have its first time; b"" if not a log."""
     try:
         with open_log(base) as files:
-            # logrotate makes empty files of a day without lines.
+            # logrotate leaves empty files for days without lines.
             start = next(
                 filter(None, (file.lines.read(64) for file in files.files)), b""
             )
     except FileNotFoundError:  # removed meanwhile
         return b""
     except (OSError, EOFError, zlib.error):
-        return b"{"  # a broken file is told of where it is read
+        return b"{"  # a broken file is reported when it is read
     return start if start[:1] == b"{" else b""

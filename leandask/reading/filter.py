@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
-import orjson
-
-from leandask.reading.needles import needles_of
+from leandask.reading.lines import InvalidRecord, msg_of, needles_of
 from leandask.records.loggers import EVENTS
-from leandask.records.schema import TRANSITION
+from leandask.records.schema import EVENT, TRANSITION
 from leandask.records.severity import SEVERITIES, SEVERITY_NUMBERS, severity_number
 from leandask.records.text import name_of
 from leandask.records.times import moment, rfc3339, seconds_of
@@ -17,16 +16,19 @@ from leandask.records.times import moment, rfc3339, seconds_of
 if TYPE_CHECKING:
     from dask.typing import Key
 
+#: One or several texts, and a time, as parameters of a filter.
+Texts = str | list[str] | set[str] | frozenset[str]
+Moment = str | float | datetime.datetime | datetime.timedelta
 #: Fields that a filter compares. ``key`` also finds a task among recommendations.
 FIELDS = ("topic", "action", "event_name", "key", "stimulus_id", "worker", "client")
 #: Seconds by which records may be out of order.
 SLACK = 60
 
 
-class Wanted(Protocol):
-    """Tells which records are wanted."""
+class RecordFilter(Protocol):
+    """Says which records are wanted."""
 
-    #: Texts of which one at least is in every line that is wanted; none: not known.
+    #: Every line that is wanted has one of these; empty where that is not known.
     needles: tuple[bytes, ...]
 
     def matches(self, record: dict[str, Any]) -> bool:
@@ -34,13 +36,13 @@ class Wanted(Protocol):
 
 
 class Filter:
-    """Wants the records that have all of what is asked for.
+    """Wants the records that match all of its parameters.
 
     Parameters
     ----------
     topic, action, event_name, key, stimulus_id, worker, client : optional
-        A text, or a list or set of texts, of which a record has one. A key may be a
-        tuple. It finds the task's own transitions and those that recommend one to it.
+        A text, or a list or set of texts; a record must have one of them. A key may be
+        a tuple. It finds the task's own transitions and those that recommend one to it.
     level : str or int, optional
         Smallest level: ``"WARNING"``, ``logging.WARNING``.
     since, until : str, float, datetime.datetime or datetime.timedelta, optional
@@ -50,12 +52,13 @@ class Filter:
     Raises
     ------
     TypeError, ValueError
-        If a parameter is no such value.
+        If a parameter is not valid.
 
     Examples
     --------
     >>> wanted = Filter(action="remove-worker", level="WARNING")
-    >>> wanted.matches({"action": "remove-worker", "severity_number": 13})
+    >>> wanted.matches({"event_name": "dask.event", "action": "remove-worker",
+    ...     "severity_number": 13})
     True
     >>> Filter(since="noon")
     Traceback (most recent call last):
@@ -67,16 +70,16 @@ long ago such as '15 minutes'; got 'noon'
     def __init__(
         self,
         *,
-        topic: Any = None,
-        action: Any = None,
-        event_name: Any = None,
-        key: Any = None,
-        stimulus_id: Any = None,
-        worker: Any = None,
-        client: Any = None,
-        level: Any = None,
-        since: Any = None,
-        until: Any = None,
+        topic: Texts | None = None,
+        action: Texts | None = None,
+        event_name: Texts | None = None,
+        key: Key | list[Key] | set[Key] | frozenset[Key] | None = None,
+        stimulus_id: Texts | None = None,
+        worker: Texts | None = None,
+        client: Texts | None = None,
+        level: str | int | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
     ) -> None:
         given = (topic, action, event_name, key, stimulus_id, worker, client)
         self._texts = {
@@ -89,10 +92,12 @@ long ago such as '15 minutes'; got 'noon'
         self._until = moment("until", until)
         #: Time before which no record is wanted, also where clocks differ a little.
         self.stale = rfc3339(seconds_of(self._since) - SLACK) if self._since else ""
-        equal = {**self._texts}
-        self._keys = equal.pop("key", None)
-        self._stimuli = equal.pop("stimulus_id", None)
-        self._equal = tuple(equal.items())
+        texts = {**self._texts}
+        self._event_names = texts.pop("event_name", None)
+        self._keys = texts.pop("key", None)
+        self._stimuli = texts.pop("stimulus_id", None)
+        #: Fields that only events have.
+        self._of_events = tuple(texts.items())
         self.needles = self._find_needles()
 
     def __repr__(self) -> str:
@@ -116,28 +121,31 @@ long ago such as '15 minutes'; got 'noon'
         Parameters
         ----------
         record : dict
-            By the names of the schema.
-
-        Returns
-        -------
-        bool
+            A valid record, by the names of the schema.
         """
-        get = record.get
-        for name, texts in self._equal:
-            if get(name) not in texts:
+        if self._since and record["timestamp"] < self._since:
+            return False
+        if self._until and record["timestamp"] > self._until:
+            return False
+        if self._level and record["severity_number"] < self._level:
+            return False
+        return not self._texts or self._has_texts(record)
+
+    def _has_texts(self, record: dict[str, Any]) -> bool:
+        event_name = record["event_name"]
+        if self._event_names is not None and event_name not in self._event_names:
+            return False
+        if self._of_events and event_name != EVENT:
+            return False
+        for name, texts in self._of_events:
+            if record[name] not in texts:
                 return False
         if self._keys is not None and not touches(record, self._keys):
             return False
-        if self._stimuli is not None and not stems_from(record, self._stimuli):
-            return False
-        if self._level and get("severity_number", 0) < self._level:
-            return False
-        if self._since and get("timestamp", "") < self._since:
-            return False
-        return not (self._until and get("timestamp", "") > self._until)
+        return self._stimuli is None or stems_from(record, self._stimuli)
 
     def _find_needles(self) -> tuple[bytes, ...]:
-        """The needles of the field that has the longest ones."""
+        """Return the needles of the field that has the longest ones."""
         found = [needles_of(name, texts) for name, texts in self._texts.items()]
         if self._level > SEVERITY_NUMBERS[logging.INFO]:
             names = [name for name, n in SEVERITIES.items() if n >= self._level]
@@ -147,7 +155,7 @@ long ago such as '15 minutes'; got 'noon'
 
 
 class EventFilter(Filter):
-    """Wants records that are no transitions, and have all of what is asked for.
+    """Wants records that are not transitions, and match all of its parameters.
 
     Parameters
     ----------
@@ -165,66 +173,52 @@ class EventFilter(Filter):
 
 
 class Story:
-    """Wants the transitions that touch one of some tasks, or stem from a stimulus.
+    """Wants the transitions that touch one of some tasks, or have one of some stimuli.
 
     Parameters
     ----------
     *keys_or_stimuli : key of a task or stimulus_id
-    within : Wanted, optional
-        What they must be beside.
+    within : RecordFilter, optional
+        Transitions must match it, too.
     """
 
-    def __init__(self, *keys_or_stimuli: Key, within: Wanted | None = None) -> None:
+    def __init__(
+        self, *keys_or_stimuli: Key, within: RecordFilter | None = None
+    ) -> None:
         self._names = frozenset(name_of(name) for name in keys_or_stimuli)
         self._within = within or Filter()
         self.needles = needles_of("task_key", self._names)
 
     def matches(self, record: dict[str, Any]) -> bool:
         """Whether a record is such a transition."""
-        names = self._names
         return (
             record["event_name"] == TRANSITION
-            and (touches(record, names) or record["stimulus_id"] in names)
+            and (record["stimulus_id"] in self._names or touches(record, self._names))
             and self._within.matches(record)
         )
 
 
 def touches(record: dict[str, Any], keys: frozenset[str]) -> bool:
-    """Whether a transition is of one of some tasks, or recommends one to them.
-
-    Parameters
-    ----------
-    record : dict
-    keys : frozenset of str
-
-    Returns
-    -------
-    bool
-    """
-    return record.get("task_key") in keys or not keys.isdisjoint(
-        record.get("recommendation_keys", ())
+    """Whether a record is a transition of a task, or recommends one to a task."""
+    return record["event_name"] == TRANSITION and (
+        record["task_key"] in keys or not keys.isdisjoint(record["recommendation_keys"])
     )
 
 
 def stems_from(record: dict[str, Any], stimuli: frozenset[str]) -> bool:
-    """Whether a transition or an event has one of some stimuli.
-
-    Parameters
-    ----------
-    record : dict
-    stimuli : frozenset of str
-
-    Returns
-    -------
-    bool
-    """
-    if "payload" not in record:
-        return record.get("stimulus_id") in stimuli
-    payload = record["payload"]
-    if '"stimulus_id":' not in payload:
+    """Whether a transition or an event has one of some stimuli."""
+    if record["event_name"] == TRANSITION:
+        return record["stimulus_id"] in stimuli
+    if record["event_name"] != EVENT or '"stimulus_id":' not in record["payload"]:
         return False
-    msg = orjson.loads(payload)
-    return isinstance(msg, dict) and msg.get("stimulus_id") in stimuli
+    try:
+        msg = msg_of(record)
+    except InvalidRecord:
+        return False
+    if type(msg) is not dict:
+        return False
+    stimulus = msg.get("stimulus_id")
+    return type(stimulus) is str and stimulus in stimuli
 
 
 def _texts(name: str, value: Any) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Follow: the records that are appended to a log, as they come."""
+"""Follow: the records that are appended to a log, as they arrive."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any, BinaryIO
 
 from leandask.eventlog.filenames import find
 from leandask.reading.files import BLOCK, LONGEST_LINE
-from leandask.reading.filter import Filter
-from leandask.reading.lines import record_of
+from leandask.reading.filter import RecordFilter
+from leandask.reading.lines import InvalidRecord, record_of
 
 
 class Follow:
-    """Gives what is appended to a log from now on, whatever is rotated meanwhile.
+    """Yields the records that are appended to a log, also while it is rotated.
 
     Parameters
     ----------
     path : pathlib.Path
         The file that is written to.
-    wanted : Filter
+    wanted : RecordFilter
 
     Raises
     ------
@@ -28,10 +28,10 @@ class Follow:
         If the file can't be opened.
     """
 
-    #: Lines that are no records.
+    #: Lines that are not valid records.
     broken: int
 
-    def __init__(self, path: Path, wanted: Filter) -> None:
+    def __init__(self, path: Path, wanted: RecordFilter) -> None:
         self.path = path
         self.wanted = wanted
         self.broken = 0
@@ -46,26 +46,21 @@ class Follow:
         self._file.close()
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """Give what came since the last time, without waiting for more.
-
-        Yields
-        ------
-        dict
-        """
+        """Yield what was appended since the last call, without waiting for more."""
         yield from self._read()
         while (path := self._next()) is not None:
             try:
                 following = path.open("rb")
             except FileNotFoundError:  # it has another name now
                 continue
-            yield from self._read()  # what came until it was rotated
+            yield from self._read()  # what was appended before the rotation
             self._file.close()
             self._file, self._rest = following, b""
             yield from self._read()
         nbytes = os.fstat(self._file.fileno()).st_size
         if nbytes < self._file.tell():
-            # A write that failed is taken back up to the last whole line. Less is there
-            # where the file was emptied, as copytruncate of logrotate does.
+            # A failed write is truncated to the last whole line. The file is shorter
+            # than that where it was emptied, as logrotate's copytruncate does.
             whole = self._file.tell() - len(self._rest)
             self._file.seek(whole if nbytes >= whole else 0)
             self._rest = b""
@@ -79,7 +74,7 @@ class Follow:
         self._file.seek(begin + last if last or not begin else end)
 
     def _next(self) -> Path | None:
-        """The file of the log that came after the one that is open."""
+        """Return the file that follows the open one; None if it is the last."""
         held = os.fstat(self._file.fileno())
         try:
             if os.path.samestat(os.stat(self.path), held):
@@ -88,7 +83,7 @@ class Follow:
             same = [os.path.samestat(os.stat(path), held) for path in paths]
         except FileNotFoundError:  # between two names, or removed
             return None
-        # One that is not there any more was the last but one, or there is no telling.
+        # Where the open file is gone, it was the last but one, or nothing is known.
         return [*paths, self.path][same.index(True) + 1] if any(same) else self.path
 
     def _read(self) -> Iterator[dict[str, Any]]:
@@ -98,7 +93,8 @@ class Follow:
             for line in lines:
                 try:
                     record = record_of(line)
-                    if self.wanted.matches(record):
-                        yield record
-                except Exception:
+                except InvalidRecord:
                     self.broken += 1
+                    continue
+                if self.wanted.matches(record):
+                    yield record

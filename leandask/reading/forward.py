@@ -1,17 +1,19 @@
-"""Scan: one pass over the lines of a log, which gives the records that are wanted."""
+"""ForwardScan: one pass over the lines of a log, the oldest first."""
 
 from __future__ import annotations
 
+import itertools
 import re
 import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from leandask.reading.files import LogFile
-from leandask.reading.filter import Wanted
-from leandask.reading.lines import record_of
-from leandask.reading.problems import Problems, Sequence
+from leandask.reading.files import LogFile, LogFiles
+from leandask.reading.filter import RecordFilter
+from leandask.reading.lines import InvalidRecord, record_of
+from leandask.reading.problems import Problems
+from leandask.reading.sequence import Sequences
 from leandask.records.schema import SCHEMA_VERSION
 
 Records = Iterator[dict[str, Any]]
@@ -22,16 +24,15 @@ _START, _BETWEEN = b'{"timestamp":"', b'}\n{"timestamp":"'
 _FRAME = re.compile(rb'"scheduler_id":"([^"\\]*)","seq":(\d+)')
 
 
-class Scan:
-    """One pass over the files of a log, in their order.
+class ForwardScan:
+    """One pass over the files of logs, in their order.
 
-    A block of lines that has none of the needles is not decoded: there only the frame
-    of each line and its number are checked, which is four times as fast.
+    A block of lines that has none of the needles is not decoded. There only the start
+    and end of each line and its number are checked, which is four times as fast.
 
     Parameters
     ----------
-    wanted : Wanted
-        Which records are given.
+    wanted : RecordFilter
     progress : callable
         Called with the bytes read of each block.
     """
@@ -39,61 +40,63 @@ class Scan:
     #: What was wrong so far.
     problems: Problems
 
-    def __init__(self, wanted: Wanted, progress: Callable[[int], object]) -> None:
+    def __init__(self, wanted: RecordFilter, progress: Callable[[int], object]) -> None:
         self.problems = Problems()
         self._wanted = wanted
         self._progress = progress
-        self._sequence = Sequence(self.problems)
+        self._sequences = Sequences(self.problems)
+        #: Lines read of the file that is open.
+        self._line = 0
 
-    def records(self, file: LogFile) -> Records:
-        """Give the records of the next file that are wanted.
-
-        Parameters
-        ----------
-        file : LogFile
-
-        Yields
-        ------
-        dict
-        """
+    def records(self, logs: Iterable[LogFiles]) -> Records:
+        """Yield the wanted records of all files of some logs."""
         needles = self._wanted.needles
-        line = position = 0
-        try:
-            for block in file.blocks():
-                if needles and (n := _skim(block, self._sequence)):
+        for file in itertools.chain.from_iterable(log.files for log in logs):
+            position = self._line = 0
+            for block in self._blocks(file):
+                if needles and (n := _skim(block, self._sequences)):
                     if any(needle in block for needle in needles):
-                        yield from self._pick(block, file.path, line)
+                        yield from self._pick(block, file.path, self._line)
                 else:
-                    n = yield from self._decode(block, file.path, line)
-                line += n
+                    n = yield from self._decode(block, file.path, self._line)
+                self._line += n
                 self._progress(file.raw.tell() - position)
                 position = file.raw.tell()
+
+    def _blocks(self, file: LogFile) -> Iterator[bytes]:
+        # Only the reading is guarded: an error of the filter is the caller's own.
+        try:
+            yield from file.blocks()
         except (OSError, EOFError, zlib.error) as e:  # of gzip, most likely
-            self.problems.add("unreadable", file.path, line + 1, f"not read on: {e}")
+            text = f"could not be read to its end: {e}"
+            self.problems.add("unreadable", file.path, self._line + 1, text)
 
     def _decode(
         self, block: bytes, path: Path, line: int
     ) -> Generator[dict[str, Any], None, int]:
-        """Decode every line of a block, and tell how many they are."""
-        sequence, matches = self._sequence, self._wanted.matches
+        """Decode every line of a block, and return how many there are."""
+        sequences, matches = self._sequences, self._wanted.matches
+        scheduler_id, current = sequences.scheduler_id, sequences.current
         lines = block.split(b"\n")
         is_torn = lines.pop() != b""
         for text in lines:
             line += 1
             try:
                 record = record_of(text)
-                scheduler_id, seq = record["scheduler_id"], record["seq"]
-                if seq == sequence.next and scheduler_id == sequence.scheduler_id:
-                    sequence.next += 1
-                else:
-                    sequence.step(scheduler_id, seq, path, line)
-                if record["schema_version"] != SCHEMA_VERSION:
-                    self._note_version(record, path, line)
-                if not matches(record):
-                    continue
-            except Exception as e:
+            except InvalidRecord as e:
                 self._note(text, e, path, line)
+                continue
+            seq = record["seq"]
+            if seq == current.next and record["scheduler_id"] == scheduler_id:
+                current.next = seq + 1
             else:
+                sequences.step(record["scheduler_id"], seq, path, line)
+                scheduler_id, current = sequences.scheduler_id, sequences.current
+            if record["schema_version"] > SCHEMA_VERSION:
+                version = record["schema_version"]
+                what = f"version {version}; this reader knows {SCHEMA_VERSION}"
+                self.problems.add("newer", path, line, what)
+            if matches(record):
                 yield record
         if is_torn:
             what = "the last line ends too early, or is being written"
@@ -108,28 +111,18 @@ class Scan:
             if any([needle in text for needle in needles]):
                 try:
                     record = record_of(text)
-                    if not matches(record):
-                        continue
-                except Exception as e:
+                except InvalidRecord as e:
                     self._note(text, e, path, line)
-                else:
+                    continue
+                if matches(record):
                     yield record
 
-    def _note(self, text: bytes, error: Exception, path: Path, line: int) -> None:
-        kind, what = "corrupt", str(error)
-        if isinstance(error, KeyError):
-            kind, what = "foreign", f"no record: it has no field {error}"
-        self.problems.add(kind, path, line, f"{what}: {text[:60]!r}")
-
-    def _note_version(self, record: dict[str, Any], path: Path, line: int) -> None:
-        version = record["schema_version"]
-        if version > SCHEMA_VERSION:
-            text = f"of version {version}; this reader knows {SCHEMA_VERSION}"
-            self.problems.add("newer", path, line, text)
+    def _note(self, line: bytes, error: InvalidRecord, path: Path, number: int) -> None:
+        self.problems.add(error.kind, path, number, f"{error}: {line[:60]!r}")
 
 
-def _skim(block: bytes, sequence: Sequence) -> int:
-    """Tell how many lines a block has, if all are whole, and the next in sequence.
+def _skim(block: bytes, sequences: Sequences) -> int:
+    """Return how many lines a block has, if all are whole, and the next in sequence.
 
     Else 0: each line has to be looked at.
     """
@@ -141,9 +134,9 @@ def _skim(block: bytes, sequence: Sequence) -> int:
     ):
         return 0
     frames = _FRAME.findall(block)
-    scheduler_id, first = sequence.scheduler_id.encode(), sequence.next
+    scheduler_id, first = sequences.scheduler_id.encode(), sequences.current.next
     numbers = [int(seq) for name, seq in frames if name == scheduler_id]
     if len(frames) != n or numbers != [*range(first, first + n)]:
         return 0
-    sequence.next += n
+    sequences.current.next += n
     return n

@@ -1,19 +1,19 @@
-"""Bins: counts over a time whose range is not known in advance."""
+"""Histogram: counts over time, whose range need not be known in advance."""
 
 from __future__ import annotations
 
-#: Bins that are kept; with one more, all become twice as wide. A bin of 15 counts takes
-#: 700 bytes at most (``timeline/columns.py``), so all take 2.9 MB; 4096 of them leave
-#: something to see on a screen of 1000 pixels that is zoomed four times.
+#: Bins that are kept; with one more, all become twice as wide. A bin of 15 counts
+#: (``timeline/columns.py``) takes 700 bytes at most, so all take 2.9 MB. With 4096 of
+#: them a screen of 1000 pixels can be zoomed four times.
 BINS = 4096
 
 
-class Bins:
-    """Rows of counts by time, of which no more than a limit are kept.
+class Histogram:
+    """Counts in bins of time, of which a limited number is kept.
 
-    All bins have one width, which starts at 1 ms and doubles when there are too many.
-    Only bins in which something happened exist: neither idle hours nor a clock that
-    once stood at 1970 cost any sharpness.
+    All bins have one width. It starts at 1 ms and doubles when there are too many bins.
+    Only bins in which something happened exist, so idle hours and a clock that once was
+    at 1970 do not make the others wider.
 
     Parameters
     ----------
@@ -24,12 +24,12 @@ class Bins:
 
     Examples
     --------
-    >>> bins = Bins(columns=1, limit=2)
+    >>> histogram = Histogram(columns=1, limit=2)
     >>> for ms in (0, 5, 9000):
-    ...     bins.row(ms)[0] += 1
-    >>> bins
-    <Bins: 2/2 of 8 ms>
-    >>> bins.sorted()
+    ...     histogram.row(ms)[0] += 1
+    >>> histogram
+    <Histogram: 2/2 bins of 8 ms>
+    >>> histogram.sorted()
     [(0, [2]), (9000, [1])]
     """
 
@@ -44,16 +44,12 @@ class Bins:
         self.rows: dict[int, list[int]] = {}
 
     def row(self, ms: int) -> list[int]:
-        """Return the row to count in, which is good until the next call.
+        """Return the row to count in, which is valid until the next call.
 
         Parameters
         ----------
         ms : int
             Milliseconds since the epoch.
-
-        Returns
-        -------
-        list of int
         """
         row = self.rows.get(ms // self.width)
         if row is None:
@@ -64,26 +60,15 @@ class Bins:
                 row = self.rows[ms // self.width]
         return row
 
-    def copy(self) -> Bins:
-        """Copy the counts.
-
-        Returns
-        -------
-        Bins
-        """
-        bins = Bins(self.columns, self.limit)
-        bins.width = self.width
-        bins.rows = {number: row.copy() for number, row in self.rows.items()}
-        return bins
+    def copy(self) -> Histogram:
+        """Copy the counts."""
+        histogram = Histogram(self.columns, self.limit)
+        histogram.width = self.width
+        histogram.rows = {number: row.copy() for number, row in self.rows.items()}
+        return histogram
 
     def sorted(self) -> list[tuple[int, list[int]]]:
-        """Return the rows in the order of time.
-
-        Returns
-        -------
-        list of tuple
-            The start of the bin, in milliseconds since the epoch, and its counts.
-        """
+        """Return the start of each bin (ms since the epoch) and its counts, by time."""
         return [
             (number * self.width, self.rows[number]) for number in sorted(self.rows)
         ]
@@ -98,4 +83,7 @@ class Bins:
                 merged[:] = map(int.__add__, merged, row)
 
     def __repr__(self) -> str:
-        return f"<Bins: {len(self.rows)}/{self.limit} of {self.width} ms>"
+        return (
+            f"<{type(self).__name__}: {len(self.rows)}/{self.limit} bins "
+            f"of {self.width} ms>"
+        )

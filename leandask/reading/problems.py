@@ -1,4 +1,4 @@
-"""Problems: what is wrong with a log, counted, and told of by its place."""
+"""Problems: what is wrong with a log, counted, with the places of the first ones."""
 
 from __future__ import annotations
 
@@ -9,11 +9,6 @@ from leandask.records.text import NAME_LENGTH, one_line
 
 #: Problems kept with their places, 300 bytes each; all are counted.
 NOTICES = 100
-#: Schedulers whose records are told apart, 200 bytes each.
-SCHEDULERS = 1000
-
-#: What comes of a record with a wrong or missing field.
-WRONG = (AttributeError, LookupError, OverflowError, TypeError, ValueError)
 
 #: Kinds of problems, each with what it means.
 KINDS: dict[str, str] = {
@@ -80,61 +75,3 @@ class Problems:
         self.counts[kind] += 1
         if len(self.notices) < NOTICES:
             self.notices.append(Problem(kind, path, line, one_line(text, NAME_LENGTH)))
-
-
-class Sequence:
-    """Follows the numbers of the records, which have no gap where none was lost.
-
-    Parameters
-    ----------
-    problems : Problems
-        Told of gaps, and of each further scheduler.
-    """
-
-    #: Scheduler of the last record, and the number that its next one should have.
-    scheduler_id: str
-    next: int
-
-    def __init__(self, problems: Problems) -> None:
-        self.scheduler_id = ""
-        self.next = 0
-        self._problems = problems
-        #: The next number by scheduler, but for the last one's.
-        self._others: dict[str, int] = {}
-
-    def step(self, scheduler_id: str, seq: int, path: Path, line: int) -> None:
-        """Take the next record's number.
-
-        Parameters
-        ----------
-        scheduler_id, seq
-            Of the record.
-        path, line
-            Where it is.
-        """
-        if scheduler_id != self.scheduler_id:
-            self._switch(scheduler_id, seq, path, line)
-        if seq > self.next:
-            n = seq - self.next
-            self._problems.missing += n
-            text = f"{n} records are missing between {self.next - 1} and {seq}"
-            self._problems.add("gap", path, line, text)
-        elif seq < self.next:
-            text = f"record {seq} comes after {self.next - 1}"
-            self._problems.add("repeated", path, line, text)
-        self.next = max(self.next, seq + 1)
-
-    def _switch(self, scheduler_id: str, seq: int, path: Path, line: int) -> None:
-        if self.scheduler_id:
-            self._others[self.scheduler_id] = self.next
-            if len(self._others) > SCHEDULERS:
-                del self._others[next(iter(self._others))]
-        is_new = scheduler_id not in self._others
-        if is_new and self.scheduler_id:
-            text = f"records of {scheduler_id} begin, after {self.scheduler_id}"
-            self._problems.add("scheduler", path, line, text)
-        if is_new and seq != 1:
-            text = f"the first record of {scheduler_id} is its number {seq}"
-            self._problems.add("cut", path, line, text)
-        self.scheduler_id = scheduler_id
-        self.next = seq if is_new else self._others.pop(scheduler_id)

@@ -8,14 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from leandask.reading.files import open_logs
-from leandask.reading.filter import Filter, Story, Wanted
-from leandask.reading.forward import Records, Scan
-from leandask.reading.problems import WRONG, Problems
+from leandask.reading.filter import Filter, RecordFilter, Story
+from leandask.reading.forward import ForwardScan, Records
+from leandask.reading.lines import InvalidRecord, check, msg_of, seconds_of
+from leandask.reading.problems import Problems
 from leandask.records.schema import EVENT
-from leandask.records.times import seconds_of
 
 if TYPE_CHECKING:
     from dask.typing import Key
@@ -24,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class LogReader:
-    """The records of an event log: of one scheduler, or of several after each other.
+    """The records of an event log, of one scheduler or of several after each other.
 
-    A log is read from its start each time, in bounded memory. What is wrong with it
-    ends nothing: it is counted in :attr:`problems`.
+    A log is read from its start each time, in bounded memory. Lines that can't be read
+    are skipped and counted in :attr:`problems`.
 
     Parameters
     ----------
@@ -35,11 +33,11 @@ class LogReader:
         A file, with those that were rotated out of it (``PATH.1``, ``PATH.2.gz``); or a
         folder of such files. The scheduler may still write it.
     progress : callable, optional
-        Called with the bytes read of each block, about every 256 KiB.
+        Called with the bytes read of each block, approximately every 256 KiB.
 
     See Also
     --------
-    leandask.get_history : asks a live scheduler.
+    leandask.get_history : Ask a live scheduler.
 
     Examples
     --------
@@ -51,7 +49,7 @@ class LogReader:
             print(record["timestamp"], record["worker"])
     """
 
-    #: What was wrong with what was read last, complete when that is at its end.
+    #: What was wrong in the last reading; complete when it has ended.
     problems: Problems
 
     def __init__(
@@ -72,7 +70,7 @@ class LogReader:
         return sum(files.nbytes for files in open_logs(self.path))
 
     def records(self, **filters: Any) -> Records:
-        """Give the records that have all of what is asked for.
+        """Yield the records that match all filters.
 
         Parameters
         ----------
@@ -84,52 +82,54 @@ class LogReader:
         Yields
         ------
         dict
-            By the names of the schema, whatever the file calls them; oldest first.
+            By the names of the schema, whatever the file calls them. The oldest come
+            first.
 
         Raises
         ------
         TypeError, ValueError
-            If a filter is no such value.
+            If a filter is not valid.
         FileNotFoundError
             If there is no log.
         """
         return self.select(Filter(**filters))
 
     def story(self, *keys_or_stimuli: Key) -> Iterator[Transition]:
-        """Give the transitions that touch one of some tasks, as ``Scheduler.story``.
+        """Yield the transitions that touch one of some tasks, as ``Scheduler.story``.
 
         Parameters
         ----------
         *keys_or_stimuli : key of a task or stimulus_id
-            With a key come its own transitions and those that recommended one to it.
+            A key finds its own transitions and those that recommend one to it.
 
         Yields
         ------
         distributed.scheduler.Transition
-            The timestamp is exact to the microsecond. A key that reads as a tuple is
-            one.
+            The timestamp is exact to the microsecond. A key that is written as a tuple
+            becomes one.
         """
         from distributed.scheduler import Transition  # imports the scheduler
 
         for record in self.select(Story(*keys_or_stimuli)):
             try:
-                recommended = [key_of(key) for key in record["recommendation_keys"]]
-                states = record["recommendation_states"]
-                transition = Transition(
-                    key_of(record["task_key"]),
-                    record["task_start"],
-                    record["task_finish"],
-                    dict(zip(recommended, states, strict=True)),
-                    record["stimulus_id"],
-                    seconds_of(record["timestamp"]),
-                )
-            except WRONG:
-                self.problems.counts["corrupt"] += 1
-            else:
-                yield transition
+                check(record)
+                timestamp = seconds_of(record)
+            except InvalidRecord as e:
+                self.problems.counts[e.kind] += 1
+                continue
+            recommended = map(key_of, record["recommendation_keys"])
+            states = record["recommendation_states"]
+            yield Transition(
+                key_of(record["task_key"]),
+                record["task_start"],
+                record["task_finish"],
+                dict(zip(recommended, states, strict=True)),
+                record["stimulus_id"],
+                timestamp,
+            )
 
     def events(self, topic: str) -> Iterator[tuple[float, Any]]:
-        """Give the events of a topic, as ``Client.get_events``.
+        """Yield the events of a topic, as ``Client.get_events`` has them.
 
         Parameters
         ----------
@@ -138,19 +138,19 @@ class LogReader:
         Yields
         ------
         tuple
-            Its time in seconds since the epoch, exact to the microsecond, and the msg
-            as JSON has it: tuples and sets are lists.
+            Time in seconds since the epoch, exact to the microsecond, and the msg as
+            JSON has it: tuples and sets are lists.
         """
         for record in self.records(event_name=EVENT, topic=topic):
             try:
-                event = seconds_of(record["timestamp"]), orjson.loads(record["payload"])
-            except WRONG:
-                self.problems.counts["corrupt"] += 1
+                event = seconds_of(record), msg_of(record)
+            except InvalidRecord as e:
+                self.problems.counts[e.kind] += 1
             else:
                 yield event
 
     def to_pandas(self, **filters: Any) -> DataFrame:
-        """Return the records as a table, which takes as much memory as they do.
+        """Return the records as a table, which holds all of them in memory.
 
         Parameters
         ----------
@@ -176,34 +176,26 @@ class LogReader:
             frame["timestamp"] = pandas.to_datetime(frame["timestamp"])
         return frame
 
-    def select(self, wanted: Wanted) -> Records:
-        """Give the records that a filter of your own wants.
+    def select(self, wanted: RecordFilter) -> Records:
+        """Yield the records that a filter of your own wants.
 
         Parameters
         ----------
-        wanted : Wanted
+        wanted : leandask.reading.filter.RecordFilter
+            An object with the attribute ``needles`` and the method ``matches``. What it
+            raises ends the reading.
 
         Yields
         ------
         dict
         """
-        scan = Scan(wanted, self._progress)
+        scan = ForwardScan(wanted, self._progress)
         self.problems = scan.problems
-        for files in open_logs(self.path):
-            for file in files.files:
-                yield from scan.records(file)
+        return scan.records(open_logs(self.path))
 
 
 def key_of(text: str) -> Key:
-    """Return the key of a task that a record names.
-
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    str or tuple
+    """Return the key of a task as it was before it became a text of a record.
 
     Examples
     --------
@@ -213,7 +205,8 @@ def key_of(text: str) -> Key:
     if text[:1] == "(" and text[-1:] == ")":
         try:
             key = ast.literal_eval(text)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            hash(key)
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             return text
         if type(key) is tuple:
             return key

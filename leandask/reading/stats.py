@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from leandask.reading.histogram import Bins
-from leandask.reading.problems import WRONG
-from leandask.records.schema import TRANSITION
+from leandask.reading.histogram import Histogram
+from leandask.reading.lines import InvalidRecord, check, milliseconds_of
+from leandask.records.schema import EVENT, RECORDS_DROPPED, TRANSITION
 from leandask.records.text import NAME_LENGTH
-from leandask.records.times import milliseconds
 
-#: Names of a kind that are told apart, 150 bytes each; further ones are counted as one.
+#: Names of a kind that are counted apart, 150 bytes each; others are counted as one.
 NAMES = 10_000
 OTHERS = "(others)"
 #: Spans of time in which records are counted, 100 bytes each.
@@ -18,12 +17,12 @@ PERIODS = 1024
 
 
 class Tally(dict[str, int]):
-    """Counts by name, for the first names that come.
+    """Counts by name, for a limited number of names: the first ones.
 
     Parameters
     ----------
     limit : int, optional
-        Names to tell apart.
+        Names to count apart.
 
     Examples
     --------
@@ -39,7 +38,7 @@ class Tally(dict[str, int]):
         self._limit = limit
 
     def add(self, name: str) -> None:
-        """Count one of a name, of which the start counts."""
+        """Count a name. Long names that start alike are one."""
         name = name[:NAME_LENGTH]
         if name not in self and len(self) >= self._limit:
             name = OTHERS
@@ -57,50 +56,47 @@ class LogStats:
     --------
     >>> stats = LogStats()
     >>> stats.add({"event_name": "dask.event", "topic": "all", "action": "add-worker",
+    ...     "worker": "tcp://127.0.0.1:8000", "client": None, "payload": "{}",
     ...     "timestamp": "2026-11-24T12:00:00.000000Z", "severity": "INFO",
-    ...     "scheduler_id": "Scheduler-1"})
+    ...     "severity_number": 9, "schema_version": 1, "scheduler_id": "Scheduler-1",
+    ...     "seq": 1})
     >>> stats.as_dict()["workers_joined"], stats.as_dict()["actions"]
     (1, {'add-worker': 1})
     """
 
     def __init__(self) -> None:
-        #: Records, those with a wrong or missing field, and those of tasks that erred.
+        #: Records, those that break the schema, and transitions into erred.
         self.records = self.wrong = self.erred = 0
-        #: Workers that came, that left, and those that were not expected to leave. An
-        #: event has two topics: those under "all" count.
+        #: Workers that joined, that left, and that left unexpectedly. Their events have
+        #: two topics: those under "all" are counted.
         self.joined = self.left = self.lost = 0
-        #: Records that the schedulers say to have dropped.
+        #: Records that the schedulers report as dropped.
         self.dropped = 0
         #: Times of the oldest and the newest record.
         self.first = self.last = ""
         self.event_names, self.severities = Tally(), Tally()
         self.topics, self.actions = Tally(), Tally()
-        #: States that tasks got into, and records of each scheduler.
+        #: States after transitions, and records of each scheduler.
         self.states, self.schedulers = Tally(), Tally()
-        # In seconds, not milliseconds: no more is counted.
-        self._spans = Bins(columns=1, limit=PERIODS)
+        # In seconds, not milliseconds: that is precise enough.
+        self._spans = Histogram(columns=1, limit=PERIODS)
         self._second, self._row = "", [0]
 
     def add(self, record: dict[str, Any]) -> None:
-        """Count a record.
-
-        Parameters
-        ----------
-        record : dict
-            By the names of the schema.
-        """
+        """Count a record."""
         self.records += 1
         try:
+            check(record)
             self._add(record)
-        except WRONG:
+        except InvalidRecord:
             self.wrong += 1
 
     def _add(self, record: dict[str, Any]) -> None:
         timestamp = record["timestamp"]
         second = timestamp[:19]
         if second != self._second:
-            self._row = self._spans.row(milliseconds(second) // 1000)
-            self._second = second  # last, as a time may be none
+            self._row = self._spans.row(milliseconds_of(record) // 1000)
+            self._second = second  # last, as it may not be a time
         self._row[0] += 1
         self.first = min(self.first or timestamp, timestamp)
         self.last = max(self.last, timestamp)
@@ -111,12 +107,13 @@ class LogStats:
         if event_name == TRANSITION:
             self.states.add(record["task_finish"])
             self.erred += record["task_finish"] == "erred"
-        elif "topic" in record:
+        elif event_name == EVENT:
             self._add_event(record)
-        self.dropped += record.get("dropped_since_last", 0)
+        elif event_name == RECORDS_DROPPED:
+            self.dropped += record["dropped_since_last"]
 
     def _add_event(self, record: dict[str, Any]) -> None:
-        topic, action = record["topic"], record.get("action")
+        topic, action = record["topic"], record["action"]
         self.topics.add(topic)
         if action is not None:
             self.actions.add(action)
@@ -127,24 +124,15 @@ class LogStats:
                 self.lost += record["severity"] == "WARNING"
 
     def rates(self) -> list[tuple[int, float]]:
-        """Return how many records there were over time.
+        """Return milliseconds since the epoch, and records per second from then on.
 
-        Returns
-        -------
-        list of (int, float)
-            Milliseconds since the epoch at the start of a span of time, and records per
-            second in it. Spans without a record are left out.
+        Times without a record are left out.
         """
         width = self._spans.width
         return [(start * 1000, row[0] / width) for start, row in self._spans.sorted()]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all counts as plain values.
-
-        Returns
-        -------
-        dict
-        """
+        """Return all counts as plain values."""
         rates = [rate for _, rate in self.rates()]
         return {
             "records": self.records,

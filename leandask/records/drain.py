@@ -1,4 +1,4 @@
-"""Drain: the thread that makes LogRecords of what waits, and hands them to logging."""
+"""Drain: the thread that makes records of what waits, and hands them to logging."""
 
 from __future__ import annotations
 
@@ -9,55 +9,53 @@ from collections import deque
 from collections.abc import Callable
 from itertools import dropwhile
 from traceback import walk_tb
-from typing import Any
+from typing import Any, NamedTuple
 
 from leandask._throttle import Throttle
 from leandask.records.factory import RecordFactory
-from leandask.records.loggers import buffering_handlers, handlers_of
+from leandask.records.loggers import EVENTS, TRANSITIONS, handlers_of, record_sinks
 from leandask.records.recordqueue import RecordQueue
+from leandask.records.recordsink import RecordSink, is_record_sink, is_unmodified
 from leandask.records.text import MESSAGE_LENGTH
 
 logger = logging.getLogger("leandask")
 
 #: Records handed to logging before the event loop gets its turn. Where the queue is a
-#: quarter full, it waits for the turn that the interpreter gives it after 5 ms: it has
-#: just made a large graph's worth of transitions.
+#: quarter full, the event loop has just made a large graph's worth of transitions: it
+#: waits for the turn that the interpreter gives it after 5 ms.
 SLICE = 64
-#: Seconds between two looks at the queue: while records come, and while none do.
-POLL_SECONDS = (0.01, 0.1)
-#: Seconds that a turn takes at most, and the slice that it is in by then: what is told
-#: and flushed between turns does not wait until the queue is empty.
-TURN_SECONDS = 0.1
-#: Seconds between two reports of the same kind of loss.
-REPORT_SECONDS = 60.0
-#: Records of WARNING or above that are kept to be shown, 0.5 kB each; up to 1.2 kB
+#: Records of WARNING or above that are kept for the report: 0.5 kB each, up to 1.2 kB
 #: where the text is not in Latin letters.
 WARNINGS = 20
+#: Methods that a LogRecord passes through.
+LOGGER_METHODS = ("handle", "filter", "callHandlers")
+NULL_HANDLER_METHODS = ("handle",)
+
+
+class LastWarning(NamedTuple):
+    """What is kept of a record of WARNING or above."""
+
+    timestamp: str
+    severity: str
+    message: str
 
 
 class Drain:
-    """Empties a queue, from a thread that starts with :meth:`start`.
+    """Empties a queue, in a thread that starts with :meth:`start`.
 
     An exception of a handler or filter is counted and reported; the thread lives on.
-
-    Parameters
-    ----------
-    queue : RecordQueue
-    factory : RecordFactory
-    report_dropped : callable
-        Called, once a minute at most, when records were dropped.
     """
 
-    #: Records handed to logging, exceptions, and what stopped the thread but for this
-    #: class having it go on.
+    #: Records handed to logging, and exceptions.
     written: int
     errors: int
+    #: Times that an exception would have ended the thread.
     restarts: int
-    #: Times that the queue was emptied, and the number of the last record that passed.
+    #: Times that the queue was emptied, and the number of the last record popped.
     turns: int
     passed: int
-    #: Time, severity and message of the last records of WARNING or above.
-    warnings: deque[tuple[str, str, str]]
+    #: The last records of WARNING or above, newest last.
+    warnings: deque[LastWarning]
     #: Whether :meth:`start` was called.
     started: bool
 
@@ -66,7 +64,16 @@ class Drain:
         queue: RecordQueue,
         factory: RecordFactory,
         report_dropped: Callable[[], Any],
+        *,
+        poll_intervals: tuple[float, float] = (0.01, 0.1),
+        report_interval: float = 60.0,
+        turn_seconds: float = 0.1,
     ) -> None:
+        #: Seconds between two looks at the queue: while records come, and while not.
+        self.poll_intervals = poll_intervals
+        #: Longest turn in seconds, without its last slice. Between turns the thread
+        #: reports losses and flushes the sinks, also if the queue is never empty.
+        self.turn_seconds = turn_seconds
         self.written = self.errors = self.restarts = self.turns = self.passed = 0
         self.started = False
         self._last_error: BaseException | None = None
@@ -75,17 +82,20 @@ class Drain:
         self._factory = factory
         self._report_dropped = report_dropped
         self._thread: threading.Thread | None = None
-        self._reporting = Throttle(REPORT_SECONDS)
+        self._reporting = Throttle(report_interval)
         self._errors_reported = self._dropped_reported = 0
+        # By id, as a handler may not be hashable.
+        self._sinks: dict[int, RecordSink] = {}
+        self._ignoring: dict[int, Any] = {}
 
     def start(self) -> None:
-        """Start the thread, if it does not run; never raises."""
+        """Start the thread, unless it was started; never raises."""
         if not self.started:
             thread = threading.Thread(target=self._run, name="leandask-drain")
             thread.daemon = True
             try:
                 thread.start()
-            except RuntimeError as e:  # no more threads, or the interpreter ends
+            except RuntimeError as e:  # no more threads, or the interpreter exits
                 self._count(e)
                 return
             self._thread = thread
@@ -96,8 +106,8 @@ class Drain:
         return self._thread is not None and self._thread.is_alive()
 
     def join(self, timeout: float) -> None:
-        """Wait, for some seconds at most, until the thread emptied a closed queue."""
-        # The collector may end a stream in its own thread.
+        """Wait up to some seconds until the thread has emptied a closed queue."""
+        # The garbage collector may close a stream in the thread itself.
         if self._thread not in (None, threading.current_thread()):
             self._thread.join(timeout)
 
@@ -114,53 +124,55 @@ class Drain:
         busy, is_empty = False, True
         while True:
             if is_empty:
-                self._queue.wake.wait(POLL_SECONDS[0 if busy else 1])
+                self._queue.wake.wait(self.poll_intervals[0 if busy else 1])
             self._queue.wake.clear()
             closed = self._queue.closed
             busy = len(self._queue) > 0
             is_empty = self._empty()
             self.turns += is_empty
             is_last = closed and is_empty
-            for handler in buffering_handlers():
+            for sink in record_sinks():
                 try:
-                    handler.flush() if is_last else handler.flush_if_due()
-                except Exception as e:  # the others have their turn
+                    sink.flush() if is_last else sink.flush_if_due()
+                except Exception as e:  # go on with the other sinks
                     self._count(e)
             self._report()
             if closed and not self._queue:
                 return
 
     def _empty(self) -> bool:
-        """Empty the queue, or as much of it as a turn has time for; tell which."""
+        """Empty the queue for a turn at most; return whether it is empty."""
         log_record = self._factory.log_record
-        end = time.monotonic() + TURN_SECONDS
+        end = time.monotonic() + self.turn_seconds
+        if self._queue:
+            self._look_at_handlers()
         while waiting := self._queue.pop(SLICE):
-            last_target = last_level = None  # anew, as logging may be configured anew
-            for seq, _, (_, make, target), what in waiting:
+            last_target = last_level = None  # the configuration may have changed
+            for seq, _, (_, make, target), source in waiting:
                 try:
-                    record = make(seq, what)
-                    level = record[0]
+                    record = make(seq, source)
+                    level, _, fields = record
                     if level >= logging.WARNING:
-                        self._note_warning(record[2])
+                        self._note_warning(fields)
                     if level != last_level or target is not last_target:
                         sink = self._only_sink(target, level)
                         last_target, last_level = target, level
                     if sink is None:
                         self._handle(target, log_record(record))
                     else:
-                        sink.write_fields(record[2], level)
+                        sink.write_fields(fields, level)
                     self.written += 1
-                except BaseException as e:  # the rest of the slice has its turn
+                except BaseException as e:  # go on with the rest of the slice
                     self._count(e)
             self.passed = waiting[-1][0]
             if not self._queue.is_quarter_full:
-                time.sleep(0)  # let the event loop have the interpreter
+                time.sleep(0)  # the event loop gets the interpreter
             if time.monotonic() >= end:
                 return False
         return True
 
     def _handle(self, target: logging.Logger, record: logging.LogRecord) -> None:
-        """Have a logger handle a LogRecord, also past a handler that raises."""
+        """Have all handlers of a logger handle a LogRecord, even if one raises."""
         try:
             target.handle(record)
         except BaseException as e:
@@ -172,37 +184,55 @@ class Drain:
                         self._count(another)
             raise
 
-    def _only_sink(self, target: logging.Logger, level: int) -> Any:
-        """The sink that writes a record as it is, where no one else wants it.
+    def _look_at_handlers(self) -> None:
+        """Note which handlers are unmodified sinks, and which ignore our records.
 
-        An event log alone is the common case, and three times as fast without a
-        LogRecord between. None where there is anyone else, or a filter.
+        Once a turn, as it takes long. A handler that is added later in the turn gets
+        LogRecords.
+        """
+        self._sinks, self._ignoring = {}, {}
+        loggers = EVENTS, TRANSITIONS
+        if not all([is_unmodified(logger, LOGGER_METHODS) for logger in loggers]):
+            return
+        for logger in loggers:
+            for handler in handlers_of(logger):
+                if isinstance(handler, logging.NullHandler):
+                    if is_unmodified(handler, NULL_HANDLER_METHODS):
+                        self._ignoring[id(handler)] = handler
+                elif is_record_sink(handler) and handler.is_unmodified():
+                    refused = handler.refuses(self._factory.scheduler_id)
+                    known = self._ignoring if refused else self._sinks
+                    known[id(handler)] = handler
+
+    def _only_sink(self, target: logging.Logger, level: int) -> RecordSink | None:
+        """The sink that may take the fields of a record, or None.
+
+        There is one where nobody else takes the record and no code of the user's is
+        to see it. That is the common case, an event log alone, and it is three times
+        as fast as with a LogRecord.
         """
         if target.disabled or target.filters:
             return None
-        takers: list[Any] = [
-            handler
+        takers = [
+            id(handler)
             for handler in handlers_of(target)
-            if level >= handler.level
-            and not isinstance(handler, logging.NullHandler)
-            and getattr(handler, "scheduler_id", self._factory.scheduler_id)
-            == self._factory.scheduler_id
+            if level >= handler.level and id(handler) not in self._ignoring
         ]
-        if len(takers) == 1 and hasattr(takers[0], "write_fields"):
-            return takers[0] if takers[0].takes_fields() else None
-        return None
+        sink = self._sinks.get(takers[0]) if len(takers) == 1 else None
+        return sink if sink is not None and sink.takes_fields() else None
 
     def _note_warning(self, fields: dict[str, Any]) -> None:
         message = fields["message"][:MESSAGE_LENGTH]
-        self.warnings.append((fields["timestamp"], fields["severity"], message))
+        warning = LastWarning(fields["timestamp"], fields["severity"], message)
+        self.warnings.append(warning)
 
     def _count(self, error: BaseException) -> None:
         self.errors += 1
-        # Its frames would keep alive whatever they hold.
+        # A traceback would keep alive all that its frames hold.
         self._last_error = error.with_traceback(None)
 
     def _report(self) -> None:
-        """Tell of losses, once a minute at most."""
+        """Report losses, once in a report interval at most."""
         dropped = self._queue.n_dropped
         if (self.errors, dropped) == (self._errors_reported, self._dropped_reported):
             return
@@ -219,14 +249,14 @@ class Drain:
                     self.errors,
                     self._last_error,
                 )
-        except Exception as e:  # a closed event loop, or again a handler
+        except Exception as e:  # the event loop is closed, or a handler raises again
             self._count(e)
 
 
 def _after_raising(
     error: BaseException, target: logging.Logger
 ) -> list[logging.Handler]:
-    """The handlers of a logger after the one that is in the traceback."""
+    """Return the handlers of a logger after the one that raised an error."""
     frames = [frame for frame, _ in walk_tb(error.__traceback__)]
     called = {id(frame.f_locals.get("self")) for frame in frames}
     return list(dropwhile(lambda h: id(h) not in called, handlers_of(target)))[1:]

@@ -1,70 +1,64 @@
-"""The loggers of the records: their handlers, and their levels while they are held."""
+"""The loggers of the records: their handlers, and how their levels are held."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import NamedTuple
+
+from leandask.records.recordsink import RecordSink, is_record_sink
 
 #: Logger of the events, and of the scheduler's own life.
 EVENTS = logging.getLogger("leandask.events")
 #: Logger of the task transitions.
 TRANSITIONS = logging.getLogger("leandask.transitions")
 for _logger in (EVENTS, TRANSITIONS):
-    # Without it, logging's last resort would print records that nobody asked for.
+    # Without it, logging's last resort would print records to stderr.
     _logger.addHandler(logging.NullHandler())
-# Transitions are off until this level is lowered, by ``leandask.stream.transitions`` or
-# by the user, as a scheduler makes tens of thousands of them in a second.
-TRANSITIONS.setLevel(logging.WARNING)
+if (
+    TRANSITIONS.level == logging.NOTSET
+):  # else the user has set it, e.g. in Dask's config
+    # A scheduler makes tens of thousands of transitions per second: they are off until
+    # ``leandask.stream.transitions`` or the user lowers this level.
+    TRANSITIONS.setLevel(logging.WARNING)
 
-#: By logger: its level before, and how many hold the level that it has now.
-_held: dict[logging.Logger, tuple[int, int]] = {}
-_lock = threading.RLock()  # the collector may release in the midst of it
+
+class _Hold(NamedTuple):
+    """The level at which a logger is held."""
+
+    #: Level that the logger has again when the last holder releases it.
+    before: int
+    level: int
+    holders: int
+
+
+_holds: dict[logging.Logger, _Hold] = {}
+_lock = threading.RLock()  # the garbage collector may release while it is taken
 
 
 def handlers_of(logger: logging.Logger) -> Iterator[logging.Handler]:
-    """Give the handlers that a LogRecord of a logger reaches.
-
-    Parameters
-    ----------
-    logger : logging.Logger
-
-    Yields
-    ------
-    logging.Handler
-    """
+    """Yield the handlers that a LogRecord of a logger reaches."""
     current: logging.Logger | None = logger
     while current is not None:
         yield from current.handlers
         current = current.parent if current.propagate else None
 
 
-def buffering_handlers() -> Iterator[Any]:
-    """Give the handlers that keep records back until they are told to write them.
-
-    Yields
-    ------
-    logging.Handler
-        Such as :class:`leandask.RotatingFileSink`; each once.
-    """
+def record_sinks() -> Iterator[RecordSink]:
+    """Yield each RecordSink that LogRecords of either logger reach, once."""
     seen = set()
     for handler in (*handlers_of(EVENTS), *handlers_of(TRANSITIONS)):
-        if hasattr(handler, "flush_if_due") and handler not in seen:
+        if is_record_sink(handler) and handler not in seen:
             seen.add(handler)
             yield handler
 
 
 class HeldLevel:
-    """Sets the level of a logger, which has its own again once nobody holds it.
+    """Sets the level of a logger, and restores it when the last holder releases it.
 
-    Loggers are the process's, which may run several schedulers.
-
-    Parameters
-    ----------
-    logger : logging.Logger
-    level : int
-        The same for all who hold that logger's.
+    Loggers belong to the process, which may run several schedulers. A level that the
+    user sets meanwhile is the one that is kept or restored.
 
     Examples
     --------
@@ -83,8 +77,12 @@ class HeldLevel:
         self.level = level
         self._is_held = True
         with _lock:
-            before, holders = _held.get(logger, (logger.level, 0))
-            _held[logger] = before, holders + 1
+            before, holders = logger.level, 1
+            if hold := _holds.get(logger):
+                holders += hold.holders
+                if logger.level == hold.level:  # else the user has set it meanwhile
+                    before = hold.before
+            _holds[logger] = _Hold(before, level, holders)
             logger.setLevel(level)
 
     def __repr__(self) -> str:
@@ -92,27 +90,19 @@ class HeldLevel:
         return f"<{type(self).__name__}: {self.logger.name} at {self.level}, {state}>"
 
     def release(self) -> None:
-        """Give the level back, unless another holds it or somebody has set it anew."""
+        """Restore the level, unless it has another holder or the user has set it."""
         with _lock:
             if not self._is_held:
                 return
             self._is_held = False
-            before, holders = _held.pop(self.logger)
-            if holders > 1:
-                _held[self.logger] = before, holders - 1
-            elif self.logger.level == self.level:
-                self.logger.setLevel(before)
+            hold = _holds.pop(self.logger)
+            if hold.holders > 1:
+                _holds[self.logger] = hold._replace(holders=hold.holders - 1)
+            elif self.logger.level == hold.level:
+                self.logger.setLevel(hold.before)
 
 
 def is_held(logger: logging.Logger) -> bool:
-    """Whether the level of a logger is held.
-
-    Parameters
-    ----------
-    logger : logging.Logger
-
-    Returns
-    -------
-    bool
-    """
-    return logger in _held
+    """Whether the level of a logger is held, and the user has not changed it since."""
+    hold = _holds.get(logger)
+    return hold is not None and logger.level == hold.level

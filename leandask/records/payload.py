@@ -1,4 +1,4 @@
-"""Payload: any event's msg as a bounded copy of plain JSON values."""
+"""Payload: the msg of any event as a bounded copy of JSON values."""
 
 from __future__ import annotations
 
@@ -17,27 +17,15 @@ _SEQUENCES = (list, tuple, set, frozenset, deque, KeysView, ValuesView, ItemsVie
 
 
 def plain(msg: Any, limit: int) -> tuple[Any, int, bool]:
-    """Copy a msg into values that any JSON encoder takes.
+    """Copy a msg into values that any JSON encoder accepts.
 
-    Tuple keys, NaN, ints over 64 bits, lone surrogates, bytes, numpy scalars,
-    exceptions, cycles: what JSON can't hold becomes text. The work is bounded by
-    `limit`, not by the size of the msg, and nothing of the msg is kept alive.
+    Everything else becomes text: tuple keys, NaN, ints over 64 bits, lone surrogates,
+    bytes, exceptions, cycles. The work is bounded by `limit`, not by the size of the
+    msg, which is neither changed nor kept alive.
 
-    Parameters
-    ----------
-    msg : object
-        Anything. It is not changed.
-    limit : int
-        Characters to keep, about; what comes later is cut.
-
-    Returns
-    -------
-    value : object
-        ``None``, bool, int, float, str, and lists and string-keyed dicts of these.
-    size : int
-        Characters of `value`, about.
-    truncated : bool
-        Whether something was cut.
+    Returns the value, its approximate size in characters, which is `limit` at most, and
+    whether something was cut. The value is made of None, bool, int, float, str, lists,
+    and dicts with text as keys. A plain tuple, as it is made on the event loop.
 
     Examples
     --------
@@ -52,14 +40,14 @@ def plain(msg: Any, limit: int) -> tuple[Any, int, bool]:
 
 
 class _Walk:
-    """One pass over a msg, with what is left of its limit."""
+    """One pass over a msg, and the rest of its limit."""
 
     __slots__ = ("left", "path", "truncated")
 
     def __init__(self, limit: int) -> None:
         #: Characters that may still be kept.
         self.left = limit
-        #: Containers around the current value, by id: a cycle leads back to one.
+        #: Ids of the containers around the current value, to find cycles.
         self.path: list[int] = []
         self.truncated = False
 
@@ -78,7 +66,7 @@ class _Walk:
             return self.container(obj, depth)
         try:
             return self.other(obj, depth)
-        except Exception:  # whatever a hostile object does when it is looked at
+        except Exception:  # a hostile object may raise anything
             return self.text(f"<unprintable {kind.__name__}>")
 
     def text(self, text: str) -> str:
@@ -96,7 +84,7 @@ class _Walk:
         if -(2**63) <= number < 2**64:
             self.left -= 8
             return number
-        if number.bit_length() > 4096:  # str() of it is slow, or refused
+        if number.bit_length() > 4096:  # str() is slow, or raises
             self.truncated = True
             return self.text(f"<int of {number.bit_length()} bits>")
         return self.text(str(number))
@@ -133,8 +121,8 @@ class _Walk:
             name = self.key(key)
             if name in out:  # 1 and "1" are two keys here, and one in JSON
                 name = f"{name} #{seen}"
-            # What is long leaves half to what comes later: a lost worker's event lists
-            # all of its tasks before it says whether the worker was expected to go.
+            # A long value leaves half of the limit to later ones: the event of a lost
+            # worker lists all of its tasks before it says whether it was expected.
             later = self.left // 2 if seen < len(obj) - 1 else 0
             self.left -= later
             out[name] = self.value(item, depth)
@@ -160,7 +148,7 @@ class _Walk:
         return str(self.value(key, MAX_DEPTH))
 
     def other(self, obj: Any, depth: int) -> Any:
-        """Subclasses, rarer types, and anything at all."""
+        """Subclasses, rarer types, and any other object."""
         if isinstance(obj, str):
             return self.text(str.__str__(obj))
         if isinstance(obj, int):

@@ -1,4 +1,7 @@
-"""RecordQueue: records on their way from the event loop to the drain, bounded twice."""
+"""RecordQueue: records on their way from the event loop to the drain.
+
+It is bounded by a number of records and by their estimated bytes.
+"""
 
 from __future__ import annotations
 
@@ -14,58 +17,65 @@ if TYPE_CHECKING:
 
     from leandask.records.schema import Record
 
-#: Share of the bounds from which on only what is WARNING or above is taken.
+#: Share of the bounds above which only WARNING and above is accepted.
 NEARLY_FULL = 0.9
-#: Seconds between two looks for room, where the event loop waits for it.
-ROOM_POLL_SECONDS = 0.001
 
 
 class Kind(NamedTuple):
-    """What becomes of a record that waits."""
+    """A kind of records, and what becomes of them."""
 
-    #: Key of the counter of those that are dropped.
+    #: Key of the counter of dropped records.
     name: str
-    #: Makes the record of a number and of what waited.
-    make: Callable[..., Record]
-    #: Takes it, as a LogRecord.
+    #: Makes a record from its number and its source.
+    make: Callable[[int, Any], Record]
+    #: Logger of the record.
     logger: logging.Logger
 
 
-#: Number and estimated bytes of a record, its kind, and what it is made of.
+#: A record that waits: its number, its estimated bytes, its kind, and the source that
+#: ``kind.make`` makes it from. A plain tuple, as it is made on the event loop: a
+#: NamedTuple takes a fifth more of the loop's time per transition.
 Waiting = tuple[int, int, Kind, Any]
 
 
 class RecordQueue:
     """Numbers records and holds them, up to a length and a size.
 
-    One thread puts, another pops; neither waits for the other, as every counter is
-    changed by one of them only.
-
-    Parameters
-    ----------
-    max_length : int
-        Records that may wait.
-    max_bytes : int
-        Estimated bytes that may wait.
-    block_timeout : float
-        Seconds to wait for room; 0 drops at once. After one wait in vain there is no
-        other until something was popped.
+    One thread puts and another one pops. They share no lock, as each counter is changed
+    by one of them only.
     """
 
-    #: Records ever put, dropped ones too: the number of the last.
+    #: Records that may wait.
+    max_length: int
+    #: Estimated bytes that may wait.
+    max_bytes: int
+    #: Seconds to wait for room; 0 drops at once. After a wait that timed out, there is
+    #: no other one until a record was popped.
+    block_timeout: float
+    #: Seconds between two looks for room.
+    poll_interval: float
+    #: Records put since the start, dropped ones too: the number of the last one.
     emitted: int
-    #: Records dropped by reason, and by kind.
+    #: Records dropped, by reason and by kind.
     dropped: dict[str, int]
     dropped_kinds: dict[str, int]
-    #: Set for the popping thread when it should not wait for its next turn.
+    #: Set where the popping thread should not wait for its next turn.
     wake: threading.Event
     #: Whether all further records are dropped.
     closed: bool
 
-    def __init__(self, max_length: int, max_bytes: int, block_timeout: float) -> None:
+    def __init__(
+        self,
+        max_length: int,
+        max_bytes: int,
+        block_timeout: float,
+        *,
+        poll_interval: float = 0.001,
+    ) -> None:
         self.max_length = max_length
         self.max_bytes = max_bytes
         self.block_timeout = block_timeout
+        self.poll_interval = poll_interval
         self.emitted = 0
         self.dropped = {"queue-length": 0, "queue-bytes": 0, "closed": 0}
         self.dropped_kinds = {"event": 0, "transition": 0, "life": 0}
@@ -75,8 +85,8 @@ class RecordQueue:
         self._soft_bytes = max_bytes * NEARLY_FULL
         self._waiting: deque[Waiting] = deque()
         self._bytes_in = 0  # changed by the putting thread
-        self._bytes_out = 0  # changed by the popping one
-        self._vain_at = -1  # what _bytes_out was after the last wait in vain
+        self._bytes_out = 0  # changed by the popping thread
+        self._timed_out_at = -1  # _bytes_out when the last wait timed out
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -94,18 +104,18 @@ class RecordQueue:
 
     @property
     def is_quarter_full(self) -> bool:
-        """Whether a quarter of the length or of the size is taken."""
+        """Whether more than a quarter of the length or of the size is used."""
         return (
             4 * len(self._waiting) > self.max_length or 4 * self.nbytes > self.max_bytes
         )
 
     @property
     def n_dropped(self) -> int:
-        """Records dropped."""
+        """Records dropped since the start."""
         return sum(self.dropped.values())
 
-    def put(self, kind: Kind, what: Any, nbytes: int) -> None:
-        """Take a record below WARNING, if there is room."""
+    def put(self, kind: Kind, source: Any, nbytes: int) -> None:
+        """Add a record below WARNING, if there is room."""
         if (
             len(self._waiting) < self._soft_length
             and self._bytes_in - self._bytes_out + nbytes <= self._soft_bytes
@@ -113,29 +123,29 @@ class RecordQueue:
         ):
             self.emitted += 1
             self._bytes_in += nbytes
-            self._waiting.append((self.emitted, nbytes, kind, what))
+            self._waiting.append((self.emitted, nbytes, kind, source))
         else:
-            self._put_slowly(kind, what, nbytes, urgent=False)
+            self._put_or_drop(kind, source, nbytes, urgent=False)
 
-    def put_urgent(self, kind: Kind, what: Any, nbytes: int) -> None:
-        """Take a record of WARNING or above, if there is room, and wake the drain."""
-        self._put_slowly(kind, what, nbytes, urgent=True)
+    def put_urgent(self, kind: Kind, source: Any, nbytes: int) -> None:
+        """Add a record of WARNING or above, if there is room, and wake the drain."""
+        self._put_or_drop(kind, source, nbytes, urgent=True)
         self.wake.set()
 
-    def put_anyway(self, kind: Kind, what: Any, nbytes: int) -> None:
-        """Take a record past the bounds: one of the few that tell of the rest."""
+    def put_unbounded(self, kind: Kind, source: Any, nbytes: int) -> None:
+        """Add a record even if there is no room: for the few that must not be lost."""
         self.emitted += 1
         self._bytes_in += nbytes
-        self._waiting.append((self.emitted, nbytes, kind, what))
+        self._waiting.append((self.emitted, nbytes, kind, source))
 
     def pop(self, count: int) -> list[Waiting]:
-        """Give the records that wait for the longest time, up to some number."""
+        """Remove and return the oldest records, `count` of them at most."""
         popleft = self._waiting.popleft
         popped: list[Waiting] = []
-        with contextlib.suppress(IndexError):  # as abandon() may come between
+        with contextlib.suppress(IndexError):  # drop_waiting() may run in between
             for _ in range(count):
                 popped.append(popleft())
-        self._bytes_out += sum([waiting[1] for waiting in popped])
+        self._bytes_out += sum([nbytes for _, nbytes, _, _ in popped])
         return popped
 
     def close(self) -> None:
@@ -143,20 +153,20 @@ class RecordQueue:
         self.closed = True
         self.wake.set()
 
-    def abandon(self) -> int:
-        """Drop what waits, and tell how many they were."""
-        left = self.pop(len(self._waiting))
-        for _, _, kind, _ in left:
+    def drop_waiting(self) -> int:
+        """Drop the records that wait, and return how many they were."""
+        waiting = self.pop(len(self._waiting))
+        for _, _, kind, _ in waiting:
             self.dropped_kinds[kind.name] += 1
-        self.dropped["closed"] += len(left)
-        return len(left)
+        self.dropped["closed"] += len(waiting)
+        return len(waiting)
 
-    def _put_slowly(self, kind: Kind, what: Any, nbytes: int, urgent: bool) -> None:
+    def _put_or_drop(self, kind: Kind, source: Any, nbytes: int, urgent: bool) -> None:
         reason = self._refusal(nbytes, urgent)
         if reason and self.block_timeout and not self.closed:
             reason = self._wait_for_room(nbytes, urgent)
         if not reason:
-            self.put_anyway(kind, what, nbytes)
+            self.put_unbounded(kind, source, nbytes)
             return
         self.emitted += 1
         self.dropped[reason] += 1
@@ -174,11 +184,11 @@ class RecordQueue:
 
     def _wait_for_room(self, nbytes: int, urgent: bool) -> str:
         deadline = time.monotonic()
-        if self._bytes_out != self._vain_at:
+        if self._bytes_out != self._timed_out_at:
             deadline += self.block_timeout
         self.wake.set()
         while (reason := self._refusal(nbytes, urgent)) and time.monotonic() < deadline:
-            time.sleep(ROOM_POLL_SECONDS)
+            time.sleep(self.poll_interval)
         if reason:
-            self._vain_at = self._bytes_out
+            self._timed_out_at = self._bytes_out
         return reason

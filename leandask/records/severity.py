@@ -1,4 +1,4 @@
-"""Levels: which events tell of a problem, and the numbers of a level elsewhere."""
+"""Severity: which events are problems, and OpenTelemetry's numbers of levels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROBLEM_TOPICS = frozenset(
         "worker-restart-memory",
     }
 )
-#: Actions that tell of a problem always.
+#: Actions that are always a problem.
 PROBLEM_ACTIONS = frozenset(
     {
         "could-not-retire",
@@ -27,7 +27,7 @@ PROBLEM_ACTIONS = frozenset(
         "worker-ttl-timed-out",
     }
 )
-#: Actions that may tell of a problem, and how to see in the msg that they do.
+#: Actions that may be a problem, and whether a msg shows that it is one.
 PROBLEM_SIGNS: dict[str, Callable[[dict[str, Any]], bool]] = {
     "remove-worker": lambda msg: not msg.get("expected", True),
     "update-graph": lambda msg: bool(msg.get("status") == "error"),
@@ -38,24 +38,14 @@ PROBLEM_SIGNS: dict[str, Callable[[dict[str, Any]], bool]] = {
 SEVERITY_NUMBERS = {10: 5, 20: 9, 30: 13, 40: 17, 50: 21}
 #: The same, by the names of the levels.
 SEVERITIES = {logging.getLevelName(level): n for level, n in SEVERITY_NUMBERS.items()}
-#: The smallest number of what tells of a problem.
+#: The smallest number of a problem.
 WARNING_NUMBER = SEVERITY_NUMBERS[logging.WARNING]
 
 
 def level_of(topic: str, msg: Any) -> int:
-    """Return the level of an event.
+    """Return the level of an event: WARNING for a problem, else INFO.
 
-    Parameters
-    ----------
-    topic : str
-    msg : object
-
-    Returns
-    -------
-    int
-        ``logging.WARNING`` for what upstream itself treats as a problem
-        (:data:`PROBLEM_TOPICS`, :data:`PROBLEM_ACTIONS`, :data:`PROBLEM_SIGNS`), else
-        ``logging.INFO``.
+    Problems are what upstream itself treats as one.
 
     Examples
     --------
@@ -75,21 +65,9 @@ def level_of(topic: str, msg: Any) -> int:
 
 
 def severity_number(level: Any) -> int:
-    """Return the number of a level that a user names.
+    """Return OpenTelemetry's number of a level that a user gave; 0 for None.
 
-    Parameters
-    ----------
-    level : str, int or None
-
-    Returns
-    -------
-    int
-        0 for None.
-
-    Raises
-    ------
-    ValueError
-        If `level` is none of logging's standard ones.
+    Raises ValueError if it is not a standard level of logging.
 
     Examples
     --------

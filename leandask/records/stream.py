@@ -1,4 +1,4 @@
-"""RecordStream: the way of every record from the scheduler to logging."""
+"""RecordStream: takes every record from the scheduler to logging."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from leandask._fork import leave_to_parent
 from leandask.records.drain import Drain
-from leandask.records.factory import RecordFactory
+from leandask.records.factory import EventSource, LifeSource, RecordFactory
 from leandask.records.loggers import EVENTS, TRANSITIONS
 from leandask.records.payload import plain
 from leandask.records.recordqueue import Kind, RecordQueue
@@ -35,51 +35,67 @@ class RecordStream:
     """Takes events and transitions on the event loop, and hands them to logging.
 
     The event loop appends to a bounded queue and goes on: it never waits, and no
-    exception reaches it. A thread makes the records. What finds the queue full is
-    dropped and counted, and leaves a gap in the numbers (``seq``) of the records.
+    exception reaches it. A thread makes the records. Where the queue is full, a record
+    is dropped and counted, and leaves a gap in the numbers (``seq``).
 
     Parameters
     ----------
     scheduler_id : str
         ``Scheduler.id``.
     call_soon : callable
-        Runs a function on the event loop, and may be called from any thread.
+        Runs a function on the event loop; safe in any thread.
+    poll_intervals : tuple of float, optional
+        Seconds between two looks of the thread at the queue: while records come, and
+        while none do.
+    report_interval : float, optional
+        Shortest time in seconds between two reports of losses.
 
     Raises
     ------
     TypeError, ValueError
-        If a setting below ``leandask.stream`` is no such value.
+        If a setting below ``leandask.stream`` breaks its rule.
 
     Notes
     -----
-    The thread starts with the first record. A record waits for 0.1 s at most, but for
-    slow handlers; what is WARNING or above wakes the thread.
+    The thread starts with the first record. A record waits for 0.1 s at most, unless
+    handlers are slow; WARNING and above wakes the thread.
 
     With ``leandask.stream.overflow: block`` the event loop does wait where the queue is
-    full, for ``block-timeout`` at most; after one wait in vain it drops until there is
-    room.
+    full, for ``block-timeout`` at most. After a wait that timed out it drops records
+    until there is room again.
     """
 
     def __init__(
-        self, scheduler_id: str, call_soon: Callable[[Callable[[], None]], Any]
+        self,
+        scheduler_id: str,
+        call_soon: Callable[[Callable[[], None]], Any],
+        *,
+        poll_intervals: tuple[float, float] = (0.01, 0.1),
+        report_interval: float = 60.0,
     ) -> None:
         block = config.read("stream.overflow") == "block"
-        #: What waits for the thread.
+        #: Records that wait for the thread.
         self.queue = RecordQueue(
             config.read("stream.queue-length"),
             config.read("stream.queue-bytes"),
             config.read("stream.block-timeout") if block else 0.0,
         )
-        #: Longest wait of :meth:`close`, in seconds.
+        #: Longest wait of :meth:`close` in seconds, from ``stream.close-timeout``.
         self.close_timeout: float = config.read("stream.close-timeout")
-        # Half of a record, as the payload is escaped in it.
+        # Half of a record, as escapes make the payload longer in it.
         self._payload_limit = config.read("stream.record-bytes") // 2
         factory = RecordFactory(scheduler_id)
         self._event = Kind("event", factory.event, EVENTS)
         self._transition = Kind("transition", factory.transition, TRANSITIONS)
         self._life = Kind("life", factory.life, EVENTS)
-        self._drain = Drain(self.queue, factory, lambda: call_soon(self.report_dropped))
-        self._errors = 0  # of the event loop's side
+        self._drain = Drain(
+            self.queue,
+            factory,
+            lambda: call_soon(self.report_dropped),
+            poll_intervals=poll_intervals,
+            report_interval=report_interval,
+        )
+        self._errors = 0  # on the event loop
         self._dropped_reported = 0
         self._closed = False
         leave_to_parent(self)
@@ -94,7 +110,7 @@ class RecordStream:
         ----------
         topic : str
         event : tuple
-            Its time in seconds since the epoch, and the msg, which may be anything.
+            Its time in seconds since the epoch, and its msg, which may be any object.
         """
         try:
             timestamp, msg = event
@@ -102,16 +118,16 @@ class RecordStream:
             if not EVENTS.isEnabledFor(level):
                 return
             value, size, truncated = plain(msg, self._payload_limit)
-            event_ = level, name_of(topic), timestamp, value, truncated
+            source: EventSource = level, name_of(topic), timestamp, value, truncated
             urgent = level >= logging.WARNING
             put = self.queue.put_urgent if urgent else self.queue.put
-            put(self._event, event_, EVENT_BYTES + CHARACTER_BYTES * size)
+            put(self._event, source, EVENT_BYTES + CHARACTER_BYTES * size)
             self._drain.start()
         except Exception:
             self.count_error()
 
     def count_error(self) -> None:
-        """Count an exception of ours that the scheduler must not see."""
+        """Count an exception that must not reach the scheduler."""
         self._errors += 1
 
     def transition(self, transition: Transition) -> None:
@@ -120,7 +136,7 @@ class RecordStream:
         Parameters
         ----------
         transition : distributed.scheduler.Transition
-            It is kept as it is until the thread makes a record of it.
+            Kept as it is until the thread makes a record of it.
         """
         if TRANSITIONS.isEnabledFor(logging.DEBUG) or (
             transition[2] == "erred" and TRANSITIONS.isEnabledFor(logging.INFO)
@@ -136,30 +152,21 @@ class RecordStream:
         message: str,
         fields: Mapping[str, Any],
         level: int = logging.INFO,
-        anyway: bool = True,
+        force: bool = True,
     ) -> None:
-        """Take a record of the scheduler's own life.
+        """Take a record of the scheduler's own life, such as its start.
 
-        Parameters
-        ----------
-        event_name : str
-            Such as :data:`leandask.records.schema.STARTED`.
-        message : str
-        fields : mapping
-            Further fields of the schema.
-        level : int, optional
-            Level of logging.
-        anyway : bool, optional
-            Whether it is taken where the queue is full: for those that can't be many.
+        `force` takes it even if the queue is full. It is not for records that a client
+        can cause many times.
         """
         if EVENTS.isEnabledFor(level) and not self.queue.closed:
-            record = level, event_name, time.time(), message, fields
-            put = self.queue.put_anyway if anyway else self.queue.put_urgent
-            put(self._life, record, EVENT_BYTES)
+            source = LifeSource(level, event_name, time.time(), message, fields)
+            put = self.queue.put_unbounded if force else self.queue.put_urgent
+            put(self._life, source, EVENT_BYTES)
             self._drain.start()
 
     def report_dropped(self) -> None:
-        """Emit a record of how many were dropped, unless none was since the last."""
+        """Emit a record of how many were dropped since the last report, if any."""
         total = self.queue.n_dropped
         since, self._dropped_reported = total - self._dropped_reported, total
         if since:
@@ -172,15 +179,15 @@ class RecordStream:
             )
 
     def catch_up(self, timeout: float) -> None:
-        """Wait until logging has what was emitted until now; not on the event loop.
+        """Wait until logging has the records emitted so far; not on the event loop.
 
         Parameters
         ----------
         timeout : float
-            Seconds to wait at most.
+            Longest wait in seconds.
         """
         deadline = time.monotonic() + timeout
-        turns = self._drain.turns + 2  # the present one may have begun before
+        turns = self._drain.turns + 2  # the current one may have begun before
         emitted = self.queue.emitted
         while (
             self._drain.turns < turns
@@ -200,8 +207,9 @@ class RecordStream:
             ``emitted``: records taken or dropped. ``written``: records handed to
             logging. ``dropped`` and ``dropped_kinds``: records dropped, by reason and
             by kind. ``errors``: exceptions, mostly of handlers and filters.
-            ``restarts``: of the thread. ``queued`` and ``queued_bytes``: records that
-            wait, and their estimated size.
+            ``restarts``: times that an exception would have ended the thread.
+            ``queued`` and ``queued_bytes``: records that wait, and their estimated
+            size.
         """
         return {
             "emitted": self.queue.emitted,
@@ -222,32 +230,34 @@ class RecordStream:
         list of dict
             20 at most: ``timestamp``, ``severity`` and ``message`` of each.
         """
-        names = "timestamp", "severity", "message"
         last = self._drain.warnings.copy()
-        return [dict(zip(names, warning, strict=True)) for warning in reversed(last)]
+        return [warning._asdict() for warning in reversed(last)]
 
     def close(self) -> None:
-        """Hand over what waits, within :attr:`close_timeout`, and end the thread."""
+        """Hand the records that wait to logging, and end the thread.
+
+        What is left after :attr:`close_timeout` is dropped and counted.
+        """
         self._stop()
         if not self._closed:
             self._drain.join(self.close_timeout)
-        self._abandon()
+        self._drop_waiting()
 
     async def aclose(self) -> None:
-        """Do as :meth:`close`, and leave the event loop free meanwhile."""
+        """Do the same as :meth:`close`, without blocking the event loop."""
         self._stop()
         deadline = time.monotonic() + self.close_timeout
         while self._drain.is_alive() and time.monotonic() < deadline:
             await asyncio.sleep(0.005)
-        self._abandon()
+        self._drop_waiting()
 
     def _stop(self) -> None:
         self.report_dropped()
         self.queue.close()
 
-    def _abandon(self) -> None:
+    def _drop_waiting(self) -> None:
         self._closed = True
-        if count := self.queue.abandon():
+        if count := self.queue.drop_waiting():
             logger.error(
                 "%s records are lost: logging did not take them within %s s",
                 count,
@@ -255,8 +265,8 @@ class RecordStream:
             )
 
     def after_fork(self) -> None:
-        """In a child process: leave the records and the thread to the parent."""
+        """In a child process: leave records and thread to the parent process."""
         self.queue = RecordQueue(0, 0, 0.0)
         self.queue.close()
-        self._drain.started = True  # and never here
+        self._drain.started = True  # so that it never starts here
         self._closed = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-#: What stands for anything that was cut.
+#: Mark at the end of a text that was cut.
 CUT = "…"
 #: Characters kept of a topic, an action, an address or a key.
 NAME_LENGTH = 512
@@ -13,18 +13,9 @@ MESSAGE_LENGTH = 250
 
 
 def one_line(text: str, limit: int = MESSAGE_LENGTH) -> str:
-    """Cut a text, and show its control characters as escapes.
+    """Return a text cut to `limit` characters, with control characters as escapes.
 
-    Parameters
-    ----------
-    text : str
-    limit : int, optional
-        Characters to keep.
-
-    Returns
-    -------
-    str
-        A text that can't start another line, nor steer a terminal.
+    It can't start another line or control a terminal.
 
     Examples
     --------
@@ -41,16 +32,7 @@ def one_line(text: str, limit: int = MESSAGE_LENGTH) -> str:
 
 
 def name_of(value: Any) -> str:
-    """Return a topic or a key as a text of bounded length that any encoder takes.
-
-    Parameters
-    ----------
-    value : object
-        Most often a str, or a tuple as the keys of collections are.
-
-    Returns
-    -------
-    str
+    """Return a topic or a key as text of bounded length that any encoder accepts.
 
     Examples
     --------
@@ -66,15 +48,7 @@ def name_of(value: Any) -> str:
 
 
 def encodable(text: str) -> str:
-    """Return a text with its lone surrogates, which no encoder takes, as escapes.
-
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    str
+    """Return a text with lone surrogates, which no encoder accepts, as escapes.
 
     Examples
     --------

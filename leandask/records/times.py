@@ -1,4 +1,4 @@
-"""Times: how a record writes them, and how they are read."""
+"""Times: how records write times, and how such times are parsed."""
 
 from __future__ import annotations
 
@@ -9,21 +9,12 @@ from typing import Any
 from dask.utils import parse_timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-#: The second of the last time, and its text: records come many to a second.
+#: The last second and its text, as a second has many records.
 _last = (0, "1970-01-01T00:00:00.")
 
 
 def rfc3339(timestamp: float) -> str:
-    """Format a time as RFC 3339 in UTC with microseconds.
-
-    Parameters
-    ----------
-    timestamp : float
-        Seconds since the epoch.
-
-    Returns
-    -------
-    str
+    """Return seconds since the epoch as RFC 3339 in UTC with microseconds.
 
     Examples
     --------
@@ -41,22 +32,9 @@ def rfc3339(timestamp: float) -> str:
 
 
 def seconds_of(text: str) -> float:
-    """Read a time in seconds.
+    """Return a time in ISO 8601 as seconds since the epoch.
 
-    Parameters
-    ----------
-    text : str
-        ISO 8601; without an offset it is UTC.
-
-    Returns
-    -------
-    float
-        Seconds since the epoch.
-
-    Raises
-    ------
-    ValueError
-        If it is not a time.
+    Without an offset it is UTC. Raises ValueError if it is not a time.
 
     Examples
     --------
@@ -67,22 +45,9 @@ def seconds_of(text: str) -> float:
 
 
 def milliseconds(text: str) -> int:
-    """Read a time in milliseconds.
+    """Return a time in ISO 8601 as whole milliseconds since the epoch.
 
-    Parameters
-    ----------
-    text : str
-        ISO 8601; without an offset it is UTC.
-
-    Returns
-    -------
-    int
-        Whole milliseconds since the epoch.
-
-    Raises
-    ------
-    ValueError
-        If it is not a time.
+    Without an offset it is UTC. Raises ValueError if it is not a time.
 
     Examples
     --------
@@ -93,24 +58,12 @@ def milliseconds(text: str) -> int:
 
 
 def moment(name: str, value: Any) -> str:
-    """Return a time as records write it, so that the two compare as texts.
+    """Return a time as records have it, so that the two compare as texts.
 
-    Parameters
-    ----------
-    name : str
-        Of the parameter, for the error.
-    value : str, float, datetime.datetime, datetime.timedelta or None
-        ISO 8601, seconds since the epoch, or how long ago, as ``"15 minutes"``.
+    `value` is a text in ISO 8601, seconds since the epoch, a datetime, or how long ago:
+    a timedelta, or a text such as ``"15 minutes"``. None gives an empty text.
 
-    Returns
-    -------
-    str
-        Empty for None.
-
-    Raises
-    ------
-    ValueError
-        If `value` is no time.
+    Raises ValueError with the `name` of the parameter if it is not a time.
 
     Examples
     --------
@@ -137,7 +90,7 @@ def moment(name: str, value: Any) -> str:
 
 
 def _parse(text: str) -> datetime:
-    if text[-1:] in ("Z", "z"):  # Python 3.10 knows none
+    if text[-1:] in ("Z", "z"):  # Python 3.10 does not parse it
         text = text[:-1] + "+00:00"
     return _as_utc(datetime.fromisoformat(text))
 

@@ -1,4 +1,4 @@
-"""Answers: what a scheduler tells of the past, out of its own event log."""
+"""Answers: what a scheduler reports of the past, out of its own event log."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from leandask.reading.backward import Newest
+from leandask.reading.backward import BackwardScan
 from leandask.reading.filter import Filter
 from leandask.settings.rules import as_count
 
@@ -16,23 +16,18 @@ if TYPE_CHECKING:
     from leandask.eventlog.eventlog import EventLog
     from leandask.records.stream import RecordStream
 
-#: Bounds of an answer: its size in bytes, and the seconds that it is looked for.
-ANSWER_BYTES, ANSWER_SECONDS = 8 * 2**20, 10.0
-#: Seconds that the thread sleeps after each slice, so that the event loop gets the
-#: interpreter, and seconds that it waits for records on their way to the log.
-PAUSE, CATCH_UP_SECONDS = 0.0002, 2.0
-#: Handlers of upstream that tell of the same: where one is blocked, this is too.
+#: Upstream's handlers that show the same. If one of them is blocked, this is too.
 UPSTREAM_HANDLERS = ("events", "get_story")
 
 
 class Answer(TypedDict):
-    """What a scheduler answers."""
+    """The answer to one question."""
 
     #: Lines of the log, the newest first.
     lines: bytes
-    #: Why older records may be missing: "limit", "bytes", "seconds"; else None.
+    #: Why older records may be missing: "limit", "bytes" or "seconds"; else None.
     truncated: str | None
-    #: Time of the oldest record looked at; None if there is none.
+    #: Time of the oldest record that was read; None if none was.
     reached: str | None
     #: Lines that can't be read, and records dropped since the scheduler started.
     broken: int
@@ -40,43 +35,52 @@ class Answer(TypedDict):
 
 
 class Answers:
-    """Answers questions of clients, one after the other, in a thread.
+    """Answers the questions of clients in a thread, one after the other.
 
     Parameters
     ----------
     scheduler : distributed.Scheduler
     stream : RecordStream
     event_log : EventLog or None
-        The only file that is read, with those that were rotated out of it.
+        Only this file is read, with the files rotated out of it.
+    max_bytes : int, optional
+        Size from which on an answer is truncated.
+    max_seconds : float, optional
+        Time after which an answer is truncated.
+    catch_up_seconds : float, optional
+        Time that the thread waits for records on their way to the log.
+    pause : float, optional
+        Seconds that the thread sleeps after each slice of lines, so that the event loop
+        gets the interpreter.
     """
 
     def __init__(
-        self, scheduler: Scheduler, stream: RecordStream, event_log: EventLog | None
+        self,
+        scheduler: Scheduler,
+        stream: RecordStream,
+        event_log: EventLog | None,
+        max_bytes: int = 8 * 2**20,
+        max_seconds: float = 10.0,
+        catch_up_seconds: float = 2.0,
+        pause: float = 0.0002,
     ) -> None:
         self.scheduler = scheduler
         self.stream = stream
         self.event_log = event_log
-        self._one = asyncio.Lock()
+        self.max_bytes = max_bytes
+        self.max_seconds = max_seconds
+        self.catch_up_seconds = catch_up_seconds
+        self.pause = pause
+        self._turn = asyncio.Lock()
 
     async def find(self, limit: int, filters: dict[str, Any]) -> Answer:
-        """Find the newest records that a client asks for.
-
-        Parameters
-        ----------
-        limit : int
-            Records at most.
-        filters : dict
-            Parameters of :class:`leandask.reading.filter.Filter`.
-
-        Returns
-        -------
-        Answer
+        """Return the newest records that pass the filters, `limit` at most.
 
         Raises
         ------
         TypeError, ValueError
-            If a parameter is no such value, there is no event log, or a handler that
-            tells of the same is blocked.
+            If a parameter is not valid, there is no event log, or a handler that shows
+            the same is blocked.
         """
         blocked = [
             name
@@ -86,44 +90,46 @@ class Answers:
         if blocked:
             raise ValueError(
                 f"distributed.scheduler.blocked-handlers must not have {blocked[0]!r} "
-                "for leandask_history to tell of the same"
+                "for leandask_history to show the same"
             )
         if self.event_log is None:
             raise ValueError(
                 "leandask.event-log.path must be a path for get_history; got None"
             )
         as_count("limit", limit, 1)
-        # Lists are tuples by the time they are here, and a tuple would be one key.
-        wanted = Filter(
-            **{n: [*v] if isinstance(v, tuple) else v for n, v in filters.items()}
-        )
-        async with self._one:
+        # Comms turn lists into tuples, and a tuple would be a single key.
+        given: dict[str, Any] = {
+            n: [*v] if isinstance(v, tuple) else v for n, v in filters.items()
+        }
+        wanted = Filter(**given)
+        async with self._turn:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(None, self._read, wanted, limit)
+            return await loop.run_in_executor(
+                None, self._read, self.event_log, wanted, limit
+            )
 
-    def _read(self, wanted: Filter, limit: int) -> Answer:
-        assert self.event_log is not None
-        deadline = time.monotonic() + ANSWER_SECONDS
-        self.stream.catch_up(CATCH_UP_SECONDS)
-        self.event_log.flush()
-        newest = Newest(self.event_log.file.path, wanted, limit)
+    def _read(self, event_log: EventLog, wanted: Filter, limit: int) -> Answer:
+        deadline = time.monotonic() + self.max_seconds
+        self.stream.catch_up(self.catch_up_seconds)
+        event_log.flush()
+        scan = BackwardScan(event_log.file.path, wanted, limit)
         lines, truncated = bytearray(), None
         try:
-            for found in newest.slices():
+            for found in scan.slices():
                 for line in found:
                     lines += line + b"\n"
-                if len(lines) > ANSWER_BYTES or time.monotonic() > deadline:
-                    truncated = "bytes" if len(lines) > ANSWER_BYTES else "seconds"
+                if len(lines) > self.max_bytes or time.monotonic() > deadline:
+                    truncated = "bytes" if len(lines) > self.max_bytes else "seconds"
                     break
-                time.sleep(PAUSE)
-        except FileNotFoundError:  # removed by someone: there is no history
+                time.sleep(self.pause)
+        except FileNotFoundError:  # someone removed the log
             pass
-        if newest.has_more:
+        if scan.has_more:
             truncated = "limit"
         return Answer(
             lines=bytes(lines),
             truncated=truncated,
-            reached=newest.reached,
-            broken=newest.broken,
+            reached=scan.reached,
+            broken=scan.broken,
             dropped=self.stream.queue.n_dropped,
         )

@@ -1,7 +1,8 @@
-"""What a client may ask of a lean scheduler."""
+"""What a client may ask a lean scheduler for."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from leandask.reading.filter import Filter
@@ -10,38 +11,40 @@ from leandask.reading.lines import record_of
 if TYPE_CHECKING:
     from distributed import Client
 
-
-#: Seconds that a scheduler may take to answer the command ``report``.
-ANSWER_SECONDS = 30
+    from leandask.housekeeping.giveback import Outcome
+    from leandask.serving.answers import Answer
+    from leandask.serving.report import Report
 
 
 class Past(TypedDict):
-    """What a scheduler tells of the past."""
+    """Records of the past that a scheduler has in its event log."""
 
     #: By the names of the schema, the newest first.
     records: list[dict[str, Any]]
-    #: Why older ones may be missing: ``"limit"``, ``"bytes"`` (8 MiB), ``"seconds"``
-    #: (10 of looking); None where these are all that the event log has.
+    #: Why older records may be missing: ``"limit"``, ``"bytes"`` (the answer has 8 MiB)
+    #: or ``"seconds"`` (it took 10); None if these are all that the event log has.
     truncated: str | None
-    #: Time of the oldest record that was looked at.
+    #: Time of the oldest record that was read; None if none was.
     reached: str | None
     #: Lines of the event log that can't be read.
     broken: int
-    #: Records that were dropped since the scheduler started, of any kind.
+    #: Records of any kind that were dropped since the scheduler started.
     dropped: int
 
 
-def get_history(client: Client, limit: int = 1000, **filters: Any) -> Any:
-    """Ask a scheduler what happened: its event log is read, and no memory is used.
+def get_history(
+    client: Client, limit: int = 1000, **filters: Any
+) -> Past | Awaitable[Past]:
+    """Ask a scheduler what happened, out of its event log.
 
-    It is read from its end, in a thread, a little at a time: the scheduler goes on.
+    The scheduler reads the log from its end, in a thread and in small steps, so that it
+    keeps working and needs little memory for it.
 
     Parameters
     ----------
     client : distributed.Client
-        With an asynchronous one the result is to be awaited.
     limit : int, optional
-        Records at most.
+        Largest number of records.
     **filters
         As for :meth:`leandask.LogReader.records`: ``topic``, ``action``,
         ``event_name``, ``key``, ``stimulus_id``, ``worker``, ``client``, ``level``,
@@ -49,124 +52,163 @@ def get_history(client: Client, limit: int = 1000, **filters: Any) -> Any:
 
     Returns
     -------
-    Past
+    Past or awaitable of Past
+        An awaitable if the client is asynchronous, as for methods of the client.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is no such value, or the scheduler has no event log; or if its
+        If a parameter is not valid, or the scheduler has no event log; or if its
         ``blocked-handlers`` have ``leandask_history``, ``events`` or ``get_story``.
+
+    Notes
+    -----
+    A type checker can't see whether a client is asynchronous. The result is a dict if
+    it is not an awaitable: ``assert isinstance(result, dict)`` narrows the type.
     """
-    given = Filter(**filters).as_dict()  # refused here, where it was written
-    return client.sync(_get_history, client, limit, given)
+    plain = Filter(**filters).as_dict()  # checked here, where the caller sees it
+    return cast("Past", client.sync(_get_history, client, limit, plain))
 
 
 async def _get_history(client: Client, limit: int, filters: dict[str, Any]) -> Past:
-    answer = await _ask(
+    answer: Answer = await _ask(
         client.scheduler, "leandask_history", limit=limit, filters=filters
     )
-    lines = answer.pop("lines").splitlines()
-    answer["records"] = [record_of(line) for line in lines]
-    return cast(Past, answer)
+    return Past(
+        records=[record_of(line) for line in answer["lines"].splitlines()],
+        truncated=answer["truncated"],
+        reached=answer["reached"],
+        broken=answer["broken"],
+        dropped=answer["dropped"],
+    )
 
 
-def give_back(client: Client) -> Any:
-    """Have the scheduler give memory back to the system.
+def give_back(client: Client) -> Outcome | Awaitable[Outcome]:
+    """Make the scheduler give memory back to the operating system.
 
-    It does so by itself when much of what it held is released.
+    It does so by itself after it has released many tasks.
 
     Parameters
     ----------
     client : distributed.Client
-        With an asynchronous one the result is to be awaited.
 
     Returns
     -------
-    dict
-        ``done``, or else the ``reason``: the scheduler is busy, or did it less than a
-        minute ago; ``before`` and ``after``, RSS in bytes; ``longest_pause`` of the
-        scheduler's event loop, in seconds.
+    Outcome or awaitable of Outcome
+        A dict: ``done``, or else the ``reason``, which is that the scheduler is busy or
+        gave memory back less than a minute ago; ``before`` and ``after``, RSS in bytes;
+        ``longest_pause`` of the scheduler's event loop, in seconds. An awaitable if the
+        client is asynchronous.
 
     Raises
     ------
     ValueError
         If the scheduler's ``blocked-handlers`` have ``leandask_give_back``.
     """
-    return client.sync(_ask, client.scheduler, "leandask_give_back")
+    return cast("Outcome", client.sync(_ask, client.scheduler, "leandask_give_back"))
 
 
-def set_retention(client: Client, **bounds: Any) -> Any:
+def set_retention(
+    client: Client, **bounds: int | str | None
+) -> dict[str, int | None] | Awaitable[dict[str, int | None]]:
     """Change bounds of a scheduler's histories while it runs.
 
-    What is beyond a smaller bound is forgotten at once. It leaves a record
-    ``leandask.retention-set``. A scheduler that starts anew has what is configured.
+    Entries beyond a smaller bound are evicted at once, and a record
+    ``leandask.retention-set`` is emitted. A scheduler that is started again has the
+    configured bounds.
 
     Parameters
     ----------
     client : distributed.Client
-        With an asynchronous one the result is to be awaited.
     **bounds
-        As for :class:`leandask.Retention`: ``events=500``. The others stay as they are.
+        As for :class:`leandask.Retention`, such as ``events=500``. Others stay.
 
     Returns
     -------
-    dict
-        All bounds in force, by name. Where the scheduler's own setting for upstream is
-        smaller, or a budget has less for it, that is in force.
+    dict or awaitable of dict
+        All bounds in force, by name. A bound is smaller than the given one if the
+        scheduler's setting for upstream is smaller, or its share of a budget. An
+        awaitable if the client is asynchronous.
 
     Raises
     ------
     TypeError, ValueError
-        If a bound is no such value. All stay as they are then.
+        If a bound is not valid. No bound is changed.
     ValueError
         If the scheduler's ``blocked-handlers`` have ``leandask_set_retention``.
     """
-    return client.sync(_ask, client.scheduler, "leandask_set_retention", bounds=bounds)
+    return cast(
+        "dict[str, int | None]",
+        client.sync(_ask, client.scheduler, "leandask_set_retention", bounds=bounds),
+    )
 
 
-def fetch_report(address: str, **tls: str) -> dict[str, Any]:
+def get_report(client: Client) -> Report | Awaitable[Report]:
+    """Ask the scheduler what it holds, and for its counters.
+
+    Parameters
+    ----------
+    client : distributed.Client
+
+    Returns
+    -------
+    Report or awaitable of Report
+        A dict of plain JSON values, as of :func:`leandask.serving.report.report_of`:
+        among them ``memory`` in bytes, and ``histories`` with the number of entries
+        kept and ever seen, and the bound of each. An awaitable if the client is
+        asynchronous.
+
+    Raises
+    ------
+    ValueError
+        If the scheduler's ``blocked-handlers`` have ``leandask_report``.
+    """
+    return cast("Report", client.sync(_ask, client.scheduler, "leandask_report"))
+
+
+def fetch_report(
+    address: str, tls: Mapping[str, str] | None = None, timeout: float = 30
+) -> Report:
     """Ask a scheduler for its report, without a client.
 
     Parameters
     ----------
     address : str
-    **tls
-        As for :class:`distributed.Security`.
-
-    Returns
-    -------
-    dict
+    tls : mapping, optional
+        Parameters of :class:`distributed.Security`.
+    timeout : float, optional
+        Seconds that the scheduler may take to answer.
 
     Raises
     ------
     OSError
-        If nobody answers, or not within 30 seconds.
+        If nothing answers within `timeout`.
     ValueError
-        If it is no lean scheduler, or refuses; if the address is one without TLS where
-        this is asked for.
+        If the scheduler is not lean or refuses to answer, or if `tls` is given and the
+        address is one without TLS.
     """
     import asyncio
 
     from distributed import Security, rpc
 
-    security = Security(**tls, **({"require_encryption": True} if tls else {}))
+    security = Security(**(tls or {}), **({"require_encryption": True} if tls else {}))
     if security.require_encryption and "://" not in address:
         address = f"tls://{address}"
 
-    async def ask() -> Any:
+    async def ask() -> Report:
         arguments = security.get_connection_args("client")
         async with rpc(address, timeout=10, connection_args=arguments) as scheduler:
-            return await _ask(scheduler, "leandask_report")
+            return cast("Report", await _ask(scheduler, "leandask_report"))
 
-    async def ask_in_time() -> Any:
-        return await asyncio.wait_for(ask(), ANSWER_SECONDS)
+    async def ask_in_time() -> Report:
+        return await asyncio.wait_for(ask(), timeout)
 
     try:
-        return cast("dict[str, Any]", asyncio.run(ask_in_time()))
-    except asyncio.TimeoutError:  # no OSError in Python 3.10
+        return asyncio.run(ask_in_time())
+    except asyncio.TimeoutError:  # not an OSError in Python 3.10
         raise OSError(
-            f"{address} must answer within {ANSWER_SECONDS} seconds, and did not: it "
-            "hangs, or is no scheduler"
+            f"{address} must answer within {timeout} seconds, and did not: it hangs, "
+            "or is not a scheduler"
         ) from None
     except RuntimeError as e:
         if "encryption" not in str(e):
@@ -174,31 +216,8 @@ def fetch_report(address: str, **tls: str) -> dict[str, Any]:
         raise ValueError(str(e)) from e
 
 
-def get_report(client: Client) -> Any:
-    """Ask the scheduler what it holds, and how it fares.
-
-    Parameters
-    ----------
-    client : distributed.Client
-        With an asynchronous one the result is to be awaited.
-
-    Returns
-    -------
-    dict
-        Of plain JSON values, as :func:`leandask.serving.report.report_of` makes it:
-        among them ``memory`` in bytes, and under ``histories`` how much of each is kept
-        beside its bound and how much was ever seen.
-
-    Raises
-    ------
-    ValueError
-        If the scheduler's ``blocked-handlers`` have ``leandask_report``.
-    """
-    return client.sync(_ask, client.scheduler, "leandask_report")
-
-
 async def _ask(scheduler: Any, handler: str, **kwargs: Any) -> Any:
-    """Ask a scheduler through its rpc. One that knows no such handler gives None."""
+    """Call a handler of a scheduler; the answer is None if it has no such handler."""
     answer = await getattr(scheduler, handler)(**kwargs)
     if answer is None:
         raise ValueError(

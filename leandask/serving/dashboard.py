@@ -1,4 +1,4 @@
-"""LazyDashboard: the pages of the dashboard, made when somebody asks for one."""
+"""LazyDashboard: the pages of the dashboard, made at the first request for one."""
 
 from __future__ import annotations
 
@@ -24,17 +24,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("leandask")
 
-#: Imports Bokeh, and NumPy with it: 18 MB.
+#: Upstream's module of the pages. It imports Bokeh and NumPy, which take 18 MB.
 PAGES = "distributed.dashboard.scheduler"
 
 
 def can_wait() -> bool:
-    """Whether the dashboard can be made later: Bokeh is there, but not in use yet.
-
-    Returns
-    -------
-    bool
-    """
+    """Whether the dashboard can be made later: Bokeh is installed and not in use."""
     if PAGES in sys.modules:
         return False
     try:
@@ -45,14 +40,14 @@ def can_wait() -> bool:
 
 
 class LazyDashboard:
-    """Takes the dashboard's place among the web applications of a scheduler.
+    """Stands in for the dashboard among the web applications of a scheduler.
 
     Parameters
     ----------
     scheduler : distributed.Scheduler
-        One that was made without its dashboard.
+        A scheduler that was made without its dashboard.
     prefix : str or None
-        Of every path.
+        Prefix of every path.
     """
 
     def __init__(self, scheduler: Scheduler, prefix: str | None) -> None:
@@ -61,41 +56,45 @@ class LazyDashboard:
         self._application: Any = scheduler.http_application
         self._making: asyncio.Task[None] | None = None
         below = f"/{prefix.strip('/')}/" if prefix and prefix.strip("/") else "/"
-        # A page with its websocket and scripts, Bokeh's files, or the way to /status.
+        # Pages with their websockets and scripts, Bokeh's files, redirects to /status.
         self._paths = re.compile(
             rf"/|{re.escape(below.rstrip('/'))}/?"
             rf"|{re.escape(below)}([\w-]+(/ws|/autoload\.js|/metadata)?|static/.*)"
         )
-        # As upstream's: Jupyter's application, which may be there, knows every path.
-        self._application.applications.insert(0, self)
-        # It is asked for a list of all pages, and comes before the route of upstream.
-        plots = (below + "individual-plots.json", _Plots, {"dashboard": self})
-        self._application.add_handlers(r".*", [plots])
+        self._plots = below + "individual-plots.json"
 
     def __repr__(self) -> str:
         if self._making is None:
-            state = "not asked for"
+            state = "not requested"
         else:
             state = "made" if self._making.done() else "being made"
         return f"<{type(self).__name__}: {state}>"
 
+    def install(self) -> None:
+        """Answer for the dashboard until it is made."""
+        # First, as upstream's dashboard: Jupyter's application matches every path.
+        self._application.applications.insert(0, self)
+        # The list of all pages; this route comes before upstream's.
+        route = (self._plots, _Plots, {"dashboard": self})
+        self._application.add_handlers(r".*", [route])
+
     def find_handler(
         self, request: httputil.HTTPServerRequest, **kwargs: Any
     ) -> httputil.HTTPMessageDelegate | None:
-        """Return what waits for the dashboard, if it is a page that is asked for."""
+        """Return a delegate that waits for the dashboard, if the path is a page's."""
         if self._paths.fullmatch(request.path):
             return _Waiting(self, request)
         return None
 
     async def make(self) -> None:
-        """Import Bokeh in a thread, and put the pages in the place of this."""
+        """Import Bokeh in a thread, and replace this application by the dashboard."""
         if self._making is None:
             self._making = asyncio.create_task(self._make())
         try:
-            # Whoever waits may give up: others wait too.
+            # A request that is cancelled does not cancel this for the others.
             await asyncio.shield(self._making)
         except Exception:
-            self._making = None  # the next one who asks tries again
+            self._making = None  # the next request tries again
             raise
 
     async def _make(self) -> None:
@@ -112,27 +111,27 @@ class LazyDashboard:
         made = application.applications[len(before) :]
         application.applications[:] = before[:place] + made + before[place + 1 :]
         link_page(scheduler)
-        logger.info("The dashboard is there, as a page was asked for")
+        logger.info("The dashboard was made at the first request for a page")
 
     def route(
         self, request: httputil.HTTPServerRequest
     ) -> httputil.HTTPMessageDelegate:
-        """Return what answers a request once the dashboard is there."""
+        """Return the delegate for a request, once the dashboard is made."""
         return self._application.find_handler(request)
 
     def refuse(
         self, request: httputil.HTTPServerRequest
     ) -> httputil.HTTPMessageDelegate:
-        """Return what answers a request where the dashboard can't be made."""
+        """Return a delegate that answers 503: the dashboard can't be made."""
         return self._application.get_handler_delegate(
             request, web.ErrorHandler, {"status_code": 503}
         )
 
 
 class _Waiting(httputil.HTTPMessageDelegate):
-    """Holds a request back until the dashboard is there, and passes it on."""
+    """Holds a request until the dashboard is made, and passes it on."""
 
-    #: Upstream's application takes a handler whose class is no ErrorHandler.
+    #: Upstream's application ignores a delegate whose class is ErrorHandler.
     handler_class = web.RequestHandler
 
     def __init__(
@@ -171,7 +170,7 @@ class _Waiting(httputil.HTTPMessageDelegate):
 
 
 class _Plots(IndividualPlots):
-    """The list of pages, for which they must be there."""
+    """The list of pages, which needs the dashboard."""
 
     def initialize(self, dashboard: LazyDashboard) -> None:  # type: ignore[override]
         super().initialize(dask_server=dashboard._scheduler)

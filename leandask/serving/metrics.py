@@ -1,4 +1,4 @@
-"""LeanCollector: the report of a scheduler as series of its ``/metrics``."""
+"""LeanCollector: the report of a scheduler as Prometheus metrics."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ if TYPE_CHECKING:
     from distributed import Scheduler
     from prometheus_client import Metric
 
+    from leandask.serving.report import EventLogReport, Report, StreamReport
+
 logger = logging.getLogger("leandask")
 
 #: Seconds between two warnings.
 WARN_SECONDS = 60.0
-#: Its entries are bytes, and those of the events.
+#: A bound without series of its own: its entries are the bytes of the events.
 NO_SERIES = "event-bytes"
 
 
 class LeanCollector(PrometheusCollector):
-    """Collects the report of the scheduler that is asked, if it is a lean one.
+    """Collects the report of a lean scheduler.
 
-    Upstream makes one of it for the process, at the first request of ``/metrics``, and
-    tells it of the scheduler at each. No scheduler lives longer for it.
+    Upstream makes one collector per process, at the first request for ``/metrics``, and
+    sets its ``server`` at each request. The reference to the scheduler is weak.
 
     Parameters
     ----------
@@ -35,10 +37,10 @@ class LeanCollector(PrometheusCollector):
 
     Notes
     -----
-    Every name starts with ``dask_leandask_``, where the namespace is upstream's default
-    one. A history without a bound has no sample of ``history_bound`` and of
-    ``history_bound_bytes``, and one whose entries are not counted none of
-    ``history_seen_total``. Without an event log there is none of its series.
+    Every name starts with ``dask_leandask_`` if the namespace is upstream's default. An
+    unbounded history has no sample of ``history_bound`` and ``history_bound_bytes``, a
+    history whose entries are not counted none of ``history_seen_total``. Without an
+    event log there are no series of it.
     """
 
     def __init__(self, server: Scheduler) -> None:
@@ -48,7 +50,7 @@ class LeanCollector(PrometheusCollector):
 
     @property
     def server(self) -> Scheduler | None:
-        """The scheduler that was asked last, while it lives."""
+        """The scheduler of the last request, while it exists."""
         return self._server()
 
     @server.setter
@@ -56,11 +58,11 @@ class LeanCollector(PrometheusCollector):
         self._server = weakref.ref(server)
 
     def describe(self) -> list[Metric]:
-        """Nothing: a registry would have a report made for it."""
+        """Return nothing: a registry would otherwise call :meth:`collect`."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Give the series; never raises, as those of others would fail with it."""
+        """Yield the series. Never raises, because all other metrics would fail too."""
         server = self.server
         if server is None or "leandask" not in server.extensions:
             return
@@ -73,7 +75,7 @@ class LeanCollector(PrometheusCollector):
             return
         yield from families
 
-    def _families(self, report: Mapping[str, Any]) -> Iterator[Metric]:
+    def _families(self, report: Report) -> Iterator[Metric]:
         yield from self._memory(report["memory"])
         yield from self._histories(report["histories"])
         yield from self._stream(report["stream"])
@@ -100,8 +102,8 @@ class LeanCollector(PrometheusCollector):
     def _memory(self, memory: Mapping[str, Any]) -> Iterator[Metric]:
         texts = {
             "rss": "Resident memory of the scheduler's process",
-            "rss_peak": "Highest resident memory that the scheduler's process had",
-            "limit": "Memory that the scheduler's process may have",
+            "rss_peak": "Highest resident memory of the scheduler's process so far",
+            "limit": "Memory limit of the scheduler's process",
         }
         names = {"limit": "memory_limit"}
         for key, text in texts.items():
@@ -111,28 +113,28 @@ class LeanCollector(PrometheusCollector):
     def _histories(self, histories: Mapping[str, Any]) -> Iterator[Metric]:
         texts = {
             "kept": ("history_entries", "Entries that a history holds"),
-            "bytes": ("history_bytes", "What the entries of a history take, about"),
+            "bytes": ("history_bytes", "Approximate size of the entries of a history"),
             "bound": (
                 "history_bound",
-                "Most entries that a history keeps: for events of each topic, for "
-                "messages of each connection",
+                "Largest number of entries that a history keeps: events per topic, "
+                "messages per connection",
             ),
             "bound_bytes": (
                 "history_bound_bytes",
-                "What a history takes at most, about",
+                "Approximate largest size of a history",
             ),
         }
         for key, (name, text) in texts.items():
             yield self._gauge(name, text, self._by_history(histories, key), "history")
         seen = self._by_history(histories, "seen")
-        text = "Entries that ever came to a history"
+        text = "Entries that were ever added to a history"
         yield self._counter("history_seen", text, seen, "history")
 
     @staticmethod
     def _by_history(histories: Mapping[str, Any], key: str) -> dict[str, Any]:
         return {name: h[key] for name, h in histories.items() if name != NO_SERIES}
 
-    def _stream(self, stats: Mapping[str, Any]) -> Iterator[Metric]:
+    def _stream(self, stats: StreamReport) -> Iterator[Metric]:
         counter, gauge = self._counter, self._gauge
         emitted = "Records taken from the scheduler, or dropped"
         yield counter("records_emitted", emitted, stats["emitted"])
@@ -145,7 +147,9 @@ class LeanCollector(PrometheusCollector):
         )
         yield gauge("records_queued", "Records that wait", stats["queued"])
         yield gauge(
-            "records_queued_bytes", "Records that wait, about", stats["queued_bytes"]
+            "records_queued_bytes",
+            "Approximate size of the records that wait",
+            stats["queued_bytes"],
         )
         yield counter(
             "stream_errors", "Exceptions on the way to logging", stats["errors"]
@@ -154,7 +158,7 @@ class LeanCollector(PrometheusCollector):
             "stream_restarts", "Restarts of the stream's thread", stats["restarts"]
         )
 
-    def _event_log(self, log: Mapping[str, Any]) -> Iterator[Metric]:
+    def _event_log(self, log: EventLogReport) -> Iterator[Metric]:
         counter = self._counter
         yield counter(
             "event_log_lines", "Lines written to the event log", log["lines_written"]
@@ -164,7 +168,7 @@ class LeanCollector(PrometheusCollector):
         )
         yield counter(
             "event_log_lines_lost",
-            "Lines lost, as the event log could not be written for too long",
+            "Lines lost because the event log could not be written for too long",
             log["lines_lost"],
         )
         yield counter(

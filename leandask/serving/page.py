@@ -1,11 +1,11 @@
-"""The report of a scheduler over HTTP: as JSON, and as a page that keeps itself new."""
+"""The report of a scheduler over HTTP: as JSON, and as a page that updates itself."""
 
 from __future__ import annotations
 
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dask.config
 from distributed.http.utils import RequestHandler
@@ -17,16 +17,18 @@ if TYPE_CHECKING:
     from distributed import Scheduler
     from distributed.system_monitor import SystemMonitor
 
-#: Who closes these routes of upstream's closes the report too: it tells more.
+    from leandask.serving.metrics import LeanCollector
+
+#: Without any of these routes the report is not served either: it shows more.
 ROUTES = ("distributed.http.scheduler.info", "distributed.http.scheduler.json")
 #: Path of the page, below the prefix of the scheduler's HTTP server.
 PATH = "leandask"
-#: Samples of memory that the JSON has: five minutes.
+#: Memory samples in the JSON: five minutes.
 RSS_SAMPLES = 600
 
 
 class _Handler(RequestHandler):
-    """Reads only: any other method than GET and HEAD is refused."""
+    """Answers GET and HEAD; other methods are refused."""
 
     server: Scheduler
 
@@ -35,22 +37,22 @@ class _Handler(RequestHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
 
     def compute_etag(self) -> None:
-        """None: nothing is stored that could be compared."""
+        """Return no ETag: a browser is not to store the response."""
 
 
 class ReportHandler(_Handler):
-    """Answers with the report, and the last samples of memory."""
+    """Answers with the report and the last memory samples, as JSON."""
 
     def get(self) -> None:
         samples = rss_samples(self.server.monitor)
         report = self.server.extensions["leandask"].report()
-        self.finish(report | {"rss_samples": samples})
+        self.finish({**report, "rss_samples": samples})
 
     head = get
 
 
 class PageHandler(_Handler):
-    """Answers with the page, which fetches the report again and again."""
+    """Answers with the page, whose script fetches the report every two seconds."""
 
     def get(self) -> None:
         page, policy = read_page()
@@ -62,15 +64,10 @@ class PageHandler(_Handler):
 
 
 def add_routes(scheduler: Scheduler) -> None:
-    """Serve the report of a scheduler where it serves its other pages and its metrics.
+    """Add the report of a scheduler to its HTTP server and to its metrics.
 
-    Where the user's ``distributed.scheduler.http.routes`` have neither upstream's pages
-    nor its JSON, the metrics alone have it.
-
-    Parameters
-    ----------
-    scheduler : distributed.Scheduler
-        A lean one, or one that is being made so.
+    Only to the metrics if the user's ``distributed.scheduler.http.routes`` have neither
+    upstream's pages nor its JSON.
     """
     _compat.add_collector(make_collector)
     if not set(ROUTES) & set(dask.config.get("distributed.scheduler.http.routes")):
@@ -81,48 +78,27 @@ def add_routes(scheduler: Scheduler) -> None:
         (f"{below}{PATH}", PageHandler, server),
         (rf"{below}{PATH}\.json", ReportHandler, server),
     ]
-    # Before the dashboard's: any page's name could be one of its pages.
+    # Before the routes of the dashboard, which match any name of a page.
     scheduler.http_application.add_handlers(r".*", routes)
     link_page(scheduler)
 
 
-def make_collector(scheduler: Scheduler) -> Any:
-    """Make what has the report among the metrics, once somebody asks for these.
-
-    Parameters
-    ----------
-    scheduler : distributed.Scheduler
-
-    Returns
-    -------
-    LeanCollector
-    """
+def make_collector(scheduler: Scheduler) -> LeanCollector:
+    """Make the collector of the metrics; called at the first request for them."""
     from leandask.serving.metrics import LeanCollector
 
     return LeanCollector(scheduler)
 
 
 def link_page(scheduler: Scheduler) -> None:
-    """Have the menu of the dashboard lead to the page, if the dashboard is there.
-
-    Parameters
-    ----------
-    scheduler : distributed.Scheduler
-    """
+    """Add the page to the menu of the dashboard, if the dashboard is made."""
     _compat.add_to_menu(scheduler, PATH)
 
 
 def rss_samples(monitor: SystemMonitor) -> list[tuple[float, float]]:
-    """Return the last samples of memory that a system monitor took.
+    """Return the last memory samples of a system monitor, the oldest first.
 
-    Parameters
-    ----------
-    monitor : distributed.system_monitor.SystemMonitor
-
-    Returns
-    -------
-    list of tuple
-        Seconds since the epoch and RSS in bytes, the oldest first.
+    Each has a time in seconds since the epoch and the RSS in bytes.
 
     Examples
     --------
@@ -141,12 +117,9 @@ def rss_samples(monitor: SystemMonitor) -> list[tuple[float, float]]:
 
 @cache
 def read_page() -> tuple[bytes, str]:
-    """Return the page, and the policy that lets a browser run what is in it only.
+    """Return the page and its header ``Content-Security-Policy``.
 
-    Returns
-    -------
-    tuple
-        Bytes, and the value of the header ``Content-Security-Policy``.
+    The policy allows only the style and the script that are in the page.
     """
     page = Path(__file__).with_name("report.html").read_bytes()
     text = page.decode()

@@ -1,14 +1,14 @@
-"""Report: what a scheduler holds and how it fares, as plain JSON values."""
+"""Report: what a scheduler holds, and its counters, as plain JSON values."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from distributed.system import MEMORY_LIMIT
 
 from leandask._versions import versions
-from leandask.histories.bounds import holdings_of
+from leandask.histories import bounds
 from leandask.records.text import name_of
 from leandask.records.times import rfc3339
 
@@ -16,35 +16,115 @@ if TYPE_CHECKING:
     from distributed import Scheduler
 
     from leandask.eventlog.eventlog import EventLog
+    from leandask.histories.bounds import Holding
 
 
-def report_of(scheduler: Scheduler) -> dict[str, Any]:
-    """Report what a scheduler holds.
+class MemoryReport(TypedDict):
+    """Memory of the scheduler's process, in bytes."""
 
-    Parameters
-    ----------
-    scheduler : distributed.Scheduler
-        A lean one.
+    rss: int
+    #: Highest RSS so far; None if the system does not report it.
+    rss_peak: int | None
+    limit: int
 
-    Returns
-    -------
-    dict
-        ``scheduler_id``, ``address`` (None before it listens), ``started``,
-        ``timestamp`` (now), ``uptime_seconds`` and ``versions``; the numbers of
-        ``workers``, ``clients`` and ``tasks``; ``memory``: RSS of the process in bytes,
-        its peak and the memory limit; ``histories`` by the name of the bound: entries
-        ``kept`` and ever ``seen``, ``bytes``, ``bound`` and ``bound_bytes``, and the
-        ``holders`` that have the bound each; ``stream``: its counters;
-        ``housekeeping`` and ``give_back``; ``event_log``, or None; the last
-        ``warnings``, newest first; none where ``blocked-handlers`` have ``events``.
+
+class StreamReport(TypedDict):
+    """Counters of the records on their way to logging."""
+
+    #: Records taken from the scheduler, or dropped.
+    emitted: int
+    #: Records handed to logging.
+    written: int
+    #: Records dropped, by reason and by kind.
+    dropped: dict[str, int]
+    dropped_kinds: dict[str, int]
+    #: Exceptions, mostly of handlers and filters.
+    errors: int
+    #: Restarts of the thread.
+    restarts: int
+    #: Records that wait, and their estimated size in bytes.
+    queued: int
+    queued_bytes: int
+
+
+class HousekeepingReport(TypedDict):
+    """Counters of housekeeping."""
+
+    rounds: int
+    #: Jobs that failed.
+    errors: int
+    #: Longest time that a job held the event loop, in seconds.
+    longest_pause: float
+
+
+class GiveBackReport(TypedDict):
+    """How memory was given back to the operating system."""
+
+    #: Times that it was given back.
+    count: int
+    #: Longest time that this held the event loop, in seconds.
+    longest_pause: float
+
+
+class EventLogReport(TypedDict):
+    """Counters of the event log."""
+
+    path: str
+    lines_written: int
+    bytes_written: int
+    #: Lines that could not be written for too long.
+    lines_lost: int
+    #: Writes that failed, and whether the last one did.
+    errors: int
+    failing: bool
+
+
+class Warned(TypedDict):
+    """A record of WARNING or above."""
+
+    timestamp: str
+    severity: str
+    message: str
+
+
+class Report(TypedDict):
+    """What a scheduler holds, and its counters."""
+
+    scheduler_id: str
+    #: None before the scheduler listens.
+    address: str | None
+    #: RFC 3339 times of the scheduler's start and of this report.
+    started: str
+    timestamp: str
+    uptime_seconds: float
+    #: By the name of the package, and of Python.
+    versions: dict[str, str]
+    #: Numbers of workers, clients and tasks.
+    workers: int
+    clients: int
+    tasks: int
+    memory: MemoryReport
+    #: By the name of the bound.
+    histories: dict[str, Holding]
+    stream: StreamReport
+    housekeeping: HousekeepingReport
+    give_back: GiveBackReport
+    #: None if there is no event log.
+    event_log: EventLogReport | None
+    #: The last ones, newest first; none if ``blocked-handlers`` have ``events``.
+    warnings: list[Warned]
+
+
+def report_of(scheduler: Scheduler) -> Report:
+    """Report what a lean scheduler holds.
 
     Notes
     -----
-    To be called on the scheduler's event loop, of which it takes about 0.3 ms.
+    To be called on the scheduler's event loop. It takes about 0.3 ms.
 
     See Also
     --------
-    leandask.get_report : asks a scheduler for it, as a client.
+    leandask.get_report : asks a scheduler for its report, as a client.
 
     Examples
     --------
@@ -73,8 +153,8 @@ def report_of(scheduler: Scheduler) -> dict[str, Any]:
         "clients": len([c for c in scheduler.clients if c != "fire-and-forget"]),
         "tasks": len(scheduler.tasks),
         "memory": {"rss": rss, "rss_peak": rss_peak(rss), "limit": MEMORY_LIMIT},
-        "histories": holdings_of(scheduler, extension.retention),
-        "stream": extension.stream.stats(),
+        "histories": bounds.look(scheduler),
+        "stream": cast(StreamReport, extension.stream.stats()),
         "housekeeping": {
             "rounds": housekeeping.rounds,
             "errors": housekeeping.errors,
@@ -85,36 +165,28 @@ def report_of(scheduler: Scheduler) -> dict[str, Any]:
             "longest_pause": give_back.longest_pause,
         },
         "event_log": _event_log(extension.event_log),
-        # They tell of events.
+        # They have text of events.
         "warnings": []
         if "events" in scheduler.blocked_handlers
         else extension.stream.warnings(),
     }
 
 
-def rss_peak(rss: int = 0) -> int | None:
-    """Return the highest RSS that this process had, in bytes.
+def rss_peak(rss: int = 0, status: str = "/proc/self/status") -> int | None:
+    """Return the highest RSS of this process in bytes; None if it is not known.
 
-    Parameters
-    ----------
-    rss : int, optional
-        RSS now: the kernel may count the peak a little later.
-
-    Returns
-    -------
-    int or None
-        None where the system does not tell.
+    `rss` is the RSS now: the kernel may count the peak a little later.
     """
     try:
-        # getrusage() has the peak of whatever process started this one, too.
-        with open("/proc/self/status", "rb") as status:
-            kib = status.read().partition(b"VmHWM:")[2].split(maxsplit=1)[0]
+        # getrusage() includes the peak of the process that started this one.
+        with open(status, "rb") as lines:
+            kib = lines.read().partition(b"VmHWM:")[2].split(maxsplit=1)[0]
         return max(int(kib) * 1024, rss)
     except (OSError, IndexError):
-        return _rss_peak_elsewhere(rss)
+        return _rss_peak_without_proc(rss)
 
 
-def _rss_peak_elsewhere(rss: int) -> int | None:
+def _rss_peak_without_proc(rss: int) -> int | None:
     try:
         import resource
         import sys
@@ -124,7 +196,7 @@ def _rss_peak_elsewhere(rss: int) -> int | None:
     return max(peak if sys.platform == "darwin" else peak * 1024, rss)
 
 
-def _event_log(sink: EventLog | None) -> dict[str, Any] | None:
+def _event_log(sink: EventLog | None) -> EventLogReport | None:
     if sink is None:
         return None
     return {

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from dask.utils import format_bytes
 from distributed.system import memory_limit
 
+from leandask.settings.config import bounds_schema
 from leandask.settings.rules import as_bytes
 
 #: Smallest budget, in bytes.
@@ -18,58 +19,26 @@ AUTO_SHARE, AUTO_MINIMUM, AUTO_MAXIMUM = 0.02, 4 * 2**20, 64 * 2**20
 
 
 class Cost(NamedTuple):
-    """What a history costs."""
+    """What the entries of a history take, and its share of a budget."""
 
-    #: Bytes of an entry, as measured in ``docs/memory.md``; the worst case for texts.
+    #: Bytes of an entry; the worst case for texts.
     nbytes: int
-    #: Percent of the budget; 0 for what keeps its bound.
+    #: Percent of a budget; 0 where a budget leaves the bound as it is.
     share: int
-    #: The history that it is part of, whose share it is too.
-    part_of: str | None = None
+    #: The bound whose share this is part of.
+    part_of: str | None
 
 
 #: By the name of the bound.
-COSTS: dict[str, Cost] = {
-    "transition-log": Cost(365, 4),
-    "events": Cost(200, 25, "event-bytes"),
-    "topics": Cost(700, 10),
-    "messages": Cost(2500, 0),
-    "log-records": Cost(400, 5),
-    "computations": Cost(3600, 5),
-    "erred-tasks": Cost(3000, 5),
-    "error-length": Cost(8, 0, "erred-tasks"),
-    "task-stream": Cost(1045, 10),
-    "event-bytes": Cost(1, 25),
-    "spans": Cost(3800, 10),
-    "task-prefixes": Cost(2200, 10),
-    "key-cache": Cost(334, 6),
-    "samples": Cost(64, 3),
-    "profile": Cost(10_000, 2),
-    "departed": Cost(1600, 3),
-    "locks": Cost(1000, 2),
+COSTS = {
+    name: Cost(schema["x-nbytes"], schema["x-share"], schema.get("x-part-of"))
+    for name, schema in bounds_schema().items()
+    if "x-nbytes" in schema
 }
 
 
 def as_budget(key: str, value: Any, minimum: int = MINIMUM) -> int | None:
-    """Return a budget in bytes.
-
-    Parameters
-    ----------
-    key : str
-        Full configuration key, for the error.
-    value : object
-        A size such as ``"16 MiB"``, ``"auto"`` or None.
-    minimum : int, optional
-        Smallest budget allowed, in bytes.
-
-    Returns
-    -------
-    int or None
-
-    Raises
-    ------
-    ValueError
-        If it is none of these, or below `minimum`.
+    """Return a budget in bytes, or None: a size such as ``"16 MiB"``, or ``"auto"``.
 
     Notes
     -----
@@ -102,17 +71,7 @@ def as_budget(key: str, value: Any, minimum: int = MINIMUM) -> int | None:
 
 
 def divide(budget: int) -> dict[str, int]:
-    """Divide a budget over the histories.
-
-    Parameters
-    ----------
-    budget : int
-        Bytes.
-
-    Returns
-    -------
-    dict
-        Entries by the name of the bound, for those that have a share.
+    """Divide a budget in bytes into bounds, by name, of the histories with a share.
 
     Examples
     --------
@@ -127,16 +86,7 @@ def divide(budget: int) -> dict[str, int]:
 
 
 def describe(bounds: Mapping[str, int | None]) -> str:
-    """Show bounds and what they cost, as a table.
-
-    Parameters
-    ----------
-    bounds : mapping
-        Entries kept by the name of the bound.
-
-    Returns
-    -------
-    str
+    """Return a table of bounds, by name, with the size of each.
 
     Examples
     --------
@@ -160,25 +110,13 @@ def describe(bounds: Mapping[str, int | None]) -> str:
 
 
 def show(name: str, bound: int | None) -> str:
-    """Show a bound as it is read best.
-
-    Parameters
-    ----------
-    name : str
-        The bound's.
-    bound : int or None
-
-    Returns
-    -------
-    str
+    """Return a bound as text: sizes with their unit.
 
     Examples
     --------
     >>> show("event-bytes", 2**20), show("events", 100), show("events", None)
     ('1.00 MiB', '100', 'unbounded')
     """
-    if name == "budget" and bound is None:
-        return "none"
     if bound is None:
-        return "unbounded"
+        return "none" if name == "budget" else "unbounded"
     return format_bytes(bound) if name in ("event-bytes", "budget") else str(bound)

@@ -1,10 +1,10 @@
-"""Settings: the defaults of leandask in :mod:`dask.config`, and the rule of each."""
+"""The settings of leandask: their defaults in :mod:`dask.config`, and their rules."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,24 @@ from leandask.settings.rules import (
 
 logger = logging.getLogger("leandask")
 
-_HERE = Path(__file__).parent
 
-defaults: dict[str, Any] = yaml.safe_load((_HERE / "leandask.yaml").read_text())
+def _load(name: str) -> dict[str, Any]:
+    # Not by the loader in C: the pages of its library are 0.2 MB that nobody else uses.
+    text = Path(__file__).with_name(name).read_text("utf-8")
+    loaded: dict[str, Any] = yaml.safe_load(text)
+    return loaded
+
+
+defaults = _load("leandask.yaml")
 dask.config.update_defaults(defaults)
+
+
+@cache
+def bounds_schema() -> dict[str, dict[str, Any]]:
+    """The schema of each bound below ``leandask.retention``, by its name."""
+    schema = _load("leandask-schema.yaml")["properties"]["leandask"]
+    bounds: dict[str, dict[str, Any]] = schema["properties"]["retention"]["properties"]
+    return bounds
 
 
 class _Omitted:
@@ -36,7 +50,7 @@ class _Omitted:
         return "<from the configuration>"
 
 
-#: Default of a parameter that is read from the configuration where it is omitted.
+#: Default of a parameter that comes from the configuration where it is omitted.
 OMITTED: Any = _Omitted()
 
 
@@ -48,7 +62,7 @@ def read(key: str, value: Any = OMITTED) -> Any:
     key : str
         Key below ``leandask.``, such as ``"stream.queue-length"``.
     value : object, optional
-        What the user gave in place of the configuration.
+        Used in place of the configured value.
 
     Returns
     -------
@@ -58,7 +72,7 @@ def read(key: str, value: Any = OMITTED) -> Any:
     Raises
     ------
     TypeError, ValueError
-        If the value does not follow the rule.
+        If the value breaks the rule.
     """
     if value is OMITTED:
         value = configured(key)
@@ -72,22 +86,22 @@ def configured(key: str) -> Any:
 
 
 def check() -> None:
-    """Raise for the first setting that does not follow its rule."""
+    """Raise for the first setting that breaks its rule."""
     for key in RULES:
         read(key)
 
 
-def tell_unknown() -> None:
-    """Warn of each key that is no setting. It counts for nothing.
+def warn_of_unknown_keys() -> None:
+    """Log each key below ``leandask`` that is no setting. It has no effect.
 
-    A later release may have it.
+    It is no error: a later release may have that setting.
     """
     for key in _unknown(dask.config.get("leandask", default={}), defaults["leandask"]):
         logger.warning("leandask.%s is no setting", key)
 
 
 def _unknown(given: Any, known: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """The keys that are no settings, but of ``retention``, which has its own check."""
+    """Yield the unknown keys, except below ``retention``, which has its own check."""
     for key, value in given.items() if isinstance(given, dict) else ():
         name = str(key).replace("_", "-")
         if name not in known:
@@ -96,7 +110,7 @@ def _unknown(given: Any, known: dict[str, Any], prefix: str = "") -> Iterator[st
             yield from _unknown(value, known[name], f"{prefix}{name}.")
 
 
-#: The rule of every setting but the bounds, which have theirs in ``Retention``.
+#: The rule of every setting, except the bounds: theirs are in ``Retention``.
 RULES: dict[str, Callable[[str, Any], Any]] = {
     "strict": as_flag,
     "dashboard": partial(as_choice, choices=("lazy", "eager", "off")),

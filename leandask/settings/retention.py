@@ -3,43 +3,65 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask.config
 from distributed.config import defaults as upstream_defaults
 
 from leandask.settings import config
-from leandask.settings.budget import MINIMUM, as_budget, describe, divide, show
+from leandask.settings.budget import as_budget, describe, divide, show
 from leandask.settings.rules import as_count, as_maxbytes, as_maxlen, smaller
 
-_LOW_LEVEL = ("distributed.admin.low-level-log-length",)
+if TYPE_CHECKING:
+    from distributed import Scheduler
 
 
-def _bound(
-    name: str,
-    minimum: int = 0,
-    upstream: tuple[str, ...] = (),
-    rule: Callable[..., int | None] = as_maxlen,
-) -> Any:
-    return dataclasses.field(
-        default_factory=lambda: config.configured(f"retention.{name}"),
+def _rule(name: str, schema: Mapping[str, Any]) -> Any:
+    if name == "budget":
+        rule: Any = as_budget
+    else:
+        rule = as_maxbytes if "string" in schema["type"] else as_maxlen
+    return partial(rule, minimum=schema.get("minimum", 0))
+
+
+def _field_of(name: str, schema: Mapping[str, Any]) -> tuple[str, str, Any]:
+    """The field of a bound, for :func:`dataclasses.make_dataclass`."""
+    field = dataclasses.field(
+        default_factory=partial(config.configured, f"retention.{name}"),
         metadata={
             "name": name,
-            "minimum": minimum,
-            "upstream": upstream,
-            "rule": partial(rule, minimum=minimum),
+            "minimum": schema.get("minimum", 0),
+            "upstream": schema.get("x-upstream", ()),
+            "rule": _rule(name, schema),
         },
     )
+    return _attribute(name), "int | None", field
+
+
+def _attribute(name: Any) -> str:
+    return str(name).replace("-", "_")
+
+
+_Bounds: Any = dataclasses.make_dataclass(
+    "_Bounds",
+    [_field_of(name, schema) for name, schema in config.bounds_schema().items()],
+    init=False,  # Retention has them
+    repr=False,
+    eq=False,
+    frozen=True,
+    kw_only=True,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Retention:
+class Retention(_Bounds):
     """The bounds of a scheduler's histories.
 
-    A bound is a whole number: 0 keeps nothing, None is unbounded. What is omitted comes
-    from the configuration, key by key below ``leandask.retention``.
+    Each key below ``leandask.retention`` is a parameter and an attribute, with
+    underscores: ``transition_log``. A bound is a whole number: 0 keeps nothing, None is
+    unbounded. What is omitted comes from the configuration.
 
     Raises
     ------
@@ -63,61 +85,9 @@ class Retention:
 for unbounded; got True
     """
 
-    #: Transitions. At least 1: dask-gateway reads the last one as the last activity.
-    transition_log: int | None = _bound("transition-log", 1, _LOW_LEVEL)
-    #: Events per topic.
-    events: int | None = _bound("events", 0, _LOW_LEVEL)
-    #: Topics. At least 1: the one that is being published under.
-    topics: int | None = _bound("topics", 1)
-    #: Sent batches per worker or client connection.
-    messages: int | None = _bound("messages", 0, _LOW_LEVEL)
-    #: Log lines for ``get_logs``.
-    log_records: int | None = _bound(
-        "log-records", 0, ("distributed.admin.log-length",)
-    )
-    #: Computations.
-    computations: int | None = _bound(
-        "computations", 0, ("distributed.diagnostics.computations.max-history",)
-    )
-    #: Erred tasks.
-    erred_tasks: int | None = _bound(
-        "erred-tasks", 0, ("distributed.diagnostics.erred-tasks.max-history",)
-    )
-    #: Characters of each exception and of each traceback in the erred tasks.
-    error_length: int | None = _bound(
-        "error-length", 0, ("distributed.admin.max-error-length",)
-    )
-    #: Tasks in the task stream. Upstream takes the larger of its two settings.
-    task_stream: int | None = _bound(
-        "task-stream",
-        0,
-        (
-            "distributed.scheduler.dashboard.status.task-stream-length",
-            "distributed.scheduler.dashboard.tasks.task-stream-length",
-        ),
-    )
+    if TYPE_CHECKING:
 
-    #: Bytes of the events of all topics, about.
-    event_bytes: int | None = _bound("event-bytes", rule=as_maxbytes)
-    #: Finished spans.
-    spans: int | None = _bound("spans")
-    #: Task prefixes without tasks. What is known of their durations goes with them.
-    task_prefixes: int | None = _bound("task-prefixes")
-    #: Keys in the cache of :func:`dask.utils.key_split`.
-    key_cache: int | None = _bound("key-cache")
-    #: Samples of the system monitor, of each quantity. One each half second.
-    samples: int | None = _bound(
-        "samples", 1, ("distributed.admin.system-monitor.log-length",)
-    )
-    #: Stacks of the event loop, one each second.
-    profile: int | None = _bound("profile", 0, _LOW_LEVEL)
-    #: Workers and clients that left, whose topics stay until the clean-up delay.
-    departed: int | None = _bound("departed")
-    #: Locks and semaphores that nobody holds or waits for.
-    locks: int | None = _bound("locks", 1000)
-    #: Bytes of all histories together, about, in place of the defaults of the others.
-    #: ``"auto"`` becomes a share of the memory limit, None no budget.
-    budget: int | None = _bound("budget", MINIMUM, rule=as_budget)
+        def __getattr__(self, name: str) -> int | None: ...
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -143,7 +113,7 @@ for unbounded; got True
         Raises
         ------
         TypeError
-            If `bounds` or one of its values is of another type.
+            If `bounds` or one of its values has the wrong type.
         ValueError
             If a bound is unknown, or below its minimum.
 
@@ -155,10 +125,10 @@ for unbounded; got True
         if isinstance(bounds, Retention):
             return bounds
         _refuse_unknown("leandask.retention", config.configured("retention"))
-        return cls(**_by_field("retention", {} if bounds is None else bounds))
+        return cls(**_by_attribute("retention", {} if bounds is None else bounds))
 
     def replaced(self, bounds: Mapping[str, Any]) -> Retention:
-        """Return these bounds with some others in their places.
+        """Return these bounds with some of them replaced.
 
         Parameters
         ----------
@@ -172,26 +142,26 @@ for unbounded; got True
         Raises
         ------
         TypeError, ValueError
-            As of :meth:`of`.
+            As for :meth:`of`.
 
         Examples
         --------
         >>> Retention(events=50).replaced({"transition-log": 10}).events
         50
         """
-        return dataclasses.replace(self, **_by_field("retention", bounds))
+        return dataclasses.replace(self, **_by_attribute("retention", bounds))
 
     def as_dict(self) -> dict[str, int | None]:
-        """Return the bounds by name, as the configuration has them."""
-        return {name: getattr(self, field) for field, name in _NAMES.items()}
+        """Return the bounds by name, as the configuration names them."""
+        return {name: getattr(self, _attribute(name)) for name in _NAMES}
 
     def effective(self) -> Retention:
         """Return the bounds in force.
 
-        With a budget each bound that has its default becomes the history's share of it,
-        and any other stays if it is smaller than that. Where the user's own upstream
-        setting is smaller still, it wins: only what differs from upstream's defaults
-        counts, and a null there leaves the bound as it is.
+        With a budget each bound that has its default becomes its history's share of the
+        budget. Any other bound stays if it is smaller than the share. The user's own
+        setting for upstream wins where it is smaller still. Upstream's defaults do not
+        count as such, and null there leaves the bound as it is.
 
         Returns
         -------
@@ -211,7 +181,7 @@ for unbounded; got True
         return dataclasses.replace(self, **bounds)
 
     def describe(self) -> str:
-        """Show every bound, what an entry costs, and what it comes to, as a table.
+        """Return a table of the bounds: each with its size, and the sum.
 
         Returns
         -------
@@ -223,27 +193,28 @@ for unbounded; got True
         return ", ".join(f"{n} {show(n, bound)}" for n, bound in self.as_dict().items())
 
 
-#: Kebab-case names of the bounds by field name, in order.
-_NAMES: dict[str, str] = {
-    field.name: field.metadata["name"] for field in dataclasses.fields(Retention)
-}
+def in_force(scheduler: Scheduler) -> Retention:
+    """The bounds in force in a lean scheduler, whose ``retention`` alone holds them."""
+    retention: Retention = scheduler.retention  # type: ignore[attr-defined]
+    return retention
 
 
-def _field_name(key: Any) -> str:
-    return str(key).replace("-", "_")
+#: The bounds by their names in the configuration, in its order.
+_NAMES = tuple(config.bounds_schema())
+_ATTRIBUTES = frozenset(map(_attribute, _NAMES))
 
 
-def _by_field(key: str, bounds: Any) -> dict[str, Any]:
+def _by_attribute(key: str, bounds: Any) -> dict[str, Any]:
     _refuse_unknown(key, bounds)
-    return {_field_name(name): bound for name, bound in bounds.items()}
+    return {_attribute(name): bound for name, bound in bounds.items()}
 
 
 def _refuse_unknown(key: str, bounds: Any) -> None:
     if not isinstance(bounds, Mapping):
         raise TypeError(f"{key} must be a mapping of bounds; got {bounds!r}")
     for name in bounds:
-        if _field_name(name) not in _NAMES:
-            known = ", ".join(_NAMES.values())
+        if _attribute(name) not in _ATTRIBUTES:
+            known = ", ".join(_NAMES)
             raise ValueError(f"{key} must have keys out of {known}; got {name!r}")
 
 

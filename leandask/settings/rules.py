@@ -1,6 +1,7 @@
-"""Rules: what a setting may be, refused by its name where it is not.
+"""Rules: what a setting may be. A value that breaks one is refused by the full key.
 
-An error reads ``<full key> must be <rule>; got <value>``.
+An error reads ``<full key> must be <rule>; got <value>``. A wrong type is a TypeError,
+a value outside the range a ValueError.
 """
 
 from __future__ import annotations
@@ -17,27 +18,7 @@ from dask.utils import parse_bytes, parse_timedelta
 
 
 def as_count(key: str, value: Any, minimum: int = 0) -> int:
-    """Return `value` if it is a whole number, else raise.
-
-    Parameters
-    ----------
-    key : str
-        Full configuration key, for the error.
-    value : object
-        What the user gave.
-    minimum : int, optional
-        Smallest number allowed.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    TypeError
-        If `value` is no ``int``; a ``bool`` is none.
-    ValueError
-        If `value` is below `minimum`, or above ``sys.maxsize``.
+    """Return a whole number, of ``sys.maxsize`` at most. A ``bool`` is none.
 
     Examples
     --------
@@ -59,24 +40,7 @@ def as_count(key: str, value: Any, minimum: int = 0) -> int:
 
 
 def as_maxlen(key: str, value: Any, minimum: int = 0) -> int | None:
-    """Return `value` if it is a whole number or None, else raise.
-
-    Parameters
-    ----------
-    key, value, minimum
-        As for :func:`as_count`.
-
-    Returns
-    -------
-    int or None
-        None stands for unbounded.
-
-    Raises
-    ------
-    TypeError
-        If `value` is neither an ``int`` nor None.
-    ValueError
-        If `value` is below `minimum`, or above ``sys.maxsize``.
+    """Return a whole number, or None for unbounded.
 
     Examples
     --------
@@ -86,30 +50,13 @@ def as_maxlen(key: str, value: Any, minimum: int = 0) -> int | None:
     TypeError: leandask.retention.events must be a whole number of at least 0, or null \
 for unbounded; got 'many'
     """
-    return or_none(as_count, key, value, minimum)
+    return _or_none(as_count, key, value, minimum)
 
 
-def or_none(
+def _or_none(
     rule: Callable[[str, Any, int], int], key: str, value: Any, minimum: int
 ) -> int | None:
-    """Return None as it is, and any other `value` by a rule.
-
-    Parameters
-    ----------
-    rule : callable
-        Such as :func:`as_count`.
-    key, value, minimum
-        As for `rule`.
-
-    Returns
-    -------
-    int or None
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `rule` does; the error names null too.
-    """
+    """Return None unchanged, and any other value by a rule, whose error names null."""
     if value is None:
         return None
     try:
@@ -120,24 +67,7 @@ def or_none(
 
 
 def as_part(key: str, value: Any) -> float:
-    """Return a part of a whole.
-
-    Parameters
-    ----------
-    key, value
-        As for :func:`as_count`.
-
-    Returns
-    -------
-    float
-        From 0 to 1.
-
-    Raises
-    ------
-    TypeError
-        If `value` is no number.
-    ValueError
-        If it is not from 0 to 1.
+    """Return a number from 0 to 1.
 
     Examples
     --------
@@ -155,21 +85,7 @@ def as_part(key: str, value: Any) -> float:
 
 
 def as_path(key: str, value: Any) -> str | None:
-    """Return a path with the user's home folder filled in.
-
-    Parameters
-    ----------
-    key, value
-        As for :func:`as_count`.
-
-    Returns
-    -------
-    str or None
-
-    Raises
-    ------
-    TypeError
-        If `value` is neither a path nor None.
+    """Return a path with the user's home folder filled in, or None.
 
     Examples
     --------
@@ -184,44 +100,14 @@ def as_path(key: str, value: Any) -> str | None:
 
 
 def as_flag(key: str, value: Any) -> bool:
-    """Return `value` if it is true or false, else raise.
-
-    Parameters
-    ----------
-    key, value
-        As for :func:`as_count`.
-
-    Returns
-    -------
-    bool
-
-    Raises
-    ------
-    TypeError
-        If `value` is no ``bool``.
-    """
+    """Return true or false."""
     if not isinstance(value, bool):
         raise TypeError(f"{key} must be true or false; got {value!r}")
     return value
 
 
 def as_choice(key: str, value: Any, choices: tuple[str, ...]) -> str:
-    """Return `value` if it is one of some words, else raise.
-
-    Parameters
-    ----------
-    key, value
-        As for :func:`as_count`.
-    choices : tuple of str
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ValueError
-        If `value` is none of them.
+    """Return one of some words.
 
     Examples
     --------
@@ -238,24 +124,7 @@ def as_choice(key: str, value: Any, choices: tuple[str, ...]) -> str:
 
 
 def as_bytes(key: str, value: Any, minimum: int = 1) -> int:
-    """Return a size such as ``"16 MiB"`` in bytes.
-
-    Parameters
-    ----------
-    key, value
-        As for :func:`as_count`.
-    minimum : int, optional
-        Smallest size allowed, in bytes.
-
-    Returns
-    -------
-    int
-        Size in bytes.
-
-    Raises
-    ------
-    ValueError
-        If `value` is no size, below `minimum`, or above ``sys.maxsize``.
+    """Return a size such as ``"16 MiB"`` in bytes, of ``sys.maxsize`` at most.
 
     Examples
     --------
@@ -277,22 +146,7 @@ def as_bytes(key: str, value: Any, minimum: int = 1) -> int:
 
 
 def as_maxbytes(key: str, value: Any, minimum: int = 0) -> int | None:
-    """Return a size in bytes or None.
-
-    Parameters
-    ----------
-    key, value, minimum
-        As for :func:`as_bytes`.
-
-    Returns
-    -------
-    int or None
-        None stands for unbounded.
-
-    Raises
-    ------
-    ValueError
-        If `value` is neither None nor a size of at least `minimum`.
+    """Return a size in bytes, or None for unbounded.
 
     Examples
     --------
@@ -304,28 +158,18 @@ def as_maxbytes(key: str, value: Any, minimum: int = 0) -> int | None:
     ValueError: leandask.retention.event-bytes must be a size of at least 0 bytes, \
 such as '16 MiB', or null for unbounded; got 'some'
     """
-    return or_none(as_bytes, key, value, minimum)
+    return _or_none(as_bytes, key, value, minimum)
 
 
 def as_seconds(key: str, value: Any, positive: bool = False) -> float:
-    """Return a duration such as ``"500 ms"`` in seconds.
+    """Return a duration such as ``"500 ms"`` in seconds, as long as a thread can wait.
 
     Parameters
     ----------
     key, value
         As for :func:`as_count`.
     positive : bool, optional
-        Whether 0 is no such duration either.
-
-    Returns
-    -------
-    float
-        Duration in seconds.
-
-    Raises
-    ------
-    ValueError
-        If `value` is no duration, not of the range, or longer than a thread can wait.
+        Whether 0 is refused too.
 
     Examples
     --------
@@ -351,15 +195,7 @@ def as_seconds(key: str, value: Any, positive: bool = False) -> float:
 
 
 def smaller(a: int | None, b: int | None) -> int | None:
-    """Return the smaller of two bounds, of which None is the largest.
-
-    Parameters
-    ----------
-    a, b : int or None
-
-    Returns
-    -------
-    int or None
+    """Return the smaller of two bounds. None, which is unbounded, is the largest.
 
     Examples
     --------

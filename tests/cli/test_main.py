@@ -16,21 +16,28 @@ from pathlib import Path
 import pytest
 from distributed import Client, Security
 
+import leandask
 from leandask.records.times import rfc3339
 from leandask.serving.client import fetch_report
+from tests.helpers.logs import NOW, lines, write
 from tests.helpers.processes import start_worker, wait_for
-from tests.reading.test_reader import NOW, lines, write
 
 COMMAND = Path(sys.executable).with_name("leandask")
 
 
 def run(*args, code=0):
-    """Run the command, and give what it writes to stdout and stderr."""
+    """Run the command, and return what it writes to stdout and stderr."""
     done = subprocess.run(
         [COMMAND, *map(str, args)], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == code, done.stderr
     return done.stdout, done.stderr
+
+
+def run_module(*args):
+    """Run `python -m leandask`."""
+    command = [sys.executable, "-m", "leandask", *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
 @pytest.fixture
@@ -39,7 +46,29 @@ def path(tmp_path):
     return write(tmp_path / "log.jsonl", *lines(500, first=501))
 
 
-def test_events_as_a_table_and_as_json(path):
+def test_python_m_leandask_is_the_same_command(path):
+    done = run_module("events", path, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == run("events", path, "--json")[0]
+    done = run_module("--version")
+    assert done.stdout == f"leandask, version {leandask.__version__}\n"
+
+
+def test_python_m_leandask_has_its_own_name_in_usage_and_errors(path):
+    done = run_module("--help")
+    assert done.stdout.startswith("Usage: python -m leandask [OPTIONS] COMMAND")
+    done = run_module("story", path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[:2] == [
+        "Usage: python -m leandask story [OPTIONS] LOG KEY...",
+        "Try 'python -m leandask story --help' for help.",
+    ]
+    done = run_module("stats", path.with_name("none.jsonl"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: There is no log ")
+
+
+def test_events_as_text_and_as_json(path):
     out, err = run("events", path, "--action", "add-worker", "--since", "2026-01-01")
     assert err == ""
     assert len(out.splitlines()) == 1000 // 64
@@ -80,7 +109,7 @@ def test_a_timeline(path, tmp_path):
     assert page.read_text().startswith("<!doctype html>")
 
 
-def test_problems_are_told_with_the_file_and_the_line(path):
+def test_problems_are_reported_with_file_and_line(path):
     with path.open("ab") as f:
         f.write(b"broken\n")
         f.writelines(lines(1, first=1005))
@@ -90,7 +119,7 @@ def test_problems_are_told_with_the_file_and_the_line(path):
     assert f"{path}:502: 4 records are missing between 1000 and 1005" in err
 
 
-def test_a_torn_end_is_told_and_no_error(path):
+def test_an_incomplete_last_line_is_reported_and_is_not_an_error(path):
     with path.open("ab") as f:
         f.write(b'{"timestamp":"20')
     _, err = run("events", path)
@@ -119,18 +148,24 @@ def test_errors_say_which_file_and_what(path, args, code, text):
     assert "Traceback" not in err
 
 
-def test_a_pipe_that_closes_is_no_error(path):
+def test_a_closed_pipe_is_not_an_error(path):
     shell = f"'{COMMAND}' events --json '{path}' | head -n 1"
     done = subprocess.run(shell, shell=True, capture_output=True, text=True)
     assert json.loads(done.stdout)["seq"] == 64
     assert done.stderr == ""
 
 
-def test_a_long_read_shows_its_progress_on_a_terminal(path, monkeypatch):
+def test_a_long_read_shows_its_progress_on_a_terminal(path):
     ours, theirs = pty.openpty()
-    code = "from leandask.cli import console, main; console.LONG = 1; main.main()"
+    code = """
+import sys
+from pathlib import Path
+from leandask.cli.output import reading
+with reading(Path(sys.argv[1]), long_log=1) as reader:
+    assert sum(1 for record in reader.records()) == 1000
+"""
     with subprocess.Popen(
-        [sys.executable, "-c", code, "stats", str(path)],
+        [sys.executable, "-c", code, str(path)],
         stdout=subprocess.DEVNULL,
         stderr=theirs,
     ) as process:
@@ -146,7 +181,7 @@ def test_a_long_read_shows_its_progress_on_a_terminal(path, monkeypatch):
     assert b"100%" in shown
 
 
-def test_tail_tells_how_much_it_can_not_read(path):
+def test_tail_reports_how_many_lines_it_can_not_read(path):
     with path.open("ab") as f:
         f.write(b"no record\n")
     out, err = run("tail", path, "-n", 1)
@@ -156,7 +191,7 @@ def test_tail_tells_how_much_it_can_not_read(path):
 
 @pytest.fixture
 def overlapping(tmp_path):
-    """Logs of which the one that started first was written last."""
+    """A folder of two logs; the one that began first was written last."""
     folder = tmp_path / "logs"
     folder.mkdir()
     write(folder / "new.jsonl", *lines(9, scheduler_id="new", first=11))
@@ -194,17 +229,17 @@ def test_tail_follows_the_logs_of_a_folder(overlapping):
 
 
 def following(*args):
-    """Start to follow a log."""
+    """Start `leandask tail -f`."""
     return subprocess.Popen(
         [COMMAND, "tail", "-f", *map(str, args)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        # Where these tests run in the background, SIGINT is ignored by their children.
+        # Child processes ignore SIGINT if the tests run in the background.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
-def test_tail_shows_the_end_and_what_comes(path):
+def test_tail_shows_the_last_records_and_new_ones(path):
     out, _ = run("tail", path, "-n", 3)
     assert [line.split()[4] for line in out.splitlines()] == [
         "x-998",
@@ -225,8 +260,8 @@ def test_tail_shows_the_end_and_what_comes(path):
         process.communicate()
 
 
-def test_a_scheduler_that_was_killed_in_the_middle_of_a_run(start, tmp_path):
-    def slow(x):  # here, so that a worker need not import this module
+def test_the_log_of_a_killed_scheduler_can_be_read(start, tmp_path):
+    def slow(x):  # in here, so that workers do not import this module
         time.sleep(60 if x == 100 else 0.001)
 
     log = tmp_path / "killed.jsonl"
@@ -258,7 +293,7 @@ def address_of(file):
     return json.loads(file.read_text())["address"]
 
 
-def test_a_report_of_a_live_scheduler(start, tmp_path):
+def test_a_report_of_a_running_scheduler(start, tmp_path):
     _, file = start(f"--event-log={tmp_path / 'events.jsonl'}", "--retention=events=7")
     out, err = run("report", address_of(file))
     assert err == ""
@@ -291,15 +326,14 @@ def test_a_report_over_tls(start, tmp_path):
     assert "TLS" in err
 
 
-def test_what_does_not_answer_is_told(monkeypatch):
-    monkeypatch.setattr("leandask.serving.client.ANSWER_SECONDS", 0.5)
+def test_an_address_that_does_not_answer_is_reported():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(OSError, match=f"{address} must answer within 0.5 seconds"):
-            fetch_report(address)
+            fetch_report(address, timeout=0.5)
 
 
-def test_a_scheduler_that_is_not_lean_or_not_there_is_told(start, tmp_path):
+def test_a_scheduler_that_is_not_lean_or_not_there_is_reported(start, tmp_path):
     _, file = start(command=[sys.executable, "-m", "distributed.cli.dask_scheduler"])
     _, err = run("report", address_of(file), code=1)
     assert "must be a LeanScheduler to answer leandask_report" in err

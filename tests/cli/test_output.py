@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from leandask.cli.output import bar, line_of, table
-from tests.reading.test_stats import record
+from leandask.cli.output import bar_chart, count_lines, record_line
+from tests.helpers.logs import record
 
 TRANSITION = {
     "timestamp": "2026-11-24T11:57:27.206000Z",
@@ -17,23 +17,23 @@ TRANSITION = {
 
 
 def test_recommendations_are_shown_up_to_a_few():
-    text = line_of(TRANSITION)
+    text = record_line(TRANSITION)
     assert text.endswith("(s) => a: waiting, b: waiting, c: waiting, … 2 more")
 
 
 def test_a_record_can_neither_start_a_line_nor_steer_a_terminal():
     hostile = "x\n\x1b[31mforged\r\u2028"
     for text in (
-        line_of(record(message=hostile)),
-        line_of(TRANSITION | {"task_key": hostile, "stimulus_id": hostile}),
-        line_of({"timestamp": hostile}),
-        *table({"first": hostile}, []),
+        record_line(record(message=hostile)),
+        record_line(TRANSITION | {"task_key": hostile, "stimulus_id": hostile}),
+        record_line({"timestamp": hostile}),
+        *count_lines({"first": hostile}, []),
     ):
         assert text.isprintable()
         assert "\\x1b[31mforged" in text
 
 
 def test_bars():
-    assert bar([]) == ""
-    assert bar([0, 0]) == "▁▁"
-    assert bar([0, 0.5, 1]) == "▁▅█"
+    assert bar_chart([]) == ""
+    assert bar_chart([0, 0]) == "▁▁"
+    assert bar_chart([0, 0.5, 1]) == "▁▅█"

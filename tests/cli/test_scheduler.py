@@ -1,4 +1,4 @@
-"""The command in real processes."""
+"""The command leandask-scheduler in real processes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from click.testing import CliRunner
 from distributed import Client, Security
 from distributed.cli import dask_scheduler
 
-from leandask.cli import scheduler as cli
+from leandask.cli.scheduler import configure_console, main
 from tests.helpers.paths import DOCS
 from tests.helpers.processes import COMMAND, PYTHON, records_of, start_worker, wait_for
 
 
 def test_it_has_every_flag_of_the_installed_dask_scheduler():
-    ours = {flag for p in cli.main.params for flag in (*p.opts, *p.secondary_opts)}
+    ours = {flag for p in main.params for flag in (*p.opts, *p.secondary_opts)}
     theirs = {
         flag
         for p in dask_scheduler.main.params
@@ -36,13 +36,13 @@ def test_it_has_every_flag_of_the_installed_dask_scheduler():
         "--log-transitions",
     }
     assert theirs <= ours
-    assert cli.main.context_settings == dask_scheduler.main.context_settings
+    assert main.context_settings == dask_scheduler.main.context_settings
 
 
 @pytest.mark.parametrize(
     "command", [[COMMAND], [PYTHON.with_name("dask"), "lean-scheduler"]]
 )
-def test_version_shows_both(command):
+def test_version_shows_leandask_and_distributed(command):
     import distributed
 
     import leandask
@@ -64,7 +64,7 @@ def test_version_shows_both(command):
     ],
 )
 def test_a_bad_bound_is_a_usage_error(bound, error):
-    result = CliRunner().invoke(cli.main, ["--retention", bound])
+    result = CliRunner().invoke(main, ["--retention", bound])
     assert result.exit_code == 2
     assert error in " ".join(result.output.split())
 
@@ -98,11 +98,11 @@ def test_a_bad_setting_of_the_environment_is_refused_at_start(
     assert "Traceback" not in process.stderr
 
 
-def test_a_key_that_is_no_setting_is_told_once_and_as_every_line_is(start):
+def test_an_unknown_setting_is_reported_once_in_the_format_of_the_console(start):
     scheduler, _ = start(DASK_LEANDASK__EVENT_LOG__PTH="x")
     assert scheduler.stop() == 0
-    [told] = [line for line in scheduler.stderr.splitlines() if "no setting" in line]
-    assert told.endswith("leandask - WARNING - leandask.event-log.pth is no setting")
+    [line] = [line for line in scheduler.stderr.splitlines() if "no setting" in line]
+    assert line.endswith("leandask - WARNING - leandask.event-log.pth is no setting")
 
 
 def test_a_cluster_of_three_processes(start, tmp_path):
@@ -131,7 +131,7 @@ def test_a_cluster_of_three_processes(start, tmp_path):
         }
         b.stop(signal.SIGKILL)
         wait_for(lambda: len(client.scheduler_info()["workers"]) == 1)
-        # What is WARNING or above is on disk at once.
+        # Records of WARNING or above are flushed at once.
         lost = wait_for(
             lambda: [r for r in records_of(log) if r.get("action") == "remove-worker"]
         )
@@ -199,7 +199,7 @@ def test_a_start_that_fails_is_json_too(start, tmp_path):
     assert "in use" in lines[-1]["exception"]
 
 
-def test_the_logging_section_of_the_docs(tmp_path):
+def test_the_logging_section_of_the_docs_works(tmp_path):
     pytest.importorskip("pythonjsonlogger")
     page = (DOCS / "records.md").read_text()
     [section] = re.findall(r"```yaml\n(logging:\n.*?)```", page, re.DOTALL)
@@ -223,8 +223,8 @@ print(os.path.exists("{log}"))
     assert done.stdout.split() == ["True", "True", "False", "True"]
 
 
-def test_a_logging_configuration_of_the_users_own(start, tmp_path):
-    """The same fields through another formatter, by name in Dask's configuration."""
+def test_the_user_may_configure_logging_with_another_formatter(start, tmp_path):
+    """A formatter that Dask's configuration names has the same fields."""
     pytest.importorskip("pythonjsonlogger")
     log, out = tmp_path / "events.jsonl", tmp_path / "own.jsonl"
     (tmp_path / "dask.yaml").write_text(
@@ -252,7 +252,7 @@ def test_a_logging_configuration_of_the_users_own(start, tmp_path):
     assert [r["message"] for r in records] == [r["message"] for r in own]
 
 
-def test_tls_and_preload_flags(start, tmp_path):
+def test_flags_for_tls_and_preloads_work(start, tmp_path):
     security = Security.temporary()
     (tmp_path / "ca.pem").write_text(security.tls_ca_file)
     (tmp_path / "cert.pem").write_text(security.tls_scheduler_cert)
@@ -272,7 +272,7 @@ def test_tls_and_preload_flags(start, tmp_path):
         assert [msg for _, msg in client.get_events("pre")] == ["loaded"]
 
 
-def test_importing_leaves_logging_and_threads_alone():
+def test_importing_leandask_starts_no_thread_and_configures_no_handler():
     code = """
 import logging, threading, leandask, leandask.cli
 handlers = [
@@ -290,12 +290,12 @@ print(handlers, logging.getLogger("leandask").level, threading.active_count())
     assert out.split() == ["[]", "0", threads.strip()]
 
 
-def test_the_console_keeps_what_the_user_configured(caplog):
+def test_handlers_and_levels_of_the_user_stay(caplog):
     ours = logging.getLogger("leandask")
     level = ours.level
     try:
         ours.setLevel(logging.ERROR)
-        cli.configure_console("text")  # pytest has handlers on the root logger
+        configure_console("text")  # pytest has handlers on the root logger
         assert (ours.level, ours.handlers) == (logging.ERROR, [])
     finally:
         ours.setLevel(level)

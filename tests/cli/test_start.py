@@ -14,7 +14,7 @@ def run(code):
     ).stdout.split()
 
 
-def test_the_command_imports_no_numpy_and_numpy_comes_when_it_is_used():
+def test_the_command_does_not_import_numpy_which_can_be_imported_later():
     assert run("""
 import sys
 from leandask.cli.start import deferred
@@ -30,7 +30,7 @@ print(bytes(buffer[:3]).decode(), buffer.nbytes, buffer.readonly)
 """) == ["False", "False", "False", "3.0", "abc", "1000", "False"]
 
 
-def test_importing_leandask_imports_nothing_that_is_not_used():
+def test_importing_leandask_does_not_import_distributed_or_orjson():
     assert run("""
 import sys
 import leandask
@@ -40,7 +40,7 @@ print(LeanScheduler.__name__, "LeanScheduler" in dir(leandask))
 """) == ["False", "False", "LeanScheduler", "True"]
 
 
-def test_what_is_imported_already_is_left_alone():
+def test_a_package_that_is_already_imported_is_not_deferred():
     before = sys.modules["json"]
     with deferred("json"):
         import json
@@ -50,14 +50,14 @@ def test_what_is_imported_already_is_left_alone():
     assert "no_such_package" not in sys.modules
 
 
-def test_an_unknown_name_is_told():
+def test_an_unknown_attribute_of_the_package_is_an_error():
     import leandask
 
     with pytest.raises(AttributeError, match="'leandask' has no attribute 'Lean'"):
         leandask.Lean  # noqa: B018
 
 
-def test_a_plug_in_of_another_package_may_import_numpy(tmp_path):
+def test_a_plug_in_of_another_package_can_import_numpy(tmp_path):
     (tmp_path / "needs_numpy.py").write_text("import numpy\n\ndef register(): pass\n")
     dist = tmp_path / "needs_numpy-1.dist-info"
     dist.mkdir()

@@ -12,7 +12,7 @@ import yaml
 from distributed import Client
 
 from leandask import Retention
-from leandask.cli import scheduler as cli
+from leandask.cli.scheduler import main
 from leandask.settings import config
 from tests.helpers.paths import ROOT
 from tests.helpers.processes import DASK, PYTHON, assert_lean, lean_environment
@@ -54,7 +54,7 @@ def test_the_image_runs_as_a_user_and_its_command_gets_the_signals():
     [command] = of("CMD")
     name, *args = yaml.safe_load(command)  # exec form: a list, without a shell
     assert name == "leandask-scheduler"
-    cli.main.make_context(name, args)
+    main.make_context(name, args)
 
 
 def test_the_image_has_no_caches():
@@ -117,7 +117,7 @@ def test_the_probes_ask_for_health_at_an_open_port():
 def test_the_command_and_settings_of_the_manifest_are_valid():
     name, *args = SCHEDULER["args"]
     assert name == "leandask-scheduler"
-    params = cli.main.make_context(name, args).params
+    params = main.make_context(name, args).params
     assert (params["host"], params["log_format"]) == ("0.0.0.0", "json")
 
     env = {item["name"]: item["value"] for item in SCHEDULER["env"]}
@@ -134,7 +134,7 @@ def test_the_command_and_settings_of_the_manifest_are_valid():
 
 def test_vector_reads_where_the_scheduler_writes():
     vector = yaml.safe_load((DEPLOY / "vector.yaml").read_text())
-    params = cli.main.make_context("x", SCHEDULER["args"][1:]).params
+    params = main.make_context("x", SCHEDULER["args"][1:]).params
     [source] = vector["sources"].values()
     assert params["event_log"] in source["include"]
     assert source["max_line_bytes"] > config.read("stream.record-bytes")

@@ -8,7 +8,7 @@ import runpy
 import dask.config
 import pytest
 
-from leandask.cli import scheduler as cli
+from leandask.cli.scheduler import OWN_OPTIONS, main
 from tests.helpers.paths import ROOT
 
 PAGES = [
@@ -33,14 +33,14 @@ def test_the_variable_and_the_flag_of_a_setting_set_it(key):
     assert dask.config.get(key, config=config) == 7
     if flag := CONFIGURATION["flag"](key):
         name, *values = flag.replace("=N", "=2000000").split()
-        [option] = [p for p in cli.main.params if name in p.opts]
-        params = cli.main.make_context("x", [name, *values]).params
+        [option] = [p for p in main.params if name in p.opts]
+        params = main.make_context("x", [name, *values]).params
         assert params[option.name] not in (None, False, {}, ())
 
 
 def test_every_flag_of_ours_that_is_a_setting_is_on_the_page():
     flags = {CONFIGURATION["flag"](key).split(" ")[0] for key, _, _ in SETTINGS}
-    ours = {p.opts[0] for p in cli._OWN_OPTIONS}
+    ours = {p.opts[0] for p in OWN_OPTIONS}
     assert flags - {""} == ours - {"--log-format"}
 
 

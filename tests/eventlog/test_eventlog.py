@@ -7,64 +7,40 @@ import sys
 
 import dask
 import pytest
-from _pytest.logging import LogCaptureHandler
 
-from leandask import RecordStream
 from leandask.eventlog.eventlog import EventLog
 from leandask.records.factory import RecordFactory
-from leandask.records.loggers import EVENTS, TRANSITIONS
-
-
-@pytest.fixture
-def alone(monkeypatch):
-    """Has records reach no handler but an event log, as in production."""
-    for logger in (EVENTS, TRANSITIONS):
-        monkeypatch.setattr(logger, "propagate", False)
-        monkeypatch.setattr(logger, "handlers", [])
+from leandask.records.loggers import EVENTS
+from tests.helpers.sinks import publish, records_in
 
 
 @pytest.fixture
 def log(tmp_path, alone):
     log = EventLog(str(tmp_path / "log.jsonl"), "Scheduler-1")
     yield log
-    log.leave()
-
-
-def records(log):
-    return [json.loads(line) for line in log.file.path.read_text().splitlines()]
-
-
-def emit(*msgs, scheduler_id="Scheduler-1"):
-    # pytest adds its own to a logger that does not propagate, as the test begins.
-    for handler in [h for h in EVENTS.handlers if isinstance(h, LogCaptureHandler)]:
-        EVENTS.removeHandler(handler)
-    stream = RecordStream(scheduler_id, lambda f: f())
-    for msg in msgs:
-        stream.event("mine", (1.5, msg))
-    stream.close()
-    assert stream.stats()["errors"] == 0
+    log.detach()
 
 
 MSGS = [{"action": "greet", "text": "\u00fc\n"}, None, [1, {2}], float("nan")]
 
 
-def test_alone_it_writes_what_it_writes_in_company(log):
-    emit(*MSGS)
-    alone = records(log)
+def test_alone_it_writes_the_same_as_with_other_handlers(log):
+    publish(*MSGS)
+    alone = records_in(log)
     assert len(alone) == len(MSGS)
-    company = logging.Handler()
+    other = logging.Handler()
     seen = []
-    company.emit = seen.append
-    EVENTS.addHandler(company)
-    emit(*MSGS)
-    assert records(log)[len(MSGS) :] == alone
+    other.emit = seen.append
+    EVENTS.addHandler(other)
+    publish(*MSGS)
+    assert records_in(log)[len(MSGS) :] == alone
     assert len(seen) == len(MSGS)
 
 
 def test_alone_no_log_record_is_made(log, monkeypatch):
     monkeypatch.setattr(RecordFactory, "log_record", None)
-    emit(*MSGS)
-    assert len(records(log)) == len(MSGS)
+    publish(*MSGS)
+    assert len(records_in(log)) == len(MSGS)
 
 
 @pytest.mark.parametrize("where", ["logger", "handler"])
@@ -77,31 +53,31 @@ def test_alone_it_still_asks_filters(log, where):
     target = EVENTS if where == "logger" else log
     target.addFilter(redact)
     try:
-        emit("secret", "dropped", "secret too")
+        publish("secret", "dropped", "secret too")
     finally:
         target.removeFilter(redact)
-    found = records(log)
+    found = records_in(log)
     assert [r["seq"] for r in found] == [1, 3]
     assert {(r["payload"], r["cluster"]) for r in found} == {("hidden", "blue")}
     assert "secret" not in {r["payload"] for r in found}
 
 
-def test_alone_it_still_heeds_its_level(log):
+def test_alone_its_level_still_holds(log):
     log.setLevel(logging.WARNING)
-    emit("info")
+    publish("info")
     log.flush()
     assert not log.file.path.exists()
 
 
-def test_it_takes_no_other_schedulers_records(log):
-    emit("theirs", scheduler_id="Scheduler-2")
-    emit("ours")
-    assert [json.loads(r["payload"]) for r in records(log)] == ["ours"]
+def test_it_takes_no_records_of_another_scheduler_in(log):
+    publish("theirs", scheduler_id="Scheduler-2")
+    publish("ours")
+    assert [json.loads(r["payload"]) for r in records_in(log)] == ["ours"]
 
 
-def test_a_formatter_of_the_users_own_is_heeded(log):
+def test_a_formatter_of_the_user_is_used(log):
     log.setFormatter(logging.Formatter("%(topic)s %(message)s"))
-    emit("text")
+    publish("text")
     assert log.file.path.read_text() == "mine mine: text\n"
 
 
@@ -116,25 +92,52 @@ def test_it_lowers_the_level_only_where_there_is_none(tmp_path):
     try:
         EVENTS.setLevel(logging.NOTSET)
         above.setLevel(logging.ERROR)
-        EventLog(str(tmp_path / "a"), "Scheduler-1").leave()
+        EventLog(str(tmp_path / "a"), "Scheduler-1").detach()
         assert above.level == logging.ERROR
         above.setLevel(logging.NOTSET)
         log = EventLog(str(tmp_path / "a"), "Scheduler-1")
         assert above.level == logging.INFO
-        log.leave()
+        log.detach()
         assert above.level == logging.NOTSET
     finally:
         above.setLevel(own)
         EVENTS.setLevel(before)
 
 
-def test_it_does_not_come_back_once_it_left(log):
-    log.leave()
-    log.stay()  # as a round of housekeeping may that began before
+def test_it_hides_no_debug_lines_where_the_root_logger_is_at_debug(tmp_path):
+    above, root = logging.getLogger("leandask"), logging.getLogger()
+    before = [logger.level for logger in (EVENTS, above, root)]
+    try:
+        EVENTS.setLevel(logging.NOTSET)
+        above.setLevel(logging.NOTSET)
+        root.setLevel(logging.DEBUG)
+        log = EventLog(str(tmp_path / "a"), "Scheduler-1")
+        assert above.isEnabledFor(logging.DEBUG)
+        root.setLevel(logging.WARNING)
+        assert EVENTS.isEnabledFor(logging.INFO)
+        log.detach()
+        assert above.level == logging.NOTSET
+    finally:
+        for logger, level in zip((EVENTS, above, root), before, strict=True):
+            logger.setLevel(level)
+
+
+def test_it_leaves_our_own_logger_disabled_where_the_user_disabled_it(
+    tmp_path, alone, monkeypatch
+):
+    above = logging.getLogger("leandask")
+    monkeypatch.setattr(above, "disabled", True)
+    EventLog(str(tmp_path / "a"), "Scheduler-1").detach()
+    assert above.disabled
+
+
+def test_it_does_not_reattach_once_it_is_detached(log):
+    log.detach()
+    log.reattach()  # as a round of housekeeping that has already begun may
     assert log not in EVENTS.handlers
 
 
-CONFIGURED_ANEW = """
+RECONFIGURING = """
 import asyncio, json, logging.config, sys
 import dask
 from leandask import LeanScheduler
@@ -163,16 +166,16 @@ CONSOLE = {"class": "logging.StreamHandler"}
         ({"loggers": {"leandask": {"handlers": ["console"]}}}, ["before", "after"]),
     ],
 )
-def test_it_goes_on_where_logging_is_configured_anew(tmp_path, configuration, kept):
+def test_it_goes_on_after_a_new_logging_configuration(tmp_path, configuration, kept):
     path = tmp_path / "log.jsonl"
     root = {"level": "WARNING", "handlers": ["console"]}
     configuration = {"version": 1, "root": root, **configuration}
     configuration["handlers"] = {"console": CONSOLE}
-    program = [sys.executable, "-c", CONFIGURED_ANEW, path, json.dumps(configuration)]
+    program = [sys.executable, "-c", RECONFIGURING, path, json.dumps(configuration)]
     done = subprocess.run(program, capture_output=True, text=True, check=True)
     found = [json.loads(line) for line in path.read_text().splitlines()]
     payloads = [json.loads(r["payload"]) for r in found if r.get("topic") == "mine"]
     assert payloads == kept
     assert found[-1]["event_name"] == "dask.scheduler.stop"
-    is_told = "Logging was configured anew without the event log" in done.stderr
-    assert is_told == ("between" not in kept)
+    is_reported = "A new logging configuration left out the event log" in done.stderr
+    assert is_reported == ("between" not in kept)

@@ -42,7 +42,7 @@ def test_a_record_of_ours_is_its_fields_in_order():
     assert list(loaded.items()) == list(made[2].items())
 
 
-def test_the_detour_of_a_log_record_changes_no_byte():
+def test_with_and_without_a_log_record_a_line_is_the_same():
     made = event_record({"action": "greet", "text": "ü\n"})
     formatter = JSONFormatter()
     through_logging = formatter.encode(FACTORY.log_record(made))
@@ -69,7 +69,7 @@ def test_a_traceback_is_a_field():
     assert "ValueError: broken" in load(JSONFormatter(), record)["exception"]
 
 
-def test_another_formatter_before_leaves_no_trace():
+def test_another_formatter_before_changes_nothing():
     record = FACTORY.log_record(event_record("x"))
     before = JSONFormatter().format(record)
     logging.Formatter("%(asctime)s %(message)s").format(record)
@@ -92,7 +92,7 @@ def test_what_a_filter_adds_or_changes_shows(ours):
 @pytest.mark.parametrize(
     "value", [object(), {1: {2}}, float("nan"), "\ud800", 2**80, b"x", [ValueError()]]
 )
-def test_an_attribute_that_is_no_json_becomes_text(value):
+def test_an_attribute_that_is_not_json_becomes_text(value):
     loaded = load(JSONFormatter(), log_record(extra=value))
     assert "extra" in loaded
     record = FACTORY.log_record(event_record("x"))
@@ -101,7 +101,7 @@ def test_an_attribute_that_is_no_json_becomes_text(value):
 
 
 @pytest.mark.parametrize("value", [object(), "\ud800"])
-def test_what_is_json_stays_whole_beside_what_is_none(value):
+def test_json_values_stay_whole_next_to_others(value):
     record = FACTORY.log_record(event_record("\x00" * 8000))
     record.extra = value
     payload = load(JSONFormatter("1 MiB"), record)["payload"]
@@ -118,7 +118,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("record_bytes", [1024, 4096, "16 KiB"])
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_line_is_bounded_and_tells_that_it_was_cut(name, record_bytes):
+def test_a_line_is_bounded_and_marked_as_cut(name, record_bytes):
     formatter = JSONFormatter(record_bytes)
     record = FACTORY.log_record(event_record(HOSTILE[name], topic="\x1b\\" * 500))
     loaded = load(formatter, record)
@@ -144,7 +144,7 @@ def test_a_small_field_that_is_long_is_cut_too(name):
     assert json.loads(line)[name].startswith("yyyy")
 
 
-def test_many_long_attributes_leave_what_is_small():
+def test_many_long_attributes_leave_the_small_fields():
     extras = {f"extra-{i}": "x" * 100 for i in range(500)}
     formatter = JSONFormatter(1024)
     loaded = load(formatter, log_record(**extras))
@@ -157,7 +157,7 @@ def test_many_long_attributes_leave_what_is_small():
 def test_any_text_gives_one_bounded_line(text, topic):
     formatter = JSONFormatter(1024)
     record = FACTORY.log_record(event_record({"text": text}, topic=topic))
-    record.topic = topic  # as no stream would leave it
+    record.topic = topic  # longer than a stream makes it
     line = formatter.encode(record)
     assert len(line) <= 1024
     assert json.loads(line)["seq"] == 1

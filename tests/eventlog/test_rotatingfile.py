@@ -11,15 +11,14 @@ import threading
 import pytest
 
 from leandask.eventlog import rotatingfile
-from leandask.eventlog import sink as sinks
 from tests.helpers.sinks import put
 
 LEANDASK = logging.getLogger("leandask")
 
 
 @pytest.fixture
-def told():
-    """Have what leandask logs of itself reach a sink as lines."""
+def report_to():
+    """Have the reports of leandask itself reach a sink as lines."""
     added = []
 
     def add(sink):
@@ -43,17 +42,17 @@ def test_sinks_of_one_file_rotate_it_together(make_sink, tmp_path):
     assert [path.stat().st_size for path in names] == [30] * 16 + [20]
 
 
-def test_what_is_asked_for_last_holds_for_a_file(make_sink):
+def test_the_last_settings_of_a_file_apply(make_sink):
     one, other = make_sink(max_bytes=10, backups=3), make_sink(max_bytes=20, backups=4)
     assert one.file is other.file
     assert (one.file.max_bytes, one.file.backups) == (20, 4)
 
 
-def test_a_rotated_file_that_cannot_be_gzipped_stays_and_is_told(
-    make_sink, told, tmp_path
+def test_a_rotated_file_that_cannot_be_gzipped_stays_and_is_reported(
+    make_sink, report_to, tmp_path
 ):
     sink = make_sink(max_bytes=30, backups=100, compress=True)
-    told(sink)  # so that the thread that fails would wait for itself to be told
+    report_to(sink)  # a report from the thread would wait for the thread itself
     (tmp_path / "log.1.gz.part").mkdir()
 
     def write():
@@ -70,12 +69,12 @@ def test_a_rotated_file_that_cannot_be_gzipped_stays_and_is_told(
         path.read_text() for path in tmp_path.iterdir() if path.name.count(".") < 2
     )
     assert {f"line-{i:04}" for i in range(20)} < set(text.split("\n"))
-    assert f"Can't compress {tmp_path / 'log.1'}: [Errno 21]" in text
+    assert f"Can't gzip {tmp_path / 'log.1'}: [Errno 21]" in text
     assert not list(tmp_path.glob("log.*.gz"))
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
-def test_where_no_thread_can_start_a_rotated_file_stays(
+def test_a_rotated_file_stays_where_no_thread_can_start(
     make_sink, tmp_path, monkeypatch, caplog
 ):
     def refuse(thread):
@@ -111,27 +110,27 @@ sink.close()
 """
 
 
-def test_a_gzipped_file_that_finds_no_room_leaves_nothing(tmp_path):
+def test_a_gzipped_file_without_room_leaves_nothing(tmp_path):
     """With a limit on the file's size: the kernel refuses what is beyond."""
     program = [sys.executable, "-c", FULL, tmp_path / "log"]
     done = subprocess.run(program, check=True, capture_output=True, text=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "log.1"]
-    assert "Can't compress" in done.stderr
+    assert "Can't gzip" in done.stderr
 
 
 @pytest.fixture
-def writable_again(make_sink, told, tmp_path):
-    """A sink with a line that waits, where it is told of itself, and can write now."""
+def writable_again(make_sink, report_to, tmp_path):
+    """A sink with a line that waits, which gets its own reports, and can write now."""
     (tmp_path / "log").mkdir()
     sink = make_sink()
-    told(sink)
+    report_to(sink)
     put(sink, "a")
     sink.flush()
     (tmp_path / "log").rmdir()
     return sink
 
 
-def test_lines_that_waited_are_written_once_where_their_end_is_told_there_too(
+def test_lines_that_waited_are_written_once_where_that_is_reported_there_too(
     writable_again, tmp_path
 ):
     sink = writable_again
@@ -145,34 +144,31 @@ def test_lines_that_waited_are_written_once_where_their_end_is_told_there_too(
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no such signal here")
-def test_a_handler_of_a_signal_may_log_amid_a_line(make_sink):
+def test_a_signal_handler_may_log_while_a_line_is_added(make_sink):
     sink = make_sink()
     before = signal.signal(signal.SIGUSR1, lambda *_: put(sink, "signal"))
     try:
-        with sink.backlog._lock:
+        with sink.buffer._lock:
             signal.raise_signal(signal.SIGUSR1)
     finally:
         signal.signal(signal.SIGUSR1, before)
-    assert sink.backlog.lines == 1
+    assert sink.buffer.lines == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_closing_does_not_wait_for_a_write_that_hangs(
-    make_sink, tmp_path, monkeypatch, caplog
-):
-    monkeypatch.setattr(sinks, "HANG_SECONDS", 0.05)
+def test_closing_does_not_wait_for_a_write_that_hangs(make_sink, tmp_path, caplog):
     path = tmp_path / "log"
     os.mkfifo(path)
-    sink = make_sink(path, max_bytes=None)
+    sink = make_sink(path, max_bytes=None, close_timeout=0.05)
     lines = ["x" * 1023] * 3000  # more than a pipe holds
     writer = threading.Thread(target=put, args=(sink, *lines), daemon=True)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     writer.start()
-    while sink.file.lock.acquire(timeout=0.5):  # it never hangs for so long else
+    while sink.file.lock.acquire(timeout=0.5):  # no write takes so long unless it hangs
         sink.file.lock.release()
         writer.join(0.01)
         assert writer.is_alive()
-    put(sink, "y")  # who logs a line does not wait
+    put(sink, "y")  # a caller of logging does not wait
     sink.close()
     assert "hangs in a write" in caplog.text
     assert sink.lines_lost > 0
@@ -194,12 +190,13 @@ def test_closing_does_not_wait_for_a_write_that_hangs(
 # In a process of its own: a terminal may become that of the process that opens it.
 HANGING = """
 import logging, logging.config, os, sys, threading, time
-import leandask, leandask.eventlog.sink
-path, hang_seconds, act, end = sys.argv[1:]
-leandask.eventlog.sink.HANG_SECONDS = float(hang_seconds)
+import leandask
+path, close_timeout, act, end = sys.argv[1:]
 terminal, other_end = os.openpty()
 os.symlink(os.ttyname(other_end), path)
-sink = leandask.RotatingFileSink(path, max_bytes=None)
+sink = leandask.RotatingFileSink(
+    path, max_bytes=None, close_timeout=float(close_timeout)
+)
 sink.setFormatter(logging.Formatter("%(message)s"))
 def put(text):
     sink.handle(logging.makeLogRecord({"msg": text, "levelno": logging.WARNING}))
@@ -211,7 +208,7 @@ os.read(terminal, 1)  # it is being written, and there is no room for all of it
 if act == "configure":
     configuring = threading.Thread(target=configure)
     configuring.start()
-    while sink.lock.acquire(blocking=False):  # logging.shutdown does not tell
+    while sink.lock.acquire(blocking=False):  # until logging.shutdown holds it
         sink.lock.release()
         time.sleep(0.001)
 else:
@@ -230,16 +227,16 @@ print(sink.lines_written, sink.lines_lost, sink.errors)
 """
 
 
-def hang(path, hang_seconds, act, end):
-    """Have a write hang and then end, and tell lines written, lost, and errors."""
-    program = [sys.executable, "-c", HANGING, path, str(hang_seconds), act, end]
+def hang(path, close_timeout, act, end):
+    """Have a write hang and then end; return lines written, lost, and errors."""
+    program = [sys.executable, "-c", HANGING, path, str(close_timeout), act, end]
     done = subprocess.run(program, check=True, capture_output=True, text=True)
     return tuple(map(int, done.stdout.split()))
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")
 @pytest.mark.parametrize("end", ["written", "failed"])
-def test_logging_may_be_configured_anew_amid_a_write(tmp_path, end):
+def test_logging_may_be_configured_again_during_a_write(tmp_path, end):
     counts = hang(tmp_path / "log", 5, "configure", end)
     lines = (tmp_path / "log").read_text().splitlines()
     if end == "written":
@@ -250,13 +247,13 @@ def test_logging_may_be_configured_anew_amid_a_write(tmp_path, end):
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")
 @pytest.mark.parametrize("end", ["written", "failed"])
-def test_a_line_that_was_given_up_is_lost_once_however_its_write_ends(tmp_path, end):
+def test_a_line_that_was_given_up_is_lost_once(tmp_path, end):
     assert hang(tmp_path / "log", 0.05, "close", end) == (1, 1, int(end == "failed"))
     assert (tmp_path / "log").read_text() == "after\n"
 
 
 @pytest.mark.parametrize("backups", [1, 3])
-def test_a_file_that_cannot_be_rotated_is_written_on_and_tried_again(
+def test_a_file_that_cannot_be_rotated_grows_and_is_tried_again(
     make_sink, tmp_path, caplog, backups
 ):
     obstacle = tmp_path / f"log.{backups}"
@@ -274,10 +271,10 @@ def test_a_file_that_cannot_be_rotated_is_written_on_and_tried_again(
     lines = [f"line-{i:04}" for i in range(20)]
     assert (tmp_path / "log").read_text().splitlines() == lines
     assert (sink.lines_written, sink.lines_lost, sink.errors) == (20, 0, 0)
-    [told] = [r.getMessage() for r in caplog.records]
-    assert told.startswith(f"Can't rotate {tmp_path / 'log'}: [Errno ")
-    assert str(obstacle) in told
-    assert told.endswith("It is written on, beyond 30 bytes; next try in 60 s")
+    [report] = [r.getMessage() for r in caplog.records]
+    assert report.startswith(f"Can't rotate {tmp_path / 'log'}: [Errno ")
+    assert str(obstacle) in report
+    assert report.endswith("It grows beyond 30 bytes; next try in 60 s")
     shutil.rmtree(obstacle)
     write(20)  # too soon for another try
     sink.file._rotate_at = 0.0
@@ -288,7 +285,7 @@ def test_a_file_that_cannot_be_rotated_is_written_on_and_tried_again(
         assert (tmp_path / f"log.{i + 1}").read_text() == f"{i}\n"
 
 
-def test_a_file_that_cannot_be_removed_is_written_on(make_sink, tmp_path, mounted):
+def test_a_file_that_cannot_be_removed_grows(make_sink, tmp_path, mounted):
     sink = make_sink(mounted(tmp_path / "log"), max_bytes=30, backups=0)
     for i in range(20):
         put(sink, f"line-{i:04}")
@@ -297,13 +294,11 @@ def test_a_file_that_cannot_be_removed_is_written_on(make_sink, tmp_path, mounte
     assert (tmp_path / "log").stat().st_size == 200
 
 
-def test_tries_in_vain_to_rotate_take_no_older_files(
-    make_sink, tmp_path, mounted, monkeypatch
-):
-    monkeypatch.setattr(rotatingfile, "ROTATE_SECONDS", 0.0)
+def test_failed_tries_to_rotate_move_no_older_files(make_sink, tmp_path, mounted):
     for i in range(1, 4):
         (tmp_path / f"log.{i}").write_text(f"{i}\n")
     sink = make_sink(mounted(tmp_path / "log"), max_bytes=30, backups=4)
+    sink.file.rotate_interval = 0.0
     for i in range(20):
         put(sink, f"line-{i:04}")
         sink.flush()
@@ -330,7 +325,7 @@ def mounted():
         subprocess.run(["umount", "-l", str(path)], check=True)
 
 
-def test_what_closing_has_to_tell_is_in_the_file_before_it_is_closed(
+def test_reports_of_closing_are_in_the_file_before_it_is_closed(
     writable_again, tmp_path
 ):
     sink = writable_again
@@ -339,7 +334,7 @@ def test_what_closing_has_to_tell_is_in_the_file_before_it_is_closed(
     assert sink.file._fd is None
 
 
-def test_a_line_after_the_end_opens_the_file_anew(make_sink, tmp_path):
+def test_a_line_after_closing_opens_the_file_again(make_sink, tmp_path):
     sink = make_sink()
     put(sink, "a")
     sink.close()

@@ -11,14 +11,13 @@ import threading
 import pytest
 
 from leandask import RotatingFileSink
-from leandask.eventlog import sink as sinks
-from leandask.eventlog.linebuffer import BACKLOG_BYTES
+from leandask.eventlog.linebuffer import MAX_BYTES
 from tests.helpers.sinks import put
 
 sink_logger = logging.getLogger("leandask")
 
 
-def test_lines_are_gathered_until_they_are_flushed(make_sink, tmp_path):
+def test_lines_are_buffered_until_they_are_flushed(make_sink, tmp_path):
     sink = make_sink()
     put(sink, "a", "b")
     assert not (tmp_path / "log").exists()
@@ -70,7 +69,7 @@ def test_a_file_is_appended_to(make_sink, tmp_path):
     assert (tmp_path / "log").read_text() == "before\nafter\n"
 
 
-def test_a_torn_line_of_a_killed_writer_is_closed_off(make_sink, tmp_path):
+def test_a_torn_line_of_a_killed_writer_is_ended(make_sink, tmp_path):
     (tmp_path / "log").write_text('whole\n{"torn": ')
     put(sink := make_sink(), "after")
     sink.close()
@@ -94,7 +93,7 @@ def test_rotation_keeps_the_newest_files(make_sink, tmp_path):
     assert (tmp_path / "log.2").read_text() == "line-3\n"
 
 
-def test_no_backups_start_the_file_anew(make_sink, tmp_path):
+def test_no_backups_start_the_file_again(make_sink, tmp_path):
     assert rotate(make_sink, tmp_path, backups=0) == ["log"]
     assert (tmp_path / "log").read_text() == "line-5\n"
 
@@ -116,7 +115,7 @@ def test_gzip_takes_over_from_plain_backups(make_sink, tmp_path):
     assert (tmp_path / "log.2").read_text() == "line-4\n"
 
 
-def test_null_never_rotates(make_sink, tmp_path):
+def test_none_never_rotates(make_sink, tmp_path):
     sink = make_sink(max_bytes=None)
     for _ in range(5):
         put(sink, *["x" * 1000] * 100)
@@ -124,7 +123,7 @@ def test_null_never_rotates(make_sink, tmp_path):
     assert (tmp_path / "log").stat().st_size == 5 * 100 * 1001
 
 
-def test_a_file_that_was_moved_is_opened_anew(make_sink, tmp_path):
+def test_a_file_that_was_moved_is_opened_again(make_sink, tmp_path):
     sink = make_sink()
     put(sink, "a")
     sink.flush()
@@ -145,13 +144,13 @@ def test_a_file_that_was_truncated_goes_on_at_its_start(make_sink, tmp_path):
     assert (tmp_path / "log").read_text() == "b\n"
 
 
-def test_reopen_opens_the_file_anew(make_sink, tmp_path):
+def test_reopen_opens_the_file_again(make_sink, tmp_path):
     sink = make_sink()
     put(sink, "a")
     sink.flush()
     (tmp_path / "log").rename(tmp_path / "moved")
     sink.reopen()
-    put(sink, "b", level=logging.WARNING)  # too soon for a look of its own
+    put(sink, "b", level=logging.WARNING)  # before the next check
     assert (tmp_path / "moved").read_text() == "a\n"
     assert (tmp_path / "log").read_text() == "b\n"
 
@@ -168,30 +167,24 @@ def test_a_removed_folder_is_made_again(make_sink, tmp_path):
     assert sink.errors == 0
 
 
-def test_a_file_that_was_removed_is_missed_before_the_next_write(make_sink, tmp_path):
+def test_a_file_that_was_removed_is_noticed_before_the_next_write(make_sink, tmp_path):
     sink = make_sink()
     put(sink, "a", level=logging.WARNING)
     (tmp_path / "log").unlink()
-    put(sink, "b", level=logging.WARNING)  # too soon for a look of its own
+    put(sink, "b", level=logging.WARNING)  # before the next check
     assert (tmp_path / "log").read_text() == "b\n"
 
 
-@pytest.fixture
-def impatient(monkeypatch):
-    """No wait between two tries."""
-    monkeypatch.setattr(sinks, "RETRY_SECONDS", (0.0, 0.0))
-
-
 @pytest.mark.parametrize("obstacle", ["folder", "file above"])
-def test_a_file_that_cannot_be_opened_is_told_and_tried_again(
-    make_sink, tmp_path, caplog, impatient, obstacle
+def test_a_file_that_cannot_be_opened_is_reported_and_tried_again(
+    make_sink, tmp_path, caplog, obstacle
 ):
     path = tmp_path / "above" / "log"
     if obstacle == "folder":
         path.mkdir(parents=True)
     else:
         path.parent.write_text("")
-    sink = make_sink(path)
+    sink = make_sink(path, retry_interval=0.0)
     put(sink, "a")
     sink.flush()
     sink.flush()
@@ -219,20 +212,20 @@ def test_the_wait_between_two_tries_grows(make_sink, tmp_path, caplog):
         assert f"next try in {expected} s" in caplog.records[-1].getMessage()
 
 
-def test_what_waits_is_bounded_and_what_is_lost_is_counted(make_sink, tmp_path, caplog):
+def test_waiting_lines_are_bounded_and_lost_ones_counted(make_sink, tmp_path, caplog):
     (tmp_path / "log").mkdir()
     sink = make_sink()
     line = "x" * 1023
     put(sink, *[line] * 5000)
-    assert len(sink.backlog) <= BACKLOG_BYTES
+    assert len(sink.buffer) <= MAX_BYTES
     lost = sink.lines_lost
-    assert lost == 5000 - len(sink.backlog) // 1024
+    assert lost == 5000 - len(sink.buffer) // 1024
     (tmp_path / "log").rmdir()
     sink.close()
     assert (sink.lines_written, sink.lines_lost) == (5000 - lost, lost)
 
 
-def test_closing_tells_what_could_not_be_written(make_sink, tmp_path, caplog):
+def test_closing_reports_lines_that_could_not_be_written(make_sink, tmp_path, caplog):
     (tmp_path / "log").mkdir()
     sink = make_sink()
     put(sink, "a", "b")
@@ -243,10 +236,9 @@ def test_closing_tells_what_could_not_be_written(make_sink, tmp_path, caplog):
 
 FULL = """
 import resource, signal, sys, logging
-import leandask, leandask.eventlog.sink
+import leandask
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-leandask.eventlog.sink.RETRY_SECONDS = (0.0, 0.0)
-sink = leandask.RotatingFileSink(sys.argv[1], max_bytes=None)
+sink = leandask.RotatingFileSink(sys.argv[1], max_bytes=None, retry_interval=0.0)
 sink.setFormatter(logging.Formatter("%(message)s"))
 def put(*numbers):
     for n in numbers:
@@ -279,7 +271,7 @@ def test_a_line_that_cannot_be_formatted_raises_nothing(make_sink, capsys):
     assert "Logging error" in capsys.readouterr().err
 
 
-def test_filters_are_asked_and_may_replace(make_sink, tmp_path):
+def test_filters_may_refuse_a_record(make_sink, tmp_path):
     sink = make_sink()
     sink.addFilter(lambda r: r.msg != "no")
     put(sink, "yes", "no")
@@ -322,12 +314,12 @@ def test_a_fork_leaves_the_lines_to_the_parent(make_sink, tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_fork_amid_a_line_of_another_thread_hinders_no_line(make_sink, tmp_path):
+def test_a_fork_while_another_thread_adds_a_line_blocks_no_line(make_sink, tmp_path):
     sink = make_sink()
     held, forked = threading.Event(), threading.Event()
 
     def hold():
-        with sink.backlog._lock:
+        with sink.buffer._lock:
             held.set()
             forked.wait(30)
 

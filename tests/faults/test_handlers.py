@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 
 import dask
@@ -11,9 +10,9 @@ from distributed import Client, Worker
 from distributed.utils_test import gen_test, inc
 
 from leandask.records.loggers import EVENTS
+from tests.helpers.handlers import Gate, Raising, Slow
 from tests.helpers.processes import records_of, wait_for
 from tests.helpers.schedulers import lean
-from tests.records.test_stream import Gate, Raising
 
 
 @gen_test()
@@ -36,18 +35,6 @@ async def test_a_handler_that_hangs_does_not_hold_the_scheduler_up():
         EVENTS.removeHandler(gate)
 
 
-class Slow(logging.Handler):
-    """Takes 10 ms for each record."""
-
-    def __init__(self):
-        super().__init__()
-        self.records = []
-
-    def emit(self, record):
-        time.sleep(0.01)
-        self.records.append(record)
-
-
 async def longest_pause(stop):
     """The longest time that an event loop took for a sleep of 1 ms, in seconds."""
     longest = 0.0
@@ -60,7 +47,7 @@ async def longest_pause(stop):
 
 @gen_test()
 async def test_a_slow_and_a_raising_handler_cost_neither_records_nor_time(tmp_path):
-    slow, raising = Slow(), Raising(ValueError("broken"))
+    slow, raising = Slow(0.01), Raising(ValueError("broken"))
     # One that raises stands before the event log, and one after it.
     handlers = raising, slow, Raising(OSError("gone"))
     log = tmp_path / "log.jsonl"

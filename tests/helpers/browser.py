@@ -1,4 +1,4 @@
-"""A real browser for tests of pages: headless Chromium."""
+"""A browser for tests of pages: headless Chromium."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FLAGS = [
 
 @pytest.fixture(scope="session")
 def chrome(tmp_path_factory):
-    """A driver for the whole session; tests use `browser`."""
+    """One driver for the whole session; tests use `browser`."""
     webdriver = pytest.importorskip("selenium.webdriver")
     binary = shutil.which("chromium") or shutil.which("google-chrome")
     driver_path = shutil.which("chromedriver")
@@ -34,7 +34,7 @@ def chrome(tmp_path_factory):
         options.add_argument(flag)
     options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    # With the paths of both given, selenium looks for nothing to download.
+    # With both paths set, selenium downloads nothing.
     service = webdriver.ChromeService(driver_path)
     driver = webdriver.Chrome(options=options, service=service)
     yield driver
@@ -52,7 +52,7 @@ def browser(chrome):
 
 
 def resize(driver, width, height=900):
-    """Set the size of the page: windows can't be as narrow as a phone is."""
+    """Set the size of the page, which can be narrower than a window."""
     driver.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
         {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
@@ -60,12 +60,12 @@ def resize(driver, width, height=900):
 
 
 def console(driver):
-    """What the page wrote to the console since the last call, or was refused."""
+    """Return the messages of the console since the last call."""
     return [entry["message"] for entry in driver.get_log("browser")]
 
 
 def overflow(driver):
-    """Pixels by which the page is wider than what shows it."""
+    """Return by how many pixels the page is wider than the window."""
     return driver.execute_script(
         "const e = document.documentElement; return e.scrollWidth - e.clientWidth"
     )

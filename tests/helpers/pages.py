@@ -1,4 +1,4 @@
-"""What pages show: blocks of code, run as a user runs them, and their output."""
+"""Code blocks of the docs: run as a user runs them, and compared with their output."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tests.helpers.processes import PYTHON, wait_for
 
 
 def blocks(text):
-    """Language and text of each block of code."""
+    """Return the language and text of each code block."""
     return re.findall(r"^```(\w+)\n(.*?)^```", text, flags=re.M | re.S)
 
 
 def commands(block):
-    """Each command of a console, with the lines that are shown below it."""
+    """Yield each command of a console block, with the lines shown below it."""
     for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
         command, *shown = part.splitlines()
         yield command, shown
 
 
 def shape(line):
-    """A line without what differs from run to run."""
+    """Return a line without what differs between runs."""
     line = re.sub(r"\d{4}-\d\d-\d\d[T ][\d:.,]+", "TIME", line)
     line = re.sub(r"\w+://[\w.:]+", "ADDRESS", line)
     line = re.sub(r"\b[0-9a-f]{32}\b", "HASH", line)
@@ -32,12 +32,12 @@ def shape(line):
 
 
 def alike(line, shown):
-    """Whether a line has the shape of one that is shown, where … is any text."""
+    """Whether a line looks like the shown one, where … stands for any text."""
     return re.fullmatch(re.escape(shape(shown)).replace("…", ".*"), shape(line))
 
 
 def assert_alike(text, shown):
-    """Assert that a text has the lines that are shown, where … is any more of them."""
+    """Assert that a text has the shown lines, where … stands for more lines."""
     lines = text.splitlines()
     if shown[-1:] == ["…"]:
         shown = shown[:-1]
@@ -49,13 +49,13 @@ def assert_alike(text, shown):
 
 
 def has_in_order(text, shown):
-    """Whether lines like those that are shown are among the lines of a text."""
+    """Whether a text has lines like the shown ones, in this order."""
     lines = iter(text.splitlines())
     return all(any(alike(line, expected) for line in lines) for expected in shown)
 
 
 class Shell(contextlib.AbstractContextManager):
-    """A shell in a folder, whose commands find this environment's first."""
+    """A shell in a folder, with the programs of this environment first on its path."""
 
     def __init__(self, folder):
         self.out, self.err = folder / "out.txt", folder / "err.txt"
@@ -72,13 +72,13 @@ class Shell(contextlib.AbstractContextManager):
             )
 
     def __exit__(self, *exc_info):
-        # With all that it started and that has not ended.
+        # Together with the processes that it started.
         os.killpg(self.popen.pid, signal.SIGKILL)
         self.popen.stdin.close()
         self.popen.wait()
 
     def run(self, command):
-        """Run a command, and give what it wrote to stdout."""
+        """Run a command, and return what it wrote to stdout."""
         before = len(self.out.read_text())
         self.popen.stdin.write(f'{command}\necho "ended with $?"\n')
         self.popen.stdin.flush()
@@ -89,7 +89,7 @@ class Shell(contextlib.AbstractContextManager):
 
 
 def run_program(folder, text):
-    """Run a program until it has printed what its comments say."""
+    """Run a program until it has printed the lines in its comments."""
     shown = re.findall(r"^ *# (.*)$", text, flags=re.M)
     out, err = folder / "program.out.txt", folder / "program.err.txt"
     with out.open("w") as stdout, err.open("w") as stderr:
@@ -104,7 +104,7 @@ def run_program(folder, text):
             timeout=90,
         )
         assert_alike(out.read_text(), shown)
-        if "finished()" in text:  # it serves until it is stopped
+        if "finished()" in text:  # it runs until it is stopped
             process.terminate()
             assert process.wait(timeout=30) == -signal.SIGTERM
         else:

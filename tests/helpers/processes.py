@@ -1,4 +1,4 @@
-"""Real processes for tests: a scheduler, workers."""
+"""Processes for tests: schedulers and workers."""
 
 from __future__ import annotations
 
@@ -48,31 +48,31 @@ class Process(contextlib.AbstractContextManager):
         return self.log.read_text()
 
 
-def wait_for(condition, timeout=30):
-    """Poll until a condition on another process holds, and return its value."""
+def wait_for(condition, timeout=30, interval=0.02):
+    """Poll another process until a condition is true, and return its value."""
     deadline = time.monotonic() + timeout
     while not (result := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
+        assert time.monotonic() < deadline, f"not true within {timeout} seconds"
+        time.sleep(interval)
     return result
 
 
-def free_port():
-    """A free port, below those that the system gives to connections."""
-    while True:
-        port = random.randrange(20_000, 32_000)
+def free_port(attempts=100):
+    """Return an unused port outside the range that systems use for connections."""
+    for port in random.sample(range(20_000, 32_000), attempts):
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
+    raise OSError(f"no port is free among {attempts}")
 
 
 def is_written(scheduler_file):
-    """Whether a scheduler file is complete."""
+    """Whether a scheduler file is written completely."""
     return scheduler_file.exists() and scheduler_file.read_text().endswith("}")
 
 
 @pytest.fixture
 def start(tmp_path):
-    """A function that starts leandask-scheduler: its process and scheduler file."""
+    """A function that starts leandask-scheduler: returns its process and file."""
     with starting(tmp_path) as start:
         yield start
 
@@ -83,7 +83,7 @@ def starting(folder):
     with contextlib.ExitStack() as stack:
 
         def start(*args, command=(COMMAND,), wait=True, **env):
-            # Workers and clients wait for the file by themselves.
+            # Workers and clients wait for this file.
             file = folder / "scheduler.json"
             process = stack.enter_context(
                 Process(
@@ -104,7 +104,7 @@ def starting(folder):
 
 
 def start_worker(folder, scheduler_file, name="worker", *args):
-    # A worker of one process, with no nanny to restart it.
+    """Start a worker without a nanny, which would restart it."""
     return Process(
         folder,
         name,
@@ -122,11 +122,12 @@ def start_worker(folder, scheduler_file, name="worker", *args):
 
 
 def records_of(path):
+    """Return the records of an event log."""
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def lean_settings(log):
-    """Configuration with an event log, and a bound that differs from all defaults."""
+    """Configuration with an event log and an unusual bound, to recognise it by."""
     return {
         "leandask.retention.events": 7,
         "leandask.event-log.path": str(log),
@@ -135,7 +136,7 @@ def lean_settings(log):
 
 
 def lean_environment(log):
-    """The same for the environment of a process."""
+    """The same as environment variables."""
     return {
         "DASK_LEANDASK__RETENTION__EVENTS": "7",
         "DASK_LEANDASK__EVENT_LOG__PATH": str(log),
@@ -144,21 +145,21 @@ def lean_environment(log):
 
 
 def assert_lean(client, log, workers=0):
-    """Assert that a live scheduler has our bounds, and that its log has its events."""
+    """Assert that a running scheduler has our bound and writes events to the log."""
     if workers:
         client.wait_for_workers(workers, timeout=60)
         assert client.submit(sum, [1, 2]).result(timeout=60) == 3
     for n in range(20):
         client.log_event("mine", {"action": "greet", "n": n})
     assert [msg["n"] for _, msg in client.get_events("mine")] == list(range(13, 20))
-    # A lambda travels whole: the scheduler's process has no tests.
+    # A lambda is pickled by value: the scheduler can't import the tests.
     assert client.run_on_scheduler(
         lambda dask_scheduler: dask_scheduler.transition_log.seen >= 0
     )
 
-    def all_came_out():
+    def all_are_written():
         lines = log.read_text().splitlines() if log.exists() else []
         greetings = [line for line in lines if '"topic":"mine"' in line]
         return len(greetings) == 20
 
-    wait_for(all_came_out)
+    wait_for(all_are_written)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
+import weakref
 
 import dask.config
 import pytest
@@ -10,9 +12,10 @@ from distributed.diagnostics.task_stream import TaskStreamPlugin
 from distributed.utils_test import gen_test, inc
 
 import leandask
+from leandask.histories.bounds import BOUNDS
 from leandask.histories.prefixes import METRICS_PER_PREFIX
 from leandask.settings.budget import divide
-from tests.helpers.schedulers import LOCAL, lean
+from tests.helpers.schedulers import LOCAL, lean, lean_cluster
 
 pytestmark = pytest.mark.usefixtures("key_caches")
 
@@ -234,3 +237,21 @@ async def test_a_scheduler_that_was_made_lean_has_a_budget_that_grows():
         leandask.install(s, {"budget": "4 MiB"})
         in_force = await leandask.set_retention(c, budget="16 MiB")
         assert in_force["events"] == divide(16 * 2**20)["events"]
+
+
+@gen_test()
+async def test_the_scheduler_alone_holds_the_bounds_in_force():
+    async with lean_cluster() as (s, c):
+        before = weakref.ref(s.retention)
+        await leandask.set_retention(c, events=7, profile=8)
+        gc.collect()
+        assert before() is None
+        holders = [h for h in gc.get_referrers(s.retention) if not isinstance(h, list)]
+        assert holders == [vars(s)]
+
+
+def test_every_bound_of_the_configuration_has_an_entry():
+    names = [bound.name for bound in BOUNDS]
+    assert names == [n for n in leandask.Retention().as_dict() if n != "budget"]
+    assert all(bound.cost.nbytes > 0 for bound in BOUNDS)
+    assert sum(bound.cost.share for bound in BOUNDS if not bound.cost.part_of) == 100

@@ -1,11 +1,26 @@
 from __future__ import annotations
 
 import pickle
+from functools import lru_cache
 
-from leandask.histories.lru import SCAN, Recent
+import dask.utils
+import pytest
+from distributed import profile
+from distributed import scheduler as upstream
+from distributed.comm import resolve_address
+from distributed.diagnostics import task_stream
+
+from leandask import _compat
+from leandask.histories.lru import (
+    LRU,
+    SCAN,
+    forget_keys,
+    install_key_caches,
+    resize_key_caches,
+)
 
 
-class Held(Recent):
+class HeldEntries(LRU):
     def __init__(self, maxlen):
         super().__init__(maxlen=maxlen)
         self.held = set()
@@ -15,40 +30,130 @@ class Held(Recent):
 
 
 def test_the_longest_unused_goes_first():
-    recent = Recent([("a", 1), ("b", 2)], maxlen=2)
-    recent["a"] = 3
-    recent["c"] = 4
-    assert dict(recent) == {"a": 3, "c": 4}
-    assert repr(recent) == "<Recent: 2/2, 3 seen>"
+    lru = LRU([("a", 1), ("b", 2)], maxlen=2)
+    lru["a"] = 3
+    lru["c"] = 4
+    assert dict(lru) == {"a": 3, "c": 4}
+    assert repr(lru) == "<LRU: 2/2, 3 seen>"
 
 
 def test_without_a_bound_all_stay():
-    recent = Recent(maxlen=None)
-    recent.update((i, i) for i in range(1000))
-    assert len(recent) == 1000
+    lru = LRU(maxlen=None)
+    lru.update((i, i) for i in range(1000))
+    assert len(lru) == 1000
 
 
 def test_what_is_held_stays_beyond_the_bound_and_goes_once_it_is_not():
-    recent = Held(maxlen=10)
-    recent.held = set(range(100))
+    lru = HeldEntries(maxlen=10)
+    lru.held = set(range(100))
     for i in range(100):
-        recent[i] = i
-    assert len(recent) == 100
-    recent.held = set()
+        lru[i] = i
+    assert len(lru) == 100
+    lru.held = set()
     for i in range(100, 107):
-        recent[i] = i
-    assert len(recent) == 10
-    assert 106 in recent
+        lru[i] = i
+    assert len(lru) == 10
+    assert 106 in lru
 
 
 def test_the_newest_stays_where_all_others_are_held():
-    recent = Held(maxlen=SCAN)
-    recent.held = set(range(SCAN))
+    lru = HeldEntries(maxlen=SCAN)
+    lru.held = set(range(SCAN))
     for i in range(SCAN):
-        recent[i] = i
-    recent["new"] = 1
-    assert "new" in recent
+        lru[i] = i
+    lru["new"] = 1
+    assert "new" in lru
 
 
 def test_it_is_pickled_as_a_dict():
-    assert type(pickle.loads(pickle.dumps(Recent([("a", 1)])))) is dict
+    assert type(pickle.loads(pickle.dumps(LRU([("a", 1)])))) is dict
+
+
+@pytest.fixture
+def caches(key_caches):
+    """Upstream's own caches, empty at the end."""
+    resize_key_caches(None)
+    yield
+    forget_keys(0)
+    _compat.HOSTS.cache_clear()
+
+
+def test_the_smaller_bound_holds_and_answers_stay(caches):
+    install_key_caches(100)
+    install_key_caches(1000)
+    install_key_caches(None)
+    for i in range(1000):
+        assert upstream.key_split(f"inc-{i:032x}") == "inc"
+    assert upstream.key_split.cache_info().currsize == 100
+    assert upstream.key_split(("x-1", 0)) == dask.utils.key_split(("x-1", 0))
+
+
+def test_an_unbounded_key_cache_stays_upstreams(caches):
+    install_key_caches(None)
+    assert upstream.key_split is dask.utils.key_split
+
+
+def test_keys_that_the_dashboard_shows_are_kept_up_to_the_same_bound(caches):
+    pytest.importorskip("bokeh")
+    from distributed.dashboard.components import scheduler as pages
+
+    assert pages.url_escape.cache_parameters()["maxsize"] is None  # upstream's
+    install_key_caches(100)
+    for i in range(1000):
+        assert pages.url_escape(f"('inc-{i}', 0)") == f"%28%27inc-{i}%27%2C+0%29"
+    assert pages.url_escape.cache_info().currsize == 100
+    resize_key_caches(None)
+    assert pages.url_escape is _compat.KEY_CACHES["url_escape"]
+
+
+def test_colors_of_functions_are_kept_up_to_the_same_bound(caches):
+    pytest.importorskip("bokeh")
+    from distributed.dashboard.components import scheduler as pages
+
+    wanted = pages.color_of("inc")
+    install_key_caches(100)
+    for i in range(1000):
+        assert pages.color_of(f"f{i}") == pages.ts_color_of(f"f{i}")
+    assert pages.color_of("inc") == wanted
+    info = pages.color_of.cache_info()
+    assert (info.currsize, info.hits) == (100, 1000)
+    assert profile.color_of is task_stream.color_of is pages.color_of
+
+
+def test_addresses_of_hosts_are_kept_up_to_a_bound_and_never_emptied(caches):
+    install_key_caches(0)
+    before = _compat.HOSTS.cache_info().misses
+    for i in range(11_000):
+        address = f"tcp://127.9.{i // 250}.{i % 250}:80"
+        assert resolve_address(address) == address
+    forget_keys(0)
+    info = _compat.HOSTS.cache_info()
+    assert (info.currsize, info.misses - before) == (10_000, 11_000)
+    assert resolve_address(address) == address
+    assert _compat.HOSTS.cache_info().hits == info.hits + 1
+
+
+def test_the_shared_cache_is_emptied_only_where_it_is_too_full(caches):
+    for i in range(50):
+        dask.utils.key_split(f"x-{i}")
+    forget_keys(50)
+    forget_keys(None)
+    assert dask.utils.key_split.cache_info().currsize == 50
+    forget_keys(49)
+    assert dask.utils.key_split.cache_info().currsize == 0
+
+
+def test_upstreams_cache_is_an_lru_cache(caches):
+    assert type(dask.utils.key_split) is type(lru_cache(len))
+    assert dask.utils.key_split.cache_parameters()["maxsize"] == 100_000
+
+
+def test_prefix_and_group_of_a_key_come_from_one_cache(caches):
+    install_key_caches(100)
+    before = dask.utils.key_split.cache_info().currsize
+    for i in range(1000):
+        key = f"inc-{i:032x}"
+        assert upstream.key_split(key) == upstream.key_split_group(key) == "inc"
+    assert dask.utils.key_split.cache_info().currsize == before
+    info = upstream.key_split.cache_info()
+    assert (info.currsize, info.hits, info.misses) == (100, 1000, 1000)

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import asyncio
 import pickle
+import sys
+import time
 from collections import deque
 
+import dask
 import pytest
-from distributed import Scheduler
+from distributed import Scheduler, profile
 from distributed.system_monitor import SystemMonitor
 from distributed.utils_test import gen_test
 
+import leandask
 from leandask import install
-from leandask.histories.monitor import Quantities, Samples, bound_samples
-from tests.helpers.schedulers import LOCAL, lean
+from leandask.histories.monitor import Quantities, Samples, install_samples
+from tests.helpers.schedulers import LOCAL, lean, lean_cluster
 
 
 def test_samples_are_read_as_a_deque_is():
@@ -45,7 +50,7 @@ def test_a_quantity_that_a_device_does_not_tell_is_none():
 
 def test_a_monitor_answers_as_before_within_its_bound():
     bounded, whole = SystemMonitor(maxlen=100), SystemMonitor(maxlen=100)
-    bound_samples(bounded, 10)
+    install_samples(bounded, 10)
     for _ in range(20):
         bounded.update()
         whole.update()
@@ -81,3 +86,61 @@ async def test_install_takes_the_last_samples_over():
 def test_what_a_client_reads_of_a_monitor_travels():
     quantities = Quantities({"cpu": [1, 2, 3]}, 2, None)
     assert pickle.loads(pickle.dumps(quantities)) == {"cpu": deque([2, 3])}
+
+
+def add_stacks(scheduler, count):
+    """Add what a thread of upstream's adds, but on CPython 3.11."""
+    for _ in range(count):
+        scheduler.io_loop.profile.append((time.time(), profile.create()))
+
+
+@gen_test()
+async def test_the_last_stacks_stay():
+    async with Scheduler(**LOCAL) as s:
+        add_stacks(s, 30)
+        stacks = s.io_loop.profile
+        last = list(stacks)[-20:]
+        leandask.install(s, {"profile": 20})
+        assert s.io_loop.profile is stacks  # the thread and open pages hold it
+        assert list(stacks)[:20] == last
+        add_stacks(s, 30)
+        await s.extensions["leandask"].housekeeping.run()
+        assert 20 <= len(stacks) < 30
+
+
+@gen_test()
+async def test_without_a_bound_they_stay_as_upstream_keeps_them():
+    async with lean(retention={"profile": None}) as s:
+        add_stacks(s, 30)
+        await s.extensions["leandask"].housekeeping.run()
+        assert len(s.io_loop.profile) >= 30
+
+
+@gen_test()
+async def test_another_bound_counts_at_once():
+    async with lean_cluster() as (s, c):
+        add_stacks(s, 30)
+        await leandask.set_retention(c, profile=10)
+        held = s.extensions["leandask"].report()["histories"]["profile"]
+        assert held["bound"] == 10 <= held["kept"] < 30
+
+
+@pytest.mark.skipif(
+    sys.version_info[:2] == (3, 11), reason="upstream takes no stacks on CPython 3.11"
+)
+@gen_test()
+async def test_the_profile_of_the_event_loop_is_bounded():
+    often = {
+        "distributed.worker.profile.enabled": True,
+        "distributed.worker.profile.interval": "1ms",
+        "distributed.worker.profile.cycle": "1ms",
+    }
+    with dask.config.set(often):
+        async with lean_cluster(retention={"profile": 5}) as (s, c):
+            while len(s.io_loop.profile) < 200:
+                await asyncio.sleep(0.01)
+            await s.extensions["leandask"].housekeeping.run()
+            assert len(s.io_loop.profile) < 200
+            # It is still read, and is added to: an idle event loop has no stack.
+            while not (await c.profile(scheduler=True))["count"]:
+                await asyncio.sleep(0.01)

@@ -2,13 +2,25 @@ from __future__ import annotations
 
 import datetime
 import pickle
+import sys
+import tracemalloc
 from collections import OrderedDict, deque
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leandask.histories.packed import Packed, Tail, nbytes_of, packed, unpacked
+from leandask.histories.packed import (
+    UNKNOWN,
+    Packed,
+    PackedEvents,
+    Total,
+    nbytes_of,
+    packed,
+    size_of,
+    unpacked,
+)
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.binary(),
@@ -56,22 +68,89 @@ def test_a_msg_that_holds_itself_comes_back():
     assert back[1] is back
 
 
-def test_a_tail_reads_as_a_list_of_events():
-    tail = Tail(maxlen=3)
-    events = [(float(i), {"n": i, "keys": {"x", "y"}}) for i in range(3)]
-    for event in events:
-        tail.add(packed(event), 100)
-    assert (list(tail), tuple(tail), [*reversed(tail)]) == (
-        events,
-        tuple(events),
-        events[::-1],
-    )
-    assert (tail[0], tail[-1], tail[1:]) == (events[0], events[-1], events[1:])
-    assert len(tail) == 3
-    assert pickle.loads(pickle.dumps(tail)) == deque(events, 3)
+def filled(maxlen=None, n=3):
+    events = PackedEvents(maxlen, Total())
+    plain = [(float(i), {"n": i, "keys": {"x", "y"}}) for i in range(n)]
+    events.extend(plain)
+    return events, plain
 
 
-def test_a_tail_made_anew_is_packed_again():
-    tail = Tail(maxlen=None)
-    tail.extend([(0.0, {"n": 1})])
-    assert type(list.__getitem__(tail, 0)[1]) is Packed
+def test_packed_events_read_as_upstreams_deque():
+    events, plain = filled(maxlen=3)
+    assert [*events] == [events[i] for i in range(3)] == plain
+    assert [*reversed(events)] == plain[::-1]
+    assert (events[0], events[-1], events[1:]) == (plain[0], plain[-1], plain[1:])
+    assert (len(events), bool(events), events.maxlen) == (3, True, 3)
+    assert events == deque(plain, 3) == events
+    assert (events == plain, events != plain[1:], events == 5) == (True, True, False)
+    assert plain[1] in events and (1.0, "other") not in events
+    assert (events.index(plain[2]), events.count(plain[0])) == (2, 1)
+    assert pickle.loads(pickle.dumps(events)) == deque(plain, 3)
+    with pytest.raises(IndexError):
+        events[3]
+
+
+def test_packed_events_count_their_bytes_whatever_is_done_to_them():
+    total = Total()
+    events, other = PackedEvents(2, total), PackedEvents(None, total)
+    other.append((0.0, "x"))
+    sizes = []
+    for i in range(5):
+        event = (float(i), "x" * i * 100)
+        events.append(event)
+        sizes.append(nbytes_of(packed(event), sys.maxsize))
+        assert events.nbytes == sum(sizes[-2:])
+    assert len(events) == 2
+    assert total.nbytes == events.nbytes + other.nbytes
+    assert events.popleft() == (3.0, "x" * 300)
+    assert events.nbytes == sizes[-1]
+    events.clear()
+    assert (list(events), events.nbytes, total.nbytes) == ([], 0, other.nbytes)
+
+
+def test_packed_events_that_may_not_keep_any_stay_empty():
+    events, _ = filled(maxlen=0)
+    assert (len(events), events.nbytes) == (0, 0)
+
+
+def test_events_of_pythons_own_types_are_packed():
+    events, _ = filled()
+    assert events.is_packed
+    assert events.nbytes < sum(size_of(event, 10**6)[0] for event in events) + 1000
+    events.append((9.0, {"x": object()}))
+    assert not events.is_packed
+    assert list(events)[:3] == filled()[1]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: {f"key-{i}": [i * 1000, f"{i:050}"] for i in range(100)},
+        lambda: [{f"action-{i}": {f"a{i}", f"b{i}"}} for i in range(100)],
+        lambda: {"function": bytes(100_000)},
+    ],
+)
+def test_it_is_about_what_is_allocated(make):
+    tracemalloc.start()
+    msg = make()
+    allocated, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 0.7 < size_of(msg, 10**9)[0] / allocated < 1.6
+
+
+def test_the_work_is_bounded_also_for_cycles_and_large_containers():
+    cycle: list = []
+    cycle.append(cycle)
+    assert 1000 < size_of(cycle, 1000)[0] < 1100
+    large = [None] * 10**6
+    assert size_of([large] * 10, 10_000)[0] < 10 * sys.getsizeof(large)
+
+
+def test_arrays_count_with_their_data_and_hostile_objects_by_a_guess():
+    assert size_of({"x": np.zeros(1000)}, 10**6)[0] > 8000
+
+    class Hostile:
+        def __sizeof__(self):
+            raise RuntimeError("no")
+
+    assert size_of(Hostile(), 10**6) == (UNKNOWN, False)

@@ -12,7 +12,7 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.utils_test import gen_test
 
 from leandask import install
-from leandask.histories import topics as broker
+from leandask.histories import topics as module
 from tests.helpers.schedulers import lean
 
 
@@ -186,7 +186,7 @@ async def test_events_are_bounded_by_their_bytes():
             s.log_event("flood", {"i": i, "text": "x" * 500})
         topics = s._broker.topics
         assert topics.nbytes <= 100_000
-        assert topics.nbytes == sum(topic.nbytes for topic in topics.values())
+        assert topics.nbytes == sum(topic.events.nbytes for topic in topics.values())
         assert [msg for _, msg in s.get_events("calm")] == ["stays"]
         assert s.get_events("flood")[-1][1]["i"] == 1999
 
@@ -217,7 +217,7 @@ async def test_a_huge_event_is_kept_shortened_and_sent_whole(collected):
         assert 100 < len(msg["lost-computed-tasks"]) < 10_000
         assert msg["lost-computed-tasks"][-1].endswith("more")
         assert len(event["lost-computed-tasks"]) == 10_000
-        assert s._broker.topics["x"].nbytes <= 2**20 / 16
+        assert s._broker.topics["x"].events.nbytes <= 2**20 / 16
         assert len(s.get_events("small")) == 1
 
 
@@ -236,7 +236,7 @@ async def test_moves_of_work_stealing_are_read_however_many_they_are(key, count)
         assert kind == "request"
         assert kept == moves[: len(kept)]
         assert len(kept) >= min(count, 100)
-        assert s._broker.topics.nbytes <= 512 * 1024 // broker.EVENTS_AT_LEAST
+        assert s._broker.topics.nbytes <= 512 * 1024 // module.EVENTS_AT_LEAST
         task = SimpleNamespace(key=key(3))
         assert s.extensions["stealing"].story(task) == [moves[3]]
 
@@ -286,7 +286,7 @@ async def test_an_exception_of_ours_does_not_reach_who_publishes(monkeypatch):
         raise RuntimeError("no")
 
     async with lean() as s:
-        monkeypatch.setattr(broker, "size_of", raise_anything)
+        monkeypatch.setattr(module, "size_of", raise_anything)
         s.log_event("mine", 1)
         assert s.get_events("mine") == ()
         assert s.stream.stats()["errors"] == 1

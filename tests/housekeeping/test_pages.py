@@ -1,31 +1,51 @@
 from __future__ import annotations
 
-import asyncio
+import gc
 from contextlib import asynccontextmanager
 from functools import partial
 
 import dask.config
 from distributed import Client, Worker
+from distributed.diagnostics.progress import GroupTiming
 from distributed.utils_test import gen_test, inc
 from tornado.httpclient import AsyncHTTPClient
 
 from leandask import LeanScheduler
-from leandask.housekeeping.pages import forget_undrawn
-from leandask.housekeeping.sessions import sessions
+from leandask.housekeeping.pages import TIMING_BINS, forget_undrawn, get_sessions
+from tests.helpers.schedulers import LOCAL, lean, run_housekeeping, until
+
+
+def with_dashboard():
+    return LeanScheduler(**LOCAL | {"dashboard": True})
+
+
+async def open_page(s, path):
+    """Open a page as a browser does, and return its session."""
+    before = set(get_sessions(s))
+    url = f"http://127.0.0.1:{s.http_server.port}/{path}"
+    await AsyncHTTPClient(force_instance=True).fetch(url)
+    [session] = set(get_sessions(s)) - before
+    return session
+
+
+async def close_page(s, session):
+    """Have Bokeh discard a session, as it does some seconds after its last use."""
+    session.request_expiration()
+    for application in s.http_application.applications:
+        await application._cleanup_sessions()
+    assert session not in get_sessions(s)
 
 
 @asynccontextmanager
-async def opened():
-    """A scheduler, a client, and the graph of an open page with how to draw it now."""
+async def open_graph():
+    """Yield a scheduler, a client, and an open page's graph with how to draw it."""
     with dask.config.set({"distributed.dashboard.graph-max-items": 20}):
         async with (
-            LeanScheduler(host="127.0.0.1", dashboard_address="127.0.0.1:0") as s,
+            with_dashboard() as s,
             Worker(s.address, dashboard=False),
             Client(s.address, asynchronous=True) as c,
         ):
-            url = f"http://127.0.0.1:{s.http_server.port}/graph"
-            await AsyncHTTPClient(force_instance=True).fetch(url)
-            [session] = sessions(s)
+            session = await open_page(s, "graph")
             [graph] = session.document.components
             yield s, c, graph, partial(session.with_document_locked, graph.update)
 
@@ -44,8 +64,8 @@ def shown(graph):
 
 
 @gen_test()
-async def test_an_open_page_keeps_nothing_of_too_many_tasks_and_draws_all_of_few():
-    async with opened() as (s, c, graph, draw):
+async def test_an_open_graph_keeps_nothing_of_too_many_tasks_and_draws_all_of_few():
+    async with open_graph() as (s, c, graph, draw):
         first = c.map(inc, range(10), pure=False)
         await c.gather(first)
         await draw()
@@ -53,7 +73,7 @@ async def test_an_open_page_keeps_nothing_of_too_many_tasks_and_draws_all_of_few
         many = c.map(inc, range(20), pure=False)
         await c.gather(many)
         assert undrawn(graph) > 0
-        await s.extensions["leandask"].housekeeping.run()
+        await run_housekeeping(s)
         assert undrawn(graph) == 0
         for _ in range(3):
             x = c.submit(inc, 1, pure=False)
@@ -65,14 +85,13 @@ async def test_an_open_page_keeps_nothing_of_too_many_tasks_and_draws_all_of_few
             forget_undrawn(s)
             assert undrawn(graph) == 0
         del many
-        while len(s.tasks) > 10:
-            await asyncio.sleep(0.01)
+        await until(lambda: len(s.tasks) == 10)
         y = c.submit(inc, first[0], key="y")
         await y
         await draw()
         assert shown(graph) == {key: "memory" for key in s.tasks}
         assert len(graph.edge_source.data["x"]) == 1
-        # From here on as ever.
+        # Then it is drawn as usual.
         z = c.submit(inc, y, key="z")
         await z
         await draw()
@@ -82,13 +101,12 @@ async def test_an_open_page_keeps_nothing_of_too_many_tasks_and_draws_all_of_few
 
 @gen_test()
 async def test_tasks_that_are_few_again_before_the_page_looks_are_drawn():
-    async with opened() as (s, c, graph, draw):
+    async with open_graph() as (s, c, graph, draw):
         first = c.map(inc, range(10), pure=False)
         await c.gather(first)
         await draw()
         many = c.map(inc, range(20), pure=False)
-        while len(s.tasks) < 30:
-            await asyncio.sleep(0)
+        await until(lambda: len(s.tasks) == 30, period=0)
         forget_undrawn(s)
         await c.cancel(many[5:])
         await c.gather(many[:5])
@@ -97,8 +115,8 @@ async def test_tasks_that_are_few_again_before_the_page_looks_are_drawn():
 
 
 @gen_test()
-async def test_what_a_page_is_yet_to_draw_stays():
-    async with opened() as (s, c, graph, draw):
+async def test_what_a_page_has_still_to_draw_stays():
+    async with open_graph() as (s, c, graph, draw):
         futures = c.map(inc, range(20), pure=False)
         await c.gather(futures)
         before = undrawn(graph), graph.invisible_count
@@ -106,3 +124,58 @@ async def test_what_a_page_is_yet_to_draw_stays():
         assert (undrawn(graph), graph.invisible_count) == before
         await draw()
         assert shown(graph) == {key: "memory" for key in s.tasks}
+
+
+@gen_test()
+async def test_progress_by_group_goes_with_its_page():
+    async with with_dashboard() as s:
+        session = await open_page(s, "individual-group-progress")
+        await run_housekeeping(s)
+        assert GroupTiming.name in s.plugins
+        await close_page(s, session)
+        await run_housekeeping(s)
+        assert GroupTiming.name not in s.plugins
+
+
+@gen_test()
+async def test_progress_by_group_goes_where_no_page_was_ever_open():
+    async with lean() as s:
+        s.add_plugin(GroupTiming(s))
+        await run_housekeeping(s)
+        assert GroupTiming.name not in s.plugins
+
+
+@gen_test()
+async def test_progress_by_group_keeps_what_its_page_shows():
+    async with with_dashboard() as s:
+        await open_page(s, "individual-group-progress")
+        timing = s.plugins[GroupTiming.name]
+        for series in (timing.time, timing.nthreads):
+            series[:] = range(1000)
+        timing.compute["x"] = [float(i) for i in range(1000)]
+        await run_housekeeping(s)
+        for series in (timing.time, timing.nthreads, timing.compute["x"]):
+            assert list(series) == list(range(1000 - TIMING_BINS, 1000))
+
+
+@gen_test()
+async def test_the_graph_of_a_closed_page_does_not_grow(capfd):
+    async with (
+        with_dashboard() as s,
+        Worker(s.address, dashboard=False),
+        Client(s.address, asynchronous=True) as c,
+    ):
+        sessions = [await open_page(s, "graph") for _ in range(2)]
+        # The second graph is held here after its page is closed, as if garbage had not
+        # been collected yet.
+        graphs = [session.document.components.copy().pop() for session in sessions]
+        layouts = [graph.layout for graph in graphs]
+        await close_page(s, sessions.pop())
+        await run_housekeeping(s)
+        await c.submit(inc, 1)
+        assert [len(layout.new) for layout in layouts] == [1, 0]
+        # Upstream removes it when garbage is collected, and finds it.
+        del graphs[1]
+        gc.collect()
+        assert [layout.name in s.plugins for layout in layouts] == [True, False]
+    assert "Exception ignored" not in capfd.readouterr().err

@@ -52,7 +52,7 @@ def test_a_log_whose_last_file_is_missing_is_one(tmp_path):
     assert names(find(tmp_path / "log.jsonl")) == ["log.jsonl.1"]
 
 
-def test_no_log_is_told_by_its_name(tmp_path):
+def test_a_missing_log_is_reported_by_its_name(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"There is no log .*log\.jsonl"):
         list(open_logs(tmp_path / "log.jsonl"))
     with pytest.raises(FileNotFoundError, match=r"There is no log .*log\.jsonl"):
@@ -86,13 +86,13 @@ def test_a_broken_file_in_a_folder_leaves_the_others(tmp_path):
     assert ["log.jsonl"] in read
 
 
-def test_a_folder_without_a_log_is_told(tmp_path):
+def test_a_folder_without_a_log_is_reported(tmp_path):
     write(tmp_path / "scheduler.log", b"a text\n")
     with pytest.raises(FileNotFoundError, match="no log in the folder"):
         list(open_logs(tmp_path))
 
 
-def test_a_file_stays_open_whatever_becomes_of_its_name(tmp_path):
+def test_a_file_stays_open_when_it_is_renamed(tmp_path):
     path = write(tmp_path / "log.jsonl", b"1\n")
     with LogFiles(find(path)) as files:
         path.rename(tmp_path / "log.jsonl.1")
@@ -142,7 +142,7 @@ def test_blocks_end_where_a_line_does(tmp_path):
     assert max(map(len, blocks)) <= BLOCK + 101
 
 
-def test_a_line_without_an_end_takes_no_memory(tmp_path):
+def test_a_line_without_an_end_takes_bounded_memory(tmp_path):
     path = tmp_path / "log.jsonl"
     with path.open("wb") as f:
         f.truncate(4 * LONGEST_LINE)  # NULs, as after a crash of the machine

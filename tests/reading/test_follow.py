@@ -6,7 +6,7 @@ import pytest
 
 from leandask.reading.filter import Filter
 from leandask.reading.follow import Follow
-from tests.reading.test_reader import lines, write
+from tests.helpers.logs import lines, write
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_rotated_files_are_read_to_their_end(path):
         assert seqs(follow) == [6, 7, 8]
 
 
-def test_what_came_right_before_a_rotation_comes(path):
+def test_a_record_written_right_before_a_rotation_comes(path):
     with Follow(path, Filter()) as follow:
         read = follow._read
 
@@ -82,7 +82,7 @@ def test_a_line_that_is_being_written_comes_whole(path):
         assert follow.broken == 0
 
 
-def test_a_write_that_is_taken_back_shows_nothing_twice(path):
+def test_a_write_that_is_truncated_shows_nothing_twice(path):
     nbytes = path.stat().st_size
     (line,) = lines(1, first=6)
     with Follow(path, Filter()) as follow:
@@ -95,7 +95,7 @@ def test_a_write_that_is_taken_back_shows_nothing_twice(path):
         assert follow.broken == 0
 
 
-def test_a_file_that_is_gone_is_waited_for(path):
+def test_a_file_that_is_removed_is_waited_for(path):
     with Follow(path, Filter()) as follow:
         path.unlink()
         assert seqs(follow) == []

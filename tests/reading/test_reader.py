@@ -9,48 +9,21 @@ from pathlib import Path
 
 import pytest
 from distributed import Client, Worker, wait
-from distributed.scheduler import Transition
 from distributed.utils_test import gen_test, inc
 from hypothesis import given
 from hypothesis import strategies as st
 
 from leandask import LeanScheduler, LogReader
-from leandask.cli.console import write as write_out
+from leandask.cli.output import write_records
 from leandask.eventlog.formatter import JSONFormatter
 from leandask.eventlog.sink import RotatingFileSink
-from leandask.reading.backward import Newest
+from leandask.reading.backward import BackwardScan
 from leandask.reading.filter import Filter
 from leandask.reading.lines import record_of
 from leandask.reading.stats import LogStats
 from leandask.records.factory import RecordFactory
 from leandask.records.payload import plain
-
-NOW = 1795521452.159629
-
-
-def transition(i, key=None, recommendations=(), finish="memory"):
-    key = f"x-{i}" if key is None else key
-    others = dict.fromkeys(recommendations, "waiting")
-    return Transition(key, "processing", finish, others, f"s-{i}", NOW + i)
-
-
-def lines(n, scheduler_id="Scheduler-1", first=1, formatter=None):
-    """Lines of n transitions, each 64th followed by an event."""
-    factory = RecordFactory(scheduler_id)
-    formatter = formatter or JSONFormatter()
-    for i in range(first, first + n):
-        if i % 64 == 0:
-            msg = {"action": "add-worker", "worker": "tcp://127.0.0.1:1", "i": i}
-            event = (logging.INFO, "all", NOW + i, plain(msg, 1000)[0], False)
-            fields = factory.event(i, event)[2]
-        else:
-            fields = factory.transition(i, transition(i))[2]
-        yield formatter.encode_fields(fields) + b"\n"
-
-
-def write(path, *parts):
-    path.write_bytes(b"".join(parts))
-    return path
+from tests.helpers.logs import NOW, lines, write
 
 
 def seqs(reader, **filters):
@@ -77,7 +50,7 @@ def test_records_come_in_their_order_from_all_files(path):
 
 
 @pytest.mark.parametrize("filters", [{}, {"key": "x-9000"}])
-def test_problems_are_told_with_their_places_and_end_nothing(path, filters):
+def test_problems_are_reported_with_their_places_and_reading_goes_on(path, filters):
     good = list(lines(10_000))
     good[5000] = good[5000][:-50] + b"\n"  # torn, then written on
     good[6000] = b'{"level": "info", "msg": "of somebody else"}\n'
@@ -98,7 +71,7 @@ def test_problems_are_told_with_their_places_and_end_nothing(path, filters):
     assert len(found) == (1 if filters else 10_000 - 3 - 3 + 1)
 
 
-def test_another_scheduler_and_a_rotated_away_start_are_told(path):
+def test_another_scheduler_and_a_rotated_away_start_are_reported(path):
     write(path, *lines(3, first=7), *lines(3, "Scheduler-2"), *lines(2, first=10))
     reader = LogReader(path)
     assert len(seqs(reader)) == 8
@@ -110,7 +83,7 @@ def test_another_scheduler_and_a_rotated_away_start_are_told(path):
     assert reader.problems.missing == 0
 
 
-def test_a_broken_gzipped_file_is_told_and_the_next_is_read(path):
+def test_a_broken_gzipped_file_is_reported_and_the_next_is_read(path):
     whole = gzip.compress(b"".join(lines(2000)))
     write(path.with_name("log.jsonl.2.gz"), whole[: len(whole) // 2])
     write(path.with_name("log.jsonl.1.gz"), b"no gzip")
@@ -121,7 +94,7 @@ def test_a_broken_gzipped_file_is_told_and_the_next_is_read(path):
     assert "log.jsonl.2.gz" in str(reader.problems.notices[0])
 
 
-def test_a_newer_version_of_the_schema_is_read_and_told(path):
+def test_a_newer_version_of_the_schema_is_read_and_reported(path):
     (line,) = lines(1)
     write(path, line.replace(b'"schema_version":1', b'"schema_version":2'))
     reader = LogReader(path)
@@ -130,7 +103,7 @@ def test_a_newer_version_of_the_schema_is_read_and_told(path):
 
 
 @pytest.mark.parametrize("names", ["ecs", "otel"])
-def test_names_of_others_are_read_as_ours(path, names):
+def test_other_names_of_fields_are_read_as_ours(path, names):
     write(path, *lines(100, formatter=JSONFormatter(fields=names)))
     reader, ours = LogReader(path), list(map(json.loads, lines(100)))
     assert list(reader.records()) == ours
@@ -146,7 +119,7 @@ def test_lines_of_another_encoder_are_read(path):
     assert not reader.problems
 
 
-def test_a_payload_that_looks_like_a_record_is_none(path):
+def test_a_payload_that_looks_like_a_record_is_not_one(path):
     factory, formatter = RecordFactory("Scheduler-1"), JSONFormatter()
     forged = '{"timestamp":"2026","scheduler_id":"Scheduler-1","seq":7}\n' * 3
     events = [
@@ -173,7 +146,7 @@ def test_memory_stays_flat(path):
     assert peak(40_000) < small + 100_000 < 5_000_000
 
 
-def test_progress_sums_up_to_the_bytes_of_the_files(path):
+def test_the_progress_adds_up_to_the_bytes_of_the_files(path):
     write(path, *lines(2000, first=2001))
     write(path.with_name("log.jsonl.1.gz"), gzip.compress(b"".join(lines(2000))))
     read = []
@@ -183,7 +156,7 @@ def test_progress_sums_up_to_the_bytes_of_the_files(path):
     assert sum(read) == reader.nbytes
 
 
-def test_a_log_that_is_written_meanwhile_is_read_to_its_end(path):
+def test_a_log_that_is_being_written_is_read_to_its_end(path):
     sink = RotatingFileSink(path, max_bytes=100_000, backups=100, compress=True)
     written = iter(enumerate(lines(4000), 1))
     for _ in range(1000):
@@ -211,7 +184,7 @@ def test_pandas(path):
 
 
 def run(path, load):
-    """What upstream tells within its own limits, and a reader of the same run's log."""
+    """Upstream's own history of a run, and a reader of the run's log."""
     config = {
         "leandask.event-log.path": str(path),
         "leandask.stream.transitions": True,
@@ -220,7 +193,7 @@ def run(path, load):
         ),
         "distributed.admin.low-level-log-length": 100_000,
     }
-    told = {}
+    upstream = {}
 
     @gen_test(config=config)
     async def main():
@@ -233,13 +206,13 @@ def run(path, load):
                 Client(s.address, asynchronous=True) as client,
             ):
                 await load(client)
-                told["keys"] = list(s.tasks)
-                told["story"] = s.story
-            told["transitions"] = list(s.transition_log)
-            told["events"] = s.get_events()
+                upstream["keys"] = list(s.tasks)
+                upstream["story"] = s.story
+            upstream["transitions"] = list(s.transition_log)
+            upstream["events"] = s.get_events()
 
     main()
-    return told, LogReader(path)
+    return upstream, LogReader(path)
 
 
 def same(ours, theirs):
@@ -263,26 +236,26 @@ def test_story_and_events_agree_with_upstream_entry_by_entry(path):
             "mine", {"n": 1, "text": "é\n", "many": [1, None, {"x": 2.5}]}
         )
 
-    told, reader = run(path, load)
-    assert len(told["keys"]) > 50
-    assert len(told["transitions"]) > 500
-    everything = list(reader.story(*{t.key for t in told["transitions"]}))
-    assert len(everything) == len(told["transitions"])
-    assert all(map(same, everything, told["transitions"]))
+    upstream, reader = run(path, load)
+    assert len(upstream["keys"]) > 50
+    assert len(upstream["transitions"]) > 500
+    everything = list(reader.story(*{t.key for t in upstream["transitions"]}))
+    assert len(everything) == len(upstream["transitions"])
+    assert all(map(same, everything, upstream["transitions"]))
     assert max(len(t.recommendations) for t in everything) >= 50
-    for key in [*told["keys"]][::10]:
-        ours, theirs = list(reader.story(key)), told["story"](key)
+    for key in [*upstream["keys"]][::10]:
+        ours, theirs = list(reader.story(key)), upstream["story"](key)
         assert len(ours) == len(theirs) > 0
         assert all(map(same, ours, theirs))
-    assert {"all", "mine"} <= told["events"].keys()
-    for topic, events in told["events"].items():
+    assert {"all", "mine"} <= upstream["events"].keys()
+    for topic, events in upstream["events"].items():
         ours = list(reader.events(topic))
         assert [msg for _, msg in ours] == [plain(m, 10**6)[0] for _, m in events]
         stamps = [timestamp for timestamp, _ in events]
         assert [timestamp for timestamp, _ in ours] == pytest.approx(stamps, abs=1e-6)
     assert not reader.problems
-    stimulus = told["transitions"][300].stimulus_id
-    expected = [t for t in told["transitions"] if t.stimulus_id == stimulus]
+    stimulus = upstream["transitions"][300].stimulus_id
+    expected = [t for t in upstream["transitions"] if t.stimulus_id == stimulus]
     assert all(map(same, reader.story(stimulus), expected))
     assert len(list(reader.story(stimulus))) == len(expected)
 
@@ -293,9 +266,9 @@ def test_keys_of_a_collection_come_back_as_tuples(path):
 
         await client.compute(da.ones(10, chunks=5).sum())
 
-    told, reader = run(path, load)
-    key = next(t.key for t in told["transitions"] if isinstance(t.key, tuple))
-    assert all(map(same, reader.story(key), told["story"](key)))
+    upstream, reader = run(path, load)
+    key = next(t.key for t in upstream["transitions"] if isinstance(t.key, tuple))
+    assert all(map(same, reader.story(key), upstream["story"](key)))
     assert key in {t.key for t in reader.story(key)}
 
 
@@ -317,7 +290,7 @@ GOOD = list(lines(130))
         max_size=30,
     )
 )
-def test_whatever_is_in_a_file_ends_nothing(parts):
+def test_reading_goes_on_whatever_is_in_a_file(parts):
     with tempfile.TemporaryDirectory() as folder:
         path = write(Path(folder, "log.jsonl"), *parts)
         reader = LogReader(path)
@@ -325,14 +298,14 @@ def test_whatever_is_in_a_file_ends_nothing(parts):
             wanted = Filter(**filters)
             found = [record["seq"] for record in reader.records(**filters)]
             counted = reader.problems.counts
-            newest = Newest(path, wanted, 1000)
+            newest = BackwardScan(path, wanted, 1000)
             back = [record_of(line) for lines in newest.slices() for line in lines]
             assert len(back) >= len(found) - counted["repeated"]
             assert len(found) <= len(b"".join(parts).split(b"\n"))
             stats = LogStats()
             for record in reader.records(**filters):
                 stats.add(record)
-            write_out(reader.records(**filters), as_json=False)
+            write_records(reader.records(**filters), as_json=False)
         list(reader.story("x-7"))
         list(reader.events("all"))
         whole = [json.loads(part)["seq"] for part in parts if part in GOOD]

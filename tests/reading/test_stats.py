@@ -1,30 +1,16 @@
 from __future__ import annotations
 
-import orjson
-
 from leandask.reading.stats import NAMES, OTHERS, PERIODS, LogStats, Tally
 from leandask.records.times import rfc3339
-
-NOW = 1795521452.0
-
-
-def record(seconds=0.0, **fields):
-    return {
-        "timestamp": rfc3339(NOW + seconds),
-        "severity": "INFO",
-        "event_name": "dask.event",
-        "scheduler_id": "Scheduler-1",
-        **fields,
-    }
+from tests.helpers.logs import T0, event_record, record, transition_record
 
 
 def event(topic, seconds=0.0, **msg):
-    payload = orjson.dumps(msg).decode()
-    return record(seconds, topic=topic, action=msg.get("action"), payload=payload)
+    return event_record(seconds, topic, **msg)
 
 
 def transition(finish, seconds=0.0):
-    return record(seconds, event_name="dask.task.transition", task_finish=finish)
+    return transition_record(seconds, "x", "waiting", finish)
 
 
 def stats_of(*records):
@@ -47,7 +33,7 @@ def test_what_is_counted():
         record(9, event_name="leandask.records-dropped", dropped_since_last=7),
     ).as_dict()
     assert found["records"] == 9
-    assert (found["first"], found["last"]) == (rfc3339(NOW), rfc3339(NOW + 9))
+    assert (found["first"], found["last"]) == (rfc3339(T0), rfc3339(T0 + 9))
     assert found["states"] == {"erred": 1, "processing": 1}
     assert found["tasks_erred"] == 1
     assert found["workers_joined"] == 1
@@ -69,17 +55,17 @@ def test_nothing_is_counted_as_nothing():
     assert LogStats().rates() == []
 
 
-def test_records_at_what_is_no_time_are_wrong_each_of_them():
+def test_each_record_whose_timestamp_is_not_a_time_is_wrong():
     stats = stats_of(record(), *[record() | {"timestamp": "soon"}] * 3, record(1))
     found = stats.as_dict()
     assert (found["records"], found["wrong"]) == (5, 3)
-    assert (found["first"], found["last"]) == (rfc3339(NOW), rfc3339(NOW + 1))
+    assert (found["first"], found["last"]) == (rfc3339(T0), rfc3339(T0 + 1))
     assert [rate for _, rate in stats.rates()] == [1.0, 1.0]
 
 
 def test_rates_over_time():
     stats = stats_of(*[transition("memory", i / 100) for i in range(1000)])
-    assert stats.rates() == [(int(NOW + i) * 1000, 100.0) for i in range(10)]
+    assert stats.rates() == [(int(T0 + i) * 1000, 100.0) for i in range(10)]
     assert stats.as_dict()["records_per_second_max"] == 100.0
 
 
@@ -92,7 +78,7 @@ def test_names_and_spans_of_time_are_bounded():
     assert stats.as_dict()["records"] == NAMES + 5
 
 
-def test_of_long_names_the_start_counts():
+def test_long_names_are_cut():
     tally = Tally()
     tally.add("x" * 10**6)
     [name] = tally
@@ -111,4 +97,4 @@ def test_the_rate_does_not_depend_on_how_long_a_log_is():
 
 def test_first_and_last_are_by_time():
     found = stats_of(record(5), record(0), record(2)).as_dict()
-    assert (found["first"], found["last"]) == (rfc3339(NOW), rfc3339(NOW + 5))
+    assert (found["first"], found["last"]) == (rfc3339(T0), rfc3339(T0 + 5))

@@ -1,7 +1,7 @@
-"""Coverage-guided fuzzing of the way from a msg to its line, with atheris.
+"""Coverage-guided fuzzing from a msg to its line, with atheris.
 
 Not part of the tests; ``pip install atheris`` and run ``python -m
-tests.records.fuzz_payload -max_total_time=300``. What it finds becomes a case of
+tests.records.fuzz_payload -max_total_time=300``. A failure becomes a case of
 ``tests/records/test_payload.py`` or ``tests/eventlog/test_formatter.py``.
 """
 
@@ -34,7 +34,7 @@ class Hostile:
 
 
 def build(data: atheris.FuzzedDataProvider, depth: int) -> object:
-    """Make any msg of the fuzzer's bytes."""
+    """Make any msg from the bytes of the fuzzer."""
     kind = data.ConsumeIntInRange(0, 12 if depth < 40 else 7)
     if kind == 0:
         return data.ConsumeUnicode(data.ConsumeIntInRange(0, 3000))
@@ -68,7 +68,7 @@ def build(data: atheris.FuzzedDataProvider, depth: int) -> object:
 
 
 def test_one_input(raw: bytes) -> None:
-    """Check what is promised of every line."""
+    """Check what is documented of every line."""
     data = atheris.FuzzedDataProvider(raw)
     limit = data.ConsumeIntInRange(0, 9000)
     topic = data.ConsumeUnicode(data.ConsumeIntInRange(0, 600))

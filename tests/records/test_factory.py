@@ -125,7 +125,7 @@ def test_an_erred_task_is_info(factory):
     assert (level, fields["severity"]) == (logging.INFO, "INFO")
 
 
-def test_recommendations_are_counted_and_some_are_named(factory):
+def test_all_recommendations_are_counted_and_some_are_named(factory):
     n = RECOMMENDATIONS + 1
     recommendations = {f"x-{i}": "processing" for i in range(n)}
     _, _, fields = transition(factory, recommendations=recommendations)
@@ -157,7 +157,7 @@ def test_a_log_record_carries_fields_and_standard_attributes(factory):
     assert set(logging.makeLogRecord({}).__dict__) <= set(record.__dict__)
 
 
-def test_the_users_own_record_factory_is_asked():
+def test_the_record_factory_of_the_user_is_used():
     class Own(logging.LogRecord):
         pass
 

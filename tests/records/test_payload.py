@@ -124,14 +124,14 @@ def test_an_object_that_raises_is_named(kind):
 
 
 @pytest.mark.parametrize("make", [list, dict])
-def test_a_cycle_is_told(make):
+def test_a_cycle_is_marked(make):
     msg = make()
     msg.append(msg) if make is list else msg.update(self=msg)
     value, _ = check(msg)
     assert "<cycle>" in (value if make is list else value.values())
 
 
-def test_what_is_twice_but_no_cycle_is_shown_twice():
+def test_the_same_object_twice_without_a_cycle_is_kept_twice():
     part = [1]
     assert check([part, part])[0] == [[1], [1]]
 
@@ -172,7 +172,7 @@ def test_the_work_is_bounded_by_the_limit(msg):
     assert len(json.dumps(value, ensure_ascii=False)) < 4000
 
 
-def test_what_was_left_out_is_counted():
+def test_omitted_items_are_counted():
     assert check([10, 20, 30], limit=8)[0] == [10, f"{CUT} 2 more"]
     assert check({"a": "xxxx", "b": 1, "c": 2}, limit=9)[0] == {
         "a": "xxxx",
@@ -237,7 +237,7 @@ anything = st.recursive(
 
 
 @given(json_values)
-def test_what_json_can_hold_comes_back(msg):
+def test_json_values_are_kept(msg):
     value, truncated = check(msg, limit=1_000_000)
     assert value == msg
     assert not truncated
@@ -252,7 +252,7 @@ def test_anything_gives_bounded_json(msg, limit):
     assert not isinstance(value, float) or math.isfinite(value)
 
 
-def test_what_comes_after_a_long_list_is_kept():
+def test_values_after_a_long_list_are_kept():
     keys = [f"task-{i}" for i in range(10_000)]
     msg = {
         "action": "remove-worker",
@@ -268,6 +268,6 @@ def test_what_comes_after_a_long_list_is_kept():
     assert 5000 < size <= 8000
 
 
-def test_the_last_of_a_mapping_may_take_all_that_is_left():
+def test_the_last_value_of_a_mapping_may_use_the_rest_of_the_limit():
     value, _, truncated = plain({"a": 1, "text": "x" * 7900}, 8000)
     assert (len(value["text"]), truncated) == (7900, False)

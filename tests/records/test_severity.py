@@ -29,7 +29,7 @@ def test_a_topic_of_problems_is_a_warning(topic):
 
 
 @pytest.mark.parametrize("action", sorted({*PROBLEM_ACTIONS, *PROBLEM_SIGNS}))
-def test_an_action_that_tells_of_a_problem_is_a_warning(action):
+def test_an_action_of_a_problem_is_a_warning(action):
     assert level_of("all", {"action": action} | CASES[action]) == logging.WARNING
 
 
@@ -52,7 +52,6 @@ def test_all_else_is_info(msg):
 
 
 def test_the_documentation_lists_them_all():
-
     text = (DOCS / "records.md").read_text()
     table = text[text.index("## Levels") : text.index("## Loss")]
     for name in (*PROBLEM_TOPICS, *PROBLEM_ACTIONS, *PROBLEM_SIGNS):

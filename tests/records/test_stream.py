@@ -12,9 +12,10 @@ import pytest
 from distributed.scheduler import Transition
 
 from leandask import RecordStream, RotatingFileSink
-from leandask.records import drain
 from leandask.records.loggers import EVENTS, TRANSITIONS
 from leandask.records.recordqueue import Kind, RecordQueue
+from tests.helpers.handlers import Gate, Raising, Slow
+from tests.helpers.processes import wait_for
 
 LOSS = "leandask.records-dropped"
 
@@ -28,35 +29,17 @@ def make():
     """Make streams with settings, and close them."""
     made = []
 
-    def make(**settings):
+    def make(intervals=None, **settings):
         keys = {f"leandask.stream.{k.replace('_', '-')}": settings[k] for k in settings}
         with dask.config.set(keys):
-            stream = RecordStream(f"Scheduler-{len(made)}", lambda f: f())
+            id = f"Scheduler-{len(made)}"
+            stream = RecordStream(id, lambda f: f(), **intervals or {})
         made.append(stream)
         return stream
 
     yield make
     for stream in made:
         stream.close()
-
-
-class Gate(logging.Handler):
-    """Holds the drain's thread until it is opened."""
-
-    def __init__(self):
-        super().__init__()
-        self.opened, self.entered = threading.Event(), threading.Event()
-
-    def emit(self, record):
-        self.entered.set()
-        assert self.opened.wait(30)
-
-
-class Slow(logging.Handler):
-    """Takes longer for a record than it takes to make another."""
-
-    def emit(self, record):
-        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -71,7 +54,7 @@ def gate():
 
 
 def hold(stream, gate):
-    """Have the thread stand at the gate with one record, and nothing waiting."""
+    """Have the thread block at the gate with one record, and an empty queue."""
     stream.life("test", "hold", {})
     stream.queue.wake.set()
     assert gate.entered.wait(30)
@@ -101,7 +84,7 @@ def test_a_msg_is_recorded_as_it_was(make, collected):
     assert json.loads(collected[0].payload) == {"action": "x", "items": [1]}
 
 
-def test_what_no_one_wants_is_not_even_numbered(make, collected):
+def test_records_below_the_level_are_not_even_numbered(make, collected):
     stream = make()
     EVENTS.setLevel(logging.WARNING)
     try:
@@ -131,7 +114,7 @@ def test_at_info_only_erred_transitions_come_out(make, collected):
 
 
 @pytest.mark.parametrize("msg", [object(), {("x",): {1}}, b"\xff", float("nan"), 2**99])
-def test_any_msg_is_taken(make, collected, msg):
+def test_any_msg_is_accepted(make, collected, msg):
     stream = make()
     stream.event("mine", (1.5, msg))
     stream.event(("no", "str"), (1.5, msg))
@@ -140,13 +123,13 @@ def test_any_msg_is_taken(make, collected, msg):
     assert stream.stats()["errors"] == 0
 
 
-def test_what_is_no_event_is_counted_and_raises_nothing(make):
+def test_a_malformed_event_is_counted_and_raises_nothing(make):
     stream = make()
     stream.event("mine", None)
     assert stream.stats()["errors"] == 1
 
 
-def test_a_full_queue_drops_and_numbers_have_gaps_there(make, collected, gate):
+def test_a_full_queue_drops_and_leaves_gaps_in_the_numbers(make, collected, gate):
     stream = make(queue_length=10)
     hold(stream, gate)
     for i in range(20):
@@ -166,11 +149,11 @@ def test_a_full_queue_drops_and_numbers_have_gaps_there(make, collected, gate):
     assert loss.seq == 22
 
 
-def test_what_a_client_may_ask_for_has_no_room_of_its_own(make, gate):
+def test_records_that_a_client_causes_are_bounded_too(make, gate):
     stream = make(queue_length=10)
     hold(stream, gate)
     for _ in range(100):
-        stream.life("leandask.retention-set", "set", {}, anyway=False)
+        stream.life("leandask.retention-set", "set", {}, force=False)
     stats = stream.stats()
     assert stats["queued"] == 10
     assert stats["dropped_kinds"] == {"event": 0, "transition": 0, "life": 90}
@@ -229,7 +212,10 @@ def test_transitions_are_bounded_by_their_recommendations(make, gate, all_transi
 
 
 def test_losses_are_reported_while_they_go_on(make, collected, tmp_path):
-    slow, sink = Slow(), RotatingFileSink(tmp_path / "log.jsonl", flush_interval=0.01)
+    slow, sink = (
+        Slow(0.005),
+        RotatingFileSink(tmp_path / "log.jsonl", flush_interval=0.01),
+    )
     EVENTS.addHandler(slow)
     EVENTS.addHandler(sink)
     stream = make(queue_length=200)
@@ -237,7 +223,7 @@ def test_losses_are_reported_while_they_go_on(make, collected, tmp_path):
         deadline = time.monotonic() + 30
         while not any(r.event_name == LOSS for r in collected):
             assert time.monotonic() < deadline
-            while len(stream.queue) < 180:  # never empty, but where this thread stands
+            while len(stream.queue) < 180:  # never empty, unless this thread pauses
                 stream.event("mine", (1.5, 1))
             stream.event("mine", (1.5, 1))
         assert (tmp_path / "log.jsonl").stat().st_size > 0
@@ -264,7 +250,7 @@ def test_block_waits_for_room(make, collected, gate):
     assert [r.seq for r in collected] == list(range(1, 12))
 
 
-def test_block_waits_in_vain_only_once(make, gate):
+def test_block_times_out_only_once(make, gate):
     stream = make(queue_length=10, overflow="block", block_timeout="50ms")
     hold(stream, gate)
     begun = time.monotonic()
@@ -289,15 +275,16 @@ def test_block_waits_again_once_there_was_room():
         queue.pop(10)
 
 
-class Unflushable(logging.Handler):
+class Unflushable(RotatingFileSink):
     def flush_if_due(self):
         raise RuntimeError("no flush")
 
     flush = flush_if_due
 
 
-def test_a_handler_that_cannot_be_flushed_leaves_the_others(make, tmp_path, caplog):
-    bad, good = Unflushable(), RotatingFileSink(tmp_path / "log", flush_interval=0)
+def test_a_sink_that_cannot_be_flushed_leaves_the_others(make, tmp_path, caplog):
+    bad = Unflushable(tmp_path / "bad")
+    good = RotatingFileSink(tmp_path / "log", flush_interval=0)
     EVENTS.addHandler(bad)
     EVENTS.addHandler(good)
     try:
@@ -314,15 +301,6 @@ def test_a_handler_that_cannot_be_flushed_leaves_the_others(make, tmp_path, capl
     assert "no flush" in caplog.text
 
 
-class Raising(logging.Handler):
-    def __init__(self, error):
-        super().__init__()
-        self.error = error
-
-    def emit(self, record):
-        raise self.error
-
-
 @pytest.fixture
 def raising(request):
     handler = Raising(request.param)
@@ -332,7 +310,7 @@ def raising(request):
 
 
 @pytest.mark.parametrize("raising", [ValueError("broken")], indirect=True)
-def test_a_handler_that_raises_is_counted_and_told_once(
+def test_a_handler_that_raises_is_counted_and_reported_once(
     make, collected, raising, caplog
 ):
     stream = make()
@@ -344,8 +322,8 @@ def test_a_handler_that_raises_is_counted_and_told_once(
     stats = stream.stats()
     assert stats["errors"] + stats["written"] == 11
     assert stats["restarts"] == 0
-    told = [r for r in caplog.records if "on their way to logging" in r.msg]
-    assert len(told) == (stats["errors"] > 0)
+    reports = [r for r in caplog.records if "on their way to logging" in r.msg]
+    assert len(reports) == (stats["errors"] > 0)
 
 
 @pytest.mark.parametrize(
@@ -370,10 +348,9 @@ def test_handlers_after_one_that_raises_get_every_record(make, raising, collecte
     assert (stats["errors"], stats["written"], stats["restarts"]) == (200, 0, 0)
 
 
-class EndingSink(logging.NullHandler):
+class EndingSink(RotatingFileSink):
     """Ends the thread that asks it to write, once."""
 
-    bytes_written = 0
     ended = False
 
     def flush_if_due(self):
@@ -382,18 +359,18 @@ class EndingSink(logging.NullHandler):
             raise SystemExit
 
 
-def test_the_thread_lives_on_whatever_a_sink_raises(make, collected):
-    sink = EndingSink()
+def test_the_thread_lives_on_whatever_a_sink_raises(make, collected, tmp_path):
+    sink = EndingSink(tmp_path / "log")
     EVENTS.addHandler(sink)
     try:
         stream = make()
         stream.event("mine", (1.5, 1))
-        while not stream.stats()["restarts"]:
-            time.sleep(0.001)  # the thread tells no one
+        wait_for(lambda: stream.stats()["restarts"])
         stream.event("mine", (1.5, 2))
         stream.close()
     finally:
         EVENTS.removeHandler(sink)
+        sink.close()
     assert [json.loads(r.payload) for r in collected] == [1, 2]
     assert stream.stats()["restarts"] == 1
 
@@ -412,17 +389,15 @@ def test_a_filter_that_raises_is_counted(make, collected):
     assert (stream.stats()["errors"], collected) == (1, [])
 
 
-def test_losses_are_reported_once_in_a_while(make, collected, gate, monkeypatch):
-    monkeypatch.setattr(drain, "REPORT_SECONDS", 3600.0)
-    stream = make(queue_length=2)
+def test_losses_are_reported_once_in_an_interval(make, collected, gate):
+    stream = make({"report_interval": 3600.0}, queue_length=2)
     hold(stream, gate)
     for _ in range(3):
         for i in range(5):
             stream.event("mine", (1.5, i))
     gate.opened.set()
-    while stream.queue or not any(r.event_name == LOSS for r in collected):
-        time.sleep(0.001)
-    for i in range(50):  # some more, within the hour
+    wait_for(lambda: not stream.queue and any(r.event_name == LOSS for r in collected))
+    for i in range(50):  # some more, within the interval
         stream.event("mine", (1.5, "x" * 10_000_000 if i else 0))
     stream.close()
     losses = [r for r in collected if r.event_name == LOSS]
@@ -430,15 +405,11 @@ def test_losses_are_reported_once_in_a_while(make, collected, gate, monkeypatch)
     assert losses[-1].dropped_total == stream.queue.n_dropped
 
 
-def test_a_warning_wakes_the_thread(make, collected, monkeypatch):
-    monkeypatch.setattr(drain, "POLL_SECONDS", (60.0, 60.0))
-    stream = make()
+def test_a_warning_wakes_the_thread(make, collected):
+    stream = make({"poll_intervals": (60.0, 60.0)})
     stream.event("mine", (1.5, 1))
     stream.event("worker-fail-hard", (1.5, 2))
-    deadline = time.monotonic() + 10
-    while len(collected) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    wait_for(lambda: len(collected) == 2)
 
 
 def test_close_gives_up_at_its_deadline_and_counts(make, gate, caplog):
@@ -454,7 +425,7 @@ def test_close_gives_up_at_its_deadline_and_counts(make, gate, caplog):
     assert stream.queue.dropped["closed"] == 6
 
 
-def test_what_is_given_up_is_counted_by_kind(make, gate, all_transitions):
+def test_records_dropped_by_closing_are_counted_by_kind(make, gate, all_transitions):
     stream = make(close_timeout=0)
     hold(stream, gate)
     stream.event("mine", (1.5, 1))
@@ -494,7 +465,7 @@ def test_a_slow_handler_does_not_slow_the_emitting_thread(make, gate, all_transi
     begun = time.thread_time(), time.monotonic()
     for i in range(5000):
         stream.transition(transition(i))
-    assert time.monotonic() - begun[1] < 2  # it would be for ever
+    assert time.monotonic() - begun[1] < 2  # the handler blocks forever
     assert len(stream.queue) == 5000
 
 

@@ -39,7 +39,7 @@ def test_without_an_offset_a_time_is_utc(text):
 
 
 @pytest.mark.parametrize("text", ["", "Z", "noon", "15 minutes"])
-def test_what_is_no_time_is_refused(text):
+def test_any_other_text_is_refused(text):
     with pytest.raises(ValueError, match="Invalid isoformat string"):
         seconds_of(text)
 

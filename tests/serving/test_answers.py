@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import itertools
 
 import dask.config
 import pytest
@@ -10,24 +11,24 @@ from distributed.utils_test import gen_test, inc
 
 import leandask
 from leandask import LogReader
-from leandask.reading.backward import SLICE, Newest, lines_backwards
+from leandask.reading.backward import KEPT_BYTES, SLICE, BackwardScan, lines_backwards
 from leandask.reading.files import LogFiles
 from leandask.reading.filter import Filter
 from leandask.reading.lines import record_of
-from leandask.serving import answers
+from leandask.serving.answers import Answers
+from tests.helpers.logs import NOW, lines, write
 from tests.helpers.processes import start_worker
 from tests.helpers.schedulers import lean
-from tests.reading.test_reader import NOW, lines, write
 
 
 def logged(path, **settings):
-    """Run a test with an event log of all transitions."""
+    """Return settings for an event log with all transitions."""
     config = {"leandask.event-log.path": str(path), "leandask.stream.transitions": True}
     return config | {f"leandask.{key}": value for key, value in settings.items()}
 
 
-def newest(path, limit=10**6, **filters):
-    asked = Newest(path, Filter(**filters), limit)
+def newest(path, limit=10**6, kept_bytes=KEPT_BYTES, **filters):
+    asked = BackwardScan(path, Filter(**filters), limit, kept_bytes)
     return asked, [record_of(line)["seq"] for f in asked.slices() for line in f]
 
 
@@ -91,19 +92,18 @@ def test_broken_lines_are_counted(path):
     assert asked.broken == 2
 
 
-def test_of_a_large_gzipped_file_few_bytes_are_held(path, monkeypatch):
+def test_of_a_large_gzipped_file_few_bytes_are_kept(path):
     write(path, *lines(10, first=1001))
     write(path.with_name("log.jsonl.1.gz"), gzip.compress(b"".join(lines(1000))))
     write(path.with_name("log.jsonl.2"), b"".join(lines(10, "Scheduler-0")))
-    monkeypatch.setattr("leandask.reading.backward.HELD_BYTES", 50_000)
-    asked, found = newest(path)
+    asked, found = newest(path, kept_bytes=50_000)
     assert 50 < len(found) < 200
     assert found == [*range(1010, 1010 - len(found), -1)]
     assert asked.has_more
 
 
 @gen_test()
-async def test_a_client_asks_what_happened(path):
+async def test_an_asynchronous_client_gets_the_records_it_asks_for(path):
     with dask.config.set(logged(path)):
         async with (
             lean() as s,
@@ -127,7 +127,7 @@ async def test_a_client_asks_what_happened(path):
                 0,
                 0,
             )
-            # What was emitted a moment ago is in the answer.
+            # A record that was emitted just before is in the answer.
             (mine,) = (await leandask.get_history(client, topic="mine"))["records"]
             assert mine["payload"] == '{"n":1}'
             (joined,) = (
@@ -144,7 +144,7 @@ async def test_a_client_asks_what_happened(path):
     assert len(list(LogReader(path).story("bad"))) >= 3
 
 
-def test_a_client_that_is_not_asynchronous(path, start, tmp_path):
+def test_a_synchronous_client_gets_them_too(path, start, tmp_path):
     _, file = start(f"--event-log={path}", "--log-transitions", wait=False)
     with start_worker(tmp_path, file), Client(scheduler_file=str(file)) as client:
         assert client.submit(inc, 1, key="x").result() == 2
@@ -181,7 +181,7 @@ async def test_blocked_handlers_are_honoured(path, handler):
     ],
 )
 @gen_test()
-async def test_what_is_no_filter_is_refused(path, filters, error):
+async def test_a_filter_that_is_not_valid_is_refused(path, filters, error):
     with dask.config.set(logged(path)):
         async with lean() as s, Client(s.address, asynchronous=True) as client:
             with pytest.raises((TypeError, ValueError), match=error):
@@ -189,38 +189,46 @@ async def test_what_is_no_filter_is_refused(path, filters, error):
 
 
 @gen_test()
-async def test_an_answer_is_bounded_in_bytes_and_time(path, monkeypatch):
+async def test_an_answer_is_bounded_in_bytes_and_time(path):
     with dask.config.set(logged(path)):
         async with lean() as s, Client(s.address, asynchronous=True) as client:
             for i in range(1000):
                 s.log_event("many", {"n": i})
-            monkeypatch.setattr(answers, "ANSWER_BYTES", 10_000)
+            event_log = s.extensions["leandask"].event_log
+            few_bytes = Answers(s, s.stream, event_log, max_bytes=10_000)
+            s.handlers["leandask_history"] = few_bytes.find
             answer = await leandask.get_history(client, limit=5000)
             assert answer["truncated"] == "bytes"
             assert 10_000 / 1000 < len(answer["records"]) < 1000
-            monkeypatch.setattr(answers, "ANSWER_SECONDS", -1.0)
+            no_time = Answers(s, s.stream, event_log, max_seconds=-1.0)
+            s.handlers["leandask_history"] = no_time.find
             answer = await leandask.get_history(client, limit=5000, key="nothing")
             assert answer["truncated"] == "seconds"
 
 
 @gen_test()
-async def test_the_event_loop_goes_on_while_a_long_log_is_read(path):
+async def test_the_event_loop_keeps_running_while_a_long_log_is_read(path):
     with dask.config.set(logged(path)):
         async with lean() as s, Client(s.address, asynchronous=True) as client:
             s.stream.catch_up(1)
             with path.open("ab") as f:
                 f.writelines(lines(50_000, "Scheduler-1"))
-            asking = asyncio.ensure_future(leandask.get_history(client, key="nothing"))
-            ticks = 0
-            while not asking.done():
-                await asyncio.sleep(0)
-                ticks += 1
-            assert (await asking)["records"] == []
-            assert ticks > 1000
+            ticks = itertools.count()
+
+            async def tick():
+                for _ in ticks:
+                    await asyncio.sleep(0)
+
+            ticking = asyncio.create_task(tick())
+            asking = leandask.get_history(client, key="nothing")
+            answer = await asyncio.wait_for(asking, 30)
+            ticking.cancel()
+            assert answer["records"] == []
+            assert next(ticks) > 1000
 
 
 @gen_test()
-async def test_a_log_that_was_removed_has_no_history(path):
+async def test_a_removed_log_has_no_records(path):
     with dask.config.set(logged(path)):
         async with lean() as s, Client(s.address, asynchronous=True) as client:
             await leandask.get_history(client)

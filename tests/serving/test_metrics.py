@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import weakref
-from functools import partial
 
 import dask.config
 import prometheus_client
@@ -15,25 +14,18 @@ from distributed import Scheduler
 from distributed.http.scheduler.prometheus import core
 from distributed.utils_test import gen_test
 from prometheus_client.parser import text_string_to_metric_families
-from tornado.httpclient import AsyncHTTPClient
 
-from leandask import LeanScheduler, install
+from leandask import install
 from leandask.serving.metrics import LeanCollector
 from leandask.serving.page import make_collector
 from leandask.serving.report import report_of
+from tests.helpers.schedulers import LOCAL, fetch, lean
 
-local = {
-    "host": "127.0.0.1",
-    "port": 0,
-    "dashboard_address": "127.0.0.1:0",
-    "dashboard": False,
-}
-lean = partial(LeanScheduler, **local)
 OURS = "dask_leandask_"
 
 
 def forget_collectors():
-    """As in a process that was never asked for its metrics."""
+    """Restore the state of a process without a request for metrics."""
     for collector in core.PrometheusHandler._collectors or ():
         prometheus_client.REGISTRY.unregister(collector)
     core.PrometheusHandler._collectors = None
@@ -49,13 +41,11 @@ def fresh():
 
 
 async def scrape(s):
-    url = f"http://127.0.0.1:{s.http_server.port}/metrics"
-    answer = await AsyncHTTPClient(force_instance=True).fetch(url)
-    return answer.body.decode()
+    return (await fetch(s, "/metrics")).body.decode()
 
 
 async def series_of(s):
-    """Value of each sample of ours by its name and label."""
+    """Return the value of each of our samples, by name and label."""
     return {
         (sample.name.removeprefix(OURS), *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(await scrape(s))
@@ -65,7 +55,7 @@ async def series_of(s):
 
 
 @gen_test()
-async def test_the_figures_are_those_of_the_report(tmp_path):
+async def test_the_series_have_the_figures_of_the_report(tmp_path):
     path = {"leandask.event-log.path": str(tmp_path / "events.jsonl")}
     with dask.config.set(path):
         async with lean(retention={"events": 10, "spans": None}) as s:
@@ -96,7 +86,7 @@ async def test_the_figures_are_those_of_the_report(tmp_path):
 
 
 @gen_test()
-async def test_what_is_unbounded_or_not_counted_has_no_sample():
+async def test_an_unbounded_or_uncounted_figure_has_no_sample():
     async with lean(retention={"spans": None}) as s:
         series = await series_of(s)
         assert ("history_entries", "spans") in series
@@ -107,7 +97,7 @@ async def test_what_is_unbounded_or_not_counted_has_no_sample():
 
 
 @gen_test()
-async def test_dropped_records_are_told_by_reason():
+async def test_dropped_records_are_counted_by_reason():
     async with lean() as s:
         s.stream.close()
         s.log_event("x", 1)
@@ -118,7 +108,7 @@ async def test_dropped_records_are_told_by_reason():
 
 
 @gen_test()
-async def test_names_types_and_texts_are_as_prometheus_wants_them(tmp_path):
+async def test_names_types_and_texts_follow_the_rules_of_prometheus(tmp_path):
     with dask.config.set({"leandask.event-log.path": str(tmp_path / "log")}):
         async with lean() as s:
             s.log_event("x", 1)
@@ -146,7 +136,7 @@ async def test_names_types_and_texts_are_as_prometheus_wants_them(tmp_path):
 
 
 @gen_test()
-async def test_labels_do_not_grow_with_what_is_published():
+async def test_the_number_of_series_does_not_grow_with_topics():
     async with lean() as s:
         before = set(await series_of(s))
         for i in range(50):
@@ -155,8 +145,8 @@ async def test_labels_do_not_grow_with_what_is_published():
 
 
 @gen_test()
-async def test_each_of_several_schedulers_tells_of_itself(caplog):
-    async with lean() as a, lean() as b, Scheduler(**local) as plain:
+async def test_each_of_several_schedulers_has_its_own_figures(caplog):
+    async with lean() as a, lean() as b, Scheduler(**LOCAL) as plain:
         for _ in range(3):
             a.log_event("x", 1)
         b.log_event("x", 1)
@@ -170,8 +160,8 @@ async def test_each_of_several_schedulers_tells_of_itself(caplog):
 
 
 @gen_test()
-async def test_a_scheduler_that_was_asked_before_it_became_lean_tells_too():
-    async with Scheduler(**local) as s:
+async def test_a_scheduler_made_lean_after_a_request_has_the_series():
+    async with Scheduler(**LOCAL) as s:
         assert await series_of(s) == {}
         install(s)
         s.log_event("x", 1)
@@ -185,7 +175,7 @@ async def test_a_scheduler_that_was_asked_before_it_became_lean_tells_too():
 
 
 @gen_test()
-async def test_nobody_is_harmed_by_a_report_that_fails(monkeypatch, caplog):
+async def test_a_report_that_fails_does_not_break_other_metrics(monkeypatch, caplog):
     async with lean() as s:
         monkeypatch.setattr(s.extensions["leandask"], "report", lambda: 1 / 0)
         with caplog.at_level(logging.WARNING, "leandask"):
@@ -196,7 +186,7 @@ async def test_nobody_is_harmed_by_a_report_that_fails(monkeypatch, caplog):
         assert await series_of(s)
 
 
-def test_no_scheduler_lives_longer_for_its_metrics():
+def test_the_collector_does_not_keep_the_scheduler_alive():
     class Server:
         extensions = {}
 
@@ -211,7 +201,7 @@ def test_no_scheduler_lives_longer_for_its_metrics():
 
 
 @pytest.mark.parametrize("present", [True, False])
-def test_prometheus_client_is_needed_by_nobody(present):
+def test_prometheus_client_is_optional(present):
     code = f"""
 import asyncio, sys
 if not {present}:

@@ -9,70 +9,59 @@ import re
 import subprocess
 import sys
 import time
-from functools import partial
 
 import dask.config
 import pytest
 from distributed import Client, Scheduler
 from distributed.utils_test import gen_test
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError
+from tornado.httpclient import HTTPClientError
 
 import leandask
 from leandask import LeanScheduler, install
-from leandask.serving import dashboard
 from leandask.serving.page import RSS_SAMPLES, read_page, rss_samples
 from leandask.serving.report import report_of
+from tests.helpers.browser import console, overflow, resize
 from tests.helpers.processes import starting, wait_for
+from tests.helpers.schedulers import (
+    LOCAL,
+    WITH_DASHBOARD,
+    fetch,
+    lean,
+    lean_with_dashboard,
+    n_dashboards,
+)
 
-local = {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}
-lean = partial(LeanScheduler, **local)
 HOSTILE = "<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>"
 
 
-@pytest.fixture
-def not_imported(monkeypatch):
-    """As if no scheduler of this process had a dashboard."""
-    monkeypatch.setattr(dashboard, "can_wait", lambda: True)
-    monkeypatch.setattr("leandask.scheduler.can_wait", lambda: True)
-
-
-def get(s, path, scheme="http", **kwargs):
-    url = f"{scheme}://127.0.0.1:{s.http_server.port}{path}"
-    return AsyncHTTPClient(force_instance=True).fetch(url, **kwargs)
-
-
 async def is_served(s, prefix="/", **kwargs):
-    page = await get(s, f"{prefix}leandask", **kwargs)
-    report = json.loads((await get(s, f"{prefix}leandask.json", **kwargs)).body)
+    page = await fetch(s, f"{prefix}leandask", **kwargs)
+    report = json.loads((await fetch(s, f"{prefix}leandask.json", **kwargs)).body)
     return b"<title>leandask</title>" in page.body and report["scheduler_id"] == s.id
-
-
-def n_pages(s):
-    return len([a for a in s.http_application.applications if hasattr(a, "app_paths")])
 
 
 @pytest.mark.parametrize("mode", ["eager", "off"])
 @gen_test()
-async def test_page_and_report_are_there_with_and_without_a_dashboard(mode):
+async def test_the_page_and_the_report_need_no_dashboard(mode):
     with dask.config.set({"leandask.dashboard": mode}):
-        async with lean() as s:
+        async with lean_with_dashboard() as s:
             assert await is_served(s)
-            assert n_pages(s) == (mode == "eager")
+            assert n_dashboards(s) == (mode == "eager")
 
 
 @gen_test()
-async def test_a_lazy_dashboard_is_not_made_for_it(not_imported):
-    async with lean() as s:
+async def test_they_do_not_make_a_lazy_dashboard(bokeh_not_in_use):
+    async with lean_with_dashboard() as s:
         assert await is_served(s)
-        assert n_pages(s) == 0
+        assert n_dashboards(s) == 0
 
 
 @pytest.mark.parametrize("dashboard", [True, False])
 @gen_test()
-async def test_an_installed_scheduler_has_them_too(dashboard):
-    async with Scheduler(dashboard=dashboard, **local) as s:
+async def test_a_scheduler_made_lean_by_install_has_them_too(dashboard):
+    async with Scheduler(dashboard=dashboard, **WITH_DASHBOARD) as s:
         with pytest.raises(HTTPClientError, match="404"):
-            await get(s, "/leandask")
+            await fetch(s, "/leandask")
         install(s)
         assert await is_served(s)
 
@@ -80,41 +69,41 @@ async def test_an_installed_scheduler_has_them_too(dashboard):
 @pytest.mark.parametrize("prefix", ["/my/cluster", "my/cluster/"])
 @pytest.mark.parametrize("kind", [LeanScheduler, Scheduler])
 @gen_test()
-async def test_they_are_below_the_prefix(kind, prefix):
-    async with kind(http_prefix=prefix, **local) as s:
+async def test_they_have_the_http_prefix(kind, prefix):
+    async with kind(http_prefix=prefix, **WITH_DASHBOARD) as s:
         install(s)
         assert await is_served(s, "/my/cluster/")
         with pytest.raises(HTTPClientError, match="404"):
-            await get(s, "/leandask.json")
+            await fetch(s, "/leandask.json")
 
 
 @gen_test()
-async def test_the_prefix_is_found_where_the_user_has_few_routes():
+async def test_the_prefix_is_found_if_the_user_has_few_routes():
     routes = {"distributed.scheduler.http.routes": ["distributed.http.scheduler.info"]}
     with dask.config.set(routes):
-        async with lean(http_prefix="/x", dashboard=False) as s:
+        async with lean(http_prefix="/x") as s:
             assert await is_served(s, "/x/")
     routes["distributed.scheduler.http.routes"] = ["distributed.http.scheduler.json"]
     with dask.config.set(routes):
-        async with lean(dashboard=False) as s:
+        async with lean() as s:
             assert await is_served(s)
 
 
 @gen_test()
-async def test_who_closed_upstreams_routes_has_no_others_open():
+async def test_they_are_not_served_without_upstreams_routes():
     routes = {"distributed.scheduler.http.routes": ["distributed.http.health"]}
     with dask.config.set(routes):
-        async with lean(dashboard=False) as s:
-            assert (await get(s, "/health")).code == 200
+        async with lean() as s:
+            assert (await fetch(s, "/health")).code == 200
             for path in ("/leandask", "/leandask.json"):
                 with pytest.raises(HTTPClientError, match="404"):
-                    await get(s, path)
+                    await fetch(s, path)
 
 
 @gen_test()
 async def test_they_are_served_over_tls(dashboard_tls):
     with dask.config.set(dashboard_tls):
-        s = await lean(dashboard=False)
+        s = await lean()
     async with s:
         assert await is_served(s, scheme="https", validate_cert=False)
 
@@ -122,23 +111,23 @@ async def test_they_are_served_over_tls(dashboard_tls):
 @pytest.mark.parametrize("path", ["/leandask", "/leandask.json"])
 @gen_test()
 async def test_they_are_read_only(path):
-    async with lean(dashboard=False) as s:
-        answer = await get(s, path)
-        head = await get(s, path, method="HEAD")
+    async with lean() as s:
+        answer = await fetch(s, path)
+        head = await fetch(s, path, method="HEAD")
         assert head.body == b""
         length = int(head.headers["Content-Length"])
         assert length == pytest.approx(len(answer.body), rel=0.1)
         for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
             body = None if method in ("DELETE", "OPTIONS") else ""
             with pytest.raises(HTTPClientError, match="405"):
-                await get(s, path, method=method, body=body)
+                await fetch(s, path, method=method, body=body)
 
 
 @pytest.mark.parametrize("path", ["/leandask", "/leandask.json"])
 @gen_test()
-async def test_nothing_is_stored_and_no_type_is_guessed(path):
-    async with lean(dashboard=False) as s:
-        headers = (await get(s, path)).headers
+async def test_headers_forbid_storing_and_guessing_the_type(path):
+    async with lean() as s:
+        headers = (await fetch(s, path)).headers
         assert headers["Cache-Control"] == "no-store"
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert "Etag" not in headers
@@ -147,9 +136,9 @@ async def test_nothing_is_stored_and_no_type_is_guessed(path):
 
 
 @gen_test()
-async def test_only_what_is_in_the_page_may_run():
-    async with lean(dashboard=False) as s:
-        page = await get(s, "/leandask")
+async def test_the_policy_allows_only_the_style_and_script_of_the_page():
+    async with lean() as s:
+        page = await fetch(s, "/leandask")
     policy = dict(
         directive.split(" ", 1)
         for directive in page.headers["Content-Security-Policy"].split("; ")
@@ -163,7 +152,7 @@ async def test_only_what_is_in_the_page_may_run():
     assert "unsafe" not in str(policy)
 
 
-def test_the_page_asks_nobody_else_and_has_no_handlers_in_its_tags():
+def test_the_page_has_no_foreign_links_and_no_inline_handlers():
     page = read_page()[0].decode()
     attributes = []
 
@@ -182,12 +171,12 @@ def test_the_page_asks_nobody_else_and_has_no_handlers_in_its_tags():
 
 
 @gen_test()
-async def test_the_report_has_the_past_of_the_memory():
-    async with lean(dashboard=False) as s:
+async def test_the_report_has_the_last_memory_samples():
+    async with lean() as s:
         for _ in range(3):
             s.monitor.update()
         s.periodic_callbacks["monitor"].stop()
-        answer = json.loads((await get(s, "/leandask.json")).body)
+        answer = json.loads((await fetch(s, "/leandask.json")).body)
         samples = answer.pop("rss_samples")
         assert len(samples) >= 4
         assert samples == sorted(samples)
@@ -197,8 +186,8 @@ async def test_the_report_has_the_past_of_the_memory():
 
 
 @gen_test()
-async def test_of_a_long_past_the_last_minutes_are_told():
-    async with lean(dashboard=False, retention={"samples": None}) as s:
+async def test_only_the_last_minutes_of_memory_samples_are_sent():
+    async with lean(retention={"samples": None}) as s:
         for name in ("time", "memory"):
             s.monitor.quantities[name].extend(range(RSS_SAMPLES + 100))
         samples = rss_samples(s.monitor)
@@ -207,35 +196,35 @@ async def test_of_a_long_past_the_last_minutes_are_told():
 
 
 @gen_test()
-async def test_a_report_that_fails_harms_nothing_else(monkeypatch):
-    async with lean(dashboard=False) as s:
+async def test_a_report_that_fails_is_a_server_error_and_no_more(monkeypatch):
+    async with lean() as s:
         monkeypatch.setattr(s.monitor, "get_process_memory", lambda: 1 / 0)
         with pytest.raises(HTTPClientError, match="500"):
-            await get(s, "/leandask.json")
-        assert (await get(s, "/health")).code == 200
+            await fetch(s, "/leandask.json")
+        assert (await fetch(s, "/health")).code == 200
 
 
 async def menu(s, prefix="/"):
-    page = (await get(s, f"{prefix}status")).body.decode()
+    page = (await fetch(s, f"{prefix}status")).body.decode()
     return re.findall(r'<a href="([\w-]+)">(\w+)</a>', page)
 
 
 @gen_test()
-async def test_the_menu_of_a_dashboard_leads_to_the_page():
-    async with lean() as s:
-        assert n_pages(s) == 1
+async def test_the_menu_of_a_dashboard_has_the_page():
+    async with lean_with_dashboard() as s:
+        assert n_dashboards(s) == 1
         assert (await menu(s)).count(("leandask", "Leandask")) == 1
 
 
 @gen_test()
-async def test_so_does_that_of_a_lazy_one(not_imported):
-    async with lean(http_prefix="/x") as s:
+async def test_the_menu_of_a_lazy_dashboard_has_the_page(bokeh_not_in_use):
+    async with lean_with_dashboard(http_prefix="/x") as s:
         assert (await menu(s, "/x/")).count(("leandask", "Leandask")) == 1
 
 
 @gen_test()
-async def test_so_does_that_of_a_scheduler_that_runs_already():
-    async with Scheduler(**local) as s, Scheduler(**local) as other:
+async def test_the_menu_of_a_running_scheduler_gets_the_page():
+    async with Scheduler(**WITH_DASHBOARD) as s, Scheduler(**WITH_DASHBOARD) as other:
         install(s)
         assert (await menu(s)).count(("leandask", "Leandask")) == 1
         assert ("leandask", "Leandask") not in await menu(other)
@@ -243,11 +232,11 @@ async def test_so_does_that_of_a_scheduler_that_runs_already():
 
 @gen_test()
 async def test_no_menu_is_made_for_a_scheduler_without_a_dashboard(monkeypatch):
-    # It would keep the scheduler for ever.
+    # The menu would never be forgotten, nor its scheduler.
     def refuse(scheduler):
         raise AssertionError
 
-    async with Scheduler(**local, dashboard=False) as s:
+    async with Scheduler(**LOCAL) as s:
         pages = "distributed.dashboard.scheduler"
         importlib.import_module(pages)
         monkeypatch.setattr(sys.modules[pages], "template_variables", refuse)
@@ -255,7 +244,7 @@ async def test_no_menu_is_made_for_a_scheduler_without_a_dashboard(monkeypatch):
         assert await is_served(s)
 
 
-def test_neither_bokeh_nor_the_page_is_loaded_before_it_is_used():
+def test_neither_bokeh_nor_the_page_is_loaded_before_it_is_requested():
     code = """
 import asyncio, sys
 from tornado.httpclient import AsyncHTTPClient
@@ -265,7 +254,8 @@ async def main():
     s = LeanScheduler(host="127.0.0.1", port=0, dashboard_address="127.0.0.1:0")
     async with s:
         print(read_page.cache_info().currsize)
-        print({"leandask.report", "leandask.metrics"} & set(sys.modules) or "none")
+        modules = {f"leandask.serving.{name}" for name in ("report", "metrics")}
+        print(modules & set(sys.modules) or "none")
         url = f"http://127.0.0.1:{s.http_server.port}/leandask"
         for path in ("", ".json"):
             print((await AsyncHTTPClient().fetch(url + path)).code)
@@ -288,7 +278,7 @@ def dask_imports_numpy():
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """A scheduler in a process of its own, for all tests that leave it as it is."""
+    """A scheduler in another process, for all tests that do not stop it."""
     folder = tmp_path_factory.mktemp("served")
     with starting(folder) as start:
         yield start("--event-log", folder / "events.jsonl")
@@ -302,18 +292,16 @@ def page(served, browser):
 
 @pytest.fixture
 def own_page(start, browser):
-    """The page of a scheduler that a test may stop."""
+    """The page of a scheduler that the test may stop."""
     yield from open_page(browser, *start())
 
 
 def open_page(browser, process, file):
     link = re.search(r"dashboard at:\s+(\S+)/status", process.stderr)[1]
-    browser.get_log("browser")  # empties it
-    browser.set_window_size(1280, 900)
     with Client(scheduler_file=str(file)) as client:
         browser.get(f"{link}/leandask")
         yield browser, client, process
-        browser.get("about:blank")  # so that it asks for no report any more
+        browser.get("about:blank")  # so that it stops asking for reports
 
 
 def text(browser, history, field):
@@ -330,11 +318,11 @@ def number(browser, history, field):
 
 
 def shown(browser, name):
-    """The text of an element, as far as it can be seen."""
+    """Return the visible text of an element."""
     return browser.find_element("id", name).text
 
 
-def test_the_page_shows_true_figures_and_keeps_itself_new(page):
+def test_the_page_shows_the_figures_of_the_report_and_updates_itself(page):
     browser, client, _ = page
     wait_for(lambda: shown(browser, "state") == "live")
     before = leandask.get_report(client)
@@ -343,7 +331,7 @@ def test_the_page_shows_true_figures_and_keeps_itself_new(page):
     seen = before["histories"]["events"]["seen"] + 1234
     wait_for(lambda: leandask.get_report(client)["histories"]["events"]["seen"] == seen)
     wait_for(lambda: number(browser, "events", "seen") == seen)
-    client.log_event("x", 1)  # shown without anybody's doing
+    client.log_event("x", 1)  # shown without a reload
     wait_for(lambda: number(browser, "events", "seen") == seen + 1)
     report = leandask.get_report(client)
     for name, history in report["histories"].items():
@@ -355,44 +343,39 @@ def test_the_page_shows_true_figures_and_keeps_itself_new(page):
     assert "MiB" in shown(browser, "rss")
     assert shown(browser, "log-path").endswith("events.jsonl")
     assert report["versions"]["distributed"] in shown(browser, "versions")
-    assert browser.get_log("browser") == []
+    assert console(browser) == []
 
 
-def test_whatever_is_in_a_message_shows_as_text(page):
+def test_html_in_a_message_is_shown_as_text(page):
     browser, client, _ = page
     warn(client, "".join(HOSTILE))
-    browser.refresh()  # sooner than it comes by itself
+    browser.refresh()  # sooner than its next update
     wait_for(lambda: "</script>" in shown(browser, "warnings"))
     assert "".join(HOSTILE) in shown(browser, "warnings")
     assert browser.find_elements("css selector", "img") == []
     assert len(browser.find_elements("css selector", "script")) == 1
-    assert browser.get_log("browser") == []
+    assert console(browser) == []
 
 
 def warn(client, message):
-    # A lambda goes over as it is: the scheduler's process has no tests to import.
+    # A lambda is pickled by value: the scheduler can't import the tests.
     client.run_on_scheduler(
         lambda dask_scheduler: dask_scheduler.stream.life("test", message, {}, 30)
     )
 
 
 @pytest.mark.parametrize("width", [375, 768, 1280])
-def test_nothing_is_wider_than_the_window(page, width):
+def test_nothing_is_wider_than_the_page(page, width):
     browser, client, _ = page
     warn(client, "x" * 249)
     browser.refresh()
-    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    try:
-        wait_for(lambda: "xxx" in shown(browser, "warnings"))
-        assert browser.execute_script("return innerWidth") == width
-        widest = "return document.documentElement.scrollWidth"
-        assert browser.execute_script(widest) <= width
-    finally:
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    resize(browser, width)
+    wait_for(lambda: "xxx" in shown(browser, "warnings"))
+    assert browser.execute_script("return innerWidth") == width
+    assert overflow(browser) <= 0
 
 
-def test_bars_and_tables_are_told_to_those_who_can_not_see_them(page):
+def test_bars_and_tables_have_names_for_screen_readers(page):
     browser, _, _ = page
     wait_for(lambda: shown(browser, "state") == "live")
     meters = browser.find_elements("css selector", "[role=meter]")
@@ -409,10 +392,10 @@ def test_bars_and_tables_are_told_to_those_who_can_not_see_them(page):
     assert tables[0].accessible_name == "Histories"
 
 
-def test_it_tells_when_the_scheduler_is_gone_and_when_it_is_back(own_page):
+def test_the_page_says_when_the_scheduler_is_not_reachable(own_page):
     browser, client, process = own_page
     wait_for(lambda: shown(browser, "state") == "live")
-    # A scheduler that answers nobody: the page is not to wait for it for ever.
+    # A scheduler that does not answer: the page must not wait forever.
     browser.execute_cdp_cmd("Network.enable", {})
     offline = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
     command = "Network.emulateNetworkConditions"

@@ -16,7 +16,6 @@ from distributed.utils_test import gen_test, inc
 import leandask
 from leandask import Retention, install
 from leandask.records.drain import WARNINGS
-from leandask.serving import report as report_module
 from leandask.serving.report import report_of, rss_peak
 from leandask.settings.budget import COSTS
 from tests.helpers.schedulers import LOCAL, lean, lean_cluster
@@ -31,7 +30,7 @@ def kept_and_seen(s, name):
 
 
 @gen_test()
-async def test_a_report_is_of_plain_json_values_and_says_whose_it_is():
+async def test_a_report_has_plain_json_values_and_identifies_the_scheduler():
     before = time.time()
     async with lean() as s, Client(s.address, asynchronous=True):
         report = report_of(s)
@@ -52,7 +51,7 @@ async def test_a_report_is_of_plain_json_values_and_says_whose_it_is():
 
 
 @gen_test()
-async def test_every_history_of_the_retention_is_in_it():
+async def test_a_report_has_every_history():
     async with lean() as s:
         histories = report_of(s)["histories"]
         fields = set(Retention.__dataclass_fields__) - {"error_length", "budget"}
@@ -64,7 +63,7 @@ async def test_every_history_of_the_retention_is_in_it():
 
 
 @gen_test()
-async def test_events_are_told_as_they_are():
+async def test_events_are_counted():
     async with lean(retention={"events": 10, "topics": 3}) as s:
         topics = s._broker.topics
         base = kept_and_seen(s, "events"), kept_and_seen(s, "topics")
@@ -77,14 +76,14 @@ async def test_events_are_told_as_they_are():
         assert holding(s, "event-bytes")["kept"] == topics.nbytes
         for name in "abc":
             s.log_event(name, 1)
-        # What went with its topic was seen.
+        # Events of an evicted topic still count as seen.
         assert kept_and_seen(s, "events") == (3, 18)
         assert kept_and_seen(s, "topics") == (3, 4)
         assert holding(s, "events")["holders"] == 3
 
 
 @gen_test()
-async def test_without_bounds_there_are_none_and_bytes_are_estimated():
+async def test_unbounded_histories_have_no_bound_and_estimated_bytes():
     retention = {"event-bytes": None, "events": None, "spans": None}
     async with lean(retention=retention) as s:
         s.log_event("x", 1)
@@ -96,7 +95,7 @@ async def test_without_bounds_there_are_none_and_bytes_are_estimated():
 
 
 @gen_test()
-async def test_tasks_leave_their_traces():
+async def test_histories_of_tasks_are_counted():
     retention = {"transition-log": 5, "erred-tasks": 2, "messages": 10}
     async with lean_cluster(retention=retention) as (s, c):
         await c.get_task_stream()
@@ -130,7 +129,7 @@ def fail(i):
 
 
 @gen_test()
-async def test_log_lines_and_departed_are_counted():
+async def test_log_records_and_departed_clients_are_counted():
     async with lean(retention={"log-records": 2}) as s:
         kept, seen = kept_and_seen(s, "log-records")
         logging.getLogger("distributed.scheduler").warning("one more")
@@ -150,19 +149,14 @@ async def test_memory_is_that_of_the_process():
         assert memory["limit"] == MEMORY_LIMIT
 
 
-def test_the_peak_is_known_without_proc(monkeypatch):
-    with_proc = rss_peak()
-
-    def refuse(*args):
-        raise FileNotFoundError
-
-    monkeypatch.setattr(report_module, "open", refuse, raising=False)
-    assert rss_peak() == pytest.approx(with_proc, rel=0.5)
-    assert rss_peak(2**60) == 2**60
+def test_the_peak_is_known_without_proc(tmp_path):
+    no_file = str(tmp_path / "status")
+    assert rss_peak(status=no_file) == pytest.approx(rss_peak(), rel=0.5)
+    assert rss_peak(2**60, no_file) == 2**60
 
 
 @gen_test()
-async def test_the_last_warnings_are_told_newest_first():
+async def test_the_last_warnings_come_newest_first():
     async with lean() as s:
         s.log_event("x", 1)
         for i in range(WARNINGS + 5):
@@ -184,7 +178,7 @@ async def test_the_last_warnings_are_told_newest_first():
 
 
 @gen_test()
-async def test_the_event_log_is_told_of(tmp_path):
+async def test_the_counters_of_the_event_log_are_in_it(tmp_path):
     path = tmp_path / "events.jsonl"
     with dask.config.set({"leandask.event-log.path": str(path)}):
         async with lean() as s:
@@ -206,7 +200,7 @@ async def test_the_event_log_is_told_of(tmp_path):
 
 
 @gen_test()
-async def test_housekeeping_and_giving_back_are_told_of():
+async def test_the_counters_of_housekeeping_are_in_it():
     async with lean() as s, Client(s.address, asynchronous=True) as c:
         await s.extensions["leandask"].housekeeping.run()
         await leandask.give_back(c)
@@ -220,7 +214,7 @@ async def test_housekeeping_and_giving_back_are_told_of():
 
 
 @gen_test()
-async def test_a_client_may_ask_for_it():
+async def test_an_asynchronous_client_gets_it():
     async with lean() as s, Client(s.address, asynchronous=True) as c:
         s.log_event("x", 1)
         report = await leandask.get_report(c)
@@ -228,14 +222,14 @@ async def test_a_client_may_ask_for_it():
         assert report["histories"]["events"]["seen"] >= 1
 
 
-def test_a_client_that_is_not_asynchronous_gets_it(start):
+def test_a_synchronous_client_gets_it(start):
     _, file = start()
     with Client(scheduler_file=str(file)) as client:
         assert leandask.get_report(client)["clients"] == 1
 
 
 @gen_test()
-async def test_an_installed_scheduler_reports_too():
+async def test_a_scheduler_made_lean_by_install_reports_too():
     async with Scheduler(**LOCAL) as s:
         s.log_event("x", 1)
         install(s)
@@ -245,7 +239,7 @@ async def test_an_installed_scheduler_reports_too():
 
 
 @gen_test()
-async def test_a_report_takes_little_of_the_event_loop():
+async def test_a_report_holds_the_event_loop_for_a_short_time():
     async with lean() as s:
         for i in range(1000):
             s.log_event(f"topic-{i}", 1)
@@ -254,11 +248,11 @@ async def test_a_report_takes_little_of_the_event_loop():
             begun = time.perf_counter()
             report_of(s)
             times.append(time.perf_counter() - begun)
-        assert min(times) < 0.01  # 0.0003, where the machine is free
+        assert min(times) < 0.01  # 0.0003 on an idle machine
 
 
 @gen_test()
-async def test_before_its_start_a_scheduler_has_no_address_yet():
+async def test_a_scheduler_has_no_address_before_its_start():
     s = lean()
     try:
         assert report_of(s)["address"] is None
@@ -267,9 +261,9 @@ async def test_before_its_start_a_scheduler_has_no_address_yet():
 
 
 @gen_test()
-async def test_no_warnings_are_told_where_events_are_blocked(collected):
-    for blocked, told in ([], 1), (["events"], 0):
+async def test_warnings_are_left_out_where_events_are_blocked(collected):
+    for blocked, expected in ([], 1), (["events"], 0):
         async with lean(blocked_handlers=blocked) as s:
             s.log_event("warn", "secret")
             s.stream.catch_up(10)
-            assert len(report_of(s)["warnings"]) == told
+            assert len(report_of(s)["warnings"]) == expected

@@ -145,6 +145,6 @@ def test_a_key_that_is_no_setting_is_told(caplog):
     with dask.config.set(given):
         config.check()
         assert not caplog.records
-        config.tell_unknown()
+        config.warn_of_unknown_keys()
     [told] = [r.getMessage() for r in caplog.records if r.name == "leandask"]
     assert told == "leandask.event-log.pth is no setting"

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 #: States of tasks that are shown, in the order in which their areas are stacked.
 STATES = ("memory", "processing", "queued", "waiting", "no-worker", "erred")
-#: What has a level that goes up and down: tasks in each of these states, tasks in one
-#: that is not shown, and workers.
+#: Counts that go up and down: tasks in each of these states, tasks in states that are
+#: not shown, and workers.
 LEVELS = (*STATES, "unshown", "workers")
 UNSHOWN, WORKERS = LEVELS.index("unshown"), LEVELS.index("workers")
-#: What is counted beside these levels. The first three are transitions, by where they
-#: lead: into memory, into erred, into any other state.
+#: What is counted besides. The first three are transitions: into memory, into erred,
+#: and into any other state.
 FLOWS = ("finished", "erred", "moved", "lost", "dropped", "missing", "warned")
-#: Columns of a bin: changes of the levels, then what flows.
+#: Columns of a bin: changes of the levels, then the flows.
 N_COLUMNS = len(LEVELS) + len(FLOWS)
 FINISHED, ERRED, MOVED, LOST, DROPPED, MISSING, WARNED = range(len(LEVELS), N_COLUMNS)
 
 #: Column of the state before a transition.
 BEFORE = {state: LEVELS.index(state) for state in STATES}
 BEFORE |= dict.fromkeys(("released", "forgotten"), UNSHOWN)
-#: Columns of the state after a transition, and of where it leads.
+#: Columns of the state after a transition, and of its flow.
 AFTER = {state: (level, MOVED) for state, level in BEFORE.items()}
 AFTER["memory"] = BEFORE["memory"], FINISHED
 AFTER["erred"] = BEFORE["erred"], ERRED

@@ -1,39 +1,41 @@
-"""Marks: single happenings on the axis of time."""
+"""Marks: single incidents on the axis of time."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
 from itertools import chain
+from typing import NamedTuple
 
 from leandask.records.text import MESSAGE_LENGTH, NAME_LENGTH, one_line
 
-#: Marks of a kind that are kept: the first ones, as they often are the cause of those
-#: that follow, and the newest. A mark takes 3.2 KB at most, 4 bytes for each of 764
-#: characters, so a kind takes 3.2 MB at most, and 400 KB when texts are as usual.
+#: Marks of a kind that are kept: the first ones, as they often cause those that follow,
+#: and the newest. A mark takes 3.2 KB at most, 4 bytes for each of 764 characters. So a
+#: kind takes 3.2 MB at most, and 400 KB with texts of usual length.
 FIRST, NEWEST = 200, 800
 
-Mark = tuple[int, str, str]
+
+class Mark(NamedTuple):
+    """One incident."""
+
+    #: Milliseconds since the epoch.
+    ms: int
+    #: The task, worker, topic or scheduler.
+    name: str
+    #: What happened.
+    message: str
 
 
 def text_of(value: object, limit: int) -> str:
-    """Return what a record says, or nothing where it says no text.
+    """Return the start of a text, or "" for any other value.
 
-    Parameters
-    ----------
-    value : object
-    limit : int
-        Characters to keep; one more shows that there were more.
-
-    Returns
-    -------
-    str
+    One character more than `limit` is kept, which shows that there were more.
     """
     return value[: limit + 1] if isinstance(value, str) else ""
 
 
 class Marks:
-    """The first and the newest happenings of a kind.
+    """The first and the newest incidents of a kind.
 
     Examples
     --------
@@ -46,30 +48,22 @@ class Marks:
     __slots__ = ("count", "first", "newest")
 
     def __init__(self) -> None:
-        #: Happenings ever seen.
+        #: Incidents ever seen.
         self.count = 0
         self.first: list[Mark] = []
         self.newest: deque[Mark] = deque(maxlen=NEWEST)
 
     def add(self, ms: int, name: object, message: object) -> None:
-        """Take a happening.
-
-        Parameters
-        ----------
-        ms : int
-            Milliseconds since the epoch.
-        name : object
-            The task, worker or topic that it is about, as the record has it.
-        message : object
-            What happened, as the record has it.
-        """
+        """Add an incident at a time, with name and message as the record has them."""
         self.count += 1
         marks = self.newest if len(self.first) == FIRST else self.first
-        marks.append((ms, text_of(name, NAME_LENGTH), text_of(message, MESSAGE_LENGTH)))
+        marks.append(
+            Mark(ms, text_of(name, NAME_LENGTH), text_of(message, MESSAGE_LENGTH))
+        )
 
     def __iter__(self) -> Iterator[Mark]:
         for ms, name, message in chain(self.first, self.newest):
-            yield ms, _shown(name, NAME_LENGTH), _shown(message, MESSAGE_LENGTH)
+            yield Mark(ms, _shown(name, NAME_LENGTH), _shown(message, MESSAGE_LENGTH))
 
     def __len__(self) -> int:
         return len(self.first) + len(self.newest)
@@ -79,5 +73,5 @@ class Marks:
 
 
 def _shown(text: str, limit: int) -> str:
-    # Once more, as escapes are longer than what they stand for.
+    # Twice, as escapes are longer than the characters that they replace.
     return one_line(one_line(text, limit), limit)

@@ -1,17 +1,18 @@
-"""Timeline page: one HTML file that needs nothing beside itself.
+"""The page of a timeline: one HTML file that loads nothing else.
 
-Whatever comes from a record is hostile. It reaches the page as JSON in a block that is
-no script, with the characters that could end that block escaped; the page's own script
-shows it as text only. The page may run that one script, and load nothing.
+What comes from a record is hostile. It reaches the page as escaped text, or as JSON in
+a block that is not a script, with the characters escaped that could end that block. The
+page's own script shows it as text only, and is the only one that the page may run.
 """
 
 from __future__ import annotations
 
-import html
 import json
-import re
-from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
 from leandask._csp import hash_of
 from leandask.reading.timeline.columns import STATES
@@ -22,7 +23,7 @@ from leandask.reading.timeline.words import counted, duration, number
 from leandask.records.text import one_line
 from leandask.records.times import rfc3339
 
-#: What is counted, as the table of totals names it.
+#: Labels in the table of totals.
 _TOTALS = {
     "finished": "transitions into memory",
     "erred": "transitions into erred",
@@ -32,21 +33,32 @@ _TOTALS = {
     "missing": "records missing by seq",
     "warned": "other warnings",
 }
-#: Schedulers in the table, which the script need not run for; the newest ones.
+#: Schedulers in the table, which shows without the script, too; the newest ones.
 _ROWS = 20
+#: Characters of a text in the table and the remarks.
+_TEXT_LENGTH = 1000
+
+
+class Tile(NamedTuple):
+    """One of the figures at the top of the page."""
+
+    label: str
+    value: str
+    is_bad: bool
+
+
+class Level(NamedTuple):
+    """A row of the table of levels."""
+
+    name: str
+    most: str
+    last: str
 
 
 def render(timeline: Timeline) -> str:
-    """Make the page.
+    """Return the page of a timeline.
 
-    Parameters
-    ----------
-    timeline : Timeline
-
-    Returns
-    -------
-    str
-        It can be encoded as UTF-8 whatever the records hold.
+    It can be encoded as UTF-8, whatever the records hold.
 
     Examples
     --------
@@ -54,37 +66,29 @@ def render(timeline: Timeline) -> str:
     True
     """
     figures = Figures(timeline)
-    template = Path(__file__).with_name("page.html").read_text("utf-8")
-    values = {
-        "style-hash": hash_of(template, "style"),
-        "script-hash": hash_of(template, "script"),
-        "range": _range(figures),
-        "tiles": _tiles(figures),
-        "remarks": _list(remarks(figures)),
-        "lives": _lives_heading(figures),
-        "tasks": _tasks_heading(figures),
-        "workers": _workers_heading(figures),
-        "erred": _erred_heading(figures),
-        "losses": _losses_heading(figures),
-        "totals": _totals(figures),
-        "schedulers": _schedulers(figures),
-        "data": embed(figures.plain()),
-    }
-    # In one pass, so that no value is searched for places of others.
-    return re.sub(r"<!--\{(.*?)\}-->", lambda place: values[place[1]], template)
+    source = Path(__file__).with_name("page.html").read_text("utf-8")
+    environment = Environment(
+        autoescape=True, finalize=_shown, undefined=StrictUndefined
+    )
+    schedulers = _schedulers(figures)
+    return environment.from_string(source).render(
+        # Neither has anything to fill in, so they are the same in the page.
+        style_hash=Markup(hash_of(source, "style")),
+        script_hash=Markup(hash_of(source, "script")),
+        range=_range(figures),
+        tiles=_tiles(figures),
+        remarks=[*remarks(figures)],
+        headings=_headings(figures),
+        totals=_totals(figures),
+        levels=_levels(figures),
+        schedulers=schedulers,
+        older=_older(figures, len(schedulers)),
+        data=Markup(embed(figures.plain())),
+    )
 
 
 def embed(value: object) -> str:
-    """Write a value as JSON that no HTML parser and no script can take for code.
-
-    Parameters
-    ----------
-    value : object
-        Plain JSON values.
-
-    Returns
-    -------
-    str
+    """Write a value as JSON that neither an HTML parser nor a script takes for code.
 
     Examples
     --------
@@ -98,6 +102,11 @@ def embed(value: object) -> str:
     return text
 
 
+def _shown(value: Any) -> Any:
+    """Show control characters of a text as escapes."""
+    return one_line(value, _TEXT_LENGTH) if type(value) is str else value
+
+
 def _range(figures: Figures) -> str:
     if not figures.starts:
         return "The log has no records with a time."
@@ -107,109 +116,77 @@ def _range(figures: Figures) -> str:
     )
 
 
-def _tiles(figures: Figures) -> str:
-    totals = figures.totals
-    lost, known = totals["lost"], figures.transitions
-    finished, erred = (totals[n] if known else None for n in ("finished", "erred"))
-    tiles = [
-        ("Transitions into memory", finished, ""),
-        ("Transitions into erred", erred, "bad" if erred else ""),
-        ("Workers at most", figures.most["workers"], ""),
-        ("Workers lost", lost, "bad" if lost else ""),
-        ("Records missing", totals["missing"], "bad" if totals["missing"] else ""),
+def _tiles(figures: Figures) -> list[Tile]:
+    totals, known = figures.totals, bool(figures.transitions)
+    finished, erred = totals["finished"], totals["erred"]
+    lost, missing = totals["lost"], totals["missing"]
+    return [
+        Tile("Transitions into memory", number(finished) if known else "-", False),
+        Tile("Transitions into erred", number(erred) if known else "-", erred > 0),
+        Tile("Workers at most", number(figures.most["workers"]), False),
+        Tile("Workers lost", number(lost), lost > 0),
+        Tile("Records missing", number(missing), missing > 0),
     ]
-    return "".join(
-        f'<div><dt>{label}</dt><dd class="{tone}">{"-" if n is None else number(n)}'
-        "</dd></div>"
-        for label, n, tone in tiles
-    )
 
 
-def _lives_heading(figures: Figures) -> str:
-    fates = [figures.fate(life) for life in figures.lives]
-    killed = fates.count("killed")
-    count = counted(len(fates) + figures.timeline.n_settled, "scheduler")
-    return count + (f", {number(killed)} without a stop" if killed else "")
-
-
-def _tasks_heading(figures: Figures) -> str:
-    if not figures.transitions:
-        return "no transitions in this log"
-    return counted(figures.transitions, "transition")
-
-
-def _erred_heading(figures: Figures) -> str:
-    if not figures.transitions:
-        return "not known"
-    return counted(figures.totals["erred"], "transition", "into erred")
-
-
-def _workers_heading(figures: Figures) -> str:
-    return (
-        f"{number(figures.last['workers'])} at the end, "
-        f"{number(figures.most['workers'])} at most"
-    )
-
-
-def _losses_heading(figures: Figures) -> str:
-    totals = figures.totals
-    parts = [
+def _headings(figures: Figures) -> dict[str, str]:
+    """Return what stands next to the headings of the panels, by panel."""
+    totals, transitions = figures.totals, figures.transitions
+    runs = len(figures.schedulers) + figures.timeline.n_settled
+    killed = sum(figures.fate(run) == "killed" for run in figures.schedulers)
+    losses = [
         counted(totals["lost"], "worker"),
         counted(totals["dropped"], "record", "dropped"),
         counted(totals["missing"], "record", "missing"),
         counted(totals["warned"], "warning"),
     ]
-    return ", ".join(part for part in parts if part[:2] != "0 ") or "none"
+    return {
+        "schedulers": counted(runs, "scheduler")
+        + (f", {number(killed)} without a stop" if killed else ""),
+        "tasks": counted(transitions, "transition")
+        if transitions
+        else "no transitions in this log",
+        "workers": f"{number(figures.last['workers'])} at the end, "
+        f"{number(figures.most['workers'])} at most",
+        "erred": counted(totals["erred"], "transition", "into erred")
+        if transitions
+        else "not known",
+        "losses": ", ".join(part for part in losses if part[:2] != "0 ") or "none",
+    }
 
 
-def _totals(figures: Figures) -> str:
+def _totals(figures: Figures) -> list[tuple[str, str]]:
     rows = [("records", figures.timeline.n_records)]
     rows += [(label, figures.totals[name]) for name, label in _TOTALS.items()]
-    body = "".join(
-        f'<tr><th scope="row">{label}</th><td>{number(n)}</td></tr>'
-        for label, n in rows
-    )
+    return [(label, number(n)) for label, n in rows]
+
+
+def _levels(figures: Figures) -> list[Level]:
     names = [*(STATES if figures.states_known else ()), "workers"]
-    levels = "".join(
-        f'<tr><th scope="row">{name}</th><td>{number(figures.most[name])}</td>'
-        f"<td>{number(figures.last[name])}</td></tr>"
+    return [
+        Level(name, number(figures.most[name]), number(figures.last[name]))
         for name in names
-    )
-    return (
-        f"<table><caption>Counted over the whole log</caption>{body}</table>"
-        "<table><caption>Tasks by state, and workers</caption>"
-        '<tr><th></th><th scope="col">at most</th><th scope="col">at the end</th></tr>'
-        f"{levels}</table>"
-    )
+    ]
 
 
-def _schedulers(figures: Figures) -> str:
-    rows = []
-    for life in figures.lives[-_ROWS:]:
-        fate = figures.fate(life)
-        cells = [
-            life.id,
-            life.about,
-            _time(life.first),
-            _time(life.last),
-            f"stopped: {life.reason}" if life.reason else fate,
-        ]
-        rows.append("".join(f"<td>{_escape(cell)}</td>" for cell in cells))
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    heads = ("id", "address", "first record", "last record", "end")
-    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
-    older = len(figures.lives) - len(rows) + figures.timeline.n_settled
-    more = f" ({number(older)} older ones are not listed)" if older else ""
-    return f"<table><caption>Schedulers{more}</caption><tr>{head}</tr>{body}</table>"
+def _schedulers(figures: Figures) -> list[tuple[str, ...]]:
+    """Return the rows of the table of schedulers: id, address, first, last, end."""
+    return [
+        (
+            run.id,
+            run.address,
+            _time(run.first),
+            _time(run.last),
+            f"stopped: {run.reason}" if run.reason else figures.fate(run),
+        )
+        for run in figures.schedulers[-_ROWS:]
+    ]
 
 
-def _list(texts: Iterable[str]) -> str:
-    items = "".join(f"<li>{_escape(text)}</li>" for text in texts)
-    return f'<ul class="remarks" aria-label="Remarks">{items}</ul>' if items else ""
-
-
-def _escape(text: str) -> str:
-    return html.escape(one_line(text, 1000))
+def _older(figures: Figures, listed: int) -> str:
+    """Return how many schedulers are not listed; empty if none."""
+    older = len(figures.schedulers) - listed + figures.timeline.n_settled
+    return number(older) if older else ""
 
 
 def _time(ms: int) -> str:

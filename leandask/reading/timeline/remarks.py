@@ -1,4 +1,4 @@
-"""Remarks: what the reader of a timeline must know of its log."""
+"""Remarks: what the reader of a timeline must know about its log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from leandask.reading.timeline.figures import Figures
 from leandask.reading.timeline.words import counted, number
 from leandask.reading.timeline.workers import STAYS, WORKERS_SHOWN
 
-#: How marks of each kind are called.
+#: Names of the marks of each kind.
 _NAMES = {
     "erred": "transition",
     "lost": "lost worker",
@@ -19,16 +19,7 @@ _NAMES = {
 
 
 def remarks(figures: Figures) -> Iterator[str]:
-    """Tell what is missing from the log, wrong with it, or left out of the page.
-
-    Parameters
-    ----------
-    figures : Figures
-
-    Yields
-    ------
-    str
-    """
+    """Yield what is missing from the log, wrong with it, or left out of the page."""
     timeline = figures.timeline
     yield from timeline.notes
     if unkept := timeline.n_notes - len(timeline.notes):
@@ -39,27 +30,28 @@ def remarks(figures: Figures) -> Iterator[str]:
 
 
 def _beginnings(figures: Figures) -> Iterator[str]:
-    cut = [life for life in figures.lives if life.first_seq > 1]
+    runs = figures.schedulers
+    cut = [run for run in runs if run.sequence.first > 1]
     if cut:
-        who = "the scheduler" if len(figures.lives) == 1 else f"{number(len(cut))} of "
-        who += "" if len(figures.lives) == 1 else f"{len(figures.lives)} schedulers"
+        many = f"{number(len(cut))} of {len(runs)} schedulers"
+        who = "the scheduler" if len(runs) == 1 else many
         yield (
             f"The beginning of {who} is not in this log, which starts at record "
-            f"{number(cut[0].first_seq)}: figures are what was there at the least."
+            f"{number(cut[0].sequence.first)}: figures are what at least was there."
         )
-    below = [life for life in figures.lives if any(life.low[:-2] + life.low[-1:])]
-    if below and len(below) > len([life for life in below if life in cut]):
+    below = [run for run in runs if any(run.low[:-2] + run.low[-1:])]
+    if below and len(below) > len([run for run in below if run in cut]):
         yield (
-            "More tasks or workers left than had come, as records are missing. The "
+            "More tasks or workers left than came, as records are missing. The "
             "levels are raised so that none is below zero."
         )
     elif below:
         yield "The levels are raised so that none is below zero."
-    killed = [life for life in figures.lives if figures.fate(life) == "killed"]
+    killed = [run for run in runs if figures.fate(run) == "killed"]
     if killed:
         yield (
             f"{counted(len(killed), 'scheduler')} ended with no record of a stop, as "
-            "kill -9 does. Up to the next start it is not known when, and the last "
+            "after kill -9. It is not known when before the next start, and the last "
             "records may not have been written."
         )
 
@@ -72,7 +64,7 @@ def _unusable(figures: Figures) -> Iterator[str]:
         yield f"{counted(n, 'record')} could not be used, by the wrong field: {fields}."
     if timeline.n_foreign:
         yield f"{counted(timeline.n_foreign, 'record')} of other loggers."
-    if late := sum(life.late for life in figures.lives):
+    if late := sum(run.sequence.late for run in figures.schedulers):
         yield f"{counted(late, 'record')} came out of order, or more than once."
     if figures.totals["dropped"]:
         yield "Records that were dropped leave a gap in seq, so they count as missing."
@@ -86,15 +78,16 @@ def _left_out(figures: Figures) -> Iterator[str]:
                 f"Of {counted(marks.count, _NAMES[kind])}, the {len(marks.first)} "
                 f"first and the {len(marks.newest)} newest are listed."
             )
-    if timeline.lanes.hidden:
+    workers = timeline.workers
+    if workers.hidden:
         yield (
-            f"{counted(timeline.lanes.hidden, 'stay')} of workers have no lane: there "
+            f"{counted(workers.hidden, 'stay')} of workers have no lane: there "
             f"are {WORKERS_SHOWN}. All are counted."
         )
-    if timeline.lanes.stays_hidden:
+    if workers.stays_hidden:
         yield (
             f"A lane shows the last {STAYS} stays of its worker; "
-            f"{number(timeline.lanes.stays_hidden)} are not shown."
+            f"{number(workers.stays_hidden)} are not shown."
         )
     if timeline.n_settled:
         yield (

@@ -6,15 +6,7 @@ _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
 
 
 def number(n: int) -> str:
-    """Write a number.
-
-    Parameters
-    ----------
-    n : int
-
-    Returns
-    -------
-    str
+    """Write a number with thousands separators.
 
     Examples
     --------
@@ -25,19 +17,7 @@ def number(n: int) -> str:
 
 
 def counted(n: int, noun: str, rest: str = "") -> str:
-    """Write how many of something there are.
-
-    Parameters
-    ----------
-    n : int
-    noun : str
-        Its singular.
-    rest : str, optional
-        What follows.
-
-    Returns
-    -------
-    str
+    """Write how many of something there are; `noun` is the singular.
 
     Examples
     --------
@@ -48,16 +28,7 @@ def counted(n: int, noun: str, rest: str = "") -> str:
 
 
 def duration(ms: int) -> str:
-    """Write a duration, in its two largest units.
-
-    Parameters
-    ----------
-    ms : int
-        Milliseconds.
-
-    Returns
-    -------
-    str
+    """Write a duration of milliseconds, in its two largest units.
 
     Examples
     --------

@@ -1,11 +1,11 @@
-"""Lanes: when each worker was there."""
+"""Workers: when each worker was there."""
 
 from __future__ import annotations
 
-from leandask.reading.timeline.schedulers import Life
+from leandask.reading.timeline.schedulers import SchedulerRun
 
-#: Workers that have a lane. A lane takes 0.4 KB as usual and 5 KB at most, an address
-#: of 512 characters and 16 stays of 180 bytes, so all take 2.5 MB at most.
+#: Workers that have a lane. A lane usually takes 0.4 KB, and 5 KB at most: an address
+#: of 512 characters and 16 stays of 180 bytes. So all take 2.5 MB at most.
 WORKERS_SHOWN = 500
 #: Stays of a worker's lane: it may come back under the address that it had.
 STAYS = 16
@@ -16,16 +16,15 @@ class Stay:
 
     Parameters
     ----------
-    life : Life
-        The scheduler's.
+    run : SchedulerRun
     joined : int or None
         Milliseconds since the epoch; None where that was before the log.
     """
 
-    __slots__ = ("joined", "left", "life", "lost")
+    __slots__ = ("joined", "left", "lost", "run")
 
-    def __init__(self, life: Life, joined: int | None) -> None:
-        self.life = life
+    def __init__(self, run: SchedulerRun, joined: int | None) -> None:
+        self.run = run
         self.joined = joined
         #: Milliseconds since the epoch; None while it is there, or until its scheduler
         #: ended.
@@ -34,43 +33,34 @@ class Stay:
         self.lost = False
 
 
-class Lanes:
-    """The stays of workers, by address.
+class Workers:
+    """The stays of workers, by address; the page shows each address as a lane.
 
-    Where there are too many, the lane that has been left for longest makes place. If
-    all workers are there, a new one has no lane.
+    With too many addresses, the one whose worker left first is forgotten. Where all
+    workers are still there, a new one has no lane.
 
     Examples
     --------
-    >>> lanes, life = Lanes(), Life("Scheduler-1", 0)
-    >>> lanes.join("tcp://127.0.0.1:8000", life, 5)
-    >>> lanes.leave("tcp://127.0.0.1:8000", life, 9, lost=True)
-    >>> lanes
-    <Lanes: 1/500, 0 not shown>
+    >>> workers, run = Workers(), SchedulerRun("Scheduler-1", 0)
+    >>> workers.join("tcp://127.0.0.1:8000", run, 5)
+    >>> workers.leave("tcp://127.0.0.1:8000", run, 9, lost=True)
+    >>> workers
+    <Workers: 1/500, 0 not shown>
     """
 
     __slots__ = ("_left", "hidden", "stays", "stays_hidden")
 
     def __init__(self) -> None:
         self.stays: dict[str, list[Stay]] = {}
-        #: Joins that have no lane, or had one that made place.
+        #: Joins that have no lane, and lanes that were forgotten.
         self.hidden = 0
-        #: Stays that made place in the lane of a worker that came back often.
+        #: Stays that were forgotten, of workers that came back often.
         self.stays_hidden = 0
-        # Addresses whose worker is gone, the one gone for longest first.
+        # Addresses whose worker has left, the one that left first is first.
         self._left: dict[str, None] = {}
 
-    def join(self, address: str, life: Life, ms: int | None) -> None:
-        """A worker joined.
-
-        Parameters
-        ----------
-        address : str
-        life : Life
-            Its scheduler's.
-        ms : int or None
-            Milliseconds since the epoch; None where that was before the log.
-        """
+    def join(self, address: str, run: SchedulerRun, ms: int | None) -> None:
+        """Add that a worker joined; `ms` is None if that was before the log."""
         lane = self.stays.get(address)
         if lane is None:
             if len(self.stays) == WORKERS_SHOWN:
@@ -84,26 +74,15 @@ class Lanes:
             del lane[0]
             self.stays_hidden += 1
         self._left.pop(address, None)
-        lane.append(Stay(life, ms))
+        lane.append(Stay(run, ms))
 
-    def leave(self, address: str, life: Life, ms: int, lost: bool) -> None:
-        """A worker left.
-
-        Parameters
-        ----------
-        address : str
-        life : Life
-            Its scheduler's.
-        ms : int
-            Milliseconds since the epoch.
-        lost : bool
-            Whether the scheduler did not expect it to.
-        """
+    def leave(self, address: str, run: SchedulerRun, ms: int, lost: bool) -> None:
+        """Add that a worker left at a time; `lost` if that was not expected."""
         lane = self.stays.get(address)
-        if lane is None or lane[-1].life is not life or lane[-1].left is not None:
-            if self.hidden:  # it may be one of those: who knows when it joined
+        if lane is None or lane[-1].run is not run or lane[-1].left is not None:
+            if self.hidden:  # it may be one of those: when it joined is not known
                 return
-            self.join(address, life, None)
+            self.join(address, run, None)
             lane = self.stays.get(address)
             if lane is None:
                 return
@@ -111,17 +90,14 @@ class Lanes:
         lane[-1].lost = lost
         self._left[address] = None
 
-    def forsake(self, life: Life) -> None:
-        """Another scheduler took over: let the lanes of the others make place.
-
-        Parameters
-        ----------
-        life : Life
-            The new one's.
-        """
+    def start(self, run: SchedulerRun) -> None:
+        """Add that a scheduler started: lanes of earlier ones may be forgotten."""
         for address, lane in self.stays.items():
-            if lane[-1].life is not life:
+            if lane[-1].run is not run:
                 self._left.setdefault(address)
 
     def __repr__(self) -> str:
-        return f"<Lanes: {len(self.stays)}/{WORKERS_SHOWN}, {self.hidden} not shown>"
+        return (
+            f"<{type(self).__name__}: {len(self.stays)}/{WORKERS_SHOWN}, "
+            f"{self.hidden} not shown>"
+        )

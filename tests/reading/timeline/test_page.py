@@ -6,16 +6,11 @@ import json
 
 import pytest
 
-from leandask.reading.timeline import Timeline, render
 from leandask.reading.timeline.columns import STATES
+from leandask.reading.timeline.page import render
+from leandask.reading.timeline.timeline import Timeline
 from tests.helpers.browser import console, overflow, resize
-from tests.reading.timeline.test_timeline import (
-    HOSTILE,
-    T0,
-    Log,
-    hostile_timeline,
-    timeline_of,
-)
+from tests.helpers.logs import HOSTILE, T0, Log, hostile_timeline, timeline_of
 
 pytest.importorskip("selenium")
 from selenium.webdriver import ActionChains, Keys
@@ -86,7 +81,7 @@ def hover(browser, panel, seconds):
 
 
 def tip(browser):
-    """What is told of the cursor: its time, and figures by name."""
+    """The tooltip of the cursor: its time, figures by name, and its text."""
     element = browser.find_element("id", "tip")
     names = [e.text for e in element.find_elements("tag name", "dt")]
     values = [e.text for e in element.find_elements("tag name", "dd")]
@@ -102,7 +97,7 @@ def drag(browser, panel, first, last):
     painted(browser)
 
 
-def test_hovering_tells_the_figures_of_the_time(look):
+def test_hovering_shows_the_figures_of_the_time(look):
     browser = look(run_of_tasks())
     # Between two records, what was there last still is: 2 to 50 are done.
     time, figures, text = hover(browser, "tasks", 50.5)
@@ -113,11 +108,11 @@ def test_hovering_tells_the_figures_of_the_time(look):
     _, figures, text = hover(browser, "lanes", 50.5)
     assert "tcp://10.0.0." in text
     assert "joined 2026-03-04T05:00:01.000Z" in text
-    _, _, text = hover(browser, "lives", 50.5)
+    _, _, text = hover(browser, "schedulers", 50.5)
     assert "Scheduler-1" in text and "stopped" in text
 
 
-def test_the_keys_step_from_bin_to_bin_and_tell_what_is_in_each(look):
+def test_the_keys_step_from_bin_to_bin_and_show_what_is_in_each(look):
     browser = look(run_of_tasks())
     canvas(browser, "tasks").send_keys(Keys.HOME)
     time, figures, _ = tip(browser)
@@ -240,7 +235,7 @@ def test_hostile_texts_show_as_texts(look):
     assert shown[:2] == HOSTILE[:2]
     assert shown[-1] == "k" * 512
     assert "&lt;b&gt;" in shown
-    _, _, text = hover(browser, "lives", 5)
+    _, _, text = hover(browser, "schedulers", 5)
     assert all(hostile in text for hostile in HOSTILE[:2])
     assert HOSTILE[0] in browser.find_element("css selector", ".wide").text
     assert HOSTILE[0] in browser.find_element("css selector", ".remarks").text

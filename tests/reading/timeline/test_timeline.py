@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import json
 import random
 import re
@@ -8,99 +7,21 @@ import tracemalloc
 
 import pytest
 
-from leandask.reading.histogram import Bins
+from leandask.reading.histogram import Histogram
 from leandask.reading.timeline import marks, schedulers, workers
 from leandask.reading.timeline.columns import STATES
 from leandask.reading.timeline.page import render
 from leandask.reading.timeline.timeline import NOTES, Timeline
 from leandask.records.factory import RecordFactory
 from leandask.records.times import rfc3339
-
-#: 2026-03-04 05:00 UTC, in seconds since the epoch.
-T0 = 1772600400.0
-HOSTILE = [
-    "</script><script>alert(1)</script>",
-    "<img src=x onerror=alert(1)>",
-    "<!--<script>",
-    "-->\u2028\u2029",
-    "\ud800 alone",
-    "<!--{data}-->",
-    "&lt;b&gt;",
-    "\u202eright to left",
-    "k" * 512,
-]
-
-
-class Log:
-    """Records of one scheduler, as the event log has them."""
-
-    def __init__(self, scheduler_id="Scheduler-1", seq=0):
-        self.id = scheduler_id
-        self.seq = seq
-        self.records = []
-
-    def add(self, seconds, event_name, **fields):
-        self.seq += 1
-        record = {
-            "timestamp": rfc3339(T0 + seconds),
-            "severity": "INFO",
-            "severity_number": 9,
-            "event_name": event_name,
-            "scheduler_id": self.id,
-            "seq": self.seq,
-        }
-        self.records.append(record | fields)
-        return self
-
-    def start(self, seconds):
-        return self.add(seconds, "dask.scheduler.start", address="tcp://10.0.0.1:8786")
-
-    def stop(self, seconds, reason="scheduler-close"):
-        return self.add(seconds, "dask.scheduler.stop", reason=reason)
-
-    def event(self, seconds, topic, action, level=9, worker=None, **payload):
-        return self.add(
-            seconds,
-            "dask.event",
-            topic=topic,
-            action=action,
-            worker=worker,
-            severity_number=level,
-            payload=json.dumps({"action": action, **payload}),
-            message=f"{topic}: {action}",
-        )
-
-    def join(self, seconds, worker):
-        self.event(seconds, worker, "add-worker", worker=worker)
-        return self.event(seconds, "all", "add-worker", worker=worker)
-
-    def leave(self, seconds, worker, expected=True):
-        for topic in (worker, "all"):
-            level = 9 if expected else 13
-            self.event(
-                seconds, topic, "remove-worker", level, worker, expected=expected
-            )
-        return self
-
-    def task(self, seconds, key, *states):
-        for before, after in itertools.pairwise(states):
-            self.add(
-                seconds,
-                "dask.task.transition",
-                task_key=key,
-                task_start=before,
-                task_finish=after,
-                message=f"{key}: {before} -> {after}",
-            )
-        return self
-
-
-def timeline_of(*logs):
-    timeline = Timeline()
-    for log in logs:
-        for record in log.records:
-            timeline.add(record)
-    return timeline
+from tests.helpers.logs import (
+    HOSTILE,
+    T0,
+    Log,
+    event_record,
+    hostile_timeline,
+    timeline_of,
+)
 
 
 def data_of(timeline):
@@ -154,7 +75,7 @@ def test_tasks_in_each_state():
     assert message == "inc-1: processing -> erred"
 
 
-def test_what_was_most_at_once_is_told_even_of_one_millisecond():
+def test_the_highest_level_is_shown_even_within_one_millisecond():
     log = Log().start(0)
     for i in range(50):
         log.task(1, i, "released", "waiting")
@@ -195,7 +116,7 @@ def test_a_worker_that_comes_back_has_one_lane():
     ((_, stays),) = data_of(timeline)["lanes"]
     assert len(stays) == workers.STAYS
     assert stays[-1][:2] == [(T0 + 98) * 1000, (T0 + 99) * 1000]
-    assert timeline.lanes.stays_hidden == 50 - workers.STAYS
+    assert timeline.workers.stays_hidden == 50 - workers.STAYS
 
 
 def test_after_a_kill_all_counts_from_zero():
@@ -207,7 +128,7 @@ def test_after_a_kill_all_counts_from_zero():
     data = data_of(timeline)
     assert [level_at(data, "memory", t) for t in (2, 9, 10, 12, 20)] == [1, 1, 0, 1, 0]
     assert [level_at(data, "workers", t) for t in (2, 9, 10, 11)] == [1, 1, 0, 1]
-    assert [life["fate"] for life in data["lives"]] == ["killed", "stopped"]
+    assert [run["fate"] for run in data["schedulers"]] == ["killed", "stopped"]
     ((_, stays),) = data["lanes"]
     at = [(T0 + t) * 1000 for t in range(21)]
     assert stays == [[at[1], at[10], 0, 1, 0], [at[11], at[20], 0, 1, 0]]
@@ -217,7 +138,7 @@ def test_after_a_kill_all_counts_from_zero():
 def test_the_scheduler_that_runs_when_the_log_ends_keeps_its_tasks():
     log = Log().start(0).task(2, "x", "released", "waiting", "processing", "memory")
     data = data_of(timeline_of(log))
-    assert data["lives"][0]["fate"] == "running"
+    assert data["schedulers"][0]["fate"] == "running"
     assert level_at(data, "memory", 99) == 1
 
 
@@ -225,7 +146,7 @@ def test_schedulers_that_run_side_by_side_keep_their_workers():
     logs = [Log(n).start(0).join(1, f"tcp://{n}:1").event(9, "t", "a") for n in "ab"]
     timeline = timeline_of(*logs)
     data = data_of(timeline)
-    assert [life["fate"] for life in data["lives"]] == ["running", "running"]
+    assert [run["fate"] for run in data["schedulers"]] == ["running", "running"]
     assert level_at(data, "workers", 9) == 2
     assert "no record of a stop" not in text_of(timeline)
 
@@ -273,7 +194,7 @@ def test_records_out_of_order_and_a_clock_that_jumps_back():
     random.Random(1).shuffle(shuffled.records)
     mixed = timeline_of(shuffled)
     assert data_of(mixed)["flows"]["finished"] == data_of(whole)["flows"]["finished"]
-    assert mixed.lives["Scheduler-1"].late > 0
+    assert mixed.schedulers["Scheduler-1"].sequence.late > 0
     assert "out of order" in text_of(mixed)
 
     log.task(-(40 * 365 * 86400), "x", "released", "waiting")
@@ -366,44 +287,44 @@ def test_a_wrong_field_is_counted_and_changes_nothing(field, value):
     assert timeline.n_records == 2
     assert timeline.wrong or timeline.n_foreign
     assert set(timeline.wrong) <= {field}
-    assert not any(map(any, timeline.bins.rows.values()))
+    assert not any(map(any, timeline.histogram.rows.values()))
     data_of(timeline)
     text_of(timeline)
 
 
 @pytest.mark.parametrize("record", [None, 5, "text", [], {}, {"timestamp": []}])
-def test_what_is_no_record_is_counted(record):
+def test_what_is_not_a_record_is_counted(record):
     timeline = Timeline()
     timeline.add(record)
     assert sum(timeline.wrong.values()) == 1
     assert "1 record could not be used" in text_of(timeline)
 
 
+JOIN = {"action": "add-worker", "topic": "all"}
+LEAVE = {"action": "remove-worker", "topic": "all", "worker": "a"}
+DROPPED = {"event_name": "leandask.records-dropped"}
+
+
 @pytest.mark.parametrize(
-    "fields",
+    "fields, wrong",
     [
-        {"action": "add-worker", "topic": "all"},
-        {"action": "add-worker", "topic": "all", "worker": {}},
-        {"action": "remove-worker", "topic": "all", "worker": "a", "payload": 5},
-        {"action": "remove-worker", "topic": "all", "worker": "a"},
-        {
-            "action": "remove-worker",
-            "topic": "all",
-            "worker": "a",
-            "payload": '{"expected"',
-        },
-        {"severity_number": "high"},
-        {"event_name": "leandask.records-dropped"},
-        {"event_name": "leandask.records-dropped", "dropped_since_last": 2**99},
+        (JOIN, "worker"),
+        (JOIN | {"worker": {}}, "worker"),
+        (LEAVE | {"payload": 5}, "payload"),
+        (LEAVE | {"payload": ...}, "payload"),
+        (LEAVE | {"payload": '{"expected"'}, "payload"),
+        ({"severity_number": "high"}, "severity_number"),
+        (DROPPED, "dropped_since_last"),
+        (DROPPED | {"dropped_since_last": 2**99}, "dropped_since_last"),
     ],
 )
-def test_a_wrong_event_is_counted(fields):
+def test_a_wrong_event_is_counted(fields, wrong):
     timeline = Timeline()
-    record = Log().add(0, "dask.event").records[0]
-    timeline.add(record | fields)
-    assert sum(timeline.wrong.values()) == 1
-    assert not timeline.lanes.stays
-    assert not any(map(any, timeline.bins.rows.values()))
+    record = event_record(0, "t") | fields
+    timeline.add({name: value for name, value in record.items() if value is not ...})
+    assert timeline.wrong == {wrong: 1}
+    assert not timeline.workers.stays
+    assert not any(map(any, timeline.histogram.rows.values()))
     text_of(timeline)
 
 
@@ -426,15 +347,15 @@ def test_remarks_are_bounded():
 
 
 def test_bins_keep_all_counts_as_they_widen():
-    bins = Bins(columns=1, limit=64)
+    histogram = Histogram(columns=1, limit=64)
     rng = random.Random(0)
     times = [rng.randrange(10**12) for _ in range(2000)]
     for ms in times:
-        bins.row(ms)[0] += 1
-        assert len(bins.rows) <= 64
-    assert sum(row[0] for _, row in bins.sorted()) == len(times)
-    for start, (n,) in bins.sorted():
-        assert n == sum(start <= ms < start + bins.width for ms in times)
+        histogram.row(ms)[0] += 1
+        assert len(histogram.rows) <= 64
+    assert sum(row[0] for _, row in histogram.sorted()) == len(times)
+    for start, (n,) in histogram.sorted():
+        assert n == sum(start <= ms < start + histogram.width for ms in times)
 
 
 def test_memory_does_not_grow_with_the_log():
@@ -465,9 +386,9 @@ def test_memory_does_not_grow_with_the_log():
     # Only ints grow, and the fill of the bins goes up and down.
     assert after < before + 2**21
     assert before < 20 * 2**20
-    assert len(timeline.lives) == schedulers.SCHEDULERS
-    assert len(timeline.lanes.stays) == workers.WORKERS_SHOWN
-    assert len(timeline.bins.rows) <= timeline.bins.limit
+    assert len(timeline.schedulers) == schedulers.SCHEDULERS
+    assert len(timeline.workers.stays) == workers.WORKERS_SHOWN
+    assert len(timeline.histogram.rows) <= timeline.histogram.limit
     assert {len(m) for m in timeline.marks.values()} <= {
         0,
         marks.FIRST + marks.NEWEST,
@@ -485,26 +406,11 @@ def test_workers_that_stay_do_not_grow_the_lanes():
     for i in range(2000):
         log.event(3000 + i, "all", "remove-worker", worker=f"tcp://{i}:1")
     timeline = timeline_of(log)
-    assert len(timeline.lanes.stays) == workers.WORKERS_SHOWN
-    assert timeline.lanes.hidden == 1500
+    assert len(timeline.workers.stays) == workers.WORKERS_SHOWN
+    assert timeline.workers.hidden == 1500
     data = data_of(timeline)
     assert max(data["levels"]["workers"]) == 2000
     assert data["levels"]["workers"][-1] == 0
-
-
-def hostile_timeline():
-    timeline = Timeline()
-    log = Log(HOSTILE[0]).start(0)
-    log.records[0]["address"] = HOSTILE[1]
-    for i, text in enumerate(HOSTILE):
-        log.join(i + 1, text)
-        log.task(i + 1, text, "released", "waiting", "processing", "erred")
-        log.event(i + 1, text, text, 13).leave(i + 2, text, expected=False)
-        timeline.note(text)
-    log.stop(30, reason=HOSTILE[1])
-    for record in log.records:
-        timeline.add(record)
-    return timeline
 
 
 def test_hostile_texts_stay_texts():
@@ -521,7 +427,7 @@ def test_hostile_texts_stay_texts():
     assert data["marks"]["erred"][8][1] == "k" * 512
 
 
-def test_the_policy_allows_the_own_script_only():
+def test_the_policy_allows_only_the_pages_own_script():
     page = render(Timeline())
     policy = re.search(r'Content-Security-Policy" content="(.*?)"', page)[1]
     assert policy.startswith("default-src 'none'; ")

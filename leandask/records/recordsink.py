@@ -1,0 +1,70 @@
+"""RecordSink: a handler that takes the fields of a record without a LogRecord."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from types import FunctionType, MethodType
+from typing import Any, Protocol, TypeGuard, runtime_checkable
+
+
+@runtime_checkable
+class RecordSink(Protocol):
+    """What the drain asks of a handler beyond what :class:`logging.Handler` has."""
+
+    def refuses(self, scheduler_id: str) -> bool:
+        """Whether ``handle`` takes no record of a scheduler."""
+
+    def is_unmodified(self) -> bool:
+        """Whether ``handle`` calls no code of the user's, apart from filters."""
+
+    def takes_fields(self) -> bool:
+        """Whether :meth:`write_fields` writes what an unmodified ``handle`` writes."""
+
+    def write_fields(self, fields: dict[str, Any], level: int) -> None:
+        """Write the fields of a record."""
+
+    def flush(self) -> None:
+        """Write all lines that wait."""
+
+    def flush_if_due(self) -> None:
+        """Write the lines that wait, if the oldest has waited for long enough."""
+
+    def reopen(self) -> None:
+        """Open the file again with the next line; safe in a signal handler."""
+
+
+def is_record_sink(handler: logging.Handler) -> TypeGuard[RecordSink]:
+    """Whether a handler has all methods of a :class:`RecordSink`."""
+    # isinstance takes 28 us, and this 0.3 us, as it is cached by class.
+    return issubclass(type(handler), RecordSink)
+
+
+def is_unmodified(obj: object, methods: Iterable[str]) -> bool:
+    """Whether an object has methods as logging or leandask have written them.
+
+    It has not where a subclass overrides one, or where a patch of the class or an
+    attribute of the object replaces one.
+
+    Examples
+    --------
+    >>> handler = logging.NullHandler()
+    >>> is_unmodified(handler, ["handle", "emit"])
+    True
+    >>> handler.emit = print
+    >>> is_unmodified(handler, ["handle", "emit"])
+    False
+    """
+    for name in methods:
+        # Not through __dict__: with it CPython 3.11 makes each attribute slower.
+        method = getattr(obj, name)
+        if type(method) is not MethodType or method.__self__ is not obj:
+            return False
+        function = method.__func__
+        if type(function) is not FunctionType:
+            return False
+        # Not __module__, which functools.wraps copies.
+        package = function.__globals__["__name__"].partition(".")[0]
+        if package not in ("logging", "leandask"):
+            return False
+    return True

@@ -1,0 +1,43 @@
+"""Handlers that hang, are slow, or raise."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+
+class Gate(logging.Handler):
+    """Blocks the drain's thread until it is opened."""
+
+    def __init__(self):
+        super().__init__()
+        self.opened, self.entered = threading.Event(), threading.Event()
+
+    def emit(self, record):
+        self.entered.set()
+        assert self.opened.wait(30)
+
+
+class Slow(logging.Handler):
+    """Takes some seconds for each record, and keeps it."""
+
+    def __init__(self, seconds):
+        super().__init__()
+        self.seconds = seconds
+        self.records = []
+
+    def emit(self, record):
+        time.sleep(self.seconds)
+        self.records.append(record)
+
+
+class Raising(logging.Handler):
+    """Raises an error for each record."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def emit(self, record):
+        raise self.error

@@ -1,0 +1,170 @@
+"""Logs and records for tests: lines of a log, and records as readers yield them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+
+from distributed.scheduler import Transition
+
+from leandask.eventlog.formatter import JSONFormatter
+from leandask.reading.timeline.timeline import Timeline
+from leandask.records.factory import RecordFactory
+from leandask.records.payload import plain
+from leandask.records.times import rfc3339
+
+#: Time of the first lines, in seconds since the epoch.
+NOW = 1795521452.159629
+#: Start of a :class:`Log`, 2026-03-04 05:00 UTC, in seconds since the epoch.
+T0 = 1772600400.0
+#: Texts that would break out of a page that does not escape them.
+HOSTILE = [
+    "</script><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<!--<script>",
+    "-->\u2028\u2029",
+    "\ud800 alone",
+    "{{ data }}{% raw %}",
+    "&lt;b&gt;",
+    "\u202eright to left",
+    "k" * 512,
+]
+
+
+def transition(i, key=None, recommendations=(), finish="memory"):
+    key = f"x-{i}" if key is None else key
+    others = dict.fromkeys(recommendations, "waiting")
+    return Transition(key, "processing", finish, others, f"s-{i}", NOW + i)
+
+
+def lines(n, scheduler_id="Scheduler-1", first=1, formatter=None):
+    """Lines of n transitions, each 64th followed by an event."""
+    factory = RecordFactory(scheduler_id)
+    formatter = formatter or JSONFormatter()
+    for i in range(first, first + n):
+        if i % 64 == 0:
+            msg = {"action": "add-worker", "worker": "tcp://127.0.0.1:1", "i": i}
+            event = (logging.INFO, "all", NOW + i, plain(msg, 1000)[0], False)
+            fields = factory.event(i, event)[2]
+        else:
+            fields = factory.transition(i, transition(i))[2]
+        yield formatter.encode_fields(fields) + b"\n"
+
+
+def write(path, *parts):
+    path.write_bytes(b"".join(parts))
+    return path
+
+
+def record(seconds=0.0, **fields):
+    """A valid record, so many seconds after :data:`T0`."""
+    return {
+        "timestamp": rfc3339(T0 + seconds),
+        "severity": "INFO",
+        "severity_number": 9,
+        "event_name": "dask.scheduler.start",
+        "schema_version": 1,
+        "scheduler_id": "Scheduler-1",
+        "seq": 1,
+        **fields,
+    }
+
+
+def event_record(seconds, topic, action=None, worker=None, **payload):
+    """A valid record of an event."""
+    return record(
+        seconds,
+        event_name="dask.event",
+        topic=topic,
+        action=action,
+        worker=worker,
+        client=None,
+        payload=json.dumps({"action": action, **payload}),
+        message=f"{topic}: {action}",
+    )
+
+
+def transition_record(seconds, key, start, finish):
+    """A valid record of a transition."""
+    return record(
+        seconds,
+        event_name="dask.task.transition",
+        task_key=str(key),
+        task_start=start,
+        task_finish=finish,
+        stimulus_id=f"s-{seconds}",
+        n_recommendations=0,
+        recommendation_keys=[],
+        recommendation_states=[],
+        message=f"{key}: {start} -> {finish}",
+    )
+
+
+class Log:
+    """Records of one scheduler, as the event log has them."""
+
+    def __init__(self, scheduler_id="Scheduler-1", seq=0):
+        self.id = scheduler_id
+        self.seq = seq
+        self.records = []
+
+    def append(self, record):
+        self.seq += 1
+        self.records.append(record | {"scheduler_id": self.id, "seq": self.seq})
+        return self
+
+    def add(self, seconds, event_name, **fields):
+        return self.append(record(seconds, event_name=event_name, **fields))
+
+    def start(self, seconds):
+        return self.add(seconds, "dask.scheduler.start", address="tcp://10.0.0.1:8786")
+
+    def stop(self, seconds, reason="scheduler-close"):
+        return self.add(seconds, "dask.scheduler.stop", reason=reason)
+
+    def event(self, seconds, topic, action, level=9, worker=None, **payload):
+        made = event_record(seconds, topic, action, worker, **payload)
+        return self.append(made | {"severity_number": level})
+
+    def join(self, seconds, worker):
+        self.event(seconds, worker, "add-worker", worker=worker)
+        return self.event(seconds, "all", "add-worker", worker=worker)
+
+    def leave(self, seconds, worker, expected=True):
+        for topic in (worker, "all"):
+            level = 9 if expected else 13
+            self.event(
+                seconds, topic, "remove-worker", level, worker, expected=expected
+            )
+        return self
+
+    def task(self, seconds, key, *states):
+        for before, after in itertools.pairwise(states):
+            self.append(transition_record(seconds, key, before, after))
+        return self
+
+
+def timeline_of(*logs):
+    """The timeline of the records of logs, one log after the other."""
+    timeline = Timeline()
+    for log in logs:
+        for each in log.records:
+            timeline.add(each)
+    return timeline
+
+
+def hostile_timeline():
+    """A timeline whose records have hostile texts wherever they can."""
+    timeline = Timeline()
+    log = Log(HOSTILE[0]).start(0)
+    log.records[0]["address"] = HOSTILE[1]
+    for i, text in enumerate(HOSTILE):
+        log.join(i + 1, text)
+        log.task(i + 1, text, "released", "waiting", "processing", "erred")
+        log.event(i + 1, text, text, 13).leave(i + 2, text, expected=False)
+        timeline.note(text)
+    log.stop(30, reason=HOSTILE[1])
+    for record in log.records:
+        timeline.add(record)
+    return timeline

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import gc
+import linecache
+import sys
+import weakref
+from collections import deque
+
+import distributed.scheduler
+import distributed.semaphore
+import psutil
+import pytest
+from distributed import Client
+from distributed.utils_test import gen_test
+
+from leandask import _compat
+from leandask.housekeeping.process import (
+    DEPARTED,
+    GarbageCollector,
+    HeapTrimmer,
+    forget_source_lines,
+    reallocate,
+    shrink_table,
+    trim_heap,
+)
+from tests.helpers.schedulers import lean, run_housekeeping, until
+
+
+def test_tables_shrink_in_place():
+    table = {i for i in range(100_000)}
+    for i in range(99_999):
+        table.discard(i)
+    before = sys.getsizeof(table)
+    shrink_table(table)
+    assert sys.getsizeof(table) < before / 100
+    assert table == {99_999}
+
+
+def test_what_histories_keep_is_copied_and_equal():
+    entries = [("key", {"x": [1.5]}), ("other", {})]
+    history, unpicklable = deque(entries, maxlen=5), [lambda: None]
+    ids = {id(entry) for entry in history}
+    before = list(unpicklable)
+    reallocate([history, unpicklable])
+    assert list(history) == entries
+    assert history.maxlen == 5
+    assert not ids & {id(entry) for entry in history}
+    assert unpicklable == before
+
+
+def test_trimming_is_harmless():
+    trim_heap()
+    assert gc.isenabled()
+
+
+def test_the_command_frees_large_messages_at_once_and_collects_little(start):
+    def measure():
+        import gc
+
+        import psutil
+
+        process = psutil.Process()
+        before = process.memory_info().rss
+        buffers = [bytearray(b"x") * 200_000 for _ in range(300)]
+        # What is allocated after them would keep the heap from shrinking.
+        after = bytearray(100_000)
+        del buffers
+        return gc.get_freeze_count(), process.memory_info().rss - before - len(after)
+
+    _, file = start()
+    with Client(scheduler_file=str(file)) as client:
+        frozen, resident = client.run_on_scheduler(measure)
+    assert frozen > 50_000
+    assert resident < 5 * 2**20
+
+
+@pytest.mark.parametrize("module", [distributed.scheduler, distributed.semaphore])
+@gen_test()
+async def test_warnings_that_were_shown_are_forgotten_when_they_are_many(module):
+    async with lean() as s:
+        shown = vars(module).setdefault("__warningregistry__", {})
+        shown.clear()
+        shown.update({(f"key {i}", UserWarning, 1): True for i in range(1000)})
+        await run_housekeeping(s)
+        assert len(shown) >= 1000
+        shown["one more", UserWarning, 1] = True
+        await run_housekeeping(s)
+        assert not shown
+
+
+@pytest.fixture
+def no_gc():
+    """Turn off automatic garbage collection."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+class Garbage:
+    def __init__(self):
+        self.cycle = self
+
+
+@gen_test()
+async def test_garbage_of_clients_that_left_is_collected(no_gc):
+    async with lean() as s:
+        departed = _compat.get_background_tasks(s)
+        collector = GarbageCollector(departed, largest_heap=10**9)
+        lost = weakref.ref(Garbage())
+        collector.collect_if_due()
+        assert lost() is not None  # nobody left
+        for _ in range(DEPARTED // 2):
+            async with Client(s.address, asynchronous=True):
+                pass
+        await until(lambda: departed.seen >= DEPARTED)
+        collector.collect_if_due()
+        assert lost() is None
+
+
+@gen_test()
+async def test_garbage_is_collected_after_a_while_unless_the_heap_is_large(no_gc):
+    async with lean() as s:
+        departed = _compat.get_background_tasks(s)
+        lost = weakref.ref(Garbage())
+        for not_due in (
+            GarbageCollector(departed, largest_heap=10**9),
+            GarbageCollector(departed, interval=0.0, largest_heap=0),
+        ):
+            not_due.collect_if_due()
+            assert lost() is not None
+        due = GarbageCollector(departed, interval=0.0, largest_heap=10**9)
+        due.collect_if_due()
+        assert lost() is None
+
+
+@gen_test()
+async def test_housekeeping_collects_garbage_and_trims_the_heap():
+    async with lean() as s:
+        jobs = s.extensions["leandask"].housekeeping.jobs
+        owners = [getattr(job, "__self__", None) for job in jobs]
+        kinds = {type(owner) for owner in owners}
+        assert {GarbageCollector, HeapTrimmer} <= kinds
+
+
+def test_lines_of_files_are_forgotten_and_those_of_a_notebook_stay():
+    linecache.getline(__file__, 1)
+    cell = (1, None, ["x = 1"], "<cell>")
+    linecache.cache["<cell>"] = cell
+    try:
+        forget_source_lines()
+        assert __file__ not in linecache.cache
+        assert linecache.cache["<cell>"] == cell
+    finally:
+        del linecache.cache["<cell>"]
+    assert linecache.getline(__file__, 1).startswith("from __future__")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="malloc_trim is glibc's")
+def test_the_heap_is_trimmed_when_it_is_due_and_the_process_is_small():
+    process = psutil.Process()
+
+    def get_rss():
+        return process.memory_info().rss
+
+    def leave_holes():
+        blocks = [bytes(2**16) for _ in range(1000)]
+        del blocks[1::2], blocks[::20]
+        return blocks, get_rss()
+
+    kept, before = leave_holes()
+    HeapTrimmer(get_rss).trim_if_due()  # a minute from now
+    HeapTrimmer(get_rss, interval=0.0, largest_rss=0).trim_if_due()
+    assert get_rss() > before - 2**20
+    trimmer = HeapTrimmer(get_rss, interval=0.0, largest_rss=2**40)
+    trimmer.trim_if_due()
+    assert get_rss() < before - 20 * 2**20
+    kept_too, before = leave_holes()
+    trimmer.trim_if_due()  # not before 10,000 times what that took
+    assert get_rss() > before - 2**20
+    assert len(kept) == len(kept_too)
