@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# distributed.utils_test keeps a copy of the configuration as it is at its import, and
-# restores it for each test: leandask's defaults must be in it.
+# At its import distributed.utils_test copies the configuration, which it restores for
+# each test: leandask's defaults must be in it.
 import leandask  # isort: skip  # noqa: F401
 
 import logging
@@ -11,7 +11,7 @@ import logging
 import hypothesis
 import pytest
 
-# How long an example takes is the machine's.
+# How long an example takes depends on the machine.
 hypothesis.settings.register_profile(
     "untimed",
     deadline=None,
@@ -19,7 +19,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("untimed")
 
-# It does the same with the level of every logger.
+# It does the same with the levels of all loggers.
 logging.getLogger("leandask.events").setLevel(logging.INFO)
 
 import distributed.utils_test  # noqa: E402, F401
@@ -52,7 +52,7 @@ def collected():
 
 @pytest.fixture(autouse=True)
 def level_of_transitions():
-    """Sets back what a scheduler that records all transitions has changed."""
+    """Restores the level, which a scheduler that records all transitions changes."""
     before = TRANSITIONS.level
     yield
     TRANSITIONS.setLevel(before)
@@ -60,13 +60,13 @@ def level_of_transitions():
 
 @pytest.fixture
 def all_transitions(level_of_transitions):
-    """Has every transition recorded, whatever sets levels back."""
+    """Has every transition recorded."""
     TRANSITIONS.setLevel(logging.DEBUG)
 
 
 @pytest.fixture
 def key_caches():
-    """Gives the caches by key, which are the whole process's, back as they were."""
+    """Restores the caches by key, which belong to the whole process."""
     before = {name: _compat.get_key_cache(name) for name in _compat.KEY_CACHES}
     yield
     for name, cached in before.items():
@@ -80,7 +80,7 @@ pytest_plugins = [
     "tests.helpers.sinks",
 ]
 
-#: What needs packages that have to be installed by hand, and is run by tests.
+#: Programs that need packages of other extras; tests run some of them.
 collect_ignore = [
     "tests/records/fuzz_payload.py",
     "tests/deployment/programs",

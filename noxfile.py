@@ -1,4 +1,4 @@
-"""The releases of distributed and of Python that are supported, each in its own venv.
+"""Tests with every supported release of distributed and Python, and the long tests.
 
 ``nox`` runs all of them, ``nox --session "upstream(distributed='2025.12.0')"`` one. The
 gate, ``.ci/run``, has the oldest and the newest.
@@ -20,7 +20,7 @@ RELEASES = [
 ]
 UNSUPPORTED = "2024.7.1"
 
-#: Says by its name what upstream has moved, and then whether we work all the same.
+#: The first one names what upstream has moved; the others show whether we still work.
 TESTS = [
     "tests/test_compat.py",
     "tests/test_versions.py",
@@ -46,7 +46,7 @@ def upstream(session: nox.Session, distributed: str) -> None:
 
 @nox.session(python=["3.12", "3.13"])
 def pythons(session: nox.Session) -> None:
-    """Run the tests, or those that are named, with a Python that the gate has not."""
+    """Run the tests, or those that are named, with a Python that the gate lacks."""
     session.install(".[test]")
     session.run("pytest", *session.posargs)
 

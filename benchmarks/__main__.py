@@ -1,9 +1,9 @@
-"""All that is claimed, measured: memory, throughput and the stream of records.
+"""Measures every claim: memory, throughput and the stream of records.
 
-Upstream's scheduler with its defaults, upstream's with the settings that are advised
-where memory is short (``recommended.yaml``), and leandask's, in turn, each a process of
-its own. Half an hour; with ``--quick`` less, in less than five minutes. The table is
-Markdown.
+Compares three schedulers, each a process of its own, in turns: upstream's with its
+defaults, upstream's with the settings that are advised where memory is short
+(``recommended.yaml``), and leandask's. Takes half an hour; with ``--quick`` it measures
+less, in less than five minutes. The tables are Markdown.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ COMPARED = ["upstream", "recommended", "leandask"]
 
 
 def row_of(cells: list[str]) -> str:
-    """Give a row of a table in Markdown."""
+    """Write a row of a table in Markdown."""
     return f"| {' | '.join(cells)} |"
 
 
 def table_of_memory(
     scenarios: dict[str, Scenario], results: dict[str, dict[str, dict[str, Any]]]
 ) -> list[str]:
-    """Give a row for each step of each scenario, with ratios."""
+    """Write a row for each step of each scenario, with ratios."""
     head = ["RSS, MiB", *COMPARED, "of upstream", "of recommended"]
     lines = [row_of(head), row_of(["---"] * len(head))]
     for name, by_scheduler in results.items():
@@ -50,7 +50,7 @@ def table_of_memory(
 
 
 def table_of_throughput(results: throughput.Results) -> list[str]:
-    """Give a row for each scheduler, with ratios to upstream and standard errors."""
+    """Write a row for each scheduler, with ratios to upstream and standard errors."""
     head = ["throughput", "tasks/s", "of upstream", "CPU, µs/task", "of upstream"]
     lines = [row_of(head), row_of(["---"] * len(head))]
     for name, rate, speed, cpu, cost in throughput.rows(results):
@@ -61,7 +61,7 @@ def table_of_throughput(results: throughput.Results) -> list[str]:
 
 
 def table_of_stream(rows: list[tuple[str, float, str]]) -> list[str]:
-    """Give a row for each figure, with its bar."""
+    """Write a row for each figure, with its bar."""
     lines = [row_of(["stream of records", "leandask", "bar"]), row_of(["---"] * 3)]
     return lines + [row_of([name, f"{value:.2f}", bar]) for name, value, bar in rows]
 
@@ -73,24 +73,11 @@ def measure(
     count: int,
     tasks: int = 2_000,
 ) -> dict[str, Any]:
-    """Measure everything, one thing after the other.
+    """Measure everything, one thing after the other, and return it as JSON values.
 
-    Parameters
-    ----------
-    scenarios : dict of str to Scenario
-        Of memory.
-    rounds : int
-        Of throughput.
-    stream_rounds, count : int
-        Rounds of each measure of the stream, and transitions of each.
-    tasks : int, optional
-        Of each round of throughput.
-
-    Returns
-    -------
-    dict
-        What JSON can hold. ``results``: of memory, as ``benchmarks.memory --draw``
-        reads them.
+    The scenarios are of memory; ``rounds`` of ``tasks`` each are of throughput;
+    ``stream_rounds`` of ``count`` transitions each are of the stream. What is under
+    ``results`` is what ``benchmarks.memory --draw`` reads.
     """
     results: dict[str, Any] = {"machine": machine()}
     results["results"] = memory.run(scenarios, COMPARED)
@@ -98,7 +85,7 @@ def measure(
     with clusters([*COMPARED, "all-logged"], n_workers=8) as started:
         results["throughput"] = throughput.measure(started, rounds, tasks)
     print("stream")
-    # It has its own way with the logging and the garbage of its process.
+    # It changes the logging and the garbage collection of its process.
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, spawn) as pool:
         results["stream"] = pool.submit(stream.run, stream_rounds, count).result()

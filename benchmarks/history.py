@@ -1,7 +1,8 @@
-"""How late a scheduler's event loop is while it answers for its past.
+"""How late a scheduler's event loop is while it answers questions about its past.
 
 Run ``python -m benchmarks.history``; see ``--help``. The scheduler is a process of its
-own, with a long event log; a client asks for what is not there, so that all is read.
+own, with a long event log; a client asks for an action that never happened, so that
+the whole log is read.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ import leandask
 from benchmarks.harness.cluster import Cluster
 from benchmarks.reader import generate
 
-TICK = 0.001  # seconds between two looks at the clock
+TICK = 0.001  # seconds that the event loop sleeps
 
 
 async def lateness(seconds: float, dask_scheduler: Any = None) -> list[float]:
-    """Tell how late the event loop was, in ms, at each tick: to run on a scheduler."""
+    """Return how late the scheduler's event loop was, in ms, at each tick."""
     late, end = [], time.perf_counter() + seconds
     while (now := time.perf_counter()) < end:
         await asyncio.sleep(TICK)
@@ -30,7 +31,7 @@ async def lateness(seconds: float, dask_scheduler: Any = None) -> list[float]:
 
 
 def ask_until(stopped: threading.Event, cluster: Cluster, asked: list[Any]) -> None:
-    """Ask again and again."""
+    """Ask until the event is set; add the seconds of each answer, and if truncated."""
     while not stopped.is_set():
         begun = time.perf_counter()
         answer = leandask.get_history(cluster.client, action="nothing")

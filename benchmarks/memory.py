@@ -26,20 +26,11 @@ FORMATS = {"growth": "{:+.2f}", "total": "{:.2f}", "slope": "{:+.2f}/h"}
 
 
 def measure(scenario: Scenario, name: str) -> dict[str, Any]:
-    """Run a scenario on one scheduler.
+    """Run a scenario on the scheduler of a name out of :data:`COMMANDS`.
 
-    Parameters
-    ----------
-    scenario : Scenario
-    name : str
-        Of the scheduler's command.
-
-    Returns
-    -------
-    dict
-        ``rss``: MiB at the start and after each step; ``peak``; ``steps``: the seconds
-        at which the load of each began, it ended, and its memory was measured;
-        ``cpu_seconds`` of each; ``samples``: seconds and MiB of the curve.
+    Returns ``rss``, MiB at the start and after each step; ``peak``; ``steps``, the
+    seconds at which the load of each began, at which it ended, and at which memory was
+    measured; ``cpu_seconds`` of each step; ``samples``, seconds and MiB of the curve.
     """
     cluster = Cluster(name, scenario.n_workers)
     try:
@@ -72,19 +63,7 @@ def slope(samples: list[tuple[float, float]], begin: float, end: float) -> float
 
 
 def figures(scenario: Scenario, result: dict[str, Any]) -> list[float]:
-    """Give what the bars of a scenario are for.
-
-    Parameters
-    ----------
-    scenario : Scenario
-    result : dict
-        What :func:`measure` returns.
-
-    Returns
-    -------
-    list of float
-        Of each step, in MiB or MiB per hour.
-    """
+    """Return the figure of each step that its bar is for: MiB, or MiB per hour."""
     values = []
     for step, (before, after), (_, ended, measured) in zip(
         scenario.steps, itertools.pairwise(result["rss"]), result["steps"], strict=True
@@ -102,21 +81,12 @@ def formatted(step: Step, value: float | None) -> str:
 
 
 def row(name: str, *cells: str) -> str:
-    """Align the cells of the table: at the start, of the steps, the peak, the time."""
+    """Align the cells of a row: memory at the start, the steps, the peak, the time."""
     return f"  {name:12}" + "".join(f"{cell:>11}" for cell in cells)
 
 
 def show(scenario: Scenario, name: str, result: dict[str, Any]) -> None:
-    """Print the figures of a scenario on one scheduler.
-
-    Parameters
-    ----------
-    scenario : Scenario
-    name : str
-        Of the scheduler's command.
-    result : dict
-        What :func:`measure` returns.
-    """
+    """Print what :func:`measure` returned for a scenario and a scheduler."""
     steps, values = scenario.steps, figures(scenario, result)
     cells = [formatted(*pair) for pair in zip(steps, values, strict=True)]
     cells += [""] * (2 - len(cells))
@@ -149,19 +119,19 @@ def parse() -> argparse.Namespace:
         choices=SCENARIOS,
         default=[name for name in SCENARIOS if name != "idle"],
         metavar="NAME",
-        help=f"of {', '.join(SCENARIOS)}; by default all but idle, which takes long",
+        help=f"of {', '.join(SCENARIOS)}; by default all but idle, which is long",
     )
     add_schedulers(parser)
     parser.add_argument(
         "--seconds",
         type=float,
         default=SCENARIOS["idle"].steps[-1].wait,
-        help="that idle measures, after its first 10 minutes (default: %(default)s)",
+        help="length of the scenario idle after its first 10 minutes (%(default)s)",
     )
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--json", type=Path, help="write the figures to this file too")
     parser.add_argument("--plot", type=Path, help="draw the curves: .svg or .png")
     parser.add_argument(
-        "--draw", type=Path, help="measure nothing; --plot what --json wrote here"
+        "--draw", type=Path, help="measure nothing; --plot this file that --json wrote"
     )
     args = parser.parse_args()
     if args.draw and not args.plot:
@@ -196,18 +166,9 @@ def main() -> None:
 def run(
     scenarios: Mapping[str, Scenario], schedulers: Sequence[str]
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """Measure scenarios, the schedulers in turn at each, and print the figures.
+    """Measure scenarios, each with all schedulers in turn, and print the figures.
 
-    Parameters
-    ----------
-    scenarios : mapping of str to Scenario
-    schedulers : sequence of str
-        The names of their commands.
-
-    Returns
-    -------
-    dict
-        What :func:`measure` returns, by scenario and scheduler.
+    Returns what :func:`measure` does, by scenario and scheduler.
     """
     be_quiet()
     print(row("MiB", "start", "first", "second", "peak", "time"), "  bars")

@@ -1,7 +1,7 @@
 """Reading a large event log back: records per second, and memory.
 
 Run ``python -m benchmarks.reader``; see ``--help``. The log is made first, as a
-scheduler would write it: 10 million records take 5 GB of disk and a minute or two.
+scheduler would write it: 10 million records take 5 GB of disk and one or two minutes.
 """
 
 from __future__ import annotations
@@ -29,13 +29,7 @@ BEGIN, STEP = 1795521452.0, 0.0001
 
 
 def generate(file: Path, records: int) -> None:
-    """Write the log of a run: five transitions a task, an event each 1000 records.
-
-    Parameters
-    ----------
-    file : pathlib.Path
-    records : int
-    """
+    """Write the log of a run: five transitions a task, an event each 1000 records."""
     factory = RecordFactory("Scheduler-5a0f4a2e-8f0e-4c6e-b8c3-8f7b6f0e9b0e")
     encode = JSONFormatter().encode_fields
     with file.open("wb", buffering=MIB) as f:
@@ -55,7 +49,7 @@ def generate(file: Path, records: int) -> None:
 
 
 def bare(file: Path) -> Callable[[], int]:
-    """The measure to compare with: every line decoded by orjson, and no more."""
+    """The baseline: every line decoded by orjson, and no more."""
 
     def run() -> int:
         with file.open("rb") as f:
@@ -68,7 +62,7 @@ def main() -> None:
     """Parse the command line, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=10_000_000)
-    parser.add_argument("--folder", type=Path, help="for the log; by default a new one")
+    parser.add_argument("--folder", type=Path, help="for the log (default: a new one)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         file = Path(folder, "log.jsonl")
@@ -78,14 +72,7 @@ def main() -> None:
 
 
 def measure(file: Path, records: int) -> None:
-    """Read a log with several filters, and print what it took.
-
-    Parameters
-    ----------
-    file : pathlib.Path
-    records : int
-        How many it has.
-    """
+    """Read a log of so many records with several filters, and print the cost."""
     reader = LogReader(file)
     key = f"increment-{records // 10:032x}"
 

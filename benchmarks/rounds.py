@@ -1,4 +1,4 @@
-"""Rounds of mixed load: what a scheduler meets in hours, in a few seconds each."""
+"""Rounds of mixed load: every kind of load in a few seconds."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from benchmarks.scenarios import (
 from benchmarks.tasks import fail, increment
 
 N_WORKERS = 4
-#: Orders of a round's parts, one after the other. A load that is random for ever has a
-#: larger peak now and then, for ever: this one has met each of its peaks in minutes.
+#: Orders of a round's parts, which repeat. The peak of a load that is random forever
+#: rises forever; this load has had each of its peaks within minutes.
 N_ORDERS = 16
-#: Number of the first round: one of so many digits that keys and texts of all rounds
-#: are of one length. A digit more makes what all histories hold longer.
+#: Number of the first round. It has so many digits that the keys and texts of all
+#: rounds have the same length: one more digit makes all that histories hold longer.
 FIRST = 10_000
 
 
@@ -40,13 +40,13 @@ def tiny_tasks(cluster: Cluster, number: int, count: int = 2000) -> None:
 
 
 def small_computations(cluster: Cluster, number: int) -> None:
-    """Ten, one after the other."""
+    """Ten small computations, one after the other."""
     for i in range(10):
         cluster.client.submit(increment, -number * 10 - i).result()
 
 
 def functions(cluster: Cluster, number: int) -> None:
-    """Fifty that come once, so that what is kept of them is full within minutes."""
+    """Fifty functions that are used once, so that their history fills up soon."""
     keys = [f"function_{number}_{i}-{i:032x}" for i in range(50)]
     wait([cluster.client.submit(increment, 0, key=key) for key in keys])
 
@@ -57,12 +57,12 @@ def errors(cluster: Cluster, number: int) -> None:
 
 
 def clients(cluster: Cluster, number: int) -> None:
-    """Four clients, of a task each."""
+    """Four clients, each with one task."""
     cluster.client.sync(clients_come_and_go, cluster.address, 4)
 
 
 def events(cluster: Cluster, number: int) -> None:
-    """Fifty topics that come once, so that they fill up soon, and one that stays."""
+    """Events on one topic that stays, and on fifty that are never used again."""
     for i in range(200):
         msg = {"action": "mine", "number": i, "text": f"event {i} of {number}"}
         topic = f"topic-{number}-{i % 100}" if i % 2 else "topic"
@@ -70,7 +70,7 @@ def events(cluster: Cluster, number: int) -> None:
 
 
 def pages(cluster: Cluster, number: int) -> None:
-    """Two pages of the dashboard, opened for a computation."""
+    """Two pages of the dashboard that are open during a computation."""
     with open_pages(cluster, ["status", "graph"]) as sessions:
         # Keys that no other round has.
         run_tiny_tasks(cluster, -(number + 1) * 500, 500)
@@ -99,14 +99,9 @@ PARTS: list[Callable[[Cluster, int], None]] = [
 
 
 def run_round(cluster: Cluster, number: int) -> None:
-    """Put every load on a cluster, in an order that comes again after some rounds.
+    """Put every load on a cluster, in one of :data:`N_ORDERS` orders.
 
-    Parameters
-    ----------
-    cluster : Cluster
-        Of a few workers.
-    number : int
-        Of the round, from 0: the order, and that no key comes twice.
+    The number of the round, from 0, sets the order, and makes its keys unique.
     """
     number += FIRST
     with cluster.client.as_current():

@@ -1,7 +1,7 @@
-"""What fills a scheduler's memory: the scenarios, each of one load in one or two steps.
+"""The scenarios of memory: each puts one load on a scheduler, in one or two steps.
 
-Each runs on a fresh scheduler process, and all settings are as users have them. Workers
-and clients that come and go are real ones, in this process.
+Each runs on a new scheduler process with the default settings. Workers and clients that
+come and go are real ones, in this process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from distributed import Client, Future, Worker, wait
 from benchmarks.harness.cluster import Cluster
 from benchmarks.tasks import fail, increment, n_pages, n_tasks, pause
 
-PATIENCE = 600  # seconds until a scheduler counts as stuck
+PATIENCE = 600  # seconds after which a scheduler counts as stuck
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Step:
 
     #: MiB at most for leandask; None where there is no bar.
     bar: float | None = None
-    #: Of what: the memory that the step added, the memory itself, or its slope while
-    #: the step waits, in MiB per hour.
+    #: What the bar is for: the memory that the step added, all memory, or its slope
+    #: while the step waits, in MiB per hour.
     kind: Literal["growth", "total", "slope"] = "growth"
-    #: Seconds after the load until the measure: what comes late may arrive.
+    #: Seconds from the end of the load to the measurement, so that all work is done.
     wait: float = 3.0
 
 
@@ -43,25 +43,25 @@ class Scenario:
 
     #: Puts the load of a step on a cluster, given the step's number from 0.
     load: Callable[[Cluster, int], None]
-    #: Those that have two do the same twice, unless they say otherwise.
+    #: Two steps have the same load, unless its title says otherwise.
     steps: tuple[Step, ...]
-    #: That are there from the start to the end.
+    #: Workers that stay from the start to the end.
     n_workers: int = 0
 
     @property
     def title(self) -> str:
-        """The first line of what describes the load."""
+        """The first line of the load's docstring."""
         return str(self.load.__doc__).splitlines()[0].rstrip(".")
 
     @property
     def step_titles(self) -> list[str]:
-        """What describes each step."""
+        """A title for each step."""
         titles = self.title.split("; then ")
         return titles if len(titles) == len(self.steps) else [*titles, "the same again"]
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Poll another process."""
+    """Poll until a condition holds in another process."""
     end = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > end:
@@ -89,21 +89,14 @@ def start(cluster: Cluster, step: int) -> None:
 def run_tiny_tasks(
     cluster: Cluster, first: int, count: int, in_flight: int = 5_000
 ) -> None:
-    """Run tasks of no duration in batches, of which none is kept.
+    """Run ``count`` tasks of no duration in batches, and keep no result.
 
-    Parameters
-    ----------
-    cluster : Cluster
-    first : int
-        Tasks run before: no key comes twice.
-    count : int
-        Tasks to run.
-    in_flight : int, optional
-        Tasks that the scheduler knows at one time: five batches.
+    ``first`` is the number of tasks that ran before, so that no key is used twice; the
+    scheduler knows ``in_flight`` tasks at the same time, which are five batches.
     """
     size = in_flight // 5
     batches: deque[list[Future]] = deque()
-    # To wait with another client than the current one is slow.
+    # Waiting is slow when the client is not the current one.
     with cluster.client.as_current():
         for begin in range(first, first + count, size):
             if len(batches) == 5:

@@ -1,8 +1,8 @@
 """Hours of mixed load: the slope of memory once all histories are full.
 
-Run ``python -m benchmarks.soak``; see ``--help``. Each scheduler is driven by a process
-of its own, all at the same time, round after round of every kind of load. Its memory is
-taken after each round, with no task and no page left.
+Run ``python -m benchmarks.soak``; see ``--help``. A process for each scheduler puts
+rounds of every kind of load on it, all at the same time. Memory is measured after each
+round, when no task and no page is left.
 """
 
 from __future__ import annotations
@@ -28,19 +28,10 @@ Round = tuple[float, float, int]
 
 
 def soak(name: str, seconds: float) -> dict[str, Any]:
-    """Run rounds on a scheduler of its own.
+    """Run rounds on a new scheduler; none begins after so many seconds.
 
-    Parameters
-    ----------
-    name : str
-        Of the scheduler's command.
-    seconds : float
-        After which no round begins.
-
-    Returns
-    -------
-    dict
-        ``rounds``: a :data:`Round` of each; ``samples``: seconds and MiB of the curve.
+    Returns ``rounds``, a :data:`Round` each, and ``samples``, seconds and MiB of the
+    curve.
     """
     be_quiet()
     cluster = Cluster(name, N_WORKERS)
@@ -49,8 +40,8 @@ def soak(name: str, seconds: float) -> dict[str, Any]:
         with Sampler(cluster, interval=1.0) as sampler:
             while sampler.now < seconds:
                 run_round(cluster, len(rounds))
-                # Else it were chance how many rounds' pages are open at one time: a
-                # larger peak now and then, for ever.
+                # Otherwise chance decides how many rounds' pages are open at the same
+                # time, and the peak rises forever.
                 wait_until_closed(cluster)
                 rounds.append((sampler.now, cluster.rss, cluster.ask(n_transitions)))
                 time.sleep(0.2)
@@ -60,7 +51,7 @@ def soak(name: str, seconds: float) -> dict[str, Any]:
 
 
 def second_half(rounds: list[Round]) -> list[Round]:
-    """The rounds that ended in the second half of all time."""
+    """The rounds that ended in the second half of the time."""
     return [r for r in rounds if r[0] >= rounds[-1][0] / 2]
 
 
@@ -70,13 +61,7 @@ def slope(rounds: list[Round]) -> Trend:
 
 
 def show(results: dict[str, dict[str, Any]]) -> None:
-    """Print a table of the figures, as Markdown.
-
-    Parameters
-    ----------
-    results : dict
-        What :func:`soak` returns, by scheduler.
-    """
+    """Print a table in Markdown of what :func:`soak` returned, by scheduler."""
     print("| | rounds | transitions | MiB after the first, half, last | slope, MiB/h |")
     print("|---|---|---|---|---|")
     for name, result in results.items():
@@ -95,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=7200.0)
     add_schedulers(parser)
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--json", type=Path, help="write the figures to this file too")
     parser.add_argument("--plot", type=Path, help="draw the curves: .svg or .png")
     args = parser.parse_args()
     spawn = multiprocessing.get_context("spawn")

@@ -30,12 +30,12 @@ from leandask.histories.history import TransitionLog
 from leandask.records.loggers import EVENTS, TRANSITIONS
 from leandask.records.stream import RecordStream
 
-BATCH = 5_000  # transitions between two waits for the drain: well within the queue
+BATCH = 5_000  # transitions between two waits for the drain: fewer than the queue has
 RECORDED: list[Transition] = []
 
 
 async def record_transitions() -> list[Transition]:
-    """Run a map and a graph of arrays on a real cluster, and give its transitions."""
+    """Run a map and a graph of arrays on a real cluster, and return its transitions."""
     with dask.config.set({"distributed.admin.low-level-log-length": None}):
         async with (
             Scheduler(host="127.0.0.1", dashboard_address="127.0.0.1:0") as scheduler,
@@ -50,7 +50,7 @@ async def record_transitions() -> list[Transition]:
 
 
 def transitions(count: int) -> list[Transition]:
-    """Give new transitions after those of a real cluster."""
+    """Return new transitions like those of a real cluster."""
     now = time.time()
     return [
         t._replace(recommendations=dict(t.recommendations), timestamp=now + i / 1e5)
@@ -130,7 +130,7 @@ async def lateness(seconds: float, emit: Callable[[], None]) -> list[float]:
 
 
 class Sleeper(logging.Handler):
-    """A handler that takes its time."""
+    """A handler that is slow."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Sleep for a second."""
@@ -156,7 +156,7 @@ def tick_p99(folder: str, rounds: int, seconds: float) -> dict[str, float]:
 
             def emit(state=state, items=items, append=measured.log.append) -> None:  # type: ignore[no-untyped-def]
                 now = time.perf_counter()
-                # After a pause of the machine no more than the queue can take.
+                # After a pause of the machine no more than fits into the queue.
                 due = min(int((now - state["at"]) * 20_000), 2_000)
                 state["at"] = now
                 for _ in range(due):
@@ -190,25 +190,16 @@ def fullest(folder: str) -> tuple[float, float]:
 
 
 def run(rounds: int, count: int) -> list[tuple[str, float, str]]:
-    """Measure everything.
+    """Measure everything in so many rounds, the slow measures in at most 5.
 
-    Parameters
-    ----------
-    rounds : int
-        Of each measure; at most 5 of those that take long.
-    count : int
-        Transitions of each round to a file.
-
-    Returns
-    -------
-    list of tuple
-        What was measured with its unit, the figure, and its bar, which may be empty.
+    ``count`` transitions of each round go to a file. Returns what was measured with its
+    unit, the figure, and its bar, which may be empty.
     """
     logging.getLogger("distributed").setLevel(logging.ERROR)
     RECORDED[:] = asyncio.run(record_transitions())
     gc.freeze()
     EVENTS.propagate = TRANSITIONS.propagate = False
-    logging.getLogger("leandask").setLevel(logging.CRITICAL)  # losses are meant to be
+    logging.getLogger("leandask").setLevel(logging.CRITICAL)  # losses are expected
     with tempfile.TemporaryDirectory() as folder:
         emit = emitting_thread(folder, rounds)
         cost, rate = whole_process(folder, min(rounds, 5), count)

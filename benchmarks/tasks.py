@@ -1,7 +1,7 @@
 """Tasks of the benchmarks.
 
-The scheduler imports this module with the first of them, so that it imports nothing
-which a scheduler has not.
+The scheduler imports this module with the first of them: it must import nothing that a
+scheduler does not import anyway.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def fail(x: int, depth: int = 40) -> None:
 
 
 def n_tasks(dask_scheduler: Any = None) -> int:
-    """Count the scheduler's tasks: one to run on the scheduler itself."""
+    """Count the scheduler's tasks; runs on the scheduler, as the following do."""
     return len(dask_scheduler.tasks)
 
 
 def n_transitions(dask_scheduler: Any = None) -> int:
-    """Count the transitions that the scheduler ever made."""
+    """Count the transitions that the scheduler has made since its start."""
     return int(dask_scheduler.transition_counter)
 
 
@@ -61,9 +61,9 @@ def settle(dask_scheduler: Any = None) -> None:
 
 
 def n_pages(dask_scheduler: Any = None) -> int:
-    """Count the pages that are open, or were until some seconds ago.
+    """Count the pages that are open, or were closed some seconds ago.
 
-    Not by :mod:`leandask.sessions`: upstream's scheduler is to import nothing of ours.
+    Without leandask's own functions: upstream's scheduler must not import leandask.
     """
     import sys
 

@@ -1,7 +1,7 @@
 """Task throughput of real clusters: upstream, leandask, and leandask logging it all.
 
 Run ``python -m benchmarks.throughput``; see ``--help``. The clusters take turns, round
-by round, each time in another order; what counts is the ratio within a round.
+by round, each time in another order; the result is the ratio within a round.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Results = dict[str, tuple[list[float], list[float]]]
 
 
 class Row(NamedTuple):
-    """Figures of a scheduler; the ratios, to the first one, come with their errors."""
+    """Figures of a scheduler; ratios are to the first one, with standard errors."""
 
     name: str
     rate: float
@@ -32,19 +32,7 @@ class Row(NamedTuple):
 
 
 def measure(started: list[Cluster], rounds: int, tasks: int) -> Results:
-    """Run rounds of tiny tasks on each cluster in turn.
-
-    Parameters
-    ----------
-    started : list of Cluster
-    rounds : int
-    tasks : int
-        Tasks of each cluster in each round.
-
-    Returns
-    -------
-    Results
-    """
+    """Run rounds of so many tiny tasks on each cluster in turn."""
     results: Results = {c.name: ([], []) for c in started}
     for n in range(-1, rounds):  # the first one warms up
         turn = n % len(started)
@@ -66,7 +54,7 @@ def ratio(values: list[float], base: list[float]) -> tuple[float, float]:
 
 
 def rows(results: Results) -> Iterator[Row]:
-    """Give medians, and ratios to the first scheduler."""
+    """Yield medians, and ratios to the first scheduler."""
     base_rates, base_cpu = next(iter(results.values()))
     for name, (rates, cpu) in results.items():
         yield Row(

@@ -6,7 +6,7 @@ from pathlib import Path
 import leandask
 
 
-def test_the_public_names_agree_wherever_they_stand():
+def test_all_lists_of_the_public_names_agree():
     assert leandask.__all__ == sorted(leandask.__all__)
     assert set(leandask.__all__) == set(leandask._MODULES)
     tree = ast.parse(Path(leandask.__file__).read_text())
@@ -17,6 +17,6 @@ def test_the_public_names_agree_wherever_they_stand():
     }
 
 
-def test_each_public_name_is_there():
+def test_each_public_name_can_be_imported():
     for name in leandask.__all__:
         assert getattr(leandask, name).__name__ == name

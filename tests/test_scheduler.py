@@ -99,7 +99,7 @@ async def test_every_history_is_bounded_and_counts_what_it_saw():
 
 
 @gen_test()
-async def test_the_users_own_smaller_upstream_setting_wins():
+async def test_a_smaller_upstream_setting_of_the_user_wins():
     own = {
         "distributed.admin.low-level-log-length": 5,
         "distributed.admin.log-length": 4,
@@ -115,7 +115,7 @@ async def test_the_users_own_smaller_upstream_setting_wins():
 
 
 @gen_test()
-async def test_a_task_stream_that_keeps_less_is_left_so():
+async def test_a_task_stream_that_keeps_less_stays_so():
     async with lean() as s:
         s.add_plugin(TaskStreamPlugin(s, maxlen=50))
         assert s.plugins["task-stream"].buffer.maxlen == 50
@@ -147,7 +147,7 @@ async def test_a_start_that_fails_leaves_no_event_log_open(tmp_path, monkeypatch
 
 
 @gen_test()
-async def test_a_bad_setting_is_refused_by_name():
+async def test_a_bad_setting_is_refused_by_its_key():
     with dask.config.set({"leandask.stream.queue-length": "many"}):
         with pytest.raises(TypeError, match=r"leandask\.stream\.queue-length must be"):
             lean()
@@ -165,7 +165,7 @@ async def test_the_effective_retention_is_logged_once_and_can_be_read(caplog):
 
 @pytest.mark.parametrize("is_installed", [False, True])
 @gen_test()
-async def test_a_key_that_is_no_setting_is_told_once(is_installed, caplog):
+async def test_an_unknown_key_is_logged_once(is_installed, caplog):
     with dask.config.set({"leandask.event-log.pth": "x"}):
         async with Scheduler(**LEAN) if is_installed else lean() as s:
             install(s)
@@ -174,7 +174,7 @@ async def test_a_key_that_is_no_setting_is_told_once(is_installed, caplog):
 
 
 @gen_test()
-async def test_an_upstream_setting_that_is_no_number_is_refused_before_all():
+async def test_a_bad_upstream_setting_is_refused_before_anything_starts():
     before = set(Scheduler._instances)
     with dask.config.set({"distributed.admin.log-length": -1}):
         with pytest.raises(ValueError, match=r"^distributed\.admin\.log-length must"):
@@ -376,7 +376,7 @@ async def test_the_event_log_holds_every_event_when_the_scheduler_is_closed(tmp_
 
 
 @gen_test()
-async def test_two_schedulers_of_a_process_have_event_logs_of_their_own(tmp_path):
+async def test_two_schedulers_of_a_process_have_separate_event_logs(tmp_path):
     ids = []
     for name in ("a", "b"):
         with dask.config.set({"leandask.event-log.path": str(tmp_path / name)}):

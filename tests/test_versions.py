@@ -29,16 +29,15 @@ def test_an_old_release_is_refused_with_the_range():
 
 
 def test_nox_and_the_gate_start_at_the_oldest_release():
-    root = ROOT
-    releases = re.findall(r'"(\d{4}\.\d+\.\d+)"', (root / "noxfile.py").read_text())
+    releases = re.findall(r'"(\d{4}\.\d+\.\d+)"', (ROOT / "noxfile.py").read_text())
     *supported, refused = releases
     assert supported[0] == _versions.OLDEST
     assert supported == sorted(supported, key=Version)
     with pytest.raises(ImportError):
         _versions.check_version(refused)
-    pins = (root / ".ci" / "oldest.txt").read_text()
+    pins = (ROOT / ".ci" / "oldest.txt").read_text()
     assert f"distributed=={_versions.OLDEST}" in pins
-    requirements = (root / "pyproject.toml").read_text()
+    requirements = (ROOT / "pyproject.toml").read_text()
     assert f'"distributed>={_versions.OLDEST}"' in requirements
 
 
@@ -62,7 +61,7 @@ def old_release(tmp_path):
     ],
     ids=["import", "command", "preload"],
 )
-def test_an_old_release_stops_whatever_imports_leandask(command, old_release):
+def test_an_old_release_stops_every_command_that_imports_leandask(command, old_release):
     done = subprocess.run(
         command, env=old_release, capture_output=True, text=True, timeout=60
     )

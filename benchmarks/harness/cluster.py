@@ -1,4 +1,4 @@
-"""A real scheduler process with workers of its own, to be measured from outside."""
+"""A real scheduler process with its own workers, measured from outside."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MIB = 2**20
 _UPSTREAM = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
 _LEANDASK = [sys.executable, "-m", "leandask.cli.start"]
 _RECOMMENDED = Path(__file__).parents[1] / "recommended.yaml"
-#: The commands that are compared, by name; {folder} is a folder of their own.
+#: The commands that are compared, by name; {folder} is a temporary folder of each.
 COMMANDS: dict[str, list[str]] = {
     "upstream": _UPSTREAM,
     "recommended": ["env", f"DASK_CONFIG={_RECOMMENDED}", *_UPSTREAM],
@@ -32,13 +32,13 @@ COMMANDS: dict[str, list[str]] = {
 
 
 def be_quiet() -> None:
-    """Show nothing of what is meant: peers that go, tasks that fail, large graphs."""
+    """Hide expected messages: peers that leave, tasks that fail, large graphs."""
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", "Sending large graph")
 
 
 def add_schedulers(parser: argparse.ArgumentParser) -> None:
-    """Let a command line choose out of :data:`COMMANDS`."""
+    """Add an option to choose out of :data:`COMMANDS`."""
     parser.add_argument(
         "--schedulers",
         nargs="+",
@@ -50,14 +50,9 @@ def add_schedulers(parser: argparse.ArgumentParser) -> None:
 
 
 class Cluster:
-    """A scheduler process, a process of workers, and a client.
+    """A scheduler process, a process of one-threaded workers, and a client.
 
-    Parameters
-    ----------
-    name : str
-        One of :data:`COMMANDS`.
-    n_workers : int
-        Workers of one thread each, all in one process.
+    The name is one of :data:`COMMANDS`.
     """
 
     def __init__(self, name: str, n_workers: int) -> None:
@@ -65,7 +60,7 @@ class Cluster:
         self._stack = contextlib.ExitStack()
         folder = self._stack.enter_context(tempfile.TemporaryDirectory())
         file = Path(folder, "scheduler.json")
-        #: What all processes write.
+        #: Output of all processes.
         self.log = Path(folder, "stderr.log")
         log = self._stack.enter_context(self.log.open("w"))
         self.process = self._start(
@@ -78,7 +73,7 @@ class Cluster:
             ],
             log,
         )
-        # Both wait for the file by themselves.
+        # Workers and client wait for the file by themselves.
         if n_workers:
             module = [sys.executable, "-m", "benchmarks.harness.cluster"]
             self._start([*module, str(file), str(n_workers)], log)
@@ -90,11 +85,11 @@ class Cluster:
         self.address: str = info["address"]
         #: Host and port of the dashboard.
         self.dashboard = ("127.0.0.1", info["services"]["dashboard"])
-        #: What a scenario keeps between its steps.
+        #: Value that a scenario keeps between its steps.
         self.kept: Any = None
 
     def _start(self, args: list[str], log: object) -> subprocess.Popen[bytes]:
-        # psutil asks the scheduler's process only, so it must be no launcher.
+        # psutil measures this process only, so it must not be a launcher.
         process = subprocess.Popen(args, stdout=log, stderr=log)  # type: ignore[arg-type]
         self._stack.callback(process.wait)
         self._stack.callback(process.kill)
@@ -113,12 +108,12 @@ class Cluster:
 
     @property
     def peak(self) -> float:
-        """Largest memory of the scheduler's process ever, in MiB."""
+        """Largest memory that the scheduler's process ever had, in MiB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
     def ask(self, function: Callable[..., Any]) -> Any:
-        """Run a function on the scheduler, which gets it as `dask_scheduler`."""
+        """Run a function on the scheduler, which is passed as `dask_scheduler`."""
         return self.client.run_on_scheduler(function)
 
     def close(self) -> None:
@@ -128,18 +123,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def clusters(names: Sequence[str], n_workers: int) -> Iterator[list[Cluster]]:
-    """Start several clusters, and stop them whatever happens.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Out of :data:`COMMANDS`.
-    n_workers : int
-
-    Yields
-    ------
-    list of Cluster
-    """
+    """Start clusters of names out of :data:`COMMANDS`, and stop them in any case."""
     with contextlib.ExitStack() as stack:
         started = []
         for name in names:

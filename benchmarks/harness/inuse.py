@@ -1,6 +1,7 @@
-"""Memory in use: what the objects of a process take, without what is free in its heap.
+"""Memory in use: the size of a process's objects, without the free space of its heap.
 
-The scheduler imports this module, so that it imports nothing which a scheduler has not.
+The scheduler imports this module: it must import nothing that a scheduler does not
+import anyway.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 
 class MallInfo(ctypes.Structure):
-    """What glibc tells of its heaps, in bytes, from its ``malloc.h``."""
+    """Sizes of glibc's heaps in bytes, as its ``malloc.h`` declares them."""
 
     _fields_ = [
         (name, ctypes.c_size_t)
@@ -27,7 +28,7 @@ class MallInfo(ctypes.Structure):
 
 
 def small_objects() -> int:
-    """Count the bytes of blocks that CPython's own allocator has given out."""
+    """Count the bytes of blocks that CPython's own allocator has handed out."""
     with tempfile.TemporaryFile() as file:
         stderr = os.dup(2)
         os.dup2(file.fileno(), 2)
@@ -43,10 +44,10 @@ def small_objects() -> int:
 
 
 def larger_objects() -> int:
-    """Count the bytes that glibc has given out of its heaps.
+    """Count the bytes that glibc has handed out of its heaps.
 
-    CPython's arenas are not among them, nor what is mapped on its own: tables of
-    thousands of tasks, which are shorter or longer by when they were last resized.
+    Without CPython's arenas, and without large blocks, which glibc maps separately:
+    tables of thousands of tasks, whose size depends on when they were last resized.
     """
     libc = ctypes.CDLL(None)
     libc.mallinfo2.restype = MallInfo
@@ -54,10 +55,10 @@ def larger_objects() -> int:
 
 
 async def in_use(dask_scheduler: Any = None) -> int:
-    """Count the bytes in use of a lean scheduler: one to run on the scheduler itself.
+    """Count the bytes in use of a lean scheduler; runs on the scheduler itself.
 
-    Its housekeeping is done before, and garbage is collected. Unlike RSS it says
-    nothing of what is free between objects, into which a leak of some MiB may go before
+    It first does the scheduler's housekeeping and collects garbage. Unlike RSS it does
+    not count the free space between objects, which a leak of some MiB may fill before
     RSS rises.
     """
     await dask_scheduler.extensions["leandask"].housekeeping.run()

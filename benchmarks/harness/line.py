@@ -21,18 +21,12 @@ class Line:
 
     slope: float
     intercept: float
-    #: Standard error of the slope; NaN of less than three points.
+    #: Standard error of the slope; NaN for fewer than three points.
     error: float
 
     @classmethod
     def through(cls, points: Sequence[tuple[float, float]]) -> Line:
-        """Fit it to points.
-
-        Parameters
-        ----------
-        points : sequence of (float, float)
-            At least two.
-        """
+        """Fit a line to at least two points."""
         xs, ys = zip(*points, strict=True)
         slope, intercept = statistics.linear_regression(xs, ys)
         left = sum((y - intercept - slope * x) ** 2 for x, y in points)
@@ -43,5 +37,5 @@ class Line:
         return cls(slope, intercept, error)
 
     def at(self, x: float) -> float:
-        """Give its value, also far from the points."""
+        """Return the line's value at x."""
         return self.intercept + self.slope * x

@@ -1,4 +1,4 @@
-"""What a benchmark ran on."""
+"""The machine and the releases that a benchmark ran on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 
 def machine() -> dict[str, str]:
-    """Versions and processors, to be printed beside what was measured."""
+    """Versions and number of processors, to print with the figures."""
     packages = ("leandask", "distributed", "dask")
     return {
         "python": platform.python_version(),

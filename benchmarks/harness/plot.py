@@ -1,4 +1,4 @@
-"""Curves of what was measured: a panel for each scenario, a line for each scheduler."""
+"""Draws measured curves: a panel for each scenario, a line for each scheduler."""
 
 from __future__ import annotations
 
@@ -19,16 +19,10 @@ COLORS = {
 def plot(
     results: dict[str, dict[str, dict[str, Any]]], titles: dict[str, str], file: Path
 ) -> None:
-    """Draw the curves of all scenarios, the start of each step with a dot.
+    """Draw the curves of all scenarios, with a dot where a step begins.
 
-    Parameters
-    ----------
-    results : dict
-        What :func:`benchmarks.memory.measure` returns, by scenario and scheduler.
-    titles : dict of str to str
-        By scenario.
-    file : pathlib.Path
-        To write; its suffix is the format.
+    The results are those of :func:`benchmarks.memory.measure`, by scenario and
+    scheduler; the suffix of the file is the format.
     """
     figure, axes = panels_of(len(results), columns=3, width=4.2)
     handles: dict[str, Any] = {}
@@ -55,7 +49,7 @@ def plot(
 
 
 def panels_of(count: int, columns: int, width: float) -> tuple[Figure, list[Axes]]:
-    """Make a figure of so many panels, each of some width in inches."""
+    """Make a figure of ``count`` panels, each of a width in inches."""
     columns = min(columns, count)
     rows = -(-count // columns)
     size = (width * columns, 2.7 * rows + 0.5)
@@ -67,7 +61,7 @@ def panels_of(count: int, columns: int, width: float) -> tuple[Figure, list[Axes
 
 
 def finish(axis: Axes, title: str) -> None:
-    """Give a panel that is drawn the look of all."""
+    """Set title, limits and grid of a panel."""
     axis.set_title(title, fontsize=8)
     axis.set_ylim(bottom=0)
     axis.tick_params(labelsize=7)
@@ -88,15 +82,7 @@ def save(figure: Figure, handles: dict[str, Any], file: Path) -> None:
 
 
 def plot_soak(results: dict[str, dict[str, Any]], file: Path) -> None:
-    """Draw the curves of a soak.
-
-    Parameters
-    ----------
-    results : dict
-        What :func:`benchmarks.soak.soak` returns, by scheduler.
-    file : pathlib.Path
-        To write; its suffix tells the format.
-    """
+    """Draw the curves that :func:`benchmarks.soak.soak` returned, by scheduler."""
     figure, [axis] = panels_of(1, columns=1, width=7)
     handles: dict[str, Any] = {}
     for scheduler, result in results.items():

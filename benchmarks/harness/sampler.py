@@ -1,4 +1,4 @@
-"""The curve of a scheduler's memory, taken from outside while a load runs."""
+"""The curve of a scheduler's memory, sampled from outside while a load runs."""
 
 from __future__ import annotations
 
@@ -9,14 +9,7 @@ from benchmarks.harness.cluster import Cluster
 
 
 class Sampler(threading.Thread):
-    """Samples the memory of a scheduler, for the curve.
-
-    Parameters
-    ----------
-    cluster : Cluster
-    interval : float, optional
-        Seconds between two samples.
-    """
+    """Samples the memory of a scheduler, each interval of seconds."""
 
     def __init__(self, cluster: Cluster, interval: float = 0.25) -> None:
         super().__init__(daemon=True)
@@ -41,6 +34,6 @@ class Sampler(threading.Thread):
         return round(time.monotonic() - self._begun, 2)
 
     def run(self) -> None:
-        """Sample until it is left."""
+        """Sample until the context ends."""
         while not self._stopped.wait(self.interval):
             self.samples.append((self.now, round(self.cluster.rss, 2)))

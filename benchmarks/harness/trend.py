@@ -1,4 +1,4 @@
-"""The slope of a series in time, and how sure it is."""
+"""The slope of a series in time, with its confidence interval."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Trend(NamedTuple):
 
     #: Of the values, per unit of time.
     slope: float
-    #: Half of the interval's width; infinite where the values tell too little.
+    #: Half of the interval's width; infinite where the values are too few.
     margin: float
 
     @property
@@ -27,22 +27,10 @@ class Trend(NamedTuple):
 
 
 def trend(times: Sequence[float], values: Sequence[float]) -> Trend:
-    """Fit a line to a series by least squares.
+    """Fit a line to a series of at least three values by least squares.
 
-    Parameters
-    ----------
-    times : sequence of float
-    values : sequence of float
-        At least three.
-
-    Returns
-    -------
-    Trend
-
-    Notes
-    -----
-    Memory moves in steps that last: neighbouring values tell less than as many
-    independent ones. The interval counts ``n (1 - r) / (1 + r)`` of them, where ``r``
+    Memory changes in steps that last, so that neighbouring values are not independent.
+    The interval counts ``n (1 - r) / (1 + r)`` of them, where ``r``
     is the correlation of each residual with the next (Santer et al. 2000,
     https://doi.org/10.1029/1999JD901105).
 

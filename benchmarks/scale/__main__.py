@@ -25,20 +25,9 @@ SETTLE = 3.0  # seconds before the first measure
 
 
 def sweep(name: str, schedulers: list[str], sizes: Sizes) -> dict[str, list[Point]]:
-    """Run a sweep on fresh schedulers that take turns, each time in another order.
+    """Run a sweep on new schedulers that take turns, each time in another order.
 
-    Parameters
-    ----------
-    name : str
-        Of the sweep.
-    schedulers : list of str
-        Out of :data:`benchmarks.harness.cluster.COMMANDS`.
-    sizes : Sizes
-
-    Returns
-    -------
-    dict
-        The points by scheduler.
+    Returns the points by scheduler.
     """
     points: dict[str, list[Point]] = {scheduler: [] for scheduler in schedulers}
     with contextlib.ExitStack() as stack:
@@ -62,27 +51,17 @@ def sweep(name: str, schedulers: list[str], sizes: Sizes) -> dict[str, list[Poin
 
 
 def check(cluster: Cluster) -> None:
-    """Refuse what was measured while the scheduler failed at something."""
+    """Raise if the scheduler logged an error, as its figures are then worthless."""
     lines = cluster.log.read_text().splitlines()
-    # Of a connection that is gone it logs a traceback too, at INFO.
+    # A traceback alone is no error: it logs one at INFO when a connection is gone.
     if errors := [line for line in lines if "ERROR" in line or "CRITICAL" in line]:
         raise RuntimeError(f"{cluster.name} has {len(errors)} errors: {errors[0]}")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Measure what the command line asks for.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-
-    Returns
-    -------
-    dict
-        Of the machine, and the points by sweep and scheduler.
-    """
+    """Measure what the command line asks for: points by sweep and scheduler."""
     be_quiet()
-    # Two connections of each peer, here and in the scheduler: both inherit it.
+    # Each peer has two connections; the processes of both ends inherit the limit.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     sizes = QUICK if args.quick else Sizes()
@@ -114,11 +93,11 @@ def parse() -> argparse.Namespace:
         help=f"of {', '.join(SWEEPS)}; by default all",
     )
     add_schedulers(parser)
-    parser.add_argument("--quick", action="store_true", help="a small version")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--quick", action="store_true", help="less, in a minute")
+    parser.add_argument("--json", type=Path, help="write the figures to this file too")
     parser.add_argument("--plot", type=Path, help="draw the figures: .svg or .png")
     parser.add_argument(
-        "--draw", type=Path, help="measure nothing; show what --json wrote here"
+        "--draw", type=Path, help="measure nothing; show this file that --json wrote"
     )
     return parser.parse_args()
 

@@ -1,7 +1,7 @@
-"""Peers of a scheduler that speak its protocol and compute nothing: the clients.
+"""Simulated peers of a scheduler, and among them clients.
 
-Each has the two connections of a real one, through distributed's own comms: a stream of
-batched messages, and one for calls.
+They speak its protocol and compute nothing. Each has the two connections of a real one,
+through distributed's own comms: a stream of batched messages, and one for calls.
 """
 
 from __future__ import annotations
@@ -22,14 +22,9 @@ VERSIONS = get_versions()
 
 
 class Peer:
-    """What has a stream to the scheduler, and reads it.
+    """Base of workers and clients: has a stream to the scheduler, and reads it.
 
-    Parameters
-    ----------
-    scheduler : str
-        Its address.
-    interval : str
-        Of the batches sent.
+    The interval is that of the batches it sends.
     """
 
     def __init__(self, scheduler: str, interval: str) -> None:
@@ -39,7 +34,7 @@ class Peer:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def _register(self, **msg: Any) -> Any:
-        # What is pickled stays so: a real worker has threads for that.
+        # Pickled values are not unpickled: a real worker has threads for that.
         comm = await connect(self.scheduler, deserialize=False)
         await comm.write(msg, serializers=["msgpack"])
         answer = await comm.read()
@@ -57,7 +52,7 @@ class Peer:
         raise NotImplementedError
 
     async def close(self) -> None:
-        """Leave as a real one does."""
+        """Leave as a real peer does."""
         if not self._stream.closed():
             self._stream.send({"op": "close-stream"})
         await self._stream.close()  # which ends the listening
@@ -70,15 +65,7 @@ class Peer:
 
 
 class SimulatedClient(Peer):
-    """A client that is there, and asks for nothing.
-
-    Parameters
-    ----------
-    scheduler : str
-        Its address.
-    number : int
-        By which it differs from all others.
-    """
+    """A client that stays connected and asks for nothing; its number is unique."""
 
     def __init__(self, scheduler: str, number: int) -> None:
         super().__init__(scheduler, "10ms")

@@ -1,4 +1,4 @@
-"""What grows with workers, clients and tasks, and the lines fitted to it."""
+"""Draws memory and CPU by workers, clients and tasks, with fitted lines."""
 
 from __future__ import annotations
 
@@ -24,15 +24,7 @@ PANELS = (
 
 
 def plot(sweeps: dict[str, dict[str, list[Point]]], file: Path) -> None:
-    """Draw the points, and the line through them.
-
-    Parameters
-    ----------
-    sweeps : dict
-        Points by sweep and scheduler.
-    file : pathlib.Path
-        To write; its suffix tells the format.
-    """
+    """Draw the points by sweep and scheduler, and the line through them."""
     panels = [panel for panel in PANELS if panel[1] in sweeps]
     figure, axes = panels_of(len(panels), columns=4, width=3.6)
     handles: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""A process of simulated peers, and the handle by which a benchmark steers it."""
+"""A process of simulated peers, and the handle by which a benchmark controls it."""
 
 from __future__ import annotations
 
@@ -17,17 +17,11 @@ import dask
 from benchmarks.scale.peers import Peer, SimulatedClient
 from benchmarks.scale.workers import Quota, SimulatedWorker
 
-CONNECTING = 20  # peers that register at one time
+CONNECTING = 20  # peers that register at the same time
 
 
 class Peers:
-    """Simulated workers and clients of one scheduler, all in this process.
-
-    Parameters
-    ----------
-    scheduler : str
-        Its address.
-    """
+    """Simulated workers and clients of one scheduler, all in this process."""
 
     def __init__(self, scheduler: str) -> None:
         self.scheduler = scheduler
@@ -37,7 +31,7 @@ class Peers:
         self._number = 0
 
     async def have_workers(self, count: int, nthreads: int = 1) -> None:
-        """Have as many workers: start or stop some."""
+        """Start or stop workers until there are ``count`` of them."""
 
         def make() -> SimulatedWorker:
             self._number += 1
@@ -46,7 +40,7 @@ class Peers:
         await self._have(self.workers, count, make)
 
     async def have_clients(self, count: int) -> None:
-        """Have as many clients: start or stop some."""
+        """Start or stop clients until there are ``count`` of them."""
 
         def make() -> SimulatedClient:
             self._number += 1
@@ -55,11 +49,11 @@ class Peers:
         await self._have(self.clients, count, make)
 
     async def hold(self) -> None:
-        """Hold on to tasks, until told to finish some."""
+        """Hold all tasks until :meth:`finish`."""
         self.quota.left = 0
 
     async def finish(self, count: int | None = None) -> None:
-        """Finish as many tasks, and wait for that; None is all that ever come."""
+        """Finish ``count`` tasks and wait for that; None: all, also future ones."""
         self.quota.left = math.inf if count is None else count
         for worker in self.workers:
             worker.work()
@@ -83,13 +77,7 @@ class Peers:
 
 
 class Swarm:
-    """Handle of a process of :class:`Peers`.
-
-    Parameters
-    ----------
-    scheduler : str
-        Its address.
-    """
+    """Handle of a process of :class:`Peers`."""
 
     def __init__(self, scheduler: str) -> None:
         self._process = subprocess.Popen(
@@ -108,7 +96,7 @@ class Swarm:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._process.kill()  # the scheduler is about to go too
+        self._process.kill()  # the scheduler ends next
         self._process.communicate()
 
     def ask(self, method: str, *args: Any) -> None:
@@ -130,7 +118,7 @@ async def _serve(scheduler: str) -> None:
 
 
 if __name__ == "__main__":
-    # Which nobody reads here.
+    # Nobody reads these logs.
     dask.config.set({"distributed.admin.low-level-log-length": 0})
     logging.getLogger("distributed").setLevel(logging.ERROR)
     asyncio.run(_serve(sys.argv[1]))

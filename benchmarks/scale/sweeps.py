@@ -1,7 +1,7 @@
-"""What is measured as a scheduler gets more workers, clients, or tasks.
+"""The sweeps: what a scheduler costs with more and more workers, clients or tasks.
 
-Each sweep is a generator that adds a point at each step, so that those of several
-schedulers can take turns.
+Each sweep is a generator that yields a point at each step, so that several schedulers
+can take turns.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ Point = dict[str, float]
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """How far the sweeps go."""
+    """How many workers, clients and tasks the sweeps have."""
 
     workers: tuple[int, ...] = (0, 10, 100, 500, 1000, 1500, 2000)
     clients: tuple[int, ...] = (0, 100, 250, 500, 750, 1000)
-    #: Where held tasks are run too.
+    #: Levels of held tasks, at each of which some are run.
     tasks: tuple[int, ...] = (10_000, 30_000, 100_000, 300_000, 1_000_000)
-    #: Tasks of a batch at most, and of which a cost is measured.
+    #: Most tasks of a batch; the cost of each batch is measured.
     batch: int = 20_000
     #: Held tasks that are run at each level.
     run: int = 4_000
     #: Tasks that are run with each number of workers, and how often.
     probe: int = 6_000
     probes: int = 3
-    #: Tasks that fill all histories, then those of each round, and the rounds.
+    #: Tasks that fill all histories, tasks of each round after them, and rounds.
     warm_up: int = 120_000
     round: int = 15_000
     rounds: int = 8
-    #: Seconds of idleness that are measured.
+    #: Seconds of idling that are measured.
     idle: float = 8.0
 
 
@@ -82,23 +82,20 @@ class Meter:
     def per_transition(self, idle: float = 0.0) -> float:
         """CPU microseconds of the process for each transition.
 
-        Parameters
-        ----------
-        idle : float, optional
-            CPU seconds a second that it takes without any, which don't count.
+        Without those that it takes when idle, in CPU seconds per second.
         """
         cpu = self.cpu - idle * (time.monotonic() - self._begun)
         return cpu * 1e6 / (self.cluster.ask(n_transitions) - self._transitions)
 
 
 def settled(cluster: Cluster) -> float:
-    """Bytes of RSS without what is garbage, or free."""
+    """Bytes of RSS without garbage and free memory."""
     cluster.ask(settle)
     return cluster.rss * MIB
 
 
 def workers(cluster: Cluster, swarm: Swarm, sizes: Sizes) -> Iterator[Point]:
-    """Workers connect, idle; then run tasks, fewer and fewer of them."""
+    """Workers connect and idle; then fewer and fewer of them run tasks."""
     own = cluster.ask(n_peers)
     before = 0
     idle: dict[int, float] = {}
@@ -108,7 +105,7 @@ def workers(cluster: Cluster, swarm: Swarm, sizes: Sizes) -> Iterator[Point]:
         wait_until(lambda n=count: cluster.ask(n_peers) == n + own)  # type: ignore[misc]
         point = {"workers": count}
         if count:
-            # On average of those that came, at the number between.
+            # A mean of all that came, which belongs to the middle.
             point["register_at"] = (before + count) / 2
             point["register"] = meter.cpu / (count - before)
         point["rss"] = settled(cluster)
@@ -130,7 +127,7 @@ def workers(cluster: Cluster, swarm: Swarm, sizes: Sizes) -> Iterator[Point]:
 
 
 def clients(cluster: Cluster, swarm: Swarm, sizes: Sizes) -> Iterator[Point]:
-    """Clients connect, idle."""
+    """Clients connect and idle."""
     own = cluster.ask(n_peers)
     for count in sizes.clients:
         swarm.ask("have_clients", count)
@@ -140,7 +137,7 @@ def clients(cluster: Cluster, swarm: Swarm, sizes: Sizes) -> Iterator[Point]:
 
 
 def tasks(cluster: Cluster, swarm: Swarm, sizes: Sizes) -> Iterator[Point]:
-    """Tasks that wait come in; some of them are run; at last all are released."""
+    """Pending tasks are submitted; some of them run; at last all are released."""
     swarm.ask("have_workers", 10)
     swarm.ask("hold")
     futures: list[Any] = []
@@ -153,7 +150,7 @@ def tasks(cluster: Cluster, swarm: Swarm, sizes: Sizes) -> Iterator[Point]:
             futures += cluster.client.map(increment, range(count, until))
             wait_until(lambda n=until: cluster.ask(n_tasks) == n)  # type: ignore[misc]
             point = {"tasks": until, "submit": meter.per_transition()}
-            # A collection of so much would take long.
+            # Collecting the garbage of so many tasks would take too long.
             yield {**point, "rss": cluster.rss * MIB}
         meter = Meter(cluster)
         swarm.ask("finish", sizes.run)
@@ -168,7 +165,7 @@ def tasks(cluster: Cluster, swarm: Swarm, sizes: Sizes) -> Iterator[Point]:
 
 
 def finished(cluster: Cluster, swarm: Swarm, sizes: Sizes) -> Iterator[Point]:
-    """Tasks are run and forgotten, again and again."""
+    """Tasks run and are forgotten, again and again."""
     swarm.ask("have_workers", 20, 8)
     count = 0
     for number in range(sizes.rounds + 1):

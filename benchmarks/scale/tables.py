@@ -1,4 +1,4 @@
-"""Tables of what the sweeps of :mod:`benchmarks.scale` measured, in Markdown."""
+"""Tables of what the sweeps measured, in Markdown."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Points = dict[str, list[Point]]
 
 @dataclasses.dataclass(frozen=True)
 class Value:
-    """A value with its standard error, NaN where it has none.
+    """A value with its standard error, which is NaN where there is none.
 
-    The value is NaN too where a slope that it needs is none for certain.
+    The value itself is NaN where it needs a slope that is not certain.
     """
 
     value: float
@@ -36,10 +36,10 @@ class Value:
         return f"{text} ± {self.error:,.{decimals}f}"
 
     def over(self, base: Value) -> str:
-        """Write the ratio to another, if that is surely not 0."""
+        """Write the ratio to a base, if that is certainly above 0."""
         if base.value > 2 * (0 if math.isnan(base.error) else base.error):
             ratio = self.value / base.value
-            # Nothing has no sign.
+            # Without the sign of -0.
             return "–" if math.isnan(ratio) else f"{round(ratio, 2) + 0.0:.2f}"
         return "–"
 
@@ -48,12 +48,12 @@ Row = tuple[str, Callable[[Points], Value]]
 
 
 def line(points: Points, sweep: str, x: str, y: str) -> Line:
-    """Fit the values of a sweep that have both names."""
+    """Fit a line to the points of a sweep that have both values."""
     return Line.through([(p[x], p[y]) for p in points[sweep] if x in p and y in p])
 
 
 def slope(sweep: str, x: str, y: str, unit: float) -> Callable[[Points], Value]:
-    """Give what tells a slope, in a unit."""
+    """Return a function that computes a slope, in a unit."""
 
     def value(points: Points) -> Value:
         fitted = line(points, sweep, x, y)
@@ -63,7 +63,7 @@ def slope(sweep: str, x: str, y: str, unit: float) -> Callable[[Points], Value]:
 
 
 def at(sweep: str, x: str, y: str, where: float, unit: float = 1.0) -> Row:
-    """Give a row of the values at a place, or what the line says of a far one."""
+    """Make a row of the values at x, or of the line's value where x is beyond them."""
 
     def value(points: Points) -> Value:
         there = [p[y] / unit for p in points[sweep] if p.get(x) == where and y in p]
@@ -80,7 +80,7 @@ def at(sweep: str, x: str, y: str, where: float, unit: float = 1.0) -> Row:
 
 
 def submitted(before: float, until: float) -> Row:
-    """Give a row of the cost of tasks that came between two levels."""
+    """Make a row of the cost of tasks submitted between two levels."""
 
     def value(points: Points) -> Value:
         costs = [
@@ -96,7 +96,7 @@ def submitted(before: float, until: float) -> Row:
 
 
 def registered(count: int) -> Callable[[Points], Value]:
-    """Give what tells the CPU seconds to register as many workers: sums up a line."""
+    """Return a function that computes the CPU seconds to register ``count`` workers."""
 
     def value(points: Points) -> Value:
         fitted = line(points, "workers", "register_at", "register")
@@ -106,7 +106,7 @@ def registered(count: int) -> Callable[[Points], Value]:
 
 
 def worker_rows(points: Points) -> Iterator[Row]:
-    """Give the rows of the sweep of workers."""
+    """Yield the rows of the sweep of workers."""
     counts = sorted({int(p["workers"]) for p in points["workers"] if "cost" in p})
     most = counts[-1]
     memory = slope("workers", "workers", "rss", 1024)
@@ -122,7 +122,7 @@ def worker_rows(points: Points) -> Iterator[Row]:
 
 
 def task_rows(points: Points) -> Iterator[Row]:
-    """Give the rows of the sweep of held tasks."""
+    """Yield the rows of the sweep of held tasks."""
     levels = [int(p["tasks"]) for p in points["tasks"] if "run" in p]
     most = levels[-1]
     yield "memory of a pending task, bytes", slope("tasks", "tasks", "rss", 1)
@@ -143,7 +143,7 @@ def task_rows(points: Points) -> Iterator[Row]:
 
 
 def rows(points: Points) -> Iterator[Row]:
-    """Give all rows that the sweeps allow for."""
+    """Yield all rows that the measured sweeps allow."""
     if "workers" in points:
         yield from worker_rows(points)
     if "clients" in points:
@@ -157,7 +157,7 @@ def rows(points: Points) -> Iterator[Row]:
 
 
 def far_rows(points: Points) -> Iterator[Row]:
-    """Give the rows of what the lines say of far more than was measured."""
+    """Yield the rows that extrapolate the lines far beyond what was measured."""
     if "workers" in points:
         title, memory = at("workers", "workers", "rss", 10_000, MIB)
         yield f"memory with {title}, MiB", memory
@@ -174,18 +174,7 @@ def far_rows(points: Points) -> Iterator[Row]:
 
 
 def tables(figures: dict[str, Any]) -> Iterator[str]:
-    """Write the tables.
-
-    Parameters
-    ----------
-    figures : dict
-        What :func:`benchmarks.scale.__main__.run` returns.
-
-    Yields
-    ------
-    str
-        Lines.
-    """
+    """Yield the lines of the tables of what ``python -m benchmarks.scale`` measured."""
     sweeps = figures["sweeps"]
     names = list(next(iter(sweeps.values())))
     points = {name: {s: sweeps[s][name] for s in sweeps} for name in names}
@@ -193,7 +182,7 @@ def tables(figures: dict[str, Any]) -> Iterator[str]:
     yield f"Measured in {figures['seconds'] / 60:.0f} minutes with {machine}."
     given = {"measured": rows, "extrapolated": far_rows}
     if figures["quick"]:
-        del given["extrapolated"]  # from as good as nothing
+        del given["extrapolated"]  # from too few points
     for title, give in given.items():
         yield ""
         yield f"| {title} | {' | '.join(names)} | ratio |"

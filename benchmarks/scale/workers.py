@@ -1,4 +1,4 @@
-"""Simulated workers: they compute nothing, and say that their tasks are finished.
+"""Simulated workers: they compute nothing, and report their tasks as finished.
 
 Nobody listens at a worker's address, so that no result can be gathered.
 """
@@ -23,35 +23,27 @@ from distributed.metrics import time
 from benchmarks.scale.peers import VERSIONS, Peer
 
 DURATION = 0.001  # seconds that a task claims to have taken
-FIRST_HOST = ipaddress.ip_address("127.1.0.0")  # a worker a host
+FIRST_HOST = ipaddress.ip_address("127.1.0.0")  # of the first worker; each has its own
 INT = pickle.dumps(int)
 ACTIVITIES = ("executor", "other", "thread-cpu", "thread-noncpu")
 
 
 class Quota:
-    """How many tasks the workers may still finish; what is beyond, they hold on to."""
+    """How many tasks the workers may still finish; they hold the others."""
 
     def __init__(self, left: float = math.inf) -> None:
         self.left = left
 
     def take(self) -> bool:
-        """Take one, if any is left."""
+        """Use up one task, and return whether any was left."""
         self.left -= (taken := self.left > 0)
         return taken
 
 
 class SimulatedWorker(Peer):
-    """A worker that says at once that its tasks are finished, or holds on to them.
+    """A worker that reports its tasks as finished at once, or holds them.
 
-    Parameters
-    ----------
-    scheduler : str
-        Its address.
-    number : int
-        By which it differs from all others.
-    quota : Quota
-        Shared by workers.
-    nthreads : int, optional
+    Its number is unique; the quota is shared by all workers.
     """
 
     def __init__(
@@ -61,7 +53,7 @@ class SimulatedWorker(Peer):
         self.address = f"tcp://{FIRST_HOST + number}:9000"
         self.quota = quota
         self.nthreads = nthreads
-        #: Tasks it has not finished: run_id, stimulus_id, span_id, and since when.
+        #: Tasks that are not finished: run_id, stimulus_id, span_id, and begin.
         self.held: dict[Any, tuple[int, str, str | None, float]] = {}
         #: Keys of results.
         self.data: set[Any] = set()

@@ -1,4 +1,4 @@
-"""The benchmarks that anybody can run: that they run, and what they write."""
+"""The benchmarks run, and write what they should."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_suite_compares_three_schedulers_and_draws_them(tmp_path, monkeypatc
     assert (tmp_path / "memory.png").stat().st_size > 10_000
 
 
-def test_a_soak_tells_a_slope_from_none(tmp_path):
+def test_a_soak_distinguishes_a_slope_from_none(tmp_path):
     flat = [(60.0 * i, 200.0 + i % 3, 1000 * i) for i in range(60)]
     rising = [(t, rss + t / 360, n) for t, rss, n in flat]
     assert soak.slope(soak.second_half(flat)).flat

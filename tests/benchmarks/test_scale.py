@@ -1,4 +1,4 @@
-"""The simulated peers of benchmarks.scale are peers to a real scheduler."""
+"""To a real scheduler the simulated peers of benchmarks.scale are peers."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ N_WORKERS = 20
 
 @pytest.fixture
 def errors():
-    """LogRecords of the scheduler from ERROR upwards."""
+    """LogRecords of the scheduler at ERROR and above."""
     records = []
     handler = logging.Handler(logging.ERROR)
     handler.emit = records.append
-    # Real workers and clients, which are here too, may tell of one that went.
+    # Not those of real workers and clients, which may log that a peer has left.
     loggers = [logging.getLogger(f"distributed.{n}") for n in ("scheduler", "core")]
     for logger in loggers:
         logger.addHandler(handler)
@@ -37,7 +37,7 @@ def errors():
 
 @contextlib.asynccontextmanager
 async def scheduled(peers_of=Peers):
-    """A validating scheduler, its client, and simulated peers, none there yet."""
+    """A validating scheduler, a client, and simulated peers, none of them started."""
     async with LeanScheduler(
         host="127.0.0.1", port=0, dashboard_address="127.0.0.1:0", validate=True
     ) as scheduler:
@@ -51,7 +51,7 @@ async def scheduled(peers_of=Peers):
 
 
 async def run_1000(scheduler, client):
-    """Run 1000 tasks and release them; give the number of transitions made."""
+    """Run 1000 tasks, release them, and return the number of transitions."""
     futures = client.map(increment, range(1000))
     await wait(futures)
     assert {ts.state for ts in scheduler.tasks.values()} == {"memory"}
@@ -61,7 +61,7 @@ async def run_1000(scheduler, client):
     return scheduler.transition_counter
 
 
-# A task that is stolen makes transitions of its own.
+# A task that is stolen makes more transitions.
 @gen_test(timeout=120, config={"distributed.scheduler.work-stealing": False})
 async def test_simulated_workers_are_workers_to_the_scheduler(errors):
     async with scheduled() as (scheduler, peers, client):
@@ -69,7 +69,7 @@ async def test_simulated_workers_are_workers_to_the_scheduler(errors):
         await async_poll_for(lambda: len(scheduler.running) == N_WORKERS, 30)
         simulated = await run_1000(scheduler, client)
         await async_poll_for(lambda: not any(w.data for w in peers.workers), 30)
-        # Fewer of them, without a loss.
+        # Some of them leave, and nothing is lost.
         await peers.have_workers(2)
         await async_poll_for(lambda: len(scheduler.workers) == 2, 30)
         assert await client.submit(sum, [1]).exception() is None
@@ -94,7 +94,7 @@ async def test_results_move_between_simulated_workers(errors):
         futures = client.map(increment, range(100))
         total = client.submit(sum, futures)
         await wait(total)
-        # One of them said that it got the others' results.
+        # One of them has reported that it received the others' results.
         [ws] = scheduler.tasks[total.key].who_has
         assert len(ws.has_what) == 101
         scheduler.validate_state()
@@ -102,7 +102,7 @@ async def test_results_move_between_simulated_workers(errors):
 
 
 @gen_test(timeout=60)
-async def test_held_tasks_are_finished_as_many_as_told(errors):
+async def test_as_many_held_tasks_are_finished_as_asked_for(errors):
     async with scheduled() as (scheduler, peers, client):
         await peers.have_workers(4)
         await peers.hold()
@@ -156,7 +156,7 @@ async def test_simulated_clients_come_and_go(errors):
 
 
 @gen_test(timeout=60)
-async def test_what_a_peer_does_not_understand_is_not_passed_over():
+async def test_a_message_that_a_peer_does_not_know_is_an_error():
     async with scheduled() as (scheduler, peers, _):
         await peers.have_workers(1)
         [worker] = scheduler.workers
@@ -166,7 +166,7 @@ async def test_what_a_peer_does_not_understand_is_not_passed_over():
             await peers.have_workers(0)
 
 
-def test_line_tells_its_standard_error():
+def test_a_line_has_a_standard_error():
     line = Line.through([(0, 0), (1, 1), (2, 1), (3, 2)])
     assert line.slope == pytest.approx(0.6)
     assert line.error == pytest.approx(0.1414, abs=1e-3)

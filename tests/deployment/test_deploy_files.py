@@ -1,4 +1,4 @@
-"""The files of docs/deploy hold what the page says, as far as no engine is needed."""
+"""The files of docs/deploy are as the page says, as far as no engine is needed."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def test_the_image_runs_as_a_user_and_its_command_gets_the_signals():
     [user] = of("USER")
     assert int(user.split(":")[0]) == POD["securityContext"]["runAsUser"] > 0
     [command] = of("CMD")
-    name, *args = yaml.safe_load(command)  # exec form: a list, with no shell between
+    name, *args = yaml.safe_load(command)  # exec form: a list, without a shell
     assert name == "leandask-scheduler"
     main.make_context(name, args)
 
 
-def test_the_image_is_left_with_no_caches():
+def test_the_image_has_no_caches():
     for command in of("RUN"):
         if "apt-get install" in command:
             assert "rm -rf /var/lib/apt/lists" in command
@@ -65,7 +65,7 @@ def test_the_image_is_left_with_no_caches():
             assert "--no-cache-dir" in command
 
 
-def test_what_the_image_copies_is_there_and_is_all_that_a_build_reads():
+def test_the_image_copies_existing_files_and_all_that_a_build_reads():
     sources = [
         source
         for rest in of("COPY")
@@ -104,7 +104,7 @@ def test_every_container_has_limits_and_no_rights():
         assert mounted <= {volume["name"] for volume in POD["volumes"]}
 
 
-def test_the_probes_ask_for_health_at_a_port_that_there_is():
+def test_the_probes_ask_for_health_at_an_open_port():
     ports = {port["name"] for port in SCHEDULER["ports"]}
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         asked = SCHEDULER[probe]["httpGet"]
@@ -114,7 +114,7 @@ def test_the_probes_ask_for_health_at_a_port_that_there_is():
     assert SERVICE["spec"]["selector"] == DEPLOYMENT["spec"]["selector"]["matchLabels"]
 
 
-def test_the_command_and_settings_of_the_manifest_are_taken():
+def test_the_command_and_settings_of_the_manifest_are_valid():
     name, *args = SCHEDULER["args"]
     assert name == "leandask-scheduler"
     params = main.make_context(name, args).params
@@ -141,7 +141,7 @@ def test_vector_reads_where_the_scheduler_writes():
     mounts = {m["name"]: m["mountPath"] for m in VECTOR["volumeMounts"]}
     assert params["event_log"].startswith(mounts["event-log"] + "/")
     assert mounts["vector-data"] == vector["data_dir"]
-    # Each part takes what the one before gives.
+    # Each part reads from the one before it.
     assert vector["transforms"]["records"]["inputs"] == [*vector["sources"]]
     assert vector["sinks"]["out"]["inputs"] == [*vector["transforms"]]
 
@@ -154,7 +154,7 @@ def test_vector_reads_where_the_scheduler_writes():
 
 
 def test_the_values_of_the_helm_chart(start, tmp_path):
-    """Its template puts the extra arguments behind those of Dask's command."""
+    """Its template appends the extra arguments to Dask's command."""
     values = yaml.safe_load((DEPLOY / "helm-values.yaml").read_text())["scheduler"]
     env = {item["name"]: item["value"] for item in values["env"]}
     log = tmp_path / "log.jsonl"

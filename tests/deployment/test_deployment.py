@@ -1,4 +1,4 @@
-"""What starts a scheduler in Dask itself, with ours."""
+"""Dask's own ways to start a scheduler, with leandask."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_local_cluster_with_the_preload(tmp_path, way):
 @pytest.mark.parametrize("way", ["argument", "environment"])
 def test_subprocess_cluster(tmp_path, monkeypatch, way):
     log = tmp_path / "log.jsonl"
-    # It calls `dask`, which need not be on the path of whoever runs the tests.
+    # It calls `dask`, which may not be on the path of the tests.
     monkeypatch.setenv("PATH", f"{PYTHON.parent}:{os.environ['PATH']}")
     options = {"dashboard": False, "scheduler_file": str(tmp_path / "scheduler.json")}
     if way == "argument":

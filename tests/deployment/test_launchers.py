@@ -1,7 +1,7 @@
-"""What starts a scheduler in other projects, with ours.
+"""Other projects' ways to start a scheduler, with leandask.
 
-Most run in a process of their own, as a user's program does: what they leave behind for
-the garbage collector to warn of is theirs.
+Most run in a separate process, as a user's program does, so that their warnings about
+unclosed resources fail no test here.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def need(package):
 
 
 def run_program(folder, name, *args, **env):
-    """Run one of the programs, with what it wrote as the error if it fails."""
+    """Run one of the programs; if it fails, its stderr is the error."""
     path = HERE / "programs" / f"{name}.py"
     env["PYTHONPATH"] = str(ROOT)
     with Process(folder, "program", PYTHON, path, *args, **env) as process:
@@ -91,7 +91,7 @@ def answers(url):
 
 
 def test_gateway(tmp_path):
-    """Its scheduler's command has unknown flags, for a preload; and TLS throughout."""
+    """Its scheduler's command has flags for a preload, and TLS is used throughout."""
     need("dask_gateway")
     need("dask_gateway_server")
     log = tmp_path / "log.jsonl"

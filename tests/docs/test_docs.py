@@ -1,4 +1,4 @@
-"""The pages: what is made of the code is up to date, and every link leads somewhere."""
+"""The pages: what is generated from the code is up to date, and no link is broken."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SETTINGS = [
 
 def test_the_page_of_the_configuration_is_what_the_schema_says():
     made, page = CONFIGURATION["page"](), CONFIGURATION["PAGE"].read_text()
-    assert page == made, "make it anew: python docs/configuration.py"
+    assert page == made, "make it again: python docs/configuration.py"
 
 
 @pytest.mark.parametrize("key", [key for key, _, _ in SETTINGS])
@@ -45,7 +45,7 @@ def test_every_flag_of_ours_that_is_a_setting_is_on_the_page():
 
 
 def test_the_readme_has_every_bound_with_its_default():
-    """In a table that compares it with upstream's, which the page does not."""
+    """Its table also has upstream's settings, which the page has not."""
     text = (ROOT / "README.md").read_text()
     section = text.split("## What is bounded")[1].split("\n## ")[0]
     rows = re.findall(r"^\| `([a-z-]+)` \| ([^|]+) \|", section, flags=re.M)

@@ -38,7 +38,7 @@ async def hold():
 
 
 def write_log(path, fields="leandask"):
-    """Have a scheduler write a log: of tasks that ended well, erred and were lost."""
+    """Write the log of a scheduler with tasks that finished, erred and were lost."""
     config = {
         "leandask.event-log.path": str(path),
         "leandask.stream.transitions": True,

@@ -1,4 +1,4 @@
-"""The README: each of its commands and programs is run, in its order, for real."""
+"""The README: all of its commands and programs run, in their order."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from tests.helpers.processes import free_port, wait_for
 README = (ROOT / "README.md").read_text()
 GATE = (ROOT / ".ci" / "run").read_text()
 
-#: Commands that the gate runs, in environments of its own, and this test does not.
+#: Commands that the gate runs, in its own environments, and this test does not.
 INSTALLS = ("python3 -m venv", "pip install")
 
 
 def on_port(command, port):
-    """A command that listens where nobody else does."""
+    """A command that listens at a free port."""
     own = f"--host=127.0.0.1 --port={port} --dashboard-address=127.0.0.1:0"
     return re.sub("^leandask-scheduler", rf"\g<0> {own}", command)
 
 
 def run_command(shell, command, shown, port):
-    """Run a command, and compare what it writes."""
+    """Run a command, and compare its output."""
     if command.endswith(("&", "& done")):
         shell.run(on_port(command, port))
-        # It goes on, and writes more than is shown.
+        # It keeps running, and writes more than is shown.
         wait_for(lambda: has_in_order(shell.err.read_text(), shown), timeout=60)
     else:
         assert_alike(shell.run(command), shown)
@@ -51,7 +51,7 @@ def test_everything_in_the_readme_runs_and_gives_what_is_shown(tmp_path):
             for command, shown in commands(block):
                 if not command.startswith(skipped):
                     run_command(shell, command, shown, port)
-        # What it stops at the end of its first part ends in order.
+        # The scheduler that its first part stops shuts down in order.
         log = tmp_path / "events.jsonl"
         wait_for(lambda: '"dask.scheduler.stop"' in log.read_text())
     assert (tmp_path / "timeline.html").stat().st_size > 0

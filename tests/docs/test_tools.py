@@ -1,4 +1,4 @@
-"""The event log, read unchanged by the tools that people have."""
+"""Common tools read the event log as it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults of clients: floods and hostile events, and that the scheduler goes on."""
+"""Faults of clients: the scheduler survives floods and hostile events."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ asyncio.run(flood(*sys.argv[1:]))
 
 
 def round_trips_until(client, process):
-    """Seconds that each task of a client took, until another process is done."""
+    """Seconds that each task of a client took until another process ended, sorted."""
     trips = []
     while process.poll() is None:
         begun = time.monotonic()
@@ -43,7 +43,7 @@ def round_trips_until(client, process):
 
 
 def assert_every_loss_is_counted(log, scheduler):
-    """Assert that what is not in the log was counted; return how many were dropped."""
+    """Assert that each record missing in the log was counted; return their number."""
     assert scheduler.stop() == 0
     seqs = [r["seq"] for r in LogReader(log).records()]
     [end] = LogReader(log).records(event_name="dask.scheduler.stop")
@@ -55,7 +55,7 @@ def assert_every_loss_is_counted(log, scheduler):
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("calls", [200, pytest.param(1000, marks=pytest.mark.nightly)])
-def test_a_client_that_floods_takes_neither_memory_nor_the_place_of_others(
+def test_a_client_that_floods_takes_neither_memory_nor_time_from_others(
     start, tmp_path, calls
 ):
     log = tmp_path / "log.jsonl"
@@ -111,7 +111,7 @@ def hostile_msgs():
     for _ in range(300):
         deep = [deep]
     cycle.append(cycle)
-    # Not of this module: the scheduler's process could not import it.
+    # Not from this module, which the scheduler's process can not import.
     attributes = {"__repr__": lambda self: 1 / 0, "__module__": "__main__"}
     unprintable = type("Unprintable", (), attributes)()
     return {
@@ -141,7 +141,7 @@ def test_no_event_of_a_client_forges_a_line_or_stops_anything(start, tmp_path):
     msgs = hostile_msgs()
     with start_worker(tmp_path, file), Client(scheduler_file=str(file)) as client:
 
-        def log_event(topic, msg):  # past the client's own check of the msg
+        def log_event(topic, msg):  # without the client's own check of the msg
             client.sync(client.scheduler.log_event, topic=topic, msg=msg)
 
         for name, msg in msgs.items():

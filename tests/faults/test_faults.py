@@ -1,4 +1,4 @@
-"""Faults of processes: what is lost, and that the scheduler goes on."""
+"""Faults of processes: what is lost, and that the scheduler keeps running."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_kill_in_a_burst_loses_the_last_interval_only(start, tmp_path):
     records, _ = read_until_torn(log)
     assert [r["seq"] for r in records] == list(range(1, len(records) + 1))
     last = max(r["timestamp"] for r in records)
-    interval = 1.0 + 9.0  # of flushing, and for a busy machine
+    interval = 1.0 + 9.0  # flush interval, and time for a busy machine
     assert last > time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(killed - interval))
 
 
@@ -65,12 +65,12 @@ def test_sigterm_under_load_loses_nothing(start, tmp_path):
     assert records[-1]["dropped_total"] == 0
     transitions = [r for r in records if "task_key" in r]
     assert len(transitions) == records[-1]["transitions_total"]
-    assert "-> memory" not in scheduler.stderr  # they are for the event log
+    assert "-> memory" not in scheduler.stderr  # transitions only go to the event log
     assert [r["seq"] for r in records] == list(range(1, len(records) + 1))
 
 
 def stories_of(records):
-    """The states that each task went to, in order."""
+    """The states that each task entered, in order."""
     stories = defaultdict(list)
     for r in records:
         if "task_key" in r:
@@ -103,7 +103,7 @@ def test_a_killed_worker_leaves_the_whole_story_of_its_tasks(start, tmp_path):
         for r in LogReader(log).records(action="remove-worker", level="WARNING")
         if r["topic"] == address
     ]
-    # What it had done, and what it was at, is done again, by the other one.
+    # The other worker repeats the tasks that it had finished or was running.
     assert lost["processing-tasks"] and lost["lost-computed-tasks"]
     again = {*lost["processing-tasks"], *lost["lost-computed-tasks"]}
     stories = stories_of(records)
@@ -125,7 +125,7 @@ with Client(scheduler_file=sys.argv[1]) as client:
 """
 
 
-def test_a_killed_client_takes_its_tasks_along_and_no_one_elses(start, tmp_path):
+def test_the_tasks_of_a_killed_client_are_forgotten_and_no_others(start, tmp_path):
     log = tmp_path / "log.jsonl"
     scheduler, file = start("--event-log", log, "--log-transitions", wait=False)
     with (
@@ -152,7 +152,7 @@ def test_a_killed_client_takes_its_tasks_along_and_no_one_elses(start, tmp_path)
 
 
 def past_of(s, client):
-    """How much a scheduler tells of the past."""
+    """How much a scheduler remembers of the past."""
     return {
         "events": Counter(msg["action"] for _, msg in s.get_events("all")),
         "events of the client": len(s.get_events(client.id)),
@@ -166,7 +166,7 @@ def past_of(s, client):
 
 
 async def pasts_around_a_restart(make):
-    """The past before a client restarts a scheduler, after it, and some work later."""
+    """The past before a client restarts a scheduler, after it, and after more work."""
     async with make(port=0, **LOCAL) as s, Nanny(s.address, nthreads=1):
         async with Client(s.address, asynchronous=True) as client:
 

@@ -1,4 +1,4 @@
-"""Faults of disks, folders and files: what is lost, and that the scheduler goes on."""
+"""Faults of disks, folders and files: what is lost, and that the scheduler runs on."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def test_a_full_disk_stops_nothing_and_leaves_whole_lines(tmp_path):
                     (disk / "ballast").unlink()
         records = records_of(log)
         assert [r["seq"] for r in records] == list(range(1, len(records) + 1))
-        # 200 kB of events don't fit on the rest of 256 kB: what is lost is counted.
+        # 200 kB of events don't fit into the rest of 256 kB: losses are counted.
         assert sink.lines_written == len(records)
         assert sink.lines_written + sink.lines_lost == s.stream.stats()["written"]
 
@@ -84,9 +84,7 @@ def test_a_full_disk_stops_no_scheduler_and_what_is_lost_is_counted(start, tmp_p
     assert len(records) == end["records_total"] + 1 - end["dropped_total"] - lost
 
 
-def test_a_folder_that_is_removed_takes_along_what_is_in_it_and_no_more(
-    start, tmp_path
-):
+def test_when_the_folder_is_removed_only_the_records_in_it_are_lost(start, tmp_path):
     log = tmp_path / "logs" / "log.jsonl"
     scheduler, file = start("--event-log", log)
     with Client(scheduler_file=str(file)) as client:
@@ -133,7 +131,7 @@ def test_logrotate_moves_the_file(start, tmp_path, mode):
     assert [len(records_of(path)) > 0 for path in rotated] == [True] * 3
 
 
-def test_hangup_opens_the_file_anew_and_ends_nothing(start, tmp_path):
+def test_hangup_opens_the_file_again_and_ends_nothing(start, tmp_path):
     log = tmp_path / "log.jsonl"
     scheduler, file = start("--event-log", log, **SOON)
     with Client(scheduler_file=str(file)) as client:

@@ -29,7 +29,7 @@ def tls_options(folder, security):
     return options
 
 
-def knock_in_plain(address):
+def connect_in_plain(address):
     with socket.create_connection(address, timeout=10) as plain:
         plain.sendall(b"\x00" * 100)
         with contextlib.suppress(ConnectionError):
@@ -37,7 +37,7 @@ def knock_in_plain(address):
                 pass  # an alert of TLS, and the end
 
 
-def knock_with(context, address):
+def connect_with(context, address):
     with socket.create_connection(address, timeout=10) as plain:
         with pytest.raises((ssl.SSLError, ConnectionError)):
             with context.wrap_socket(plain) as encrypted:
@@ -45,7 +45,7 @@ def knock_with(context, address):
                 assert encrypted.recv(1000) == b"something"
 
 
-def test_who_has_no_certificate_or_anothers_gets_nothing_and_leaves_nothing(
+def test_without_the_right_certificate_a_client_gets_and_leaves_nothing(
     start, tmp_path
 ):
     security, others = Security.temporary(), Security.temporary()
@@ -58,18 +58,18 @@ def test_who_has_no_certificate_or_anothers_gets_nothing_and_leaves_nothing(
     address = host, int(port)
     process = psutil.Process(scheduler.popen.pid)
 
-    def knock(times):
+    def connect(times):
         for _ in range(times):
-            knock_in_plain(address)
-            knock_with(context, address)
+            connect_in_plain(address)
+            connect_with(context, address)
 
     with Client(contact, security=security) as client:
         with start_worker(tmp_path, file, "worker", *options):
             assert client.submit(inc, 1).result() == 2
             topics = get_report(client)["histories"]["topics"]["kept"]
-            knock(20)  # what the first of them imports and caches stays
+            connect(20)  # the first ones import and cache something
             fds, rss = process.num_fds(), process.memory_info().rss
-            knock(100)
+            connect(100)
             for wrong in (
                 {"address": f"tcp://{host}:{port}"},
                 {"address": contact, "security": others},
@@ -117,9 +117,9 @@ def blocking(start, tmp_path):
     return blocking
 
 
-def test_blocked_handlers_are_refused_and_no_other_tells_the_same(blocking, tmp_path):
+def test_blocked_handlers_are_refused_and_no_other_answers_the_same(blocking, tmp_path):
     with blocking(*BLOCKED) as client:
-        client.log_event("worker-fail-hard", "secret")  # a warning: more is told of it
+        client.log_event("worker-fail-hard", "secret")  # a warning
         task = client.submit(inc, 1, key="task", workers=["nowhere"])
         wait_for(lambda: get_report(client)["stream"]["written"] > 5)
         wait_for(lambda: get_report(client)["tasks"] == 1)
@@ -150,7 +150,7 @@ def test_a_blocked_report_is_refused(blocking):
     with blocking("leandask_report", "events") as client:
         with pytest.raises(ValueError, match="disallowed"):
             get_report(client)
-        # It is upstream's handlers that tell of the same as our history.
+        # Upstream's handlers answer the same as our history does.
         with pytest.raises(ValueError, match="'events'"):
             leandask.get_history(client)
         client.log_event("mine", 1)
