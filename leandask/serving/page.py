@@ -121,7 +121,7 @@ def read_page() -> tuple[bytes, str]:
 
     The policy allows only the style and the script that are in the page.
     """
-    page = Path(__file__).with_name("report.html").read_bytes()
+    page = Path(__file__).with_name("reportpage").joinpath("page.html").read_bytes()
     text = page.decode()
     style, script = (hash_of(text, tag) for tag in ("style", "script"))
     policy = {
