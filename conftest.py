@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# At its import distributed.utils_test copies the configuration, which it restores for
-# each test: leandask's defaults must be in it.
+# distributed.utils_test copies the configuration when it is imported, and restores the
+# copy for each test: leandask's defaults must be in it.
 import leandask  # isort: skip  # noqa: F401
 
 import logging
@@ -19,7 +19,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("untimed")
 
-# It does the same with the levels of all loggers.
+# distributed.utils_test also copies and restores the levels of all loggers.
 logging.getLogger("leandask.events").setLevel(logging.INFO)
 
 import distributed.utils_test  # noqa: E402, F401
@@ -41,7 +41,7 @@ class Collector(logging.Handler):
 
 @pytest.fixture
 def collected():
-    """LogRecords of both loggers of records, as a list that grows."""
+    """The LogRecords of the two loggers of records, in a list that grows."""
     handler = Collector()
     for logger in (EVENTS, TRANSITIONS):
         logger.addHandler(handler)
@@ -52,7 +52,7 @@ def collected():
 
 @pytest.fixture(autouse=True)
 def level_of_transitions():
-    """Restores the level, which a scheduler that records all transitions changes."""
+    """Restore the level, which a scheduler that records all transitions changes."""
     before = TRANSITIONS.level
     yield
     TRANSITIONS.setLevel(before)
@@ -60,13 +60,13 @@ def level_of_transitions():
 
 @pytest.fixture
 def all_transitions(level_of_transitions):
-    """Has every transition recorded."""
+    """Record every transition."""
     TRANSITIONS.setLevel(logging.DEBUG)
 
 
 @pytest.fixture
 def key_caches():
-    """Restores the caches by key, which belong to the whole process."""
+    """Restore the caches by key, which belong to the whole process."""
     before = {name: _compat.get_key_cache(name) for name in _compat.KEY_CACHES}
     yield
     for name, cached in before.items():
@@ -78,9 +78,10 @@ pytest_plugins = [
     "tests.helpers.processes",
     "tests.helpers.schedulers",
     "tests.helpers.sinks",
+    "tests.helpers.sshd",
 ]
 
-#: Programs that need packages of other extras; tests run some of them.
+#: Programs that need packages of other extras, or are run by a test.
 collect_ignore = [
     "tests/records/fuzz_payload.py",
     "tests/deployment/programs",

@@ -1,4 +1,4 @@
-"""To a real scheduler the simulated peers of benchmarks.scale are peers."""
+"""A real scheduler takes the simulated peers of benchmarks.scale for real ones."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Memory in use after tens of thousands of tasks: a short soak, and a very short one.
 
-RSS is no measure of this: the first MiB of a leak fit into the free space between
-objects.
+RSS can't show it: the first MiB of a leak fit into the free space between objects.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ async def n_objects(dask_scheduler=None):
 
 
 def objects_per_task(name):
-    """Objects that a scheduler gains for each task, of simulated workers."""
+    """Objects that a scheduler gains per task of simulated workers."""
     with closing(Cluster(name, 0)) as cluster, Swarm(cluster.address) as swarm:
         swarm.ask("have_workers", N_WORKERS)
 
@@ -91,7 +90,7 @@ def test_a_task_leaves_no_object_behind():
     assert objects_per_task("leandask") < 0.5
 
 
-def test_a_leak_of_an_object_a_task_would_show(leaking):
+def test_a_leak_of_one_object_per_task_is_found(leaking):
     assert objects_per_task(leaking) > 0.5
 
 
@@ -100,8 +99,10 @@ def many_tasks(cluster, number):
 
 
 def growth(name, *loads):
-    """Bytes in use that a scheduler gains for each task once it has met all loads."""
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # tasks are to fail
+    """Bytes in use that a scheduler gains per task, after a first run of all loads."""
+    logging.getLogger("distributed").setLevel(
+        logging.CRITICAL
+    )  # some tasks fail on purpose
     with closing(Cluster(name, N_WORKERS)) as cluster, cluster.client.as_current():
 
         def used_after(*numbers):
@@ -117,10 +118,10 @@ def growth(name, *loads):
 
 
 @pytest.mark.nightly
-def test_a_task_leaves_nothing_behind():
+def test_a_task_leaves_no_memory_behind():
     assert growth("leandask", run_round, many_tasks) < 60
 
 
 @pytest.mark.nightly
-def test_a_leak_of_a_hundred_bytes_a_task_would_show(leaking):
+def test_a_leak_of_a_hundred_bytes_per_task_is_found(leaking):
     assert growth(leaking, many_tasks) > 60

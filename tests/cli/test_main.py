@@ -81,7 +81,7 @@ def test_events_as_text_and_as_json(path):
     ]
 
 
-def test_a_story(path):
+def test_story_shows_the_transitions_of_keys_and_stimuli(path):
     out, err = run("story", path, "x-7", "x-700")
     assert [line.split()[4] for line in out.splitlines()] == ["x-7", "x-700"]
     out, _ = run("story", path, "s-8", "--json")
@@ -90,7 +90,7 @@ def test_a_story(path):
     assert (out, err) == ("", f"leandask: no transition of nothing in {path}\n")
 
 
-def test_stats(path):
+def test_stats_as_text_and_as_json(path):
     out, _ = run("stats", path, "--json")
     found = json.loads(out)
     assert (found["records"], found["missing"]) == (1000, 0)
@@ -102,7 +102,7 @@ def test_stats(path):
     assert "records                1\n" in out
 
 
-def test_a_timeline(path, tmp_path):
+def test_timeline_writes_a_page(path, tmp_path):
     page = tmp_path / "out.html"
     out, _ = run("timeline", path, "-o", page)
     assert out == f"1000 records in {page}\n"

@@ -16,7 +16,7 @@ TRANSITION = {
 }
 
 
-def test_recommendations_are_shown_up_to_a_few():
+def test_a_few_recommendations_are_shown():
     text = record_line(TRANSITION)
     assert text.endswith("(s) => a: waiting, b: waiting, c: waiting, … 2 more")
 
@@ -33,7 +33,7 @@ def test_a_record_can_neither_start_a_line_nor_steer_a_terminal():
         assert "\\x1b[31mforged" in text
 
 
-def test_bars():
+def test_a_bar_chart_scales_to_the_largest_value():
     assert bar_chart([]) == ""
     assert bar_chart([0, 0]) == "▁▁"
     assert bar_chart([0, 0.5, 1]) == "▁▅█"

@@ -1,4 +1,4 @@
-"""The files of docs/deploy are as the page says, as far as no engine is needed."""
+"""The files of docs/deploy, as far as they can be checked without an engine."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_the_image_copies_existing_files_and_all_that_a_build_reads():
     assert {"pyproject.toml", "README.md", "LICENSE", "leandask/"} <= set(sources)
 
 
-def test_hadolint():
+def test_the_dockerfile_passes_hadolint():
     program = PYTHON.with_name("hadolint")
     if not program.exists():
         pytest.skip("hadolint is not installed")
@@ -84,13 +84,13 @@ def test_hadolint():
     assert done.returncode == 0, done.stdout
 
 
-def test_the_manifest_is_one_of_kubernetes():
+def test_the_manifests_are_valid_for_kubernetes():
     validate = pytest.importorskip("kubernetes_validate")
     for document in (DEPLOYMENT, SERVICE):
         validate.validate(document, validate.latest_version(), strict=True)
 
 
-def test_every_container_has_limits_and_no_rights():
+def test_every_container_has_limits_and_no_privileges():
     assert POD["securityContext"]["runAsNonRoot"] is True
     for container in (SCHEDULER, VECTOR):
         resources = container["resources"]

@@ -21,7 +21,6 @@ from tests.helpers.processes import (
     wait_for,
 )
 from tests.helpers.schedulers import LOCAL
-from tests.helpers.sshd import sshd  # noqa: F401  # a fixture
 
 PRELOAD = {"preload": "leandask.preload"}
 IN_CONFIG = {"distributed.scheduler.preload": ["leandask.preload"]}
@@ -89,7 +88,7 @@ def test_subprocess_cluster(tmp_path, monkeypatch, way):
 
 
 @pytest.mark.parametrize("way", ["argument", "configuration"])
-def test_ssh_cluster(tmp_path, sshd, way):  # noqa: F811  # the fixture
+def test_ssh_cluster(tmp_path, sshd, way):
     pytest.importorskip("asyncssh")
     log = tmp_path / "log.jsonl"
     # The remote processes inherit the configuration of this one.

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.timeout(240)
 
 
 def need(package):
-    """Skip where a package of the extra ``deploy`` is not installed."""
+    """Skip the test if a package of the extra ``deploy`` is not installed."""
     if importlib.util.find_spec(package) is None:
         pytest.skip(f"{package} is not installed")
 
@@ -123,8 +123,7 @@ c.ClusterConfig.environment = {lean_environment(log)!r}
         assert process.popen.poll() is None, process.stderr
         run_program(tmp_path, "with_gateway", url, f"gateway://{proxy_tcp}", log)
         assert process.stop(signal.SIGINT) == 0
-    actions = log.read_text()
-    assert '"event_name":"dask.scheduler.stop"' in actions
+    assert '"event_name":"dask.scheduler.stop"' in log.read_text()
 
 
 @gen_test()

@@ -22,9 +22,9 @@ SETTINGS = [
 ]
 
 
-def test_the_page_of_the_configuration_is_what_the_schema_says():
+def test_the_page_of_the_configuration_is_generated_from_the_schema():
     made, page = CONFIGURATION["page"](), CONFIGURATION["PAGE"].read_text()
-    assert page == made, "make it again: python docs/configuration.py"
+    assert page == made, "run python docs/configuration.py"
 
 
 @pytest.mark.parametrize("key", [key for key, _, _ in SETTINGS])
@@ -45,7 +45,7 @@ def test_every_flag_of_ours_that_is_a_setting_is_on_the_page():
 
 
 def test_the_readme_has_every_bound_with_its_default():
-    """Its table also has upstream's settings, which the page has not."""
+    """Its table also has upstream's settings, which the page does not have."""
     text = (ROOT / "README.md").read_text()
     section = text.split("## What is bounded")[1].split("\n## ")[0]
     rows = re.findall(r"^\| `([a-z-]+)` \| ([^|]+) \|", section, flags=re.M)

@@ -39,7 +39,7 @@ def run_command(shell, command, shown, port):
         assert_alike(shell.run(command), shown)
 
 
-def test_everything_in_the_readme_runs_and_gives_what_is_shown(tmp_path):
+def test_everything_in_the_readme_runs_with_the_output_shown(tmp_path):
     port = free_port()  # 8786 may be in use
     skipped = INSTALLS if shutil.which("jq") else (*INSTALLS, "jq")
     with Shell(tmp_path) as shell:
@@ -51,7 +51,7 @@ def test_everything_in_the_readme_runs_and_gives_what_is_shown(tmp_path):
             for command, shown in commands(block):
                 if not command.startswith(skipped):
                     run_command(shell, command, shown, port)
-        # The scheduler that its first part stops shuts down in order.
+        # The scheduler that the README stops at the end of its first part closes.
         log = tmp_path / "events.jsonl"
         wait_for(lambda: '"dask.scheduler.stop"' in log.read_text())
     assert (tmp_path / "timeline.html").stat().st_size > 0

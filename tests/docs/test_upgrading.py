@@ -1,4 +1,4 @@
-"""What docs/upgrading.md says of the way here and from one release to the next."""
+"""docs/upgrading.md: its bounds and commands, and peers without leandask."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def of(language):
     return [text for name, text in blocks(PAGE) if name == language]
 
 
-def test_the_bounds_for_as_much_as_upstream_keeps_are_upstreams():
+def test_the_bounds_that_keep_as_much_as_upstream_are_upstreams():
     [text] = of("yaml")
     bounds = Retention.of(yaml.safe_load(text)["leandask"]["retention"])
     assert bounds.effective() == bounds
@@ -49,7 +49,7 @@ def test_an_old_release_is_refused_as_shown():
     assert type(info.value).__name__ == kind
 
 
-def test_its_commands(tmp_path):
+def test_the_commands_of_the_page(tmp_path):
     version, tests = (c for block in of("console") for c in commands(block))
     with Shell(tmp_path) as shell:
         assert_alike(shell.run(version[0]), version[1])
@@ -58,7 +58,7 @@ def test_its_commands(tmp_path):
     assert (ROOT / file).exists()
 
 
-def test_the_size_of_the_event_log():
+def test_the_size_of_the_event_log_is_that_of_the_defaults():
     size, backups = config.read("event-log.max-bytes"), config.read("event-log.backups")
     [mebibytes] = re.findall(r"(\d+) MiB by default", PAGE)
     assert int(mebibytes) * 2**20 == size * (backups + 1)

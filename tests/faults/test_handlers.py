@@ -1,4 +1,4 @@
-"""Faults of handlers: the scheduler goes on, and the others get every record."""
+"""Faults of handlers: the scheduler goes on, and other handlers get every record."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from distributed.utils_test import gen_test, inc
 
 from leandask.records.loggers import EVENTS
 from tests.helpers.handlers import Gate, Raising, Slow
-from tests.helpers.processes import records_of, wait_for
+from tests.helpers.processes import records_of
 from tests.helpers.schedulers import lean
 
 
@@ -23,7 +23,7 @@ async def test_a_handler_that_hangs_does_not_hold_the_scheduler_up():
         async with lean() as s, Worker(s.address):
             async with Client(s.address, asynchronous=True) as client:
                 s.log_event("mine", 1)
-                wait_for(gate.entered.is_set)
+                assert gate.entered.wait(30)
                 assert await client.gather(client.map(inc, range(50))) == [
                     *range(1, 51)
                 ]

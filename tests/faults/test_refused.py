@@ -138,19 +138,19 @@ def test_blocked_handlers_are_refused_and_no_other_answers_the_same(blocking, tm
         ):
             with pytest.raises(ValueError, match=r"disallowed|must not have"):
                 ask()
-        told = [get_report(client), client.get_scheduler_logs()]
+        shown = [get_report(client), client.get_scheduler_logs()]
         for path in "leandask.json", "leandask", "metrics", "info/main/logs.html":
             port = client.scheduler_info()["services"]["dashboard"]
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}") as page:
-                told.append(page.read().decode())
-        assert "secret" not in str(told)
+                shown.append(page.read().decode())
+        assert "secret" not in str(shown)
 
 
 def test_a_blocked_report_is_refused(blocking):
     with blocking("leandask_report", "events") as client:
         with pytest.raises(ValueError, match="disallowed"):
             get_report(client)
-        # Upstream's handlers answer the same as our history does.
+        # Our history is refused where upstream's handler for the same is blocked.
         with pytest.raises(ValueError, match="'events'"):
             leandask.get_history(client)
         client.log_event("mine", 1)

@@ -57,6 +57,11 @@ def write(path, *parts):
     return path
 
 
+def assert_no_gap(records):
+    """Assert that records are numbered from 1, without a gap."""
+    assert [r["seq"] for r in records] == list(range(1, len(records) + 1))
+
+
 def record(seconds=0.0, **fields):
     """A valid record, so many seconds after :data:`T0`."""
     return {

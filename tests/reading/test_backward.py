@@ -22,7 +22,7 @@ def path(tmp_path):
 
 
 @pytest.mark.parametrize("block", [1, 7, 64, 10_000])
-def test_lines_come_backwards_whatever_the_block(path, block):
+def test_lines_come_backwards_for_any_size_of_block(path, block):
     text = b"".join(b"%d\n" % i for i in range(0, 3000, 7)) + b"torn"
     with LogFiles([write(path, text)]) as files:
         found = [*lines_backwards(files.files[0], block)]
@@ -42,7 +42,7 @@ def test_the_newest_come_first_from_all_files(path):
 
 
 @pytest.mark.parametrize("limit", [1, 64, 100, 150, 250, 299])
-def test_at_the_limit_it_says_that_there_are_more(path, limit):
+def test_a_scan_that_reaches_its_limit_has_more(path, limit):
     write(path, *lines(100, first=201))
     write(path.with_name("log.jsonl.1"), *lines(100, first=101))
     write(path.with_name("log.jsonl.2.gz"), gzip.compress(b"".join(lines(100))))
@@ -52,7 +52,7 @@ def test_at_the_limit_it_says_that_there_are_more(path, limit):
     assert not newest(path, 300)[0].has_more
 
 
-def test_reading_ends_a_minute_before_what_is_asked_for(path):
+def test_a_scan_ends_a_minute_before_since(path):
     write(path, *lines(1000))
     scan, found = newest(path, since=NOW + 900)
     assert found == [*range(1000, 899, -1)]
@@ -60,7 +60,7 @@ def test_reading_ends_a_minute_before_what_is_asked_for(path):
     assert everything.reached < scan.reached
 
 
-def test_a_gzipped_file_is_read_back_to_what_is_asked_for(path):
+def test_a_gzipped_file_is_read_back_to_since(path):
     write(path, *lines(10, first=1001))
     write(path.with_name("log.jsonl.1.gz"), gzip.compress(b"".join(lines(1000))))
     scan, found = newest(path, since=NOW + 700)
@@ -76,7 +76,7 @@ def test_broken_lines_are_counted(path):
     assert scan.broken == 2
 
 
-def test_of_a_large_gzipped_file_few_bytes_are_kept(path):
+def test_a_gzipped_file_is_kept_up_to_a_number_of_bytes(path):
     write(path, *lines(10, first=1001))
     write(path.with_name("log.jsonl.1.gz"), gzip.compress(b"".join(lines(1000))))
     write(path.with_name("log.jsonl.2"), b"".join(lines(10, "Scheduler-0")))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import time
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_a_file_that_is_being_compressed_is_read_once(tmp_path):
     assert names(find(tmp_path / "log.jsonl")) == ["log.jsonl.1", "log.jsonl"]
 
 
-def test_a_log_whose_last_file_is_missing_is_one(tmp_path):
+def test_a_log_without_its_current_file_is_found(tmp_path):
     write(tmp_path / "log.jsonl.1")
     assert names(find(tmp_path / "log.jsonl")) == ["log.jsonl.1"]
 
@@ -70,14 +71,14 @@ def test_logs_of_a_folder_come_by_their_first_record(tmp_path):
     assert found == [["c.jsonl.gz"], ["b.jsonl.1.gz", "b.jsonl"], ["a.jsonl"]]
 
 
-def test_a_log_whose_oldest_file_is_empty_is_one(tmp_path):
+def test_a_log_whose_oldest_file_is_empty_is_found(tmp_path):
     write(tmp_path / "log.jsonl.2", b"")
     write(tmp_path / "log.jsonl.1")
     [files] = open_logs(tmp_path)
     assert names(file.path for file in files.files) == ["log.jsonl.2", "log.jsonl.1"]
 
 
-def test_a_broken_file_in_a_folder_leaves_the_others(tmp_path):
+def test_a_broken_file_in_a_folder_does_not_hide_the_others(tmp_path):
     write(tmp_path / "log.jsonl")
     broken = bytearray(gzip.compress(b"x" * 1000))
     broken[12:20] = b"\xff" * 8
@@ -122,16 +123,18 @@ def test_a_file_that_is_compressed_while_the_log_is_opened_is_not_missed(tmp_pat
     path, rotated = tmp_path / "log.jsonl", tmp_path / "log.jsonl.1"
     log = RotatingFile(path, max_bytes=1, backups=1, compress=True)
     log.write(bytearray(b"0\n"))
+    deadline = time.monotonic() + 60
     for _ in range(100):
         log.write(bytearray(b"0\n"))  # rotates
-        while rotated.exists():
+        while rotated.exists():  # until it is compressed
+            assert time.monotonic() < deadline
             with open_log(path) as files:
                 assert len(files.files) == 2
     log.join()
     log.close()
 
 
-def test_blocks_end_where_a_line_does(tmp_path):
+def test_blocks_end_at_the_end_of_a_line(tmp_path):
     lines = b"".join(b"%0100d\n" % i for i in range(10_000))
     path = write(tmp_path / "log.jsonl", lines + b"torn")
     with LogFiles([path]) as files:

@@ -45,7 +45,7 @@ TRANSITION = {
         {"until": datetime.datetime(2026, 11, 24, 12)},
     ],
 )
-def test_an_event_that_has_all_of_it_matches(filters):
+def test_an_event_that_fits_all_parameters_matches(filters):
     assert Filter(**filters).matches(EVENT)
 
 
@@ -62,11 +62,11 @@ def test_an_event_that_has_all_of_it_matches(filters):
         {"until": "2026-11-24T11:59:59.999999Z"},
     ],
 )
-def test_an_event_that_lacks_some_of_it_does_not(filters):
+def test_an_event_that_misses_a_parameter_does_not_match(filters):
     assert not Filter(**filters).matches(EVENT)
 
 
-def test_a_key_finds_a_task_and_what_recommends_to_it():
+def test_a_key_finds_its_transitions_and_those_that_recommend_one():
     assert Filter(key=("x", 0)).matches(TRANSITION)
     assert Filter(key="y").matches(TRANSITION)
     assert Filter(key=["z", "y"]).matches(TRANSITION)
@@ -75,7 +75,7 @@ def test_a_key_finds_a_task_and_what_recommends_to_it():
     assert not Filter(stimulus_id="s-1").matches(TRANSITION)
 
 
-def test_how_long_ago():
+def test_since_may_say_how_long_ago():
     now = datetime.datetime.now(datetime.timezone.utc).timestamp()
     for ago in ("15 minutes", datetime.timedelta(minutes=15), now - 900):
         wanted = Filter(since=ago)
@@ -85,25 +85,25 @@ def test_how_long_ago():
 
 @pytest.mark.parametrize("name", ["since", "until"])
 @pytest.mark.parametrize("value", ["noon", "", True, float("nan"), 1e300, [], "5 foo"])
-def test_what_is_not_a_time_is_refused_by_its_name(name, value):
+def test_a_time_that_is_not_valid_is_refused_by_name(name, value):
     rule = re.escape(f"{name} must be an ISO 8601 time")
     with pytest.raises(ValueError, match=rf"{rule}.*got {re.escape(repr(value))}"):
         Filter(**{name: value})
 
 
 @pytest.mark.parametrize("level", ["LOUD", 11, True, 3.0])
-def test_what_is_not_a_level_is_refused(level):
+def test_a_level_that_is_not_valid_is_refused(level):
     with pytest.raises(ValueError, match=r"level must be one of DEBUG, INFO"):
         Filter(level=level)
 
 
 @pytest.mark.parametrize("value", [5, [], [None], ("a", "b")])
-def test_what_is_not_a_text_is_refused(value):
+def test_a_topic_that_is_not_a_text_is_refused(value):
     with pytest.raises(TypeError, match="topic must be a text, or a list of texts"):
         Filter(topic=value)
 
 
-def test_a_filter_is_made_again_from_its_parameters():
+def test_as_dict_makes_the_same_filter():
     wanted = Filter(key=("x", 0), topic=["a", "b"], level=30, since="1 hour", until=5.5)
     given = wanted.as_dict()
     assert given["key"] == ["('x', 0)"]
@@ -112,7 +112,7 @@ def test_a_filter_is_made_again_from_its_parameters():
     assert repr(Filter(topic="a")) == "Filter(topic=['a'])"
 
 
-def test_needles_are_of_the_field_with_the_longest():
+def test_needles_are_those_of_the_field_with_the_longest_ones():
     assert Filter(topic="all", key="increment-1").needles == (b'"increment-1"',)
     assert set(Filter(level="ERROR").needles) == {b'"ERROR"', b'"CRITICAL"'}
     assert Filter(level="INFO", since="1 hour").needles == ()

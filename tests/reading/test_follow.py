@@ -23,7 +23,7 @@ def seqs(follow):
     return [record["seq"] for record in follow.records()]
 
 
-def test_what_is_appended_comes_once(path):
+def test_appended_records_come_once(path):
     with Follow(path, Filter()) as follow:
         assert seqs(follow) == []
         append(path, b"".join(lines(2, first=6)))
@@ -31,7 +31,7 @@ def test_what_is_appended_comes_once(path):
         assert seqs(follow) == []
 
 
-def test_a_line_comes_when_it_is_whole(path):
+def test_a_line_is_read_once_it_is_whole(path):
     (line,) = lines(1, first=6)
     with Follow(path, Filter()) as follow:
         append(path, line[:50])
@@ -43,7 +43,7 @@ def test_a_line_comes_when_it_is_whole(path):
 def test_rotated_files_are_read_to_their_end(path):
     with Follow(path, Filter()) as follow:
         append(path, b"".join(lines(1, first=6)))
-        for i in (7, 8):  # twice between two looks
+        for i in (7, 8):  # two rotations between two reads
             for n in (1, 0):
                 source = path.with_name(f"log.jsonl.{n}") if n else path
                 if source.exists():
@@ -52,7 +52,7 @@ def test_rotated_files_are_read_to_their_end(path):
         assert seqs(follow) == [6, 7, 8]
 
 
-def test_a_record_written_right_before_a_rotation_comes(path):
+def test_a_record_written_just_before_a_rotation_is_read(path):
     with Follow(path, Filter()) as follow:
         read = follow._read
 
@@ -73,7 +73,7 @@ def test_a_file_that_is_emptied_is_read_from_its_start(path):
         assert seqs(follow) == [6]
 
 
-def test_a_line_that_is_being_written_comes_whole(path):
+def test_a_line_that_is_half_written_at_the_start_is_read_whole(path):
     (line,) = lines(1, first=6)
     append(path, line[:50])
     with Follow(path, Filter()) as follow:
@@ -82,7 +82,7 @@ def test_a_line_that_is_being_written_comes_whole(path):
         assert follow.broken == 0
 
 
-def test_a_write_that_is_truncated_shows_nothing_twice(path):
+def test_a_failed_write_that_is_cut_off_is_not_read_twice(path):
     nbytes = path.stat().st_size
     (line,) = lines(1, first=6)
     with Follow(path, Filter()) as follow:
@@ -103,7 +103,7 @@ def test_a_file_that_is_removed_is_waited_for(path):
         assert seqs(follow) == [6]
 
 
-def test_what_is_not_wanted_or_broken_does_not_come(path):
+def test_unwanted_and_broken_lines_are_left_out(path):
     with Follow(path, Filter(topic="all")) as follow:
         append(path, b"torn\n" + b"".join(lines(100, first=6)))
         assert seqs(follow) == [64]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 
 import orjson
@@ -12,7 +13,6 @@ from leandask.cli.output import write_records
 from leandask.reading.backward import BackwardScan
 from leandask.reading.filter import EventFilter, Filter, Story
 from leandask.reading.follow import Follow
-from leandask.reading.forward import ForwardScan
 from leandask.reading.lines import (
     InvalidRecord,
     check,
@@ -102,7 +102,7 @@ def test_recommendations_are_texts(names):
 
 
 @pytest.mark.parametrize("line", [b"", b"torn", b"5", b'"text"', b"[]", b"null"])
-def test_what_is_not_an_object_is_corrupt(line):
+def test_a_line_that_is_not_a_json_object_is_corrupt(line):
     with pytest.raises(InvalidRecord) as wrong:
         record_of(line)
     assert (wrong.value.field, wrong.value.kind) == ("record", "corrupt")
@@ -114,7 +114,7 @@ def test_recommendations_are_pairs():
         check(record)
 
 
-def test_what_is_inside_a_text_is_judged_where_it_is_read():
+def test_times_and_payloads_are_checked_when_they_are_parsed():
     late = record_of(orjson.dumps(EVENT | {"timestamp": "soon", "payload": "{"}))
     for read in (milliseconds_of, seconds_of, msg_of):
         with pytest.raises(InvalidRecord):
@@ -135,7 +135,7 @@ VALUES = st.recursive(
     ),
     st.sets(st.sampled_from([*(TRANSITION | EVENT | DROPPED)]), max_size=1),
 )
-def test_no_filter_and_no_count_raises_on_what_parsing_accepts(whole, others, gone):
+def test_filters_counts_and_output_accept_every_parsed_record(whole, others, gone):
     fields = {n: v for n, v in (whole | others).items() if n not in gone}
     try:
         accepted = record_of(json.dumps(fields).encode())
@@ -177,8 +177,6 @@ class TestAnErrorOfAFilterIsTheCallersOwn:
         assert scan.broken == 0
 
     def test_backward_in_a_gzipped_file(self, tmp_path, error, wanted):
-        import gzip
-
         text = gzip.compress(b"".join(lines(100)))
         write(tmp_path / "log.jsonl.1.gz", text)
         scan = BackwardScan(tmp_path / "log.jsonl", wanted(), 10)
@@ -209,7 +207,7 @@ def test_a_text_that_json_can_write_in_two_ways_is_not_a_needle(text):
     assert needles_of("topic", [text, "all"]) == ()
 
 
-def test_scans_share_what_is_valid(tmp_path):
+def test_all_scans_refuse_the_same_line(tmp_path):
     wrong = orjson.dumps(TRANSITION | {"recommendation_keys": 5, "seq": 3}) + b"\n"
     path = write(tmp_path / "log.jsonl", *lines(2), wrong)
     reader = LogReader(path)
@@ -225,4 +223,3 @@ def test_scans_share_what_is_valid(tmp_path):
         write(path, wrong)
         assert list(follow.records()) == []
         assert follow.broken == 1
-    assert ForwardScan(Filter(), lambda nbytes: None).problems.counts["corrupt"] == 0

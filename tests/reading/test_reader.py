@@ -156,7 +156,7 @@ def test_the_progress_adds_up_to_the_bytes_of_the_files(path):
     assert sum(read) == reader.nbytes
 
 
-def test_a_log_that_is_being_written_is_read_to_its_end(path):
+def test_a_log_that_rotates_during_a_reading_is_read_without_a_gap(path):
     sink = RotatingFileSink(path, max_bytes=100_000, backups=100, compress=True)
     written = iter(enumerate(lines(4000), 1))
     for _ in range(1000):
@@ -174,7 +174,7 @@ def test_a_log_that_is_being_written_is_read_to_its_end(path):
     assert not reader.problems
 
 
-def test_pandas(path):
+def test_to_pandas_returns_the_records(path):
     pandas = pytest.importorskip("pandas")
     write(path, *lines(100))
     frame = LogReader(path).to_pandas(event_name="dask.task.transition")
@@ -216,7 +216,7 @@ def run(path, load):
 
 
 def same(ours, theirs):
-    """Whether two transitions are one, to the microsecond."""
+    """Assert that two transitions are equal, to the microsecond; return True."""
     assert ours[:5] == theirs[:5]
     assert ours.timestamp == pytest.approx(theirs.timestamp, abs=1e-6)
     return True

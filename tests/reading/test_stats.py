@@ -20,7 +20,7 @@ def stats_of(*records):
     return stats
 
 
-def test_what_is_counted():
+def test_records_workers_tasks_and_topics_are_counted():
     found = stats_of(
         record(event_name="dask.scheduler.start"),
         event("all", action="add-worker", worker="w"),
@@ -49,7 +49,7 @@ def test_what_is_counted():
     ]
 
 
-def test_nothing_is_counted_as_nothing():
+def test_an_empty_log_has_no_counts():
     found = LogStats().as_dict()
     assert (found["records"], found["first"], found["topics"]) == (0, None, {})
     assert LogStats().rates() == []
@@ -69,7 +69,7 @@ def test_rates_over_time():
     assert stats.as_dict()["records_per_second_max"] == 100.0
 
 
-def test_names_and_spans_of_time_are_bounded():
+def test_names_and_periods_are_bounded():
     stats = stats_of(*[event(f"t-{i}", i * 60) for i in range(NAMES + 5)])
     topics = stats.as_dict()["topics"]
     assert len(topics) == NAMES + 1

@@ -69,7 +69,7 @@ async def test_an_asynchronous_client_gets_the_records_it_asks_for(path):
     assert len(list(LogReader(path).story("bad"))) >= 3
 
 
-def test_a_synchronous_client_gets_them_too(path, start, tmp_path):
+def test_a_synchronous_client_gets_the_records_it_asks_for(path, start, tmp_path):
     _, file = start(f"--event-log={path}", "--log-transitions", wait=False)
     with start_worker(tmp_path, file), Client(scheduler_file=str(file)) as client:
         assert client.submit(inc, 1, key="x").result() == 2
@@ -78,7 +78,7 @@ def test_a_synchronous_client_gets_them_too(path, start, tmp_path):
 
 
 @gen_test()
-async def test_a_scheduler_without_an_event_log_says_so():
+async def test_a_question_is_refused_without_an_event_log():
     async with lean() as s, Client(s.address, asynchronous=True) as client:
         with pytest.raises(ValueError, match=r"event-log\.path must be a path"):
             await leandask.get_history(client)

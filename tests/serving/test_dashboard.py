@@ -151,7 +151,7 @@ async def test_pages_are_served_over_tls(bokeh_not_in_use, dashboard_tls):
 
 
 @gen_test()
-async def test_a_dashboard_that_can_not_be_made_is_tried_again_later(
+async def test_a_dashboard_that_fails_is_tried_again_at_the_next_request(
     bokeh_not_in_use, monkeypatch, caplog
 ):
     async with lean_with_dashboard() as s:
@@ -175,7 +175,7 @@ async def test_a_client_that_disconnects_does_not_cancel_the_others(bokeh_not_in
 
 @pytest.mark.parametrize("mode", ["eager", "lazy"])
 @gen_test()
-async def test_where_bokeh_is_imported_already_the_dashboard_is_made_at_once(mode):
+async def test_the_dashboard_is_made_at_once_if_bokeh_is_already_imported(mode):
     importlib.import_module(PAGES)
     assert not can_wait()
     with dask.config.set({"leandask.dashboard": mode}):

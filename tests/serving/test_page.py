@@ -46,7 +46,7 @@ async def test_the_page_and_the_report_need_no_dashboard(mode):
 
 
 @gen_test()
-async def test_they_do_not_make_a_lazy_dashboard(bokeh_not_in_use):
+async def test_the_page_and_the_report_make_no_lazy_dashboard(bokeh_not_in_use):
     async with lean_with_dashboard() as s:
         assert await is_served(s)
         assert n_dashboards(s) == 0
@@ -54,7 +54,7 @@ async def test_they_do_not_make_a_lazy_dashboard(bokeh_not_in_use):
 
 @pytest.mark.parametrize("dashboard", [True, False])
 @gen_test()
-async def test_a_scheduler_made_lean_by_install_has_them_too(dashboard):
+async def test_install_adds_the_page_and_the_report(dashboard):
     async with Scheduler(dashboard=dashboard, **WITH_DASHBOARD) as s:
         with pytest.raises(HTTPClientError, match="404"):
             await fetch(s, "/leandask")
@@ -65,7 +65,7 @@ async def test_a_scheduler_made_lean_by_install_has_them_too(dashboard):
 @pytest.mark.parametrize("prefix", ["/my/cluster", "my/cluster/"])
 @pytest.mark.parametrize("kind", [LeanScheduler, Scheduler])
 @gen_test()
-async def test_they_have_the_http_prefix(kind, prefix):
+async def test_the_page_and_the_report_have_the_http_prefix(kind, prefix):
     async with kind(http_prefix=prefix, **WITH_DASHBOARD) as s:
         install(s)
         assert await is_served(s, "/my/cluster/")
@@ -86,7 +86,7 @@ async def test_the_prefix_is_found_if_the_user_has_few_routes():
 
 
 @gen_test()
-async def test_they_are_not_served_without_upstreams_routes():
+async def test_the_page_and_the_report_need_upstreams_routes():
     routes = {"distributed.scheduler.http.routes": ["distributed.http.health"]}
     with dask.config.set(routes):
         async with lean() as s:
@@ -97,7 +97,7 @@ async def test_they_are_not_served_without_upstreams_routes():
 
 
 @gen_test()
-async def test_they_are_served_over_tls(dashboard_tls):
+async def test_the_page_and_the_report_are_served_over_tls(dashboard_tls):
     with dask.config.set(dashboard_tls):
         s = await lean()
     async with s:
@@ -106,7 +106,7 @@ async def test_they_are_served_over_tls(dashboard_tls):
 
 @pytest.mark.parametrize("path", ["/leandask", "/leandask.json"])
 @gen_test()
-async def test_they_are_read_only(path):
+async def test_the_page_and_the_report_are_read_only(path):
     async with lean() as s:
         answer = await fetch(s, path)
         head = await fetch(s, path, method="HEAD")
@@ -121,7 +121,7 @@ async def test_they_are_read_only(path):
 
 @pytest.mark.parametrize("path", ["/leandask", "/leandask.json"])
 @gen_test()
-async def test_headers_forbid_storing_and_guessing_the_type(path):
+async def test_headers_forbid_caching_and_sniffing_of_the_type(path):
     async with lean() as s:
         headers = (await fetch(s, path)).headers
         assert headers["Cache-Control"] == "no-store"

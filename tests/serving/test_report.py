@@ -178,7 +178,7 @@ async def test_the_last_warnings_come_newest_first():
 
 
 @gen_test()
-async def test_the_counters_of_the_event_log_are_in_it(tmp_path):
+async def test_a_report_has_the_counters_of_the_event_log(tmp_path):
     path = tmp_path / "events.jsonl"
     with dask.config.set({"leandask.event-log.path": str(path)}):
         async with lean() as s:
@@ -200,7 +200,7 @@ async def test_the_counters_of_the_event_log_are_in_it(tmp_path):
 
 
 @gen_test()
-async def test_the_counters_of_housekeeping_are_in_it():
+async def test_a_report_has_the_counters_of_housekeeping():
     async with lean() as s, Client(s.address, asynchronous=True) as c:
         await s.extensions["leandask"].housekeeping.run()
         await leandask.give_back(c)
@@ -214,7 +214,7 @@ async def test_the_counters_of_housekeeping_are_in_it():
 
 
 @gen_test()
-async def test_an_asynchronous_client_gets_it():
+async def test_an_asynchronous_client_gets_a_report():
     async with lean() as s, Client(s.address, asynchronous=True) as c:
         s.log_event("x", 1)
         report = await leandask.get_report(c)
@@ -222,14 +222,14 @@ async def test_an_asynchronous_client_gets_it():
         assert report["histories"]["events"]["seen"] >= 1
 
 
-def test_a_synchronous_client_gets_it(start):
+def test_a_synchronous_client_gets_a_report(start):
     _, file = start()
     with Client(scheduler_file=str(file)) as client:
         assert leandask.get_report(client)["clients"] == 1
 
 
 @gen_test()
-async def test_a_scheduler_made_lean_by_install_reports_too():
+async def test_a_scheduler_made_lean_by_install_has_a_report():
     async with Scheduler(**LOCAL) as s:
         s.log_event("x", 1)
         install(s)

@@ -1,4 +1,4 @@
-"""Preload that makes a scheduler leak for each task: a list of a hundred bytes."""
+"""Preload that makes a scheduler leak a list of a hundred bytes for each task."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Leak(SchedulerPlugin):
 
     def transition(self, key, start, finish, *args, **kwargs):
         if finish == "forgotten":
-            # 56 bytes, 16 for the collector of garbage, and 32 for the items.
+            # 56 bytes, 16 for the garbage collector, and 32 for the items.
             self.leaked.append([None] * 3)
 
 

@@ -9,7 +9,7 @@ from distributed import get_client
 
 @op
 def look():
-    """Ask the scheduler of this op."""
+    """Check the bound of events of the scheduler that runs this op."""
     bound = get_client().run_on_scheduler(
         lambda dask_scheduler: dask_scheduler.retention.events
     )
@@ -18,7 +18,7 @@ def look():
 
 @job(executor_def=dask_executor)
 def job_of_a_user():
-    """Look once."""
+    """Run the op."""
     look()
 
 

@@ -15,7 +15,7 @@ from tests.helpers.processes import assert_lean, lean_settings
 
 
 class LeanJobs(LocalCluster, LeanSpecMixin):
-    """As a user writes it."""
+    """A subclass as a user writes it."""
 
 
 WAYS = {

@@ -1,4 +1,4 @@
-"""A flow of prefect on a cluster of ours."""
+"""A flow of prefect on a LeanCluster."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prefect_dask import DaskTaskRunner
 
 @task
 def bound():
-    """What the scheduler of this task has."""
+    """Return the bound of events of the scheduler that runs this task."""
     return get_client().run_on_scheduler(
         lambda dask_scheduler: dask_scheduler.retention.events
     )
@@ -26,7 +26,7 @@ def bound():
     )
 )
 def look():
-    """Ask for it."""
+    """Run the task."""
     return bound.submit().result()
 
 
