@@ -1,7 +1,7 @@
-"""Tests with every supported release of distributed and Python, and the long tests.
+"""Tests with many supported releases of distributed and Python, and the long tests.
 
-``nox`` runs all of them, ``nox --session "upstream(distributed='2025.12.0')"`` one. The
-gate, ``.ci/run``, has the oldest and the newest.
+``nox`` runs all, ``nox --session "upstream(distributed='2025.12.0')"`` one of them. The
+gate, ``.ci/run``, tests the oldest and the newest.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RELEASES = [
 ]
 UNSUPPORTED = "2024.7.1"
 
-#: The first one names what upstream has moved; the others show whether we still work.
+#: The first one names what upstream has moved; the others show what no longer works.
 TESTS = [
     "tests/test_compat.py",
     "tests/test_versions.py",
@@ -39,7 +39,7 @@ def upstream(session: nox.Session, distributed: str) -> None:
     """Run the tests, or those that are named, with a release of distributed."""
     pins = [f"dask=={distributed}", f"distributed=={distributed}"]
     if distributed < "2026":
-        pins.append("bokeh==3.5.2")  # its templates move
+        pins.append("bokeh==3.5.2")  # newer ones moved the templates that it imports
     session.install(".[test]", "asyncssh", *pins)
     session.run("pytest", *(session.posargs or TESTS))
 
@@ -53,7 +53,7 @@ def pythons(session: nox.Session) -> None:
 
 @nox.session
 def unsupported(session: nox.Session) -> None:
-    """An older release is refused with the range."""
+    """Check that an older release is refused with the supported range."""
     session.install(".")
     session.install(f"dask=={UNSUPPORTED}", f"distributed=={UNSUPPORTED}", "--no-deps")
     error = session.run(
