@@ -133,7 +133,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--draw",
         type=Path,
-        help="measure nothing: --plot the figures in this file, written by --json",
+        help="measure nothing: --plot what --json wrote to this file",
     )
     args = parser.parse_args()
     if args.draw and not args.plot:
