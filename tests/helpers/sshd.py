@@ -33,7 +33,7 @@ def sessions(port):
 
 @pytest.fixture
 def sshd(tmp_path):
-    """Start sshd, and yield the options with which ``asyncssh.connect`` logs in."""
+    """Start sshd, and give what ``asyncssh.connect`` needs to be let in."""
     command = shutil.which("sshd", path="/usr/sbin:/usr/bin:/usr/local/sbin")
     if not command:
         pytest.skip("sshd is not installed")
