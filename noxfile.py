@@ -67,4 +67,5 @@ def unsupported(session: nox.Session) -> None:
 def nightly(session: nox.Session) -> None:
     """Run the tests that take minutes: the soak, the floods and the benchmarks."""
     session.install(".[test,benchmarks]")
-    session.run("pytest", "-m", "nightly", *(session.posargs or ["tests"]))
+    # One at a time: they measure.
+    session.run("pytest", "-n0", "-m", "nightly", *(session.posargs or ["tests"]))
