@@ -86,9 +86,8 @@ class LogStats:
         """Count a record."""
         self.records += 1
         try:
-            check(record)
             self._add(record)
-        except InvalidRecord:
+        except (InvalidRecord, KeyError, TypeError):  # a tally takes texts only
             self.wrong += 1
 
     def _add(self, record: dict[str, Any]) -> None:
@@ -107,7 +106,9 @@ class LogStats:
         if event_name == TRANSITION:
             self.states.add(record["task_finish"])
             self.erred += record["task_finish"] == "erred"
-        elif event_name == EVENT:
+            return
+        check(record)
+        if event_name == EVENT:
             self._add_event(record)
         elif event_name == RECORDS_DROPPED:
             self.dropped += record["dropped_since_last"]

@@ -16,11 +16,10 @@ TRANSITIONS = logging.getLogger("leandask.transitions")
 for _logger in (EVENTS, TRANSITIONS):
     # Without it, logging's last resort would print records to stderr.
     _logger.addHandler(logging.NullHandler())
-if (
-    TRANSITIONS.level == logging.NOTSET
-):  # else the user has set it, e.g. in Dask's config
-    # A scheduler makes tens of thousands of transitions per second: they are off until
-    # ``leandask.stream.transitions`` or the user lowers this level.
+# A scheduler makes tens of thousands of transitions per second: they are off until
+# ``leandask.stream.transitions`` or the user lowers this level. Where it is set by now,
+# the user has set it, for example in Dask's ``logging`` section.
+if TRANSITIONS.level == logging.NOTSET:
     TRANSITIONS.setLevel(logging.WARNING)
 
 

@@ -25,6 +25,10 @@ ROUTES = ("distributed.http.scheduler.info", "distributed.http.scheduler.json")
 PATH = "leandask"
 #: Memory samples in the JSON: five minutes.
 RSS_SAMPLES = 600
+#: Files of the page.
+FOLDER = Path(__file__).with_name("reportpage")
+#: Parts of its script, in the order in which they run.
+SCRIPTS = ("formats", "elements", "chart", "tables", "report", "updates")
 
 
 class _Handler(RequestHandler):
@@ -117,21 +121,25 @@ def rss_samples(monitor: SystemMonitor) -> list[tuple[float, float]]:
 
 @cache
 def read_page() -> tuple[bytes, str]:
-    """Return the page and its header ``Content-Security-Policy``.
+    """Put the page together; return it and its header ``Content-Security-Policy``.
 
     The policy allows only the style and the script that are in the page.
     """
-    page = Path(__file__).with_name("report.html").read_bytes()
-    text = page.decode()
-    style, script = (hash_of(text, tag) for tag in ("style", "script"))
+    page = _read("page.html").replace("{style}", _read("style.css"))
+    page = page.replace("{script}", "".join(_read(f"{name}.js") for name in SCRIPTS))
     policy = {
         "default-src": "'none'",
-        "script-src": script,
-        "style-src": style,
+        "script-src": hash_of(page, "script"),
+        "style-src": hash_of(page, "style"),
         "img-src": "'self'",
         "connect-src": "'self'",
         "base-uri": "'none'",
         "form-action": "'none'",
         "frame-ancestors": "'self'",
     }
-    return page, "; ".join(f"{name} {source}" for name, source in policy.items())
+    header = "; ".join(f"{name} {sources}" for name, sources in policy.items())
+    return page.encode(), header
+
+
+def _read(name: str) -> str:
+    return FOLDER.joinpath(name).read_text("utf-8")

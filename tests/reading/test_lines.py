@@ -6,9 +6,9 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from leandask.cli.console import write as write_out
 
 from leandask import LogReader
+from leandask.cli.output import write_records
 from leandask.reading.backward import BackwardScan
 from leandask.reading.filter import EventFilter, Filter, Story
 from leandask.reading.follow import Follow
@@ -146,7 +146,7 @@ def test_no_filter_and_no_count_raises_on_what_parsing_accepts(whole, others, go
         assert wanted.matches(accepted) in (True, False)
     LogStats().add(accepted)
     Timeline().add(accepted)
-    write_out([accepted], as_json=False)
+    write_records([accepted], as_json=False)
 
 
 @pytest.mark.parametrize("error", [KeyError, TypeError, ValueError, OSError, EOFError])
