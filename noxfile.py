@@ -25,6 +25,8 @@ TESTS = [
     "tests/test_compat.py",
     "tests/test_versions.py",
     "tests/test_scheduler.py",
+    "tests/test_scheduler_records.py",
+    "tests/test_scheduler_settings.py",
     "tests/test_preload.py",
     "tests/test_cluster.py",
     "tests/deployment/test_deployment.py",
