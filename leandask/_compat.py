@@ -252,7 +252,7 @@ def fold_groups(groups: Sequence[TaskGroup]) -> TaskGroup:
 
 
 def compact_heap(queue: HeapSet[Any]) -> None:
-    """``HeapSet._heap`` (collections.py): a discarded entry stays until it is on top."""
+    """``HeapSet._heap`` (collections.py): discarded entries stay until on top."""
     live = queue._data
     if len(queue._heap) <= 2 * len(live) + 1000:  # not worth the work
         return

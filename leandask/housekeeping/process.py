@@ -24,7 +24,7 @@ LARGE_MESSAGE = 128 * 1024
 #: Parameters of ``mallopt``, from glibc's ``malloc.h``.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
-#: Entries of departed workers and clients that are worth a collection of garbage, as each
+#: Entries of departed workers and clients that are worth a collection of garbage: each
 #: leaves about 10 kB in cycles; seconds until one otherwise, as heartbeats leave some.
 DEPARTED, GARBAGE_SECONDS = 20, 60.0
 #: Allocated blocks up to which a collection takes less than 20 ms of the event loop.

@@ -72,8 +72,8 @@ class Drain:
     ) -> None:
         #: Seconds between two polls of the queue: while records come, and while not.
         self.poll_intervals = poll_intervals
-        #: Longest turn in seconds, not counting its last slice. Between turns the thread
-        #: reports losses and flushes the sinks, also if the queue is never empty.
+        #: Longest turn in seconds, without its last slice. After each turn the thread
+        #: reports losses and flushes the sinks, even if the queue is never empty.
         self.turn_seconds = turn_seconds
         self.written = self.errors = self.restarts = self.turns = self.last_seq = 0
         self.started = False
