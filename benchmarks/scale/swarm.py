@@ -8,6 +8,7 @@ import logging
 import math
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -17,6 +18,7 @@ import dask
 from benchmarks.scale.peers import Peer, SimulatedClient
 from benchmarks.scale.workers import Quota, SimulatedWorker
 
+PATIENCE = 600  # seconds until tasks that do not finish are an error
 CONNECTING = 20  # peers that register at the same time
 
 
@@ -57,7 +59,10 @@ class Peers:
         self.quota.left = math.inf if count is None else count
         for worker in self.workers:
             worker.work()
+        end = time.monotonic() + PATIENCE
         while count is not None and self.quota.left:
+            if time.monotonic() > end:
+                raise TimeoutError(f"{self.quota.left} tasks are not finished")
             await asyncio.sleep(0.01)
 
     async def _have(

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from distributed import Scheduler
     from prometheus_client import Metric
 
-    from leandask.serving.report import EventLogReport, Report, StreamReport
+    from leandask.records.stream import StreamStats
+    from leandask.serving.report import EventLogReport, Report
 
 logger = logging.getLogger("leandask")
 
@@ -134,7 +135,7 @@ class LeanCollector(PrometheusCollector):
     def _by_history(histories: Mapping[str, Any], key: str) -> dict[str, Any]:
         return {name: h[key] for name, h in histories.items() if name != NO_SERIES}
 
-    def _stream(self, stats: StreamReport) -> Iterator[Metric]:
+    def _stream(self, stats: StreamStats) -> Iterator[Metric]:
         counter, gauge = self._counter, self._gauge
         emitted = "Records taken from the scheduler, or dropped"
         yield counter("records_emitted", emitted, stats["emitted"])

@@ -125,12 +125,13 @@ def read_page() -> tuple[bytes, str]:
 
     The policy allows only the style and the script that are in the page.
     """
-    page = _read("page.html").replace("{style}", _read("style.css"))
-    page = page.replace("{script}", "".join(_read(f"{name}.js") for name in SCRIPTS))
+    style = _read("style.css")
+    script = "".join(_read(f"{name}.js") for name in SCRIPTS)
+    page = _read("page.html").replace("{style}", style).replace("{script}", script)
     policy = {
         "default-src": "'none'",
-        "script-src": hash_of(page, "script"),
-        "style-src": hash_of(page, "style"),
+        "script-src": hash_of(script),
+        "style-src": hash_of(style),
         "img-src": "'self'",
         "connect-src": "'self'",
         "base-uri": "'none'",
