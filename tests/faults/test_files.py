@@ -109,7 +109,7 @@ def test_no_record_is_lost_when_logrotate_rotates_the_file(start, tmp_path, mode
     if not (logrotate := shutil.which("logrotate", path="/usr/sbin:" + os.defpath)):
         pytest.skip("logrotate is not installed")
     log = tmp_path / "log.jsonl"
-    scheduler, file = start("--event-log", log)
+    scheduler, file = start("--event-log", log, **SOON)
     settings = tmp_path / "logrotate.conf"
     reopen = f"kill -HUP {scheduler.popen.pid}"
     settings.write_text(
