@@ -38,7 +38,7 @@ KINDS = {
 
 
 def settings(schema: Any, defaults: Any, below: str) -> Iterator[tuple[str, Any, Any]]:
-    """Give each setting in the schema's order: its full key, schema and default."""
+    """Yield each setting in the schema's order: its full key, schema and default."""
     for name, inner in schema["properties"].items():
         key = f"{below}.{name}" if below else name
         if "properties" in inner:

@@ -81,12 +81,12 @@ def get_profile(scheduler: Scheduler) -> deque[Any]:
 
 
 def get_running_prefixes(scheduler: Scheduler) -> Mapping[str, int]:
-    """``SchedulerState._task_prefix_count_global`` (scheduler.py): of present tasks."""
+    """``SchedulerState._task_prefix_count_global`` (scheduler.py): processing ones."""
     return scheduler._task_prefix_count_global
 
 
 def get_owner_of_unknown_durations(scheduler: Scheduler) -> Any:
-    """What has ``unknown_durations``: work stealing; before 2025.2 the scheduler."""
+    """The owner of ``unknown_durations``: stealing; before 2025.2 the scheduler."""
     if hasattr(scheduler, "unknown_durations"):
         return scheduler
     return scheduler.extensions.get("stealing")
@@ -132,7 +132,7 @@ def get_http_prefix(scheduler: Scheduler) -> str:
 
 
 def has_pages(scheduler: Scheduler) -> bool:
-    """Whether the scheduler's dashboard, an application of Bokeh's, exists yet."""
+    """Whether the scheduler's dashboard, a Bokeh application, exists yet."""
     applications = scheduler.http_application.applications
     return any(hasattr(application, "app_paths") for application in applications)
 
@@ -153,7 +153,7 @@ def add_collector(make: Callable[[Any], Any]) -> None:
     """``http.scheduler.prometheus.core``: the first request makes the ``COLLECTORS``.
 
     It registers them for the process; each request sets their scheduler. After the
-    first request ours is made here, and joins them. The module is imported if
+    first request, ours is made here and added to them. The module is imported only if
     prometheus_client is installed and a scheduler has the route.
     """
     core: Any = sys.modules.get("distributed.http.scheduler.prometheus.core")
@@ -234,7 +234,7 @@ def set_nthreads_offset(span: Span, offset: int) -> None:
 
 
 def fold_groups(groups: Sequence[TaskGroup]) -> TaskGroup:
-    """``TaskCollection._duration_us`` and others: sum many groups up in one."""
+    """``TaskCollection._duration_us`` and others: sum many groups up into one."""
     total = TaskGroup(f"({len(groups)} finished groups)", TaskPrefix("(finished)"))
     for group in groups:
         for name in ("states", "_all_durations_us", "_types"):
@@ -252,7 +252,7 @@ def fold_groups(groups: Sequence[TaskGroup]) -> TaskGroup:
 
 
 def compact_heap(queue: HeapSet[Any]) -> None:
-    """``HeapSet._heap`` (collections.py): discarded entries stay until on its top."""
+    """``HeapSet._heap`` (collections.py): discarded entries stay until on top."""
     live = queue._data
     if len(queue._heap) <= 2 * len(live) + 1000:  # not worth the work
         return
@@ -271,7 +271,7 @@ def scheduler_factory(factory: Callable[..., Scheduler]) -> Iterator[None]:
     module.Scheduler = factory
     try:
         with warnings.catch_warnings():
-            # Before 2026.6 upstream says so of each command whose name ends alike.
+            # Before 2026.6 upstream warns for every command whose name ends like this.
             warnings.filterwarnings("ignore", "dask-scheduler is deprecated")
             yield
     finally:

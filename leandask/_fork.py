@@ -1,4 +1,4 @@
-"""Fork: what a child process must leave to its parent process."""
+"""Fork: objects that a child process must leave to its parent process."""
 
 from __future__ import annotations
 

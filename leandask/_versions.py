@@ -1,4 +1,4 @@
-"""Releases of `distributed` that are supported, and the versions that run.
+"""The supported releases of `distributed`, and the versions in use.
 
 The release is checked before `distributed` is imported.
 """
@@ -40,7 +40,7 @@ def check_version(installed: str | None = None) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of leandask, distributed, dask and Python that run here."""
+    """Return the versions of leandask, distributed, dask and Python in use."""
     import dask
     import distributed
 

@@ -113,8 +113,9 @@ def lean_spec(
         cls = LeanScheduler
     if not (isinstance(cls, type) and issubclass(cls, LeanScheduler)):
         raise TypeError(
-            "scheduler's cls must be distributed.Scheduler or a LeanScheduler, or else "
-            f"have leandask.preload in distributed.scheduler.preload; got {cls!r}"
+            "scheduler's cls must be distributed.Scheduler or a LeanScheduler (for any "
+            "other, add leandask.preload to distributed.scheduler.preload); "
+            f"got {cls!r}"
         )
     options = dict(spec.get("options") or {})
     if retention is not None:

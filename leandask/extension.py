@@ -47,7 +47,7 @@ class LeanExtension:
         The bounds that the user gave.
     bounds : Retention
         The bounds in force: what :meth:`Retention.effective` makes of these. The
-        scheduler's ``retention`` holds them from now on; all others read them there.
+        scheduler's ``retention`` holds them from now on; everything reads them there.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class LeanExtension:
             raise
 
     def _install(self, bounds: Retention) -> None:
-        """Put all that is ours in the place of upstream's."""
+        """Replace upstream's histories; add handlers, routes and housekeeping."""
         scheduler: Any = self.scheduler
         scheduler.retention, scheduler.stream = bounds, self.stream
         histories.install(scheduler, self.stream)
@@ -84,15 +84,15 @@ class LeanExtension:
         scheduler.handlers["leandask_report"] = self.report
         scheduler.handlers["leandask_set_retention"] = self.set_retention
         add_routes(scheduler)
-        # If the scheduler is never closed: when it is collected, or at exit.
+        # For a scheduler that is never closed: runs when it is collected, or at exit.
         weakref.finalize(
             scheduler, _close_now, self.stream, self.event_log, self._level
         )
         logger.info("Retention: %s", bounds)
         config.warn_of_unknown_keys()
-        # Upstream starts it with its own callbacks when it starts, and stops it.
+        # Upstream starts and stops it with its own callbacks.
         scheduler.periodic_callbacks["leandask"] = self.housekeeping.callback
-        if scheduler.listeners:
+        if scheduler.listeners:  # it has started already
             self.housekeeping.callback.start()
             self.record_start()
 
@@ -102,7 +102,7 @@ class LeanExtension:
         state = {"retention": str(bounds), "stream": self.stream.stats()}
         return recursive_to_dict(state, exclude=exclude)
 
-    # What these need is imported at the first call. Most schedulers never get one.
+    # They import what they need at the first call: most schedulers never get one.
 
     def report(self) -> Report:
         """What the scheduler holds and does."""
@@ -111,7 +111,7 @@ class LeanExtension:
         return report_of(self.scheduler)
 
     async def history(self, limit: int, filters: dict[str, Any]) -> Answer:
-        """What happened, from the event log: see :class:`Answers`."""
+        """Read the event log: see :class:`Answers`."""
         if self._answers is None:
             from leandask.serving.answers import Answers
 
@@ -134,9 +134,9 @@ class LeanExtension:
         Raises
         ------
         TypeError, ValueError
-            If a bound breaks its rule. All bounds stay as they are then.
+            If a bound breaks its rule. No bound is changed then.
         """
-        # Not from the bounds in force: a share of a budget is not the user's own bound.
+        # Not the bounds in force: a share of a budget is not a bound that the user set.
         given = self.given.replaced(bounds)
         scheduler: Any = self.scheduler
         scheduler.retention = given.effective()
@@ -149,11 +149,11 @@ class LeanExtension:
         return retention.as_dict()
 
     def teardown(self) -> None:
-        """Upstream calls it while it closes: wait until it has closed, then close."""
+        """Close once the scheduler has closed; upstream calls this while it closes."""
         self._closing = asyncio.create_task(self._close_last())
 
     def record_start(self) -> None:
-        """Emit the record of a scheduler that has an address."""
+        """Emit the record of the start. The scheduler must have an address."""
         address = self.scheduler.address
         fields = {
             "address": address,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from distributed import Scheduler
 from distributed.diagnostics.plugin import SchedulerPlugin
@@ -14,7 +13,7 @@ from leandask.settings import config
 logger = logging.getLogger("leandask")
 
 
-def dask_setup(scheduler: Any) -> None:
+def dask_setup(scheduler: object) -> None:
     """Make a scheduler lean, as :func:`leandask.install` does.
 
     Dask calls it in a scheduler that is started with ``--preload leandask.preload``, or
@@ -24,7 +23,8 @@ def dask_setup(scheduler: Any) -> None:
     Parameters
     ----------
     scheduler : distributed.Scheduler
-        What preloads this module. A worker or a client is refused, and continues.
+        The server that preloads this module. A worker or a client is refused, and
+        continues.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""LeanScheduler, and install() for a scheduler that is there already."""
+"""LeanScheduler, and install() for an existing scheduler."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class LeanScheduler(Scheduler):
     ) -> None:
         given, bounds = _checked(retention)
         if kwargs.get("blocked_handlers") is None:
-            # Server reads this setting below its own class's name in lower case.
+            # Upstream looks it up below the class's name: distributed.leanscheduler.
             kwargs["blocked_handlers"] = dask.config.get(
                 "distributed.scheduler.blocked-handlers", []
             )
@@ -80,7 +80,7 @@ class LeanScheduler(Scheduler):
             LazyDashboard(self, kwargs.get("http_prefix", "/")).install()
         self.extensions["leandask"] = LeanExtension(self, given, bounds)
 
-    async def start_unsafe(self) -> Any:
+    async def start_unsafe(self) -> LeanScheduler:
         """Start as upstream does, and record the start."""
         await super().start_unsafe()
         self.extensions["leandask"].record_start()

@@ -172,7 +172,7 @@ async def test_spec_cluster_accepts_our_class():
 
 
 def test_the_mixin_refuses_a_scheduler_of_another_process():
-    with pytest.raises(TypeError, match=r"have leandask\.preload in .*SubprocessSch"):
+    with pytest.raises(TypeError, match=r"add leandask\.preload to .*SubprocessSch"):
         LeanSpecMixin(scheduler={"cls": SubprocessScheduler}, asynchronous=True)
 
 

@@ -56,7 +56,7 @@ async def test_a_start_that_fails_leaves_no_event_log_open(tmp_path, monkeypatch
     def fail(*args):
         raise RuntimeError("no samples")
 
-    monkeypatch.setattr(monitor, "install_samples", fail)
+    monkeypatch.setattr(monitor, "resize_samples", fail)
     before = EVENTS.handlers[:], TRANSITIONS.level
     settings = {
         "leandask.event-log.path": str(tmp_path / "log"),
@@ -90,8 +90,8 @@ async def test_an_unknown_key_is_logged_once(is_installed, caplog):
     with dask.config.set({"leandask.event-log.pth": "x"}):
         async with Scheduler(**LOCAL) if is_installed else lean() as s:
             install(s)
-    lines = [r.getMessage() for r in caplog.records if "no setting" in r.msg]
-    assert lines == ["leandask.event-log.pth is no setting"]
+    lines = [r.getMessage() for r in caplog.records if "not a setting" in r.msg]
+    assert lines == ["leandask.event-log.pth is not a setting"]
 
 
 @gen_test()

@@ -33,7 +33,7 @@ class Peers:
         self._number = 0
 
     async def have_workers(self, count: int, nthreads: int = 1) -> None:
-        """Start or stop workers until there are ``count`` of them."""
+        """Start or close workers until there are ``count`` of them."""
 
         def make() -> SimulatedWorker:
             self._number += 1
@@ -42,7 +42,7 @@ class Peers:
         await self._have(self.workers, count, make)
 
     async def have_clients(self, count: int) -> None:
-        """Start or stop clients until there are ``count`` of them."""
+        """Start or close clients until there are ``count`` of them."""
 
         def make() -> SimulatedClient:
             self._number += 1
@@ -55,7 +55,7 @@ class Peers:
         self.quota.left = 0
 
     async def finish(self, count: int | None = None) -> None:
-        """Finish ``count`` tasks and wait for that; None: all, also future ones."""
+        """Finish ``count`` tasks and wait for that; if None, all, and those to come."""
         self.quota.left = math.inf if count is None else count
         for worker in self.workers:
             worker.work()

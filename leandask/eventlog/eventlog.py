@@ -11,7 +11,7 @@ from leandask.settings import config
 
 logger = logging.getLogger("leandask")
 
-#: It is a handler of both, as the user may set either not to propagate.
+#: The sink is added to both, as the user may set either not to propagate.
 _LOGGERS = EVENTS, TRANSITIONS
 
 
@@ -21,7 +21,7 @@ class EventLog(RotatingFileSink):
     Where neither ``leandask.events`` nor ``leandask`` has a level, ``leandask`` is held
     at INFO meanwhile: the default of logging lets only warnings pass.
 
-    One process may run several schedulers: it takes the records of ``scheduler_id``.
+    One process may run several schedulers: it takes only records of ``scheduler_id``.
     """
 
     def __init__(self, path: str | os.PathLike[str], scheduler_id: str) -> None:
@@ -59,8 +59,8 @@ class EventLog(RotatingFileSink):
             self._attach()
             logger.disabled = False
             logger.warning(
-                "A new logging configuration left out the event log %s. It gets "
-                "records again, but not those of the last seconds",
+                "A new logging configuration left out the event log %s. It is "
+                "attached again; records of the last seconds may be missing",
                 self.file.path,
             )
 

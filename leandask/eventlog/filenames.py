@@ -42,7 +42,7 @@ def _place(name: str, base: str) -> tuple[int, int] | None:
 def find_bases(folder: Path) -> set[Path]:
     """Return the logs of a folder, each by the file that is written to.
 
-    That file may be missing. A log is recognised by its ending alone.
+    That file may be missing. Only the ending of its name shows that it is a log.
     """
     bases = set()
     for file in folder.iterdir():

@@ -18,7 +18,7 @@ from leandask.settings import config
 _NO_FIELDS = frozenset(STANDARD_ATTRIBUTES) | {"asctime", "message"}
 #: Longest value of a small field in characters: none of ours is longer.
 SMALL_LENGTH = 64
-#: Small fields: what is left of a record that fits in no other way.
+#: Small fields: the only ones kept of a record that would not fit otherwise.
 _SMALL = frozenset(
     {
         "timestamp",
@@ -114,7 +114,7 @@ class JSONFormatter(logging.Formatter):
         """Return fields as a line of JSON in UTF-8 without its line break."""
         try:
             line = orjson.dumps(self._renamed(fields) if self._names else fields)
-        except TypeError:  # the value of a user's filter or ``extra``
+        except TypeError:  # a value from a user's filter or ``extra``
             fields = self._made_plain(fields)
             line = orjson.dumps(self._renamed(fields))
         length = self.record_bytes
@@ -132,7 +132,7 @@ class JSONFormatter(logging.Formatter):
         try:
             # Our LogRecords have all standard attributes, and their fields in order.
             # A comprehension without the standard ones takes a third longer per line.
-            fields["scheduler_id"], fields["schema_version"]
+            fields["scheduler_id"], fields["schema_version"]  # only ours have them
             for name in STANDARD_ATTRIBUTES:
                 del fields[name]
             fields.pop("asctime", None)  # set by another formatter
@@ -189,7 +189,7 @@ def _cut(name: str, value: Any, length: int) -> Any:
         length = max(length, SMALL_LENGTH)
     if isinstance(value, str) and len(value) > length:
         head = value[:length] + CUT
-        # A payload stays JSON: the text of what it was.
+        # A payload stays JSON: a string with the start of what it was.
         return orjson.dumps(head).decode() if name == "payload" else head
     if isinstance(value, list):
         return [_cut("", item, length // 8) for item in value[: length // 8]]

@@ -8,8 +8,8 @@ import time
 
 #: Bytes that are worth a write.
 WRITE_BYTES = 64 * 1024
-#: Between two writes this many seconds or bytes must pass. A write releases the
-#: interpreter, and may wait for 5 ms until a busy event loop returns it.
+#: Between two writes this many seconds or bytes must pass. A write releases the GIL,
+#: and may wait for 5 ms until a busy event loop returns it.
 PAUSE_SECONDS, PAUSE_BYTES = 0.01, 1024 * 1024
 #: Bytes that may wait while nothing can be written; further lines are lost.
 MAX_BYTES = 4 * 1024 * 1024
@@ -18,15 +18,14 @@ MAX_BYTES = 4 * 1024 * 1024
 class LineBuffer:
     """Lines that wait to be written together, up to 4 MiB.
 
-    Several threads may use it. Its lock is held only while it is changed, never while
-    something is waited for.
+    Several threads may use it. Its lock is held only for a change, never during a wait.
     """
 
     #: Longest time in seconds that a line should wait.
     interval: float
     #: Lines that wait, without those that are being written.
     lines: int
-    #: Lines that are lost: those that found no room, and those that were given up, even
+    #: Lines that are lost: those that did not fit, and those that were given up, even
     #: if a write that hung writes them later.
     lines_lost: int
     #: Whether the lines should be written now.

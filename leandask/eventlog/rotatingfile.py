@@ -15,7 +15,7 @@ _known: WeakValueDictionary[Path, RotatingFile] = WeakValueDictionary()
 
 
 class RotatingFile:
-    """A file that is appended to at a path, and made again where it was removed.
+    """A file that is appended to at a path, and created again if it was removed.
 
     A file that was removed is noticed before the next write; one that was moved or
     truncated within `check_interval`. Only the owner of the process can read it (mode
@@ -24,7 +24,7 @@ class RotatingFile:
     Callers of :meth:`write` and :meth:`close` must hold :attr:`lock`.
     """
 
-    #: A missing folder is made.
+    #: A missing folder is created.
     path: Path
     #: Size at which the file is renamed to ``path.1``; None never does. A file that
     #: can't be renamed grows beyond it.
@@ -38,7 +38,7 @@ class RotatingFile:
     #: Seconds between two tries to rotate a file that can't be renamed.
     rotate_interval: float
     #: Why the file is not rotated, or a rotated one not gzipped; the owner reports it
-    #: and empties it. It is not reported here: the thread that would report it may hold
+    #: and clears it. It is not reported here: the thread that would report it may hold
     #: a lock that the reporting handler waits for.
     problem: str
     lock: threading.Lock
@@ -71,7 +71,7 @@ class RotatingFile:
     def at(
         cls, path: Path, max_bytes: int | None, backups: int, compress: bool
     ) -> RotatingFile:
-        """Return the file at a path: there is one in the whole process.
+        """Return the file at a path: the process has one for each path.
 
         Two would rotate each other's lines away. The settings of the last call apply.
         """
@@ -80,7 +80,7 @@ class RotatingFile:
         return file
 
     def recheck(self) -> None:
-        """Check with the next write whether the file is still at its path."""
+        """Have the next write check whether the file is still at its path."""
         self._check_at = 0.0
 
     def write(self, lines: bytearray) -> None:
@@ -208,7 +208,7 @@ class RotatingFile:
             partial.rename(gzipped)
             path.unlink()
         except OSError as e:
-            with contextlib.suppress(OSError):  # it may be what filled the disk
+            with contextlib.suppress(OSError):  # it may have filled the disk
                 partial.unlink(missing_ok=True)
             self._note_problem(e)
 

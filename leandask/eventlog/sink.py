@@ -18,13 +18,16 @@ from leandask.settings import config
 
 logger = logging.getLogger("leandask")
 
-#: Methods that a LogRecord passes through and that ``write_fields`` leaves out.
-SINK_METHODS = "handle filter acquire release emit format handleError".split()
+#: Methods that a LogRecord passes through and that ``write_fields`` skips.
+SINK_METHODS = (
+    *("handle", "filter", "acquire", "release"),
+    *("emit", "format", "handleError"),
+)
 FORMATTER_METHODS = ("format", "encode", "fields")
 
 
 class Report(NamedTuple):
-    """A line for the logger ``leandask``: what became of a write."""
+    """A message for the logger ``leandask``: the outcome of a write."""
 
     level: int
     text: str
@@ -39,14 +42,14 @@ class RotatingFileSink(logging.Handler):
     read the file (mode 0600). A file that was moved away is opened again.
 
     A file that can't be written raises nothing: up to 4 MiB of lines wait, and the sink
-    tries again, after longer and longer waits. Lines that find no room are counted as
+    tries again, after longer and longer waits. Lines that do not fit are counted as
     lost. Both are reported on the logger ``leandask``. A line that was only written in
     part is removed, so that the file always holds whole lines.
 
     Parameters
     ----------
     filename : str or os.PathLike
-        File to append to. A missing folder is made.
+        File to append to. A missing folder is created.
     max_bytes : int, str or None, optional
         Size at which the file is rotated to ``filename.1``; None never rotates. A file
         that can't be renamed grows beyond it: that is reported, and tried again once a
@@ -60,8 +63,8 @@ class RotatingFileSink(logging.Handler):
         Whether rotated files are gzipped, as ``filename.1.gz``, in a thread. Default:
         ``leandask.event-log.compress``.
     retry_interval, max_retry_interval : float, optional
-        Seconds until a failed write is tried again: after the first failure, which each
-        further one doubles, and at most.
+        Seconds until a failed write is tried again: after the first failure, and at
+        most. Each further failure doubles the wait.
     close_timeout : float, optional
         Longest time in seconds that :meth:`close` and :meth:`flush` wait for a write
         that hangs in another thread.
@@ -128,7 +131,7 @@ class RotatingFileSink(logging.Handler):
         self.setFormatter(JSONFormatter())
         self.bytes_written = self.lines_written = self.errors = 0
         self.failing = False
-        self._retry_at = 0.0  # time.monotonic() before which nothing is tried
+        self._retry_at = 0.0  # time.monotonic() before which nothing is written
         self._retry_after = retry_interval
         self._reopen = False
         self._reporting = Throttle(report_interval)
@@ -247,7 +250,7 @@ class RotatingFileSink(logging.Handler):
         if self.failing:
             self.failing = False
             self._retry_after = self.retry_interval
-            text = "The file %s is written again"
+            text = "The file %s can be written again"
             reports.append(Report(logging.WARNING, text, (self.file.path,)))
         if self.file.problem and self._reporting.acquire():
             reports.append(Report(logging.ERROR, "%s", (self.file.problem,)))

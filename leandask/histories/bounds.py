@@ -1,7 +1,7 @@
 """The bounded histories of a scheduler: one entry for each.
 
-Another one needs its own module, an entry here, its default and its schema in the two
-YAML files, and a test.
+A new history needs a module, an entry here, its default and its schema in the two YAML
+files, and a test.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ if TYPE_CHECKING:
 
 
 class Bound(NamedTuple):
-    """A history, what it does with its bound, and what it costs.
+    """A history: how it is bounded and read, and what it costs.
 
     Each function is called with the scheduler, and with the bounds in force.
     """
 
     #: Name of the bound, below ``leandask.retention``.
     name: str
-    #: Sets another bound, and forgets what is beyond it.
+    #: Sets another bound, and evicts what is beyond it.
     resize: Callable[[Any, Retention], object] | None = None
     #: Puts our container in the place of upstream's, whose entries move over. It gets
-    #: the stream too. Where it is None, `resize` does it.
+    #: the stream too. None: `resize` does this.
     install: Callable[[Any, Retention, RecordStream], object] | None = None
     #: Counts what the history holds; None for a bound that is a part of another.
     look: Callable[[Any], Held] | None = None
-    #: Forgets what is over, in each round of housekeeping.
+    #: Forgets what is gone or beyond the bound, in each round of housekeeping.
     forget: Callable[[Any, Retention], Iterator[None] | None] | None = None
 
     @property
@@ -75,7 +75,7 @@ class Holding(TypedDict):
     #: Entries that one holder keeps, and bytes of all holders; None is unbounded.
     bound: int | None
     bound_bytes: int | None
-    #: How many have the bound each: topics, connections, or the history alone.
+    #: How many have this bound: each topic, each connection, or the history alone.
     holders: int
 
 
@@ -90,7 +90,7 @@ def install(scheduler: Scheduler, stream: RecordStream) -> None:
 
 
 def resize(scheduler: Scheduler) -> None:
-    """Give every history its bound in force, after these have changed."""
+    """Resize every history to its bound in force."""
     bounds = in_force(scheduler)
     for entry in BOUNDS:
         if entry.resize is not None:
@@ -124,7 +124,7 @@ def look(scheduler: Scheduler) -> dict[str, Holding]:
 
 
 def forget_jobs(scheduler: Scheduler) -> list[Callable[[], Iterator[None] | None]]:
-    """What the histories do in each round of housekeeping."""
+    """Return what the histories do in each round of housekeeping."""
 
     def run(
         forget: Callable[[Any, Retention], Iterator[None] | None],
@@ -135,7 +135,7 @@ def forget_jobs(scheduler: Scheduler) -> list[Callable[[], Iterator[None] | None
 
 
 def _look_at(attribute: str) -> Callable[[Any], Held]:
-    """Count what a history holds that is an attribute of the scheduler."""
+    """Return a function that counts a history in an attribute of the scheduler."""
 
     def look(s: Any) -> Held:
         history = getattr(s, attribute)
@@ -232,18 +232,18 @@ BOUNDS = (
         install=lambda s, b, stream: lru.install_key_caches(b.key_cache),
         resize=lambda s, b: lru.resize_key_caches(b.key_cache),
         look=lambda s: lru.look_at_key_caches(),
-        forget=lambda s, b: lru.forget_keys(b.key_cache),
+        forget=lambda s, b: lru.clear_key_caches(b.key_cache),
     ),
     Bound(
         "samples",
-        resize=lambda s, b: monitor.install_samples(s.monitor, b.samples),
+        resize=lambda s, b: monitor.resize_samples(s.monitor, b.samples),
         look=lambda s: Held(len(s.monitor.quantities["time"]), s.monitor.count),
     ),
     Bound(
         "profile",
-        resize=lambda s, b: monitor.forget_stacks(s, b.profile),
+        resize=lambda s, b: monitor.evict_stacks(s, b.profile),
         look=lambda s: Held(len(_compat.get_profile(s))),
-        forget=lambda s, b: monitor.forget_stacks(s, b.profile),
+        forget=lambda s, b: monitor.evict_stacks(s, b.profile),
     ),
     Bound(
         "departed",

@@ -25,13 +25,13 @@ class Departed(_compat.AsyncTaskGroup):
 
     Upstream forgets the topic of a worker or client an hour after it left
     (``distributed.scheduler.events-cleanup-delay``). One or two tasks of 1.6 kB sleep
-    for that long. Here an entry takes about 0.3 kB, and the bound forgets the one that
-    left first earlier.
+    for that long. Here an entry takes about 0.3 kB, and beyond the bound the topic of
+    the one that left first is forgotten early.
 
     Parameters
     ----------
     scheduler : Scheduler
-        Its present background tasks move over.
+        Its current background tasks move over.
     maxlen : int or None
         Entries that may wait; None is unbounded.
     """
@@ -46,14 +46,14 @@ class Departed(_compat.AsyncTaskGroup):
         _compat.share_tasks(self, old)
         self.closed = old.closed
         self.maxlen = maxlen
-        #: When to call, in seconds of the event loop, and what; the next one first.
+        #: When to call, by the event loop's clock, and what; the next one first.
         self.waiting: deque[tuple[float, Forget]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
     def call_later(
         self, delay: float, afunc: Any, /, *args: Any, **kwargs: Any
     ) -> None:
-        """Call a function after a delay in seconds, or earlier if the bound says so."""
+        """Call a function after a delay in seconds, or earlier to keep the bound."""
         cleanup_delay = dask.config.get("distributed.scheduler.events-cleanup-delay")
         if self.closed or delay != parse_timedelta(cleanup_delay):
             super().call_later(delay, afunc, *args, **kwargs)
@@ -66,12 +66,12 @@ class Departed(_compat.AsyncTaskGroup):
             self._set_timer(loop)
 
     def resize(self, maxlen: int | None) -> None:
-        """Set another bound, and forget what is beyond it."""
+        """Set another bound, and forget the topics beyond it."""
         self.maxlen = maxlen
         self._forget_surplus()
 
     def close(self) -> None:
-        """Accept no more entries, and drop those that wait."""
+        """Accept no more entries, and discard those that wait."""
         super().close()
         if self._timer is not None:
             self._timer.cancel()
@@ -109,7 +109,7 @@ def departed_of(scheduler: Scheduler) -> Departed:
 
 
 def resize(scheduler: Scheduler, maxlen: int | None) -> None:
-    """Set another bound, and forget what is beyond it."""
+    """Set another bound, and forget the topics beyond it."""
     departed_of(scheduler).resize(maxlen)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Without super(), which takes half of the time of an append.
+#: Called without super(), which takes half of the time of an append.
 _append = deque.append
 
 
@@ -37,7 +37,7 @@ class Held(NamedTuple):
     kept: int
     #: Entries ever added, or None where they are not counted.
     seen: int | None = None
-    #: Holders that have the bound each: topics, connections, or the history alone.
+    #: How many have this bound: each topic, each connection, or the history alone.
     holders: int = 1
     #: Bytes of the entries, where they are measured.
     nbytes: int | None = None
@@ -54,8 +54,8 @@ class History(deque[T]):
         Entries kept; None is unbounded.
     """
 
-    #: Entries ever added. The first items count, and all that these had seen if they
-    #: are a history.
+    #: Entries ever added: the first items too, or all that they have seen if they are a
+    #: History.
     seen: int
 
     def __init__(self, items: Collection[T] = (), maxlen: int | None = None) -> None:
@@ -134,7 +134,7 @@ class ErredTasks(History[ErredTask]):
         length: int | None = None,
     ) -> None:
         self.length = length
-        # A deque keeps its last items, and here these are the oldest.
+        # A deque keeps its last items, which are the oldest here.
         newest = list(items)[:maxlen]
         super().__init__([self._shorten(erred) for erred in newest], maxlen)
         self.seen = getattr(items, "seen", len(items))
@@ -235,7 +235,7 @@ class Plugins(dict[str, "SchedulerPlugin"]):
 
 
 def resize_messages(connection: BatchedSend, messages: int | None) -> None:
-    """Keep the last sent batches of a connection only; None keeps all."""
+    """Keep only the last sent batches of a connection; None keeps all."""
     _compat.set_message_log(
         connection, deque(_compat.get_message_log(connection), maxlen=messages)
     )
@@ -251,7 +251,7 @@ def look_at_messages(*kinds: Connections) -> Held:
 
 
 def look_at_task_stream(plugins: Plugins) -> Held:
-    """Count the tasks of the task stream, if somebody has asked for it."""
+    """Count the tasks of the task stream, if a client or a page started it."""
     plugin = plugins.get(TaskStreamPlugin.name)
     if not isinstance(plugin, TaskStreamPlugin):
         return Held(0, 0)

@@ -1,4 +1,4 @@
-"""The names of locks and semaphores, those that were used last."""
+"""The names of locks and semaphores, bounded to the most recently used."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ LEASE_SECONDS = 300.0
 class Locks(LRU[Any, int]):
     """``max_leases`` by the name of a semaphore or lock, the least recently used first.
 
-    One that is held or waited for stays. One that was evicted is closed: a lock that is
-    made by its name again works, and an object that was made before raises upstream's
-    RuntimeError when it is acquired.
+    One that is held or waited for stays. One that was evicted is closed: a new lock of
+    that name works, and an older object raises upstream's RuntimeError when it is
+    acquired.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def install(scheduler: Scheduler, locks: int | None) -> None:
     """Bound the names of locks and semaphores that nobody holds; None is unbounded."""
     extension = scheduler.extensions.get("semaphores")
     if extension is not None:
-        # Before it has a bound: to evict a name closes it, which changes max_leases.
+        # Without a bound at first: evicting a name closes it, which changes max_leases.
         extension.max_leases = names = Locks(extension)
         names.resize(locks)
 
@@ -74,7 +74,7 @@ def look(scheduler: Scheduler) -> Held:
 
 
 def forget(scheduler: Scheduler) -> Iterator[None]:
-    """Forget names of locks that are closed, free, or were only asked for."""
+    """Forget names that are closed, free, or were only looked up."""
     extensions = scheduler.extensions
     if "semaphores" in extensions:
         yield from forget_closed(extensions["semaphores"])
@@ -83,11 +83,11 @@ def forget(scheduler: Scheduler) -> Iterator[None]:
 
 
 def forget_closed(extension: SemaphoreExtension) -> Iterator[None]:
-    """Forget what is left of closed names, or was made by asking for a name.
+    """Forget what is left of closed names, and names that were only looked up.
 
     A name that is closed while it is held or waited for comes back with the next lease
-    that is refreshed, with a number of waiting below zero. A lease stays for as long as
-    it is refreshed, as upstream logs each lease that it does not know.
+    that is refreshed, or with a negative number of waiting acquires. A lease stays as
+    long as it is refreshed, as upstream logs each lease that it does not know.
     """
     known, leases = extension.max_leases, extension.leases
     oldest = time() - LEASE_SECONDS

@@ -78,7 +78,7 @@ def install(scheduler: Scheduler, maxlen: int | None) -> None:
     scheduler_logger = logging.getLogger("distributed.scheduler")
     scheduler_logger.addHandler(lines)
     scheduler_logger.removeHandler(old)
-    old.deque.clear()  # upstream holds the handler for as long as the scheduler
+    old.deque.clear()  # upstream keeps the handler as long as the scheduler
     _compat.set_log_handler(scheduler, lines)
     weakref.finalize(scheduler, scheduler_logger.removeHandler, lines)
 

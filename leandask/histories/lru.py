@@ -1,7 +1,4 @@
-"""LRU: mappings out of which the least recently used entry is evicted.
-
-There are ours, and the caches by key that upstream keeps for the whole process.
-"""
+"""LRU: a mapping that evicts the least recently used; bounds of upstream's caches."""
 
 from __future__ import annotations
 
@@ -33,7 +30,6 @@ class LRU(OrderedDict[K, V]):
         Entries kept; None is unbounded. Entries in use stay, even beyond the bound.
     """
 
-    #: Entries kept, or None.
     maxlen: int | None
     #: Entries ever added.
     seen: int
@@ -62,7 +58,7 @@ class LRU(OrderedDict[K, V]):
         super().__setitem__(key, value)
         self.seen += 1
         if self.maxlen is not None and len(self) > self.maxlen:
-            self._shrink(sparing=key)
+            self._shrink(keep=key)
 
     def resize(self, maxlen: int | None) -> None:
         """Set another bound, and evict what is idle beyond it."""
@@ -83,25 +79,25 @@ class LRU(OrderedDict[K, V]):
         """Remove an entry for the bound."""
         del self[key]
 
-    def _shrink(self, sparing: K) -> None:
+    def _shrink(self, keep: K) -> None:
         assert self.maxlen is not None
         for _ in range(SCAN):
             if len(self) <= self.maxlen:
                 return
             key, value = next(iter(self.items()))
-            if key != sparing and self.is_idle(key, value):
+            if key != keep and self.is_idle(key, value):
                 self.evict(key, value)
             else:
-                self.move_to_end(key)  # the next one starts behind it
+                self.move_to_end(key)  # so that the next call starts after it
 
 
 def install_key_caches(maxlen: int | None) -> None:
-    """Bound the caches of the names of functions, and of what the dashboard shows.
+    """Bound the caches of ``key_split``, and of what the dashboard shows.
 
-    Upstream's first one holds 100,000 keys of up to 334 bytes, 17 to 33 MB, mostly of
-    tasks that are gone. The others have no bound: every key that the page of the graph
-    ever drew, at 260 bytes, and every function whose color a page showed, at 200. A
-    miss takes about 1 µs. None leaves upstream's bound.
+    Upstream's ``key_split`` caches 100,000 keys of up to 334 bytes, 17 to 33 MB, mostly
+    of tasks that are gone. The others have no bound: every key that the page of the
+    graph ever drew, at 260 bytes, and every function whose color a page showed, at 200.
+    A miss takes about 1 µs. None leaves upstream's bound.
 
     The addresses of hosts get a cache of 10,000 at 200 bytes in any case. It is never
     emptied, as a miss may ask DNS.
@@ -118,10 +114,10 @@ def resize_key_caches(maxlen: int | None) -> None:
         _resize_key_cache(name, maxlen)
 
 
-def forget_keys(maxlen: int | None) -> None:
-    """Empty the caches that hold more keys than this: ours, and upstream's.
+def clear_key_caches(maxlen: int | None) -> None:
+    """Empty the caches that hold more than `maxlen` keys: ours, and upstream's.
 
-    The rest of the process uses upstream's.
+    Upstream's are still used by modules that did not get ours.
     """
     for name, whole in _compat.KEY_CACHES.items():
         for cached in (_compat.get_key_cache(name), whole):

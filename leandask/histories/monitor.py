@@ -109,10 +109,10 @@ class Quantities(dict[str, Samples]):
         super().__setitem__(name, Samples(values, self.maxlen))
 
 
-def install_samples(monitor: SystemMonitor, samples: int | None) -> None:
-    """Bound the samples of each quantity of a system monitor.
+def resize_samples(monitor: SystemMonitor, samples: int | None) -> None:
+    """Bound the samples of each quantity of a system monitor, at first or again.
 
-    It also sets another bound. None keeps what the monitor would keep by itself.
+    None keeps as many as the monitor would keep by itself.
     """
     before: Any = monitor.quantities
     is_installed = isinstance(before, Quantities)
@@ -127,13 +127,13 @@ def install_samples(monitor: SystemMonitor, samples: int | None) -> None:
     monitor.maxlen = maxlen
 
 
-def forget_stacks(scheduler: Scheduler, profile: int | None) -> None:
-    """Forget the oldest stacks of the event loop beyond a bound; None keeps all.
+def evict_stacks(scheduler: Scheduler, profile: int | None) -> None:
+    """Evict the oldest stacks of the event loop beyond a bound; None keeps all.
 
-    A thread of upstream's adds one each ``distributed.worker.profile.cycle``, except on
-    CPython 3.11. Its only bound is ``distributed.admin.low-level-log-length``. Others
-    hold the same deque, so that it stays and is shortened. All servers of a process
-    that share an event loop share it.
+    Upstream's profiling thread adds one each ``distributed.worker.profile.cycle``,
+    except on CPython 3.11, up to ``distributed.admin.low-level-log-length``. The deque
+    is shortened in place, as the thread, open pages and all servers on the same event
+    loop share it.
     """
     stacks = _compat.get_profile(scheduler)
     if profile is not None:

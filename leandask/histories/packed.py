@@ -16,13 +16,13 @@ from leandask.records.payload import plain
 
 #: Bytes of an event in addition to its packed msg: a tuple, a time, a header of bytes.
 EVENT_BYTES = 120
-#: Bytes of a msg for one byte of its packed copy, and bytes of a character of a plain
-#: one, as small strings take them.
-PACKS, TAKES = 4, 8
+#: Bytes of a msg per byte of its packed copy, and bytes per character of a shortened
+#: msg, as small strings take them.
+PACKING_RATIO, CHARACTER_BYTES = 4, 8
 #: Items of a tuple that are searched for a list to be shortened.
-FIELDS = 8
+SEARCHED_ITEMS = 8
 #: Bytes assumed for an object whose size is not known.
-UNKNOWN = 16 * 1024
+UNKNOWN_BYTES = 16 * 1024
 
 _LEAVES = (str, int, float, bool, type(None), bytes)
 _SEQUENCES = (list, tuple, set, frozenset, deque)
@@ -53,8 +53,8 @@ class Total:
 class PackedEvents(Sequence[Event]):
     """The last events of a topic, packed where they are of Python's own types.
 
-    It reads as upstream's deque does, and counts its bytes whatever is done to it. It
-    owns a list, as an empty deque takes 0.7 kB and most topics are small.
+    It reads as upstream's deque does, and counts its bytes at every change. It owns a
+    list, as an empty deque takes 0.7 kB and most topics are small.
 
     Parameters
     ----------
@@ -89,11 +89,11 @@ class PackedEvents(Sequence[Event]):
         return len(self._events)
 
     def __iter__(self) -> Iterator[Event]:
-        return map(unpacked, self._events)
+        return map(unpack, self._events)
 
     def __getitem__(self, index: Any) -> Any:
         found = self._events[index]
-        return unpacked(found) if type(found) is tuple else [*map(unpacked, found)]
+        return unpack(found) if type(found) is tuple else [*map(unpack, found)]
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, (PackedEvents, deque, list)):
@@ -108,7 +108,7 @@ class PackedEvents(Sequence[Event]):
         return all(type(msg) is Packed for _, msg in self._events)
 
     def add(self, event: Event, size: int) -> None:
-        """Add an event, as :func:`kept` returns it, of so many bytes."""
+        """Add an event, as :func:`fit` returns it, of `size` bytes."""
         if self.maxlen is not None and len(self._events) >= self.maxlen:
             if not self.maxlen:
                 return
@@ -119,7 +119,7 @@ class PackedEvents(Sequence[Event]):
 
     def append(self, event: Event) -> None:
         """Add an event, packed if it can be, and measured."""
-        event = kept(event, sys.maxsize)
+        event = fit(event, sys.maxsize)
         self.add(event, nbytes_of(event, sys.maxsize))
 
     def extend(self, events: Iterable[Event]) -> None:
@@ -149,7 +149,7 @@ class PackedEvents(Sequence[Event]):
         self._total.nbytes += size
 
 
-def packed(event: Event) -> Event:
+def pack(event: Event) -> Event:
     """Pack the msg of an event, if it is of Python's own types.
 
     The only buffers in it may be bytes: an array would come back as bytes.
@@ -157,7 +157,7 @@ def packed(event: Event) -> Event:
     Examples
     --------
     >>> event = (0.5, {"action": "lost", "keys": {"x", ("y", 0)}})
-    >>> type(packed(event)[1]).__name__, unpacked(packed(event)) == event
+    >>> type(pack(event)[1]).__name__, unpack(pack(event)) == event
     ('Packed', True)
     """
     try:
@@ -166,59 +166,59 @@ def packed(event: Event) -> Event:
         return event
 
 
-def unpacked(event: Event) -> Event:
-    """Return an event as it was before :func:`packed`."""
+def unpack(event: Event) -> Event:
+    """Return an event as it was before :func:`pack`."""
     if type(event[1]) is Packed:
         return event[0], marshal.loads(event[1])
     return event
 
 
-def kept(event: Event, limit: int) -> Event:
+def fit(event: Event, limit: int) -> Event:
     """Return an event packed, or a shortened copy if it takes more than `limit` bytes.
 
     Examples
     --------
     >>> moves = [("x", number) for number in range(10_000)]
-    >>> event = unpacked(kept((0.5, ("request", moves)), 1000))
+    >>> event = unpack(fit((0.5, ("request", moves)), 1000))
     >>> event[1][0], event[1][1] == moves[:len(event[1][1])]
     ('request', True)
     """
     msg = event[1]
-    size, is_plain = size_of(msg, PACKS * limit)
-    if is_plain and size <= PACKS * limit:
-        whole = packed(event)
+    size, is_plain = size_of(msg, PACKING_RATIO * limit)
+    if is_plain and size <= PACKING_RATIO * limit:
+        whole = pack(event)
         if nbytes_of(whole, limit) <= limit:
             return whole
     elif size <= limit:
         return event
     shorter = _shortened(event, limit) if type(msg) is tuple else None
-    return shorter or packed((event[0], plain(msg, limit // TAKES)[0]))
+    return shorter or pack((event[0], plain(msg, limit // CHARACTER_BYTES)[0]))
 
 
 def _shortened(event: Event, limit: int) -> Event | None:
-    """Cut the longest list of a msg. A reader finds everything else as it was.
+    """Cut the longest list of a msg, and leave everything else as it was.
 
-    Such are the moves of work stealing, which its page and its story read.
+    The page and the story of work stealing read such lists of moves.
     """
     msg = event[1]
-    lists = [i for i, item in enumerate(msg[:FIELDS]) if type(item) is list]
+    lists = [i for i, item in enumerate(msg[:SEARCHED_ITEMS]) if type(item) is list]
     place = max(lists, key=lambda i: len(msg[i]), default=-1)
     items = msg[place][:limit] if lists else []
     while items:
         del items[len(items) // 2 :]
         shorter = (*msg[:place], items, *msg[place + 1 :])
-        size, is_plain = size_of(shorter, PACKS * limit)
+        size, is_plain = size_of(shorter, PACKING_RATIO * limit)
         if not is_plain:
             break
-        if size <= PACKS * limit:
-            event = packed((event[0], shorter))
+        if size <= PACKING_RATIO * limit:
+            event = pack((event[0], shorter))
             if nbytes_of(event, limit) <= limit:
                 return event
     return None
 
 
 def nbytes_of(event: Event, limit: int) -> int:
-    """Estimate the bytes of an event as it is kept, up to a limit and no further."""
+    """Estimate the bytes of an event as it is kept; stop once above `limit`."""
     if type(event[1]) is Packed:
         return EVENT_BYTES + len(event[1])
     return EVENT_BYTES + size_of(event[1], limit)[0]
@@ -227,8 +227,8 @@ def nbytes_of(event: Event, limit: int) -> int:
 def size_of(msg: Any, limit: int) -> tuple[int, bool]:
     """Estimate the bytes of a msg, and say whether it is of Python's own types.
 
-    Once the size is above `limit`, the rest is not looked at. This bounds the work,
-    also for a msg that holds itself.
+    Once the size is above `limit`, the rest is skipped. This bounds the work, also for
+    a msg that contains itself.
 
     Examples
     --------
@@ -263,5 +263,5 @@ def size_of(msg: Any, limit: int) -> tuple[int, bool]:
 def _size_of_other(obj: Any) -> int:
     try:
         return max(int(sizeof(obj)), 16)
-    except Exception:  # whatever a hostile object does when it is looked at
-        return UNKNOWN
+    except Exception:  # a hostile object may raise anything
+        return UNKNOWN_BYTES

@@ -1,4 +1,4 @@
-"""What a scheduler learnt of functions, for those that were used last."""
+"""Task prefixes, and what workers measured of them: the most recently used."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
     from distributed import Scheduler
     from distributed.scheduler import TaskPrefix
 
-#: What a worker measures per prefix: kinds of activity, about.
+#: Approximate number of activities that a worker measures per prefix.
 METRICS_PER_PREFIX = 8
-#: Words of what workers measure that are shared, 150 bytes each: activities and units
+#: Words in the keys of metrics that are shared, 150 bytes each: activities and units
 #: are few, and the metrics of a prefix arrive together.
 SHARED = 256
-#: Sums that belong to no prefix. Upstream's are about 50; more than these come from
-#: names that a program makes up, without a bound.
-OTHER_ACTIVITIES = 1000
+#: Sums kept that belong to no prefix. Upstream has about 50; others come from names
+#: that a program makes up, without a bound.
+MAX_ACTIVITIES = 1000
 #: Names of the sums of evicted prefixes and activities.
-OTHER_PREFIXES, OTHERS = "other prefixes", "other activities"
+OTHER_PREFIXES, OTHER_ACTIVITIES = "other prefixes", "other activities"
 
 
 class TaskPrefixes(LRU[str, "TaskPrefix"]):
     """Task prefixes by name, the least recently used first.
 
     A prefix with tasks stays. One that was evicted and is used again starts as a new
-    one: the durations of its tasks have to be learnt again.
+    one: the durations of its tasks have to be learned again.
 
     Parameters
     ----------
     scheduler : Scheduler
-        Its present prefixes move over.
+        Its current prefixes move over.
     maxlen : int or None
         Prefixes kept; None is unbounded.
     """
@@ -89,14 +89,17 @@ class WorkerMetrics(LRU[Hashable, float]):
         """Whether it belongs to a prefix, or is one of too many that do not."""
         if _is_of_prefix(key):
             return True
-        return len(self) > cast(int, self.maxlen) + OTHER_ACTIVITIES and key != OTHERS
+        return (
+            len(self) > cast(int, self.maxlen) + MAX_ACTIVITIES
+            and key != OTHER_ACTIVITIES
+        )
 
     def evict(self, key: Hashable, value: float) -> None:
         """Add a sum to the sum of the evicted ones."""
-        # Its present value: others may have been added to it since the check.
+        # Its current value: other sums may have been added to it since the check.
         total = self.pop(key)
         others = _others(key)
-        # Past the bound's own check, which would evict the next one, and so on.
+        # Without the check of the bound, which would evict another one recursively.
         OrderedDict.__setitem__(self, others, self.get(others, 0) + total)
         self.move_to_end(others)
 
@@ -151,6 +154,6 @@ def _others(key: Hashable) -> Hashable:
         kind, prefix, *activity, unit = cast("tuple[Hashable, ...]", key)
         if prefix != OTHER_PREFIXES and len(activity) == 1:
             return kind, OTHER_PREFIXES, activity[0], unit
-        if activity != [OTHERS]:
-            return kind, OTHER_PREFIXES, OTHERS, unit
-    return OTHERS
+        if activity != [OTHER_ACTIVITIES]:
+            return kind, OTHER_PREFIXES, OTHER_ACTIVITIES, unit
+    return OTHER_ACTIVITIES

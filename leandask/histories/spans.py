@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from distributed import Scheduler
     from distributed.scheduler import TaskGroup, TaskState, WorkerState
 
-#: Graphs between two prunings.
-GRAPHS_A_LOOK = 16
+#: Graphs between two calls of :meth:`LeanSpans.prune`.
+GRAPHS_PER_PRUNE = 16
 #: Finished groups of tasks that a span or computation keeps, 1.3 kB each.
 GROUPS_KEPT = 20
 #: Past changes of the number of threads that are kept, 88 bytes each.
@@ -37,7 +37,7 @@ class ForgottenSpan(Span):
 
 
 class LeanSpans(SpansSchedulerExtension):
-    """The scheduler's extension for spans, which forgets the oldest finished ones.
+    """The scheduler's extension for spans, which evicts the oldest finished ones.
 
     A span has finished when it has no task of the scheduler. A running span stays, with
     its totals: its groups of tasks that stopped first become one group, and its
@@ -46,7 +46,7 @@ class LeanSpans(SpansSchedulerExtension):
     Parameters
     ----------
     scheduler : Scheduler
-        Its present spans move over.
+        Its current spans move over.
     maxlen : int or None
         Finished spans kept; None keeps all of everything.
     prefixes : int or None
@@ -101,7 +101,7 @@ class LeanSpans(SpansSchedulerExtension):
         annotations = super().observe_tasks(tss, **kwargs)
         self.on_graph()
         self._graphs += 1
-        if self._graphs % GRAPHS_A_LOOK == 0:
+        if self._graphs % GRAPHS_PER_PRUNE == 0:
             self.prune()
         return annotations
 
@@ -110,7 +110,7 @@ class LeanSpans(SpansSchedulerExtension):
         super().heartbeat(ws, {k: v for k, v in data.items() if k[1] in self.spans})
 
     def resize(self, maxlen: int | None, prefixes: int | None) -> None:
-        """Set other bounds, and forget what is beyond them."""
+        """Set other bounds, and evict what is beyond them."""
         self.maxlen = maxlen
         self._prefixes = prefixes
         for span in self.spans.values():
@@ -128,11 +128,11 @@ class LeanSpans(SpansSchedulerExtension):
             self._forget(gone)
         for computation in self.scheduler.computations:
             fold_dead_groups(computation.groups, self.scheduler)
-            # In the order of its text: upstream keeps no other.
+            # Sorted by text, not by age: upstream keeps no other order.
             del computation.code[: -self.maxlen or None]
 
     def _prune_siblings(self, siblings: list[Span]) -> set[Span]:
-        """Shorten a list of spans; return those that went, with their descendants."""
+        """Shorten a list of spans; return the evicted ones, with their descendants."""
         assert self.maxlen is not None
         gone: set[Span] = set()
         live = {span for span in siblings if self._is_live(span)}
@@ -175,13 +175,13 @@ class LeanSpans(SpansSchedulerExtension):
 
 
 def install(scheduler: Scheduler, maxlen: int | None, prefixes: int | None) -> None:
-    """Replace upstream's extension for spans, unless somebody else has replaced it."""
+    """Replace upstream's extension for spans, unless the user has replaced it."""
     if type(scheduler.extensions.get("spans")) is SpansSchedulerExtension:
         scheduler.extensions["spans"] = LeanSpans(scheduler, maxlen, prefixes)
 
 
 def resize(scheduler: Scheduler, maxlen: int | None, prefixes: int | None) -> None:
-    """Set other bounds, and forget what is beyond them."""
+    """Set other bounds, and evict what is beyond them."""
     spans = scheduler.extensions.get("spans")
     if isinstance(spans, LeanSpans):
         spans.resize(maxlen, prefixes)

@@ -10,7 +10,7 @@ from distributed.utils import recursive_to_dict
 from leandask import _compat
 from leandask.histories.history import Held
 from leandask.histories.lru import LRU
-from leandask.histories.packed import PackedEvents, Total, kept, nbytes_of, size_of
+from leandask.histories.packed import PackedEvents, Total, fit, nbytes_of, size_of
 from leandask.settings.budget import COSTS
 from leandask.settings.retention import in_force
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 #: One event may take the bytes of all topics divided by this. A larger one is kept as a
 #: shortened copy.
-EVENTS_AT_LEAST = 16
-#: Bytes of a topic's name. Under a longer one nothing is kept without a subscriber. Its
-#: events are records all the same.
+EVENT_BYTES_DIVISOR = 16
+#: Longest name of a topic, in bytes. One with a longer name is kept only if it has
+#: subscribers. Its events are still records.
 NAME_BYTES = 2048
 
 _NOBODY: Any = frozenset()
@@ -35,8 +35,8 @@ _NOBODY: Any = frozenset()
 class LeanTopic(Topic):
     """A topic that keeps its last events, and hands every event to the stream.
 
-    It is among the topics from its first event or subscriber on. A reader of an unknown
-    topic sees an empty one, which is then gone.
+    It is stored with its first event or subscriber. A reader of an unknown topic gets
+    an empty one, which is not stored.
 
     Parameters
     ----------
@@ -51,7 +51,9 @@ class LeanTopic(Topic):
     #: Clients that are sent every event.
     subscribers: set[str]
 
-    def __init__(self, name: str, topics: LeanTopics) -> None:  # not super's: 1 kB
+    def __init__(
+        self, name: str, topics: LeanTopics
+    ) -> None:  # without super's, which takes 1 kB
         self.events = PackedEvents(topics.max_events, topics.total)
         self.count = 0
         self.subscribers = _NOBODY
@@ -81,19 +83,19 @@ class LeanTopic(Topic):
         self._topics.stream.event(self.name, event)
 
     def keep(self, event: tuple[float, Any]) -> None:
-        """Keep an event, as far as the bounds allow, or a shortened copy of it."""
+        """Keep an event or a shortened copy of it, if the bounds allow any."""
         most = self._topics.max_bytes
         if self.events.maxlen == 0 or most == 0:
             return
         if most is None:
             self.events.add(event, 0)
             return
-        event = kept(event, most // EVENTS_AT_LEAST)
+        event = fit(event, most // EVENT_BYTES_DIVISOR)
         self.events.add(event, nbytes_of(event, most))
         self._topics.make_room(self, most)
 
     def resize(self) -> None:
-        """Keep the events as far as the present bounds allow."""
+        """Keep the events that the bounds in force allow."""
         events = list(self.events)
         self.truncate()
         self.events.maxlen = self._topics.max_events
@@ -167,7 +169,7 @@ class LeanTopics(LRU[str, LeanTopic]):
         return in_force(self._scheduler).event_bytes
 
     def use(self, topic: LeanTopic) -> bool:
-        """Add a topic, or mark it as just used; return whether it is one to keep."""
+        """Add a topic, or mark it as just used; return whether it is kept."""
         if topic.name in self:
             self.move_to_end(topic.name)
         elif topic.subscribers or size_of(topic.name, NAME_BYTES)[0] <= NAME_BYTES:
@@ -177,7 +179,7 @@ class LeanTopics(LRU[str, LeanTopic]):
         return True
 
     def resize(self, maxlen: int | None) -> None:
-        """Keep what the bounds in force allow, of which `maxlen` is the topics'."""
+        """Keep `maxlen` topics, with the events that the bounds in force allow."""
         super().resize(maxlen)
         for topic in list(self.values()):
             topic.resize()
@@ -187,10 +189,10 @@ class LeanTopics(LRU[str, LeanTopic]):
         return not value.subscribers
 
     def make_room(self, topic: LeanTopic, most: int) -> None:
-        """Evict the oldest events until `most` bytes are left.
+        """Evict the oldest events until at most `most` bytes are left.
 
         If `topic`, which has just got an event, has more than half of them, it loses
-        its own. Otherwise the least recently used one does.
+        its own. Otherwise the least recently used topic does.
         """
         while self.nbytes > most:
             if topic.events.nbytes > most // 2:
@@ -208,7 +210,7 @@ class LeanBroker(Broker):
     Parameters
     ----------
     scheduler : Scheduler
-        The topics of its present broker move over, with their counts and subscribers.
+        The topics of its current broker move over, with their counts and subscribers.
     stream : RecordStream
     """
 

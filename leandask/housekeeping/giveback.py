@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from dask.utils import format_bytes
 
 from leandask.histories.loglines import log_lines_of
-from leandask.histories.lru import forget_keys
+from leandask.histories.lru import clear_key_caches
 from leandask.histories.spans import LeanSpans
 from leandask.histories.topics import topics_of
 from leandask.housekeeping.process import reallocate, shrink_table, trim_heap
@@ -28,18 +28,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger("leandask")
 
 #: Transitions per second above which a scheduler counts as busy.
-BUSY = 100.0
+BUSY_RATE = 100.0
 #: Entries of a table, and entries of histories, up to which copying them takes at most
 #: 50 ms of the event loop. Larger ones stay as they are.
 LARGEST_TABLE, LARGEST_HISTORIES = 500_000, 10_000
-#: Bytes of the histories of events for the same.
+#: Bytes of all events up to which the same holds.
 LARGEST_EVENT_BYTES = 2 * 2**20
-#: Allocated blocks, of which a task has about 20, up to which collecting garbage does.
+#: Allocated blocks up to which a collection of garbage takes at most 50 ms. A task has
+#: about 20 blocks.
 LARGEST_HEAP = 1_500_000
 
 
 class Outcome(TypedDict):
-    """What came of giving memory back."""
+    """The result of giving memory back."""
 
     #: Whether it was done; if not, `reason` says why.
     done: bool
@@ -59,17 +60,17 @@ class GiveBack:
     histories keep is copied to other blocks. Each time is recorded in the stream.
     """
 
-    #: How often it was done.
+    #: Times that it was done.
     count: int
     #: Longest time that it held the event loop, in seconds.
     longest_pause: float
 
     def __init__(
-        self, scheduler: Scheduler, stream: RecordStream, busy: float = BUSY
+        self, scheduler: Scheduler, stream: RecordStream, busy_rate: float = BUSY_RATE
     ) -> None:
         self.scheduler = scheduler
         self.stream = stream
-        self.busy = busy
+        self.busy_rate = busy_rate
         self.count = 0
         self.longest_pause = 0.0
         self._tasks = config.read("give-back.tasks")
@@ -109,23 +110,23 @@ class GiveBack:
         return bool(
             released >= self._tasks
             and released >= self._peak * self._part
-            and not self.hindrance
+            and not self.refusal
         )
 
     @property
-    def hindrance(self) -> str:
-        """Why it can't be done now; empty if it can."""
-        if self._rate > self.busy:
+    def refusal(self) -> str:
+        """Why it is not done now; empty if it can be done."""
+        if self._rate > self.busy_rate:
             return f"the scheduler is busy: {self._rate:.0f} transitions per second"
         wait = self._done_at + self._interval - time.monotonic()
         if wait > 0:
-            return f"memory was given back before: again in {wait:.0f} seconds"
+            return f"memory was just given back: possible again in {wait:.0f} seconds"
         return ""
 
     async def ask(self) -> Outcome:
-        """Give memory back unless something hinders it."""
+        """Give memory back, unless it is refused."""
         self.note_load()
-        if reason := self.hindrance:
+        if reason := self.refusal:
             rss = self.scheduler.monitor.get_process_memory()
             return Outcome(
                 done=False, reason=reason, before=rss, after=rss, longest_pause=0.0
@@ -166,7 +167,7 @@ class GiveBack:
             for table in tables
             if len(table) <= LARGEST_TABLE
         ]
-        jobs.append(lambda: forget_keys(0))
+        jobs.append(lambda: clear_key_caches(0))
         jobs.append(lambda: reallocate(self._get_histories()))
         if sys.getallocatedblocks() <= LARGEST_HEAP:
             jobs.append(gc.collect)

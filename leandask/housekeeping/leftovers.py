@@ -60,10 +60,10 @@ def forget_dead_groups(scheduler: Scheduler) -> Iterator[None]:
 def release_fired(
     scheduler: Scheduler, slice_seconds: float = SLICE_SECONDS
 ) -> Iterator[None]:
-    """Release the tasks that had finished before they were fired and forgotten.
+    """Release the tasks that had finished before ``fire_and_forget`` was called.
 
-    Upstream releases a fire-and-forget task when it finishes. One that has finished
-    already would stay forever, with its result.
+    Upstream releases a fire-and-forget task when it finishes. One that has already
+    finished would stay forever, with its result.
     """
 
     def release(tasks: Iterable[TaskState]) -> None:
@@ -76,7 +76,7 @@ def release_fired(
 
 
 def compact_queue(scheduler: Scheduler) -> None:
-    """Forget the tasks that left the queue in another way than from its top."""
+    """Forget the tasks that left the queue other than from its top."""
     _compat.compact_heap(scheduler.queued)
 
 
@@ -109,8 +109,8 @@ def forget_queues(scheduler: Scheduler) -> None:
 def forget_datasets(scheduler: Scheduler) -> None:
     """Forget the clients that stood for a published dataset which is gone.
 
-    In releases that unpublish synchronously, until 2026.1 at least, unpublishing a
-    second time looks this client up, so that it has to stay.
+    In releases that unpublish synchronously, at least until 2026.1, unpublishing twice
+    looks this client up, so it has to stay.
     """
     publish = scheduler.extensions.get("publish")
     if publish is not None and iscoroutinefunction(publish.delete):
@@ -135,7 +135,7 @@ def forget_uploads(scheduler: Scheduler) -> None:
 
 
 def _get_gone(scheduler: Scheduler, prefix: str, names: Iterable[object]) -> set[str]:
-    """Clients with this prefix that stand for none of the names and want nothing."""
+    """Return the clients with a prefix that stand for no name and want nothing."""
     present = {f"{prefix}{name}" for name in names}
     return {
         client

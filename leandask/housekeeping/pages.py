@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from distributed import Scheduler
     from distributed.diagnostics.progress import GroupTiming
 
-#: Seconds that the page of progress by group shows, and bins of its series.
+#: Bins of the page of progress by group, one each second.
 TIMING_BINS = 180
 
 #: A plugin that does nothing.
-_NOTHING = SchedulerPlugin()
+_EMPTY_PLUGIN = SchedulerPlugin()
 
 
 def get_sessions(scheduler: Scheduler) -> Iterator[ServerSession]:
@@ -37,7 +37,7 @@ def has_sessions(scheduler: Scheduler) -> bool:
 
 
 def trim_group_timing(scheduler: Scheduler) -> None:
-    """Keep what the page of progress by group shows, and nothing without a page.
+    """Keep what the page of progress by group shows, and nothing once it is closed.
 
     Upstream's plugin appends to its series every second, forever, once the page was
     opened.
@@ -71,7 +71,7 @@ def forget_closed_graphs(scheduler: Scheduler) -> None:
             if hasattr(component, "layout"):
                 layouts.discard(component.layout.name)
     for name in layouts:
-        scheduler.plugins[name] = _NOTHING
+        scheduler.plugins[name] = _EMPTY_PLUGIN
 
 
 def forget_undrawn(scheduler: Scheduler) -> None:
@@ -79,8 +79,8 @@ def forget_undrawn(scheduler: Scheduler) -> None:
 
     With more tasks than ``max_items``, ``TaskGraph.update`` draws none and removes
     nothing from its ``layout``, which keeps each transition, at 100 bytes. Once there
-    are fewer tasks again, it draws all of them if ``invisible_count`` says that most of
-    what it shows is gone.
+    are fewer tasks, it draws all of them if ``invisible_count`` says that most of what
+    it shows is gone.
     """
     module: Any = sys.modules.get("distributed.dashboard.components.scheduler")
     if module is None:

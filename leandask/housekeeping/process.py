@@ -1,4 +1,4 @@
-"""Process: what makes the scheduler's process hold less memory that is free."""
+"""Process: makes the scheduler's process hold less free memory."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ import distributed.semaphore
 if TYPE_CHECKING:
     from leandask.histories.departed import Departed
 
-#: Bytes from which a message gets memory of its own: glibc's initial threshold. The
-#: 256 KiB that msgpack allocates to pack a message get it too, which takes 12 µs.
+#: Bytes from which a message gets separate memory: glibc's initial threshold. So do the
+#: 256 KiB that msgpack allocates to pack a message, which takes 12 µs.
 LARGE_MESSAGE = 128 * 1024
 #: Parameters of ``mallopt``, from glibc's ``malloc.h``.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
-#: Entries of workers and clients that left, of which each leaves about 10 kB in cycles,
-#: that are worth a collection of garbage; seconds until the next one otherwise, as
-#: heartbeats leave some too.
+#: Entries of departed workers and clients that are worth a collection of garbage: each
+#: leaves about 10 kB in cycles; seconds until one otherwise, as heartbeats leave some.
 DEPARTED, GARBAGE_SECONDS = 20, 60.0
 #: Allocated blocks up to which a collection takes less than 20 ms of the event loop.
 SMALL_HEAP = 500_000
@@ -37,9 +36,8 @@ TRIM_SECONDS, TRIM_TIMES = 60.0, 10_000
 #: RSS in bytes up to which the heap is trimmed.
 TRIM_RSS = 512 * 2**20
 
-#: Shown warnings that Python may remember for one of upstream's modules, 255 bytes
-#: each.
-WARNINGS = 1000
+#: Shown warnings that Python remembers for one of upstream's modules, 255 bytes each.
+SHOWN_WARNINGS = 1000
 
 
 class GarbageCollector:
@@ -146,11 +144,11 @@ def reallocate(histories: Collection[Any]) -> None:
 
 
 def tune_memory() -> None:
-    """Have a process that is a scheduler and nothing else hold less free memory.
+    """Have a process that only runs a scheduler hold less free memory.
 
-    Large messages get memory of their own, which goes back with each of them. glibc
-    would otherwise raise its threshold for that up to 32 MiB. All objects that exist
-    are excluded from garbage collection, which makes it shorter.
+    Large messages get separate memory, which goes back when they are freed. glibc would
+    otherwise raise its threshold for that up to 32 MiB. All objects that exist now are
+    excluded from garbage collection, which makes it shorter.
     """
     with contextlib.suppress(AttributeError, OSError):  # no glibc
         libc = ctypes.CDLL(None)
@@ -161,10 +159,10 @@ def tune_memory() -> None:
 
 
 def forget_warnings() -> None:
-    """Forget which warnings were shown: upstream's texts have keys and leases."""
+    """Forget which warnings were shown: upstream's texts contain keys and leases."""
     for module in (distributed.scheduler, distributed.semaphore):
         shown = vars(module).get("__warningregistry__", {})
-        if len(shown) > WARNINGS:
+        if len(shown) > SHOWN_WARNINGS:
             shown.clear()
 
 

@@ -1,4 +1,4 @@
-"""Stealing: what work stealing keeps, only as long as the tasks and workers live."""
+"""Stealing: has work stealing keep tasks and workers only as long as they live."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class InFlight(dict["WorkerState", float]):
 
 
 def install(scheduler: Scheduler) -> None:
-    """Install mappings that hold nothing that is gone, if work stealing is on."""
+    """Install mappings that forget what is gone, if work stealing is on."""
     owner = _compat.get_owner_of_unknown_durations(scheduler)
     if owner is not None:
         owner.unknown_durations = UnknownDurations(owner.unknown_durations)

@@ -1,4 +1,4 @@
-"""Drain: the thread that makes records of what waits, and hands them to logging."""
+"""Drain: the thread that makes the records and hands them to logging."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from leandask.records.text import MESSAGE_LENGTH
 
 logger = logging.getLogger("leandask")
 
-#: Records handed to logging before the event loop gets its turn. Where the queue is a
-#: quarter full, the event loop has just made a large graph's worth of transitions: it
-#: waits for the turn that the interpreter gives it after 5 ms.
+#: Records handed to logging before the thread releases the GIL. It does not release it
+#: while more than a quarter of the queue is used, as after a large graph: the event
+#: loop then gets it after the interpreter's switch interval, 5 ms.
 SLICE = 64
 #: Records of WARNING or above that are kept for the report: 0.5 kB each, up to 1.2 kB
-#: where the text is not in Latin letters.
+#: if the text is not in Latin letters.
 WARNINGS = 20
 #: Methods that a LogRecord passes through.
 LOGGER_METHODS = ("handle", "filter", "callHandlers")
@@ -51,9 +51,10 @@ class Drain:
     errors: int
     #: Times that an exception would have ended the thread.
     restarts: int
-    #: Times that the queue was emptied, and the number of the last record popped.
+    #: Times that the queue was emptied.
     turns: int
-    passed: int
+    #: The number (``seq``) of the last record popped.
+    last_seq: int
     #: The last records of WARNING or above, newest last.
     warnings: deque[LastWarning]
     #: Whether :meth:`start` was called.
@@ -65,16 +66,16 @@ class Drain:
         factory: RecordFactory,
         report_dropped: Callable[[], Any],
         *,
-        poll_intervals: tuple[float, float] = (0.01, 0.1),
-        report_interval: float = 60.0,
+        poll_intervals: tuple[float, float],
+        report_interval: float,
         turn_seconds: float = 0.1,
     ) -> None:
-        #: Seconds between two looks at the queue: while records come, and while not.
+        #: Seconds between two polls of the queue: while records come, and while not.
         self.poll_intervals = poll_intervals
-        #: Longest turn in seconds, without its last slice. Between turns the thread
-        #: reports losses and flushes the sinks, also if the queue is never empty.
+        #: Longest turn in seconds, without its last slice. After each turn the thread
+        #: reports losses and flushes the sinks, even if the queue is never empty.
         self.turn_seconds = turn_seconds
-        self.written = self.errors = self.restarts = self.turns = self.passed = 0
+        self.written = self.errors = self.restarts = self.turns = self.last_seq = 0
         self.started = False
         self._last_error: BaseException | None = None
         self.warnings = deque(maxlen=WARNINGS)
@@ -141,11 +142,11 @@ class Drain:
                 return
 
     def _empty(self) -> bool:
-        """Empty the queue for a turn at most; return whether it is empty."""
+        """Empty the queue, for one turn at most; return whether it is empty."""
         log_record = self._factory.log_record
         end = time.monotonic() + self.turn_seconds
         if self._queue:
-            self._look_at_handlers()
+            self._classify_handlers()
         while waiting := self._queue.pop(SLICE):
             last_target = last_level = None  # the configuration may have changed
             for seq, _, (_, make, target), source in waiting:
@@ -164,9 +165,9 @@ class Drain:
                     self.written += 1
                 except BaseException as e:  # go on with the rest of the slice
                     self._count(e)
-            self.passed = waiting[-1][0]
+            self.last_seq = waiting[-1][0]
             if not self._queue.is_quarter_full:
-                time.sleep(0)  # the event loop gets the interpreter
+                time.sleep(0)  # the event loop gets the GIL
             if time.monotonic() >= end:
                 return False
         return True
@@ -184,10 +185,10 @@ class Drain:
                         self._count(another)
             raise
 
-    def _look_at_handlers(self) -> None:
+    def _classify_handlers(self) -> None:
         """Note which handlers are unmodified sinks, and which ignore our records.
 
-        Once a turn, as it takes long. A handler that is added later in the turn gets
+        Once per turn, as it is slow. A handler that is added during a turn gets
         LogRecords.
         """
         self._sinks, self._ignoring = {}, {}
@@ -205,11 +206,10 @@ class Drain:
                     known[id(handler)] = handler
 
     def _only_sink(self, target: logging.Logger, level: int) -> RecordSink | None:
-        """The sink that may take the fields of a record, or None.
+        """Return the sink that can take the fields of a record, or None.
 
-        There is one where nobody else takes the record and no code of the user's is
-        to see it. That is the common case, an event log alone, and it is three times
-        as fast as with a LogRecord.
+        It is the only handler of the record, and no code of the user's would see a
+        LogRecord. This is the common case, an event log alone, and three times as fast.
         """
         if target.disabled or target.filters:
             return None
@@ -232,7 +232,7 @@ class Drain:
         self._last_error = error.with_traceback(None)
 
     def _report(self) -> None:
-        """Report losses, once in a report interval at most."""
+        """Report losses, at most once per report interval."""
         dropped = self._queue.n_dropped
         if (self.errors, dropped) == (self._errors_reported, self._dropped_reported):
             return

@@ -58,7 +58,7 @@ class RecordFactory:
 
     def __init__(self, scheduler_id: str) -> None:
         self.scheduler_id = scheduler_id
-        # As the user's logging.setLogRecordFactory makes them.
+        # The user may have set another factory, with logging.setLogRecordFactory.
         model = logging.getLogRecordFactory()("", 0, __file__, 0, "", (), None)
         self._kind = type(model)
         self._epoch = model.created - model.relativeCreated / 1000
@@ -121,7 +121,7 @@ class RecordFactory:
         return level, timestamp, fields
 
     def life(self, seq: int, source: LifeSource) -> Record:
-        """Make a record of the scheduler's or the stream's own life."""
+        """Make a record of the scheduler or the stream itself, such as its start."""
         level, event_name, timestamp, message, fields = source
         own = self._template(EVENTS, level, event_name, ("seq",))
         own.update(fields, seq=seq)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from leandask.records.recordsink import RecordSink, is_record_sink
 
-#: Logger of the events, and of the scheduler's own life.
+#: Logger of the events, and of records of the scheduler itself, such as its start.
 EVENTS = logging.getLogger("leandask.events")
 #: Logger of the task transitions.
 TRANSITIONS = logging.getLogger("leandask.transitions")
@@ -17,8 +17,8 @@ for _logger in (EVENTS, TRANSITIONS):
     # Without it, logging's last resort would print records to stderr.
     _logger.addHandler(logging.NullHandler())
 # A scheduler makes tens of thousands of transitions per second: they are off until
-# ``leandask.stream.transitions`` or the user lowers this level. Where it is set by now,
-# the user has set it, for example in Dask's ``logging`` section.
+# ``leandask.stream.transitions`` or the user lowers this level. A level that is already
+# set is the user's, for example from Dask's ``logging`` section.
 if TRANSITIONS.level == logging.NOTSET:
     TRANSITIONS.setLevel(logging.WARNING)
 
@@ -33,7 +33,7 @@ class _Hold(NamedTuple):
 
 
 _holds: dict[logging.Logger, _Hold] = {}
-_lock = threading.RLock()  # the garbage collector may release while it is taken
+_lock = threading.RLock()  # the garbage collector may call release() inside
 
 
 def handlers_of(logger: logging.Logger) -> Iterator[logging.Handler]:

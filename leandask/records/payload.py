@@ -40,7 +40,7 @@ def plain(msg: Any, limit: int) -> tuple[Any, int, bool]:
 
 
 class _Walk:
-    """One pass over a msg, and the rest of its limit."""
+    """One pass over a msg, and what is left of its limit."""
 
     __slots__ = ("left", "path", "truncated")
 
@@ -148,7 +148,7 @@ class _Walk:
         return str(self.value(key, MAX_DEPTH))
 
     def other(self, obj: Any, depth: int) -> Any:
-        """Subclasses, rarer types, and any other object."""
+        """Copy a subclass, a rarer type, or any other object."""
         if isinstance(obj, str):
             return self.text(str.__str__(obj))
         if isinstance(obj, int):

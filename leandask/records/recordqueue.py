@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     from leandask.records.schema import Record
 
-#: Share of the bounds above which only WARNING and above is accepted.
+#: Share of the bounds above which only urgent records are accepted.
 NEARLY_FULL = 0.9
 
 
 class Kind(NamedTuple):
-    """A kind of records, and what becomes of them."""
+    """A kind of record: how it is counted, made and logged."""
 
     #: Key of the counter of dropped records.
     name: str
@@ -49,17 +49,17 @@ class RecordQueue:
     max_length: int
     #: Estimated bytes that may wait.
     max_bytes: int
-    #: Seconds to wait for room; 0 drops at once. After a wait that timed out, there is
-    #: no other one until a record was popped.
+    #: Seconds to wait for room; 0 drops at once. After a wait that timed out, the next
+    #: ones drop at once until a record was popped.
     block_timeout: float
-    #: Seconds between two looks for room.
+    #: Seconds between two checks for room during a wait.
     poll_interval: float
     #: Records put since the start, dropped ones too: the number of the last one.
     emitted: int
     #: Records dropped, by reason and by kind.
     dropped: dict[str, int]
     dropped_kinds: dict[str, int]
-    #: Set where the popping thread should not wait for its next turn.
+    #: Set to have the popping thread start its next turn at once.
     wake: threading.Event
     #: Whether all further records are dropped.
     closed: bool
@@ -115,7 +115,7 @@ class RecordQueue:
         return sum(self.dropped.values())
 
     def put(self, kind: Kind, source: Any, nbytes: int) -> None:
-        """Add a record below WARNING, if there is room."""
+        """Add a record that is not urgent, if there is room."""
         if (
             len(self._waiting) < self._soft_length
             and self._bytes_in - self._bytes_out + nbytes <= self._soft_bytes
@@ -128,7 +128,7 @@ class RecordQueue:
             self._put_or_drop(kind, source, nbytes, urgent=False)
 
     def put_urgent(self, kind: Kind, source: Any, nbytes: int) -> None:
-        """Add a record of WARNING or above, if there is room, and wake the drain."""
+        """Add a record that may use all of the room, if any is left; wake the drain."""
         self._put_or_drop(kind, source, nbytes, urgent=True)
         self.wake.set()
 

@@ -13,7 +13,7 @@ class RecordSink(Protocol):
     """What the drain asks of a handler beyond what :class:`logging.Handler` has."""
 
     def refuses(self, scheduler_id: str) -> bool:
-        """Whether ``handle`` takes no record of a scheduler."""
+        """Whether ``handle`` ignores all records of a scheduler."""
 
     def is_unmodified(self) -> bool:
         """Whether ``handle`` calls no code of the user's, apart from filters."""
@@ -41,10 +41,10 @@ def is_record_sink(handler: logging.Handler) -> TypeGuard[RecordSink]:
 
 
 def is_unmodified(obj: object, methods: Iterable[str]) -> bool:
-    """Whether an object has methods as logging or leandask have written them.
+    """Whether some methods of an object are those that logging or leandask define.
 
-    It has not where a subclass overrides one, or where a patch of the class or an
-    attribute of the object replaces one.
+    They are not if a subclass overrides one, or if a patch of the class or an attribute
+    of the object replaces one.
 
     Examples
     --------

@@ -45,7 +45,7 @@ WARNING_NUMBER = SEVERITY_NUMBERS[logging.WARNING]
 def level_of(topic: str, msg: Any) -> int:
     """Return the level of an event: WARNING for a problem, else INFO.
 
-    Problems are what upstream itself treats as one.
+    A problem is what upstream itself treats as one.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""RecordStream: takes every record from the scheduler to logging."""
+"""RecordStream: brings every record from the scheduler to logging."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from leandask._fork import leave_to_parent
 from leandask.records.drain import Drain
@@ -31,6 +31,25 @@ EVENT_BYTES, CHARACTER_BYTES = 400, 4
 TRANSITION_BYTES, RECOMMENDATION_BYTES = 400, 120
 
 
+class StreamStats(TypedDict):
+    """Counters of a stream since its start."""
+
+    #: Records taken from the scheduler, or dropped.
+    emitted: int
+    #: Records handed to logging.
+    written: int
+    #: Records dropped, by reason and by kind.
+    dropped: dict[str, int]
+    dropped_kinds: dict[str, int]
+    #: Exceptions, mostly of handlers and filters.
+    errors: int
+    #: Times that an exception would have ended the thread.
+    restarts: int
+    #: Records that wait, and their estimated size in bytes.
+    queued: int
+    queued_bytes: int
+
+
 class RecordStream:
     """Takes events and transitions on the event loop, and hands them to logging.
 
@@ -45,7 +64,7 @@ class RecordStream:
     call_soon : callable
         Runs a function on the event loop; safe in any thread.
     poll_intervals : tuple of float, optional
-        Seconds between two looks of the thread at the queue: while records come, and
+        Seconds between two polls of the queue by the thread: while records come, and
         while none do.
     report_interval : float, optional
         Shortest time in seconds between two reports of losses.
@@ -68,7 +87,7 @@ class RecordStream:
     def __init__(
         self,
         scheduler_id: str,
-        call_soon: Callable[[Callable[[], None]], Any],
+        call_soon: Callable[[Callable[[], None]], object],
         *,
         poll_intervals: tuple[float, float] = (0.01, 0.1),
         report_interval: float = 60.0,
@@ -154,7 +173,7 @@ class RecordStream:
         level: int = logging.INFO,
         force: bool = True,
     ) -> None:
-        """Take a record of the scheduler's own life, such as its start.
+        """Take a record of the scheduler or the stream itself, such as the start.
 
         `force` takes it even if the queue is full. It is not for records that a client
         can cause many times.
@@ -191,36 +210,25 @@ class RecordStream:
         emitted = self.queue.emitted
         while (
             self._drain.turns < turns
-            and self._drain.passed < emitted
+            and self._drain.last_seq < emitted
             and self._drain.is_alive()
             and time.monotonic() < deadline
         ):
             self.queue.wake.set()
             time.sleep(0.002)
 
-    def stats(self) -> dict[str, Any]:
-        """Return the counters since the start.
-
-        Returns
-        -------
-        dict
-            ``emitted``: records taken or dropped. ``written``: records handed to
-            logging. ``dropped`` and ``dropped_kinds``: records dropped, by reason and
-            by kind. ``errors``: exceptions, mostly of handlers and filters.
-            ``restarts``: times that an exception would have ended the thread.
-            ``queued`` and ``queued_bytes``: records that wait, and their estimated
-            size.
-        """
-        return {
-            "emitted": self.queue.emitted,
-            "written": self._drain.written,
-            "dropped": dict(self.queue.dropped),
-            "dropped_kinds": dict(self.queue.dropped_kinds),
-            "errors": self._errors + self._drain.errors,
-            "restarts": self._drain.restarts,
-            "queued": len(self.queue),
-            "queued_bytes": self.queue.nbytes,
-        }
+    def stats(self) -> StreamStats:
+        """Return the counters since the start, as a dict."""
+        return StreamStats(
+            emitted=self.queue.emitted,
+            written=self._drain.written,
+            dropped=dict(self.queue.dropped),
+            dropped_kinds=dict(self.queue.dropped_kinds),
+            errors=self._errors + self._drain.errors,
+            restarts=self._drain.restarts,
+            queued=len(self.queue),
+            queued_bytes=self.queue.nbytes,
+        )
 
     def warnings(self) -> list[dict[str, str]]:
         """Return the last records of WARNING or above, newest first.

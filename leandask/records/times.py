@@ -9,7 +9,7 @@ from typing import Any
 from dask.utils import parse_timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-#: The last second and its text, as a second has many records.
+#: The last second and its text: many records share a second.
 _last = (0, "1970-01-01T00:00:00.")
 
 
@@ -61,7 +61,7 @@ def moment(name: str, value: Any) -> str:
     """Return a time as records have it, so that the two compare as texts.
 
     `value` is a text in ISO 8601, seconds since the epoch, a datetime, or how long ago:
-    a timedelta, or a text such as ``"15 minutes"``. None gives an empty text.
+    a timedelta, or a text such as ``"15 minutes"``. None becomes an empty text.
 
     Raises ValueError with the `name` of the parameter if it is not a time.
 

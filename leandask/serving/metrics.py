@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from distributed import Scheduler
     from prometheus_client import Metric
 
-    from leandask.serving.report import EventLogReport, Report, StreamReport
+    from leandask.records.stream import StreamStats
+    from leandask.serving.report import EventLogReport, Report
 
 logger = logging.getLogger("leandask")
 
 #: Seconds between two warnings.
 WARN_SECONDS = 60.0
-#: A bound without series of its own: its entries are the bytes of the events.
+#: A bound without series: its entries are the bytes of the history of events.
 NO_SERIES = "event-bytes"
 
 
@@ -38,9 +39,9 @@ class LeanCollector(PrometheusCollector):
     Notes
     -----
     Every name starts with ``dask_leandask_`` if the namespace is upstream's default. An
-    unbounded history has no sample of ``history_bound`` and ``history_bound_bytes``, a
-    history whose entries are not counted none of ``history_seen_total``. Without an
-    event log there are no series of it.
+    unbounded history has no sample of ``history_bound`` and ``history_bound_bytes``. A
+    history whose entries are not counted has none of ``history_seen_total``. Without
+    an event log its series are missing.
     """
 
     def __init__(self, server: Scheduler) -> None:
@@ -134,7 +135,7 @@ class LeanCollector(PrometheusCollector):
     def _by_history(histories: Mapping[str, Any], key: str) -> dict[str, Any]:
         return {name: h[key] for name, h in histories.items() if name != NO_SERIES}
 
-    def _stream(self, stats: StreamReport) -> Iterator[Metric]:
+    def _stream(self, stats: StreamStats) -> Iterator[Metric]:
         counter, gauge = self._counter, self._gauge
         emitted = "Records taken from the scheduler, or dropped"
         yield counter("records_emitted", emitted, stats["emitted"])

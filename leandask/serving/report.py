@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, TypedDict, cast
+from typing import TYPE_CHECKING, TypedDict
 
 from distributed.system import MEMORY_LIMIT
 
 from leandask._versions import versions
 from leandask.histories import bounds
+from leandask.records.stream import StreamStats
 from leandask.records.text import name_of
 from leandask.records.times import rfc3339
 
@@ -26,25 +27,6 @@ class MemoryReport(TypedDict):
     #: Highest RSS so far; None if the system does not report it.
     rss_peak: int | None
     limit: int
-
-
-class StreamReport(TypedDict):
-    """Counters of the records on their way to logging."""
-
-    #: Records taken from the scheduler, or dropped.
-    emitted: int
-    #: Records handed to logging.
-    written: int
-    #: Records dropped, by reason and by kind.
-    dropped: dict[str, int]
-    dropped_kinds: dict[str, int]
-    #: Exceptions, mostly of handlers and filters.
-    errors: int
-    #: Restarts of the thread.
-    restarts: int
-    #: Records that wait, and their estimated size in bytes.
-    queued: int
-    queued_bytes: int
 
 
 class HousekeepingReport(TypedDict):
@@ -97,7 +79,7 @@ class Report(TypedDict):
     started: str
     timestamp: str
     uptime_seconds: float
-    #: By the name of the package, and of Python.
+    #: By name: the packages, and Python.
     versions: dict[str, str]
     #: Numbers of workers, clients and tasks.
     workers: int
@@ -106,7 +88,7 @@ class Report(TypedDict):
     memory: MemoryReport
     #: By the name of the bound.
     histories: dict[str, Holding]
-    stream: StreamReport
+    stream: StreamStats
     housekeeping: HousekeepingReport
     give_back: GiveBackReport
     #: None if there is no event log.
@@ -120,11 +102,11 @@ def report_of(scheduler: Scheduler) -> Report:
 
     Notes
     -----
-    To be called on the scheduler's event loop. It takes about 0.3 ms.
+    Call it on the scheduler's event loop. It takes about 0.3 ms.
 
     See Also
     --------
-    leandask.get_report : asks a scheduler for its report, as a client.
+    leandask.get_report : Ask for the report as a client.
 
     Examples
     --------
@@ -154,7 +136,7 @@ def report_of(scheduler: Scheduler) -> Report:
         "tasks": len(scheduler.tasks),
         "memory": {"rss": rss, "rss_peak": rss_peak(rss), "limit": MEMORY_LIMIT},
         "histories": bounds.look(scheduler),
-        "stream": cast(StreamReport, extension.stream.stats()),
+        "stream": extension.stream.stats(),
         "housekeeping": {
             "rounds": housekeeping.rounds,
             "errors": housekeeping.errors,
@@ -165,7 +147,7 @@ def report_of(scheduler: Scheduler) -> Report:
             "longest_pause": give_back.longest_pause,
         },
         "event_log": _event_log(extension.event_log),
-        # They have text of events.
+        # Warnings contain text of events.
         "warnings": []
         if "events" in scheduler.blocked_handlers
         else extension.stream.warnings(),
@@ -175,7 +157,7 @@ def report_of(scheduler: Scheduler) -> Report:
 def rss_peak(rss: int = 0, status: str = "/proc/self/status") -> int | None:
     """Return the highest RSS of this process in bytes; None if it is not known.
 
-    `rss` is the RSS now: the kernel may count the peak a little later.
+    `rss` is the current RSS: the kernel may update the peak a little later.
     """
     try:
         # getrusage() includes the peak of the process that started this one.

@@ -38,7 +38,7 @@ COSTS = {
 
 
 def as_budget(key: str, value: Any, minimum: int = MINIMUM) -> int | None:
-    """Return a budget in bytes, or None: a size such as ``"16 MiB"``, or ``"auto"``.
+    """Return the bytes of a size such as ``"16 MiB"`` or of ``"auto"``, or None.
 
     Notes
     -----
@@ -71,7 +71,7 @@ def as_budget(key: str, value: Any, minimum: int = MINIMUM) -> int | None:
 
 
 def divide(budget: int) -> dict[str, int]:
-    """Divide a budget in bytes into bounds, by name, of the histories with a share.
+    """Divide a budget in bytes; return the bound of each history that has a share.
 
     Examples
     --------
@@ -104,18 +104,20 @@ def describe(bounds: Mapping[str, int | None]) -> str:
         else:
             most = format_bytes(bound * cost.nbytes)
             total += bound * cost.nbytes
-        lines.append(f"{name:15} {show(name, bound):>9} {cost.nbytes:11} {most:>12}")
+        lines.append(
+            f"{name:15} {format_bound(name, bound):>9} {cost.nbytes:11} {most:>12}"
+        )
     lines.append(f"{'all bounded':15} {'':>9} {'':>11} {format_bytes(total):>12}")
     return "\n".join(lines)
 
 
-def show(name: str, bound: int | None) -> str:
+def format_bound(name: str, bound: int | None) -> str:
     """Return a bound as text: sizes with their unit.
 
     Examples
     --------
-    >>> show("event-bytes", 2**20), show("events", 100), show("events", None)
-    ('1.00 MiB', '100', 'unbounded')
+    >>> format_bound("event-bytes", 2**20), format_bound("events", None)
+    ('1.00 MiB', 'unbounded')
     """
     if bound is None:
         return "none" if name == "budget" else "unbounded"

@@ -27,7 +27,7 @@ logger = logging.getLogger("leandask")
 
 
 def _load(name: str) -> dict[str, Any]:
-    # Not by the loader in C: the pages of its library are 0.2 MB that nobody else uses.
+    # Not with the C loader: its library takes 0.2 MB that nothing else uses.
     text = Path(__file__).with_name(name).read_text("utf-8")
     loaded: dict[str, Any] = yaml.safe_load(text)
     return loaded
@@ -92,12 +92,12 @@ def check() -> None:
 
 
 def warn_of_unknown_keys() -> None:
-    """Log each key below ``leandask`` that is no setting. It has no effect.
+    """Log a warning for each key below ``leandask`` that is not a setting.
 
-    It is no error: a later release may have that setting.
+    It is not an error: another release may have that setting.
     """
     for key in _unknown(dask.config.get("leandask", default={}), defaults["leandask"]):
-        logger.warning("leandask.%s is no setting", key)
+        logger.warning("leandask.%s is not a setting", key)
 
 
 def _unknown(given: Any, known: dict[str, Any], prefix: str = "") -> Iterator[str]:

@@ -11,7 +11,7 @@ import dask.config
 from distributed.config import defaults as upstream_defaults
 
 from leandask.settings import config
-from leandask.settings.budget import as_budget, describe, divide, show
+from leandask.settings.budget import as_budget, describe, divide, format_bound
 from leandask.settings.rules import as_count, as_maxbytes, as_maxlen, smaller
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def _attribute(name: Any) -> str:
 _Bounds: Any = dataclasses.make_dataclass(
     "_Bounds",
     [_field_of(name, schema) for name, schema in config.bounds_schema().items()],
-    init=False,  # Retention has them
+    init=False,  # Retention has these methods
     repr=False,
     eq=False,
     frozen=True,
@@ -97,7 +97,7 @@ for unbounded; got True
 
     @classmethod
     def of(cls, bounds: Retention | Mapping[str, Any] | None = None) -> Retention:
-        """Make a retention from what a user may give.
+        """Make a Retention from a mapping, or return a Retention unchanged.
 
         Parameters
         ----------
@@ -176,7 +176,7 @@ for unbounded; got True
                 default = config.defaults["leandask"]["retention"][name]
                 is_default = bound == field.metadata["rule"](name, default)
                 bound = shares[name] if is_default else smaller(bound, shares[name])
-            bound = smaller(bound, _users_own(field.metadata["upstream"]))
+            bound = smaller(bound, _upstream_setting(field.metadata["upstream"]))
             bounds[field.name] = bound if bound is None else max(bound, minimum)
         return dataclasses.replace(self, **bounds)
 
@@ -190,11 +190,13 @@ for unbounded; got True
         return describe(self.as_dict())
 
     def __str__(self) -> str:
-        return ", ".join(f"{n} {show(n, bound)}" for n, bound in self.as_dict().items())
+        return ", ".join(
+            f"{n} {format_bound(n, bound)}" for n, bound in self.as_dict().items()
+        )
 
 
 def in_force(scheduler: Scheduler) -> Retention:
-    """The bounds in force in a lean scheduler, whose ``retention`` alone holds them."""
+    """The bounds in force in a lean scheduler. Only its ``retention`` holds them."""
     retention: Retention = scheduler.retention  # type: ignore[attr-defined]
     return retention
 
@@ -215,11 +217,14 @@ def _refuse_unknown(key: str, bounds: Any) -> None:
     for name in bounds:
         if _attribute(name) not in _ATTRIBUTES:
             known = ", ".join(_NAMES)
-            raise ValueError(f"{key} must have keys out of {known}; got {name!r}")
+            raise ValueError(f"{key} must have only keys among {known}; got {name!r}")
 
 
-def _users_own(keys: tuple[str, ...]) -> int | None:
-    """The largest of upstream's settings, or None where all are upstream's defaults."""
+def _upstream_setting(keys: tuple[str, ...]) -> int | None:
+    """The largest of the user's settings for upstream.
+
+    None if all are upstream's defaults, or one is null.
+    """
     values = [dask.config.get(key, None) for key in keys]
     shipped = [dask.config.get(k, None, upstream_defaults) for k in keys]
     if values == shipped or None in values:

@@ -18,7 +18,7 @@ from dask.utils import parse_bytes, parse_timedelta
 
 
 def as_count(key: str, value: Any, minimum: int = 0) -> int:
-    """Return a whole number, of ``sys.maxsize`` at most. A ``bool`` is none.
+    """Return a whole number, of ``sys.maxsize`` at most. A ``bool`` is refused.
 
     Examples
     --------
@@ -32,7 +32,7 @@ def as_count(key: str, value: Any, minimum: int = 0) -> int:
         raise TypeError(error)
     if value < minimum:
         raise ValueError(error)
-    if value > sys.maxsize:  # no container takes more as its length
+    if value > sys.maxsize:  # the largest length of a container
         raise ValueError(
             f"{key} must be a whole number of at most {sys.maxsize}; got {value!r}"
         )
@@ -56,7 +56,7 @@ for unbounded; got 'many'
 def _or_none(
     rule: Callable[[str, Any, int], int], key: str, value: Any, minimum: int
 ) -> int | None:
-    """Return None unchanged, and any other value by a rule, whose error names null."""
+    """Return None, or any other value by a rule, adding null to the rule's error."""
     if value is None:
         return None
     try:
@@ -116,7 +116,7 @@ def as_choice(key: str, value: Any, choices: tuple[str, ...]) -> str:
         ...
     ValueError: leandask.stream.overflow must be one of drop, block; got 'wait'
     """
-    if value is False and "off" in choices:  # as YAML reads it
+    if value is False and "off" in choices:  # YAML reads off as false
         value = "off"
     if value not in choices:
         raise ValueError(f"{key} must be one of {', '.join(choices)}; got {value!r}")
@@ -162,7 +162,7 @@ such as '16 MiB', or null for unbounded; got 'some'
 
 
 def as_seconds(key: str, value: Any, positive: bool = False) -> float:
-    """Return a duration such as ``"500 ms"`` in seconds, as long as a thread can wait.
+    """Return a duration such as ``"500 ms"`` in seconds, which a thread can wait.
 
     Parameters
     ----------

@@ -58,7 +58,7 @@ def test_version_shows_leandask_and_distributed(command):
         ("events", "must be KEY=N, such as events=50; got 'events'"),
         ("events=-1", "leandask.retention.events must be a whole number of at least 0"),
         ("events=many", "got 'many'"),
-        ("event=1", "retention must have keys out of transition-log, events,"),
+        ("event=1", "retention must have only keys among transition-log, events,"),
         ("transition-log=0", "leandask.retention.transition-log must be"),
         ("event-bytes=1e400", "leandask.retention.event-bytes must be a size"),
     ],
@@ -101,8 +101,8 @@ def test_a_bad_setting_of_the_environment_is_refused_at_start(
 def test_an_unknown_setting_is_reported_once_in_the_format_of_the_console(start):
     scheduler, _ = start(DASK_LEANDASK__EVENT_LOG__PTH="x")
     assert scheduler.stop() == 0
-    [line] = [line for line in scheduler.stderr.splitlines() if "no setting" in line]
-    assert line.endswith("leandask - WARNING - leandask.event-log.pth is no setting")
+    [line] = [line for line in scheduler.stderr.splitlines() if "not a setting" in line]
+    assert line.endswith("leandask - WARNING - leandask.event-log.pth is not a setting")
 
 
 def test_a_cluster_of_three_processes(start, tmp_path):

@@ -14,7 +14,7 @@ import yaml
 from distributed import Client, Worker
 from distributed.utils_test import gen_test
 
-from tests.helpers.pages import Shell, assert_alike, blocks, commands, run_program
+from tests.helpers.codeblocks import Shell, assert_alike, blocks, commands, run_program
 from tests.helpers.paths import ROOT
 from tests.helpers.schedulers import lean, until
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 
-from tests.helpers.pages import (
+from tests.helpers.codeblocks import (
     Shell,
     assert_alike,
     blocks,

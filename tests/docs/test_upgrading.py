@@ -12,7 +12,7 @@ from distributed.config import defaults as upstream_defaults
 
 from leandask import Retention, _versions
 from leandask.settings import config
-from tests.helpers.pages import Shell, assert_alike, blocks, commands
+from tests.helpers.codeblocks import Shell, assert_alike, blocks, commands
 from tests.helpers.paths import ROOT
 from tests.helpers.processes import PYTHON, Process, wait_for
 

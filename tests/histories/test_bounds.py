@@ -153,7 +153,7 @@ async def test_it_leaves_a_record_and_the_report_shows_it(collected):
     [
         ({"events": -1}, r"leandask\.retention\.events must be .*; got -1"),
         ({"events": 5, "topics": 0}, r"leandask\.retention\.topics must be"),
-        ({"event": 5}, r"retention must have keys out of .*; got 'event'"),
+        ({"event": 5}, r"retention must have only keys among .*; got 'event'"),
         ({"budget": "some"}, r"leandask\.retention\.budget must be"),
         (
             {"transition_log": 50, "computations": 2**63},

@@ -14,7 +14,7 @@ from leandask import _compat
 from leandask.histories.lru import (
     LRU,
     SCAN,
-    forget_keys,
+    clear_key_caches,
     install_key_caches,
     resize_key_caches,
 )
@@ -74,7 +74,7 @@ def caches(key_caches):
     """Upstream's own caches, empty at the end."""
     resize_key_caches(None)
     yield
-    forget_keys(0)
+    clear_key_caches(0)
     _compat.HOSTS.cache_clear()
 
 
@@ -126,7 +126,7 @@ def test_addresses_of_hosts_are_kept_up_to_a_bound_and_never_emptied(caches):
     for i in range(11_000):
         address = f"tcp://127.9.{i // 250}.{i % 250}:80"
         assert resolve_address(address) == address
-    forget_keys(0)
+    clear_key_caches(0)
     info = _compat.HOSTS.cache_info()
     assert (info.currsize, info.misses - before) == (10_000, 11_000)
     assert resolve_address(address) == address
@@ -136,10 +136,10 @@ def test_addresses_of_hosts_are_kept_up_to_a_bound_and_never_emptied(caches):
 def test_the_shared_cache_is_emptied_only_where_it_is_too_full(caches):
     for i in range(50):
         dask.utils.key_split(f"x-{i}")
-    forget_keys(50)
-    forget_keys(None)
+    clear_key_caches(50)
+    clear_key_caches(None)
     assert dask.utils.key_split.cache_info().currsize == 50
-    forget_keys(49)
+    clear_key_caches(49)
     assert dask.utils.key_split.cache_info().currsize == 0
 
 

@@ -14,7 +14,7 @@ from distributed.utils_test import gen_test
 
 import leandask
 from leandask import install
-from leandask.histories.monitor import Quantities, Samples, install_samples
+from leandask.histories.monitor import Quantities, Samples, resize_samples
 from tests.helpers.schedulers import LOCAL, lean, lean_cluster
 
 
@@ -50,7 +50,7 @@ def test_a_quantity_that_a_device_does_not_tell_is_none():
 
 def test_a_monitor_answers_as_before_within_its_bound():
     bounded, whole = SystemMonitor(maxlen=100), SystemMonitor(maxlen=100)
-    install_samples(bounded, 10)
+    resize_samples(bounded, 10)
     for _ in range(20):
         bounded.update()
         whole.update()

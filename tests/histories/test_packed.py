@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leandask.histories.packed import (
-    UNKNOWN,
+    UNKNOWN_BYTES,
     Packed,
     PackedEvents,
     Total,
     nbytes_of,
-    packed,
+    pack,
     size_of,
-    unpacked,
+    unpack,
 )
 
 plain = st.recursive(
@@ -35,9 +35,9 @@ plain = st.recursive(
 
 @given(plain)
 def test_a_msg_of_pythons_own_types_comes_back_as_it_was(msg):
-    event = packed((1.5, msg))
+    event = pack((1.5, msg))
     assert type(event[1]) is Packed
-    assert unpacked(event) == (1.5, msg)
+    assert unpack(event) == (1.5, msg)
     assert nbytes_of(event, 10**6) >= len(event[1])
 
 
@@ -49,21 +49,21 @@ class Text(str):
     "msg", [datetime.date(2026, 1, 1), OrderedDict(a=1), Text("x"), {"x": object()}]
 )
 def test_any_other_msg_is_kept_as_it_is(msg):
-    assert packed((1.5, msg)) == (1.5, msg)
-    assert packed((1.5, msg))[1] is msg
+    assert pack((1.5, msg)) == (1.5, msg)
+    assert pack((1.5, msg))[1] is msg
 
 
 def test_a_msg_that_is_too_deep_is_kept_as_it_is():
     msg = []
     for _ in range(3000):
         msg = [msg]
-    assert packed((1.5, msg))[1] is msg
+    assert pack((1.5, msg))[1] is msg
 
 
 def test_a_msg_that_holds_itself_comes_back():
     msg = [1]
     msg.append(msg)
-    _, back = unpacked(packed((1.5, msg)))
+    _, back = unpack(pack((1.5, msg)))
     assert back[0] == 1
     assert back[1] is back
 
@@ -98,7 +98,7 @@ def test_packed_events_count_their_bytes_whatever_is_done_to_them():
     for i in range(5):
         event = (float(i), "x" * i * 100)
         events.append(event)
-        sizes.append(nbytes_of(packed(event), sys.maxsize))
+        sizes.append(nbytes_of(pack(event), sys.maxsize))
         assert events.nbytes == sum(sizes[-2:])
     assert len(events) == 2
     assert total.nbytes == events.nbytes + other.nbytes
@@ -153,4 +153,4 @@ def test_arrays_count_with_their_data_and_hostile_objects_by_a_guess():
         def __sizeof__(self):
             raise RuntimeError("no")
 
-    assert size_of(Hostile(), 10**6) == (UNKNOWN, False)
+    assert size_of(Hostile(), 10**6) == (UNKNOWN_BYTES, False)

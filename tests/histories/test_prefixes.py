@@ -9,10 +9,10 @@ from distributed.utils_test import gen_test, inc
 
 from leandask import install
 from leandask.histories.prefixes import (
+    MAX_ACTIVITIES,
     METRICS_PER_PREFIX,
     OTHER_ACTIVITIES,
     OTHER_PREFIXES,
-    OTHERS,
     WorkerMetrics,
 )
 from tests.helpers.schedulers import LOCAL, lean, lean_cluster
@@ -101,29 +101,29 @@ def test_activities_that_a_program_names_without_end_become_one_and_totals_stay(
         metrics["execute", f"f{i % 10}", "weigh", f"unit-{i}"] += 1
         metrics[f"name-{i}"] += 1
         metrics["latency"] += 1
-        assert len(metrics) <= 3 * METRICS_PER_PREFIX + OTHER_ACTIVITIES + 1
+        assert len(metrics) <= 3 * METRICS_PER_PREFIX + MAX_ACTIVITIES + 1
     assert metrics["latency"] == 2007
     assert sum(metrics.values()) == 10_007
-    assert metrics["execute", OTHER_PREFIXES, OTHERS, "bytes"] > 1900
-    assert metrics[OTHERS] > 1000
+    assert metrics["execute", OTHER_PREFIXES, OTHER_ACTIVITIES, "bytes"] > 1900
+    assert metrics[OTHER_ACTIVITIES] > 1000
 
 
 def test_totals_stay_where_the_bound_becomes_smaller():
     metrics = WorkerMetrics({}, prefixes=1000)
-    for i in range(2 * OTHER_ACTIVITIES):
+    for i in range(2 * MAX_ACTIVITIES):
         metrics["execute", OTHER_PREFIXES, f"part-{i}", "count"] += 1
         metrics["execute", "f", f"part-{i}", "count"] += 1
     # Those of the prefix go first, and are added to these.
-    for i in range(2 * OTHER_ACTIVITIES):
+    for i in range(2 * MAX_ACTIVITIES):
         metrics.move_to_end(("execute", OTHER_PREFIXES, f"part-{i}", "count"))
     metrics.resize(2)
-    assert len(metrics) <= 3 * METRICS_PER_PREFIX + OTHER_ACTIVITIES
-    assert sum(metrics.values()) == 4 * OTHER_ACTIVITIES
+    assert len(metrics) <= 3 * METRICS_PER_PREFIX + MAX_ACTIVITIES
+    assert sum(metrics.values()) == 4 * MAX_ACTIVITIES
 
 
 @gen_test()
 async def test_a_worker_stays_whose_tasks_name_activities_without_end():
-    n_parts = 300 * METRICS_PER_PREFIX + 2 * OTHER_ACTIVITIES
+    n_parts = 300 * METRICS_PER_PREFIX + 2 * MAX_ACTIVITIES
 
     def measure():
         for part in range(n_parts):
@@ -141,7 +141,7 @@ async def test_a_worker_stays_whose_tasks_name_activities_without_end():
         for metrics in (s.cumulative_worker_metrics, span.cumulative_worker_metrics):
             total = sum(v for k, v in metrics.items() if k[-1] == "count")
             assert total >= n_parts
-        bound = 301 * METRICS_PER_PREFIX + OTHER_ACTIVITIES + 1
+        bound = 301 * METRICS_PER_PREFIX + MAX_ACTIVITIES + 1
         assert len(s.cumulative_worker_metrics) <= bound
 
 

@@ -11,7 +11,7 @@ from distributed.utils_test import gen_test, inc
 
 from leandask import install
 from leandask.histories.spans import (
-    GRAPHS_A_LOOK,
+    GRAPHS_PER_PRUNE,
     GROUPS_KEPT,
     LeanSpans,
     fold_dead_groups,
@@ -34,13 +34,13 @@ async def test_the_oldest_finished_spans_go():
         Client(s.address, asynchronous=True) as c,
     ):
         spans = s.extensions["spans"]
-        for i in range(3 * GRAPHS_A_LOOK):
+        for i in range(3 * GRAPHS_PER_PRUNE):
             await compute(s, c, i)
         spans.prune()
         assert len(spans.root_spans) == len(spans.spans) == 5
         assert spans.spans_search_by_name["default",] == spans.root_spans
         assert spans.spans_search_by_tag["default"] == spans.root_spans
-        assert spans.evicted == 3 * GRAPHS_A_LOOK - 5
+        assert spans.evicted == 3 * GRAPHS_PER_PRUNE - 5
         assert repr(spans) == "<LeanSpans: 5 spans, 5 kept>"
         assert spans.merge_all().states["forgotten"] == 5
         assert spans.merge_all().cumulative_worker_metrics
@@ -52,9 +52,9 @@ async def test_the_oldest_finished_spans_go():
 @gen_test()
 async def test_finished_spans_are_bounded_without_housekeeping():
     async with lean_cluster(retention={"spans": 5}) as (s, c):
-        for i in range(4 * GRAPHS_A_LOOK):
+        for i in range(4 * GRAPHS_PER_PRUNE):
             await compute(s, c, i)
-            assert len(s.extensions["spans"].spans) <= 5 + GRAPHS_A_LOOK + 1
+            assert len(s.extensions["spans"].spans) <= 5 + GRAPHS_PER_PRUNE + 1
 
 
 @gen_test()
@@ -68,7 +68,7 @@ async def test_a_span_with_tasks_stays_and_is_found_again():
         with span("held") as held:
             future = c.submit(inc, 1, key="held-1")
         await future
-        for i in range(2 * GRAPHS_A_LOOK):
+        for i in range(2 * GRAPHS_PER_PRUNE):
             await compute_beside(s, c, i)
         spans.prune()
         assert spans.spans[held].states["memory"] == 1
@@ -123,7 +123,7 @@ async def test_groups_of_a_scheduler_that_is_never_idle_are_bounded_and_sums_sta
         [root] = spans.root_spans
         before = (root.states, root.nbytes_total, root.start)
         duration = root.duration
-        assert len(root.groups) <= 2 + GROUPS_KEPT + GRAPHS_A_LOOK
+        assert len(root.groups) <= 2 + GROUPS_KEPT + GRAPHS_PER_PRUNE
         spans.prune()
         assert len(root.groups) == 1 + GROUPS_KEPT + 1
         after = (root.states, root.nbytes_total, root.start)

@@ -236,7 +236,7 @@ async def test_moves_of_work_stealing_are_read_however_many_they_are(key, count)
         assert kind == "request"
         assert kept == moves[: len(kept)]
         assert len(kept) >= min(count, 100)
-        assert s._broker.topics.nbytes <= 512 * 1024 // module.EVENTS_AT_LEAST
+        assert s._broker.topics.nbytes <= 512 * 1024 // module.EVENT_BYTES_DIVISOR
         task = SimpleNamespace(key=key(3))
         assert s.extensions["stealing"].story(task) == [moves[3]]
 

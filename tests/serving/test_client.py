@@ -85,7 +85,7 @@ async def test_a_report_has_the_keys_of_its_type():
     assert set(report) == set(get_type_hints(Report, localns=_types()))
     for name, kind in (
         ("memory", "MemoryReport"),
-        ("stream", "StreamReport"),
+        ("stream", "StreamStats"),
         ("housekeeping", "HousekeepingReport"),
         ("give_back", "GiveBackReport"),
     ):

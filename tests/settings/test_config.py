@@ -147,4 +147,4 @@ def test_a_key_that_is_no_setting_is_told(caplog):
         assert not caplog.records
         config.warn_of_unknown_keys()
     [told] = [r.getMessage() for r in caplog.records if r.name == "leandask"]
-    assert told == "leandask.event-log.pth is no setting"
+    assert told == "leandask.event-log.pth is not a setting"
