@@ -26,8 +26,8 @@ from leandask.records.times import rfc3339
 FOLDER = Path(__file__).with_name("timelinepage")
 #: Parts of the script, in the order in which they run.
 SCRIPTS = (
-    *("formats", "view", "plot", "cursor", "schedulers", "tasks", "workers"),
-    *("errors", "losses", "controls"),
+    *("data", "formats", "view", "plot", "cursor"),
+    *("schedulers", "tasks", "workers", "errors", "losses"),
 )
 #: Labels in the table of totals.
 _TOTALS = {
@@ -76,7 +76,7 @@ def render(timeline: Timeline) -> str:
         autoescape=True, finalize=_shown, undefined=StrictUndefined
     )
     style = _read("style.css")
-    # As a function, so that no name of the page is a global one.
+    # In a function: a name of the script must not be taken for one of the browser's.
     parts = "\n".join(_read(f"{name}.js") for name in SCRIPTS)
     script = f'"use strict";\n(() => {{\n{parts}}})();\n'
     schedulers = _schedulers(figures)

@@ -1,34 +1,44 @@
 // Cursor: the time that is pointed at, and its tooltip.
 
 const tip = byId("tip");
-const leave = () => {
+const hideCursor = () => {
   cursor = null;
   tip.hidden = true;
   redraw();
 };
-const fact = (list, name, value, swatch) => {
-  const dt = make("dt", name);
-  if (swatch) dt.style.setProperty("--swatch", color(swatch));
-  list.append(dt, make("dd", value));
+
+const addFigure = (list, name, value, swatch) => {
+  const dt = makeElement("dt", name);
+  if (swatch) dt.style.setProperty("--swatch", colorOf(swatch));
+  list.append(dt, makeElement("dd", value));
 };
-const point = (plot, ms, event) => {
+
+const FLOWS = [
+  ["finished", "into memory"],
+  ["erred", "into erred"],
+  ["moved", "other transitions"],
+  ...LOSSES.map(({ name, noun }) => [name, noun]),
+];
+
+// Show the cursor at a time. The tooltip is next to the pointer, if there is an event.
+const showCursor = (plot, ms, event) => {
   cursor = ms;
-  const i = after(ms) - 1, inside = i >= 0 && ms < starts[i] + data.width;
-  const list = make("dl");
+  const i = binAfter(ms) - 1, inBin = i >= 0 && ms < starts[i] + data.width;
+  const list = makeElement("dl");
   for (const name of [...data.states].reverse())
-    fact(list, name, count(i < 0 ? 0 : data.levels[name][i]), `--${name}`);
-  fact(list, "workers", count(i < 0 ? 0 : data.levels.workers[i]), "--accent");
-  const flows = [["finished", "into memory"], ["erred", "into erred"], ["moved", "other transitions"],
-    ...LOSSES.map(([name, , , noun]) => [name, noun])];
-  if (inside)
-    for (const [name, label] of flows)
-      if (data.flows[name][i]) fact(list, label, `+${count(data.flows[name][i])}`);
-  // Without a record, the last levels still hold.
+    addFigure(list, name, formatNumber(i < 0 ? 0 : data.levels[name][i]), `--${name}`);
+  addFigure(list, "workers", formatNumber(i < 0 ? 0 : data.levels.workers[i]), "--accent");
+  if (inBin)
+    for (const [name, label] of FLOWS)
+      if (data.flows[name][i]) addFigure(list, label, `+${formatNumber(data.flows[name][i])}`);
+  // Between two bins, the levels of the earlier one still hold.
   tip.replaceChildren(
-    make("strong", iso(inside ? starts[i] : Math.floor(ms))),
-    make("span", inside ? `bin of ${span(data.width)}` : "no record at this time"), list);
+    makeElement("strong", isoTime(inBin ? starts[i] : Math.floor(ms))),
+    makeElement("span", inBin ? `bin of ${formatDuration(data.width)}` : "no record at this time"),
+    list,
+  );
   if (plot.describe)
-    for (const text of plot.describe(ms, event)) tip.append(make("p", text));
+    for (const text of plot.describe(ms, event)) tip.append(makeElement("p", text));
   tip.hidden = false;
   const box = plot.canvas.getBoundingClientRect(), size = tip.getBoundingClientRect();
   const x = event ? event.clientX : box.left + plot.x(ms);
@@ -38,11 +48,14 @@ const point = (plot, ms, event) => {
   tip.style.top = `${Math.max(Math.min(y + 14, innerHeight - size.height - 8), 8)}px`;
   redraw();
 };
-const step = (plot, by) => {
+
+// Move the cursor by so many bins.
+const stepCursor = (plot, by) => {
   const [from, to] = visibleBins();
   if (from >= to) return;
-  const now = cursor === null ? (by > 0 ? from - 1 : to) : after(cursor) - 1;
+  // Without a cursor, a step forward goes to the first bin, one back to the last.
+  const now = cursor === null ? (by > 0 ? from - 1 : to) : binAfter(cursor) - 1;
   const i = Math.min(Math.max(now + by, from), to - 1);
-  point(plot, starts[i], null);
+  showCursor(plot, starts[i], null);
   byId("spoken").textContent = tip.innerText;
 };

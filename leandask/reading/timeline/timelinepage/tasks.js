@@ -1,31 +1,37 @@
-// Tasks by state.
+// Tasks by state: an area for each state, stacked.
 
+// States that the user has hidden.
 const hidden = new Set();
-const drawTasks = withScale(plot => {
+
+const drawTasks = plot => {
   const [from, to] = visibleBins();
   const shown = data.states.filter(name => !hidden.has(name));
-  const sums = shown.map(() => new Float64Array(to - from + 1));
+  // The top of each area by bin, from the bin before the first visible one.
+  const tops = shown.map(() => new Float64Array(to - from + 1));
   let most = 0;
   for (let i = Math.max(from - 1, 0); i < to; i++) {
     let sum = 0;
-    shown.forEach((name, s) => { sums[s][i - from + 1] = sum += data.levels[name][i]; });
+    shown.forEach((name, s) => { tops[s][i - from + 1] = sum += data.levels[name][i]; });
     most = Math.max(most, sum);
   }
-  const y = plot.scale(most);
+  const y = plot.drawNumberAxis(most);
   // The highest first: each area covers what is below its top.
   for (let s = shown.length - 1; s >= 0; s--)
-    area(plot, i => sums[s][i - from + 1], y, from, to, color(`--${shown[s]}`));
-});
+    fillLevels(plot, i => tops[s][i - from + 1], y, from, to, colorOf(`--${shown[s]}`));
+};
+
 if (data.states.length) {
-  const words = data.states.map(name => `${name} at most ${count(Math.max(0, ...data.levels[name]))}`);
-  new Plot(byId("tasks"), `Tasks by state over time: ${words.join(", ")}`, 250, drawTasks, { fades: true });
+  const most = data.states.map(name =>
+    `${name} at most ${formatNumber(Math.max(0, ...data.levels[name]))}`);
+  const text = `Tasks by state over time: ${most.join(", ")}`;
+  new Plot(byId("tasks"), text, 250, drawTasks, { fades: true });
   for (const name of [...data.states].reverse()) {
-    const button = make("button");
+    const button = makeElement("button");
     button.type = "button";
     button.setAttribute("aria-pressed", "true");
-    const swatch = make("i");
+    const swatch = makeElement("i");
     swatch.style.background = `var(--${name})`;
-    button.append(swatch, make("span", name));
+    button.append(swatch, makeElement("span", name));
     button.addEventListener("click", () => {
       if (!hidden.delete(name)) hidden.add(name);
       button.setAttribute("aria-pressed", String(!hidden.has(name)));
@@ -35,7 +41,9 @@ if (data.states.length) {
   }
 } else {
   byId("legend").hidden = true;
-  byId("tasks").append(make("p", data.flows.erred.some(Boolean)
-    ? "Of transitions, only those into erred were recorded. leandask-scheduler --log-transitions records all."
-    : "No transitions were recorded. leandask-scheduler --log-transitions records them.", "hint"));
+  const option = "leandask-scheduler --log-transitions";
+  const text = data.flows.erred.some(Boolean)
+    ? `Of transitions, only those into erred were recorded. ${option} records all.`
+    : `No transitions were recorded. ${option} records them.`;
+  byId("tasks").append(makeElement("p", text, "hint"));
 }

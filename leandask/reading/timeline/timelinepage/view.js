@@ -1,12 +1,17 @@
-// View: the range of time that is visible.
+// View: the range of time that is visible, and its controls.
 
+// Next to the first and the last record, so that both can be seen.
 const margin = Math.max((data.end - data.start) * 0.01, data.width);
 const FULL = [data.start - margin, data.end + margin];
+// Length of the shortest range.
 const LEAST = Math.min(FULL[1] - FULL[0], Math.max(4 * data.width, 10));
-let view = FULL, cursor = null, brush = null, queued = false;
+let view = FULL;
+// The range that is being dragged over, and the time that is pointed at, or null.
+let brush = null, cursor = null;
+// All plots; each adds itself.
 const plots = [];
 
-const show = (from, to) => {
+const showRange = (from, to) => {
   const length = Math.min(Math.max(to - from, LEAST), FULL[1] - FULL[0]);
   const middle = (from + to) / 2;
   from = Math.min(Math.max(middle - length / 2, FULL[0]), FULL[1] - length);
@@ -14,19 +19,21 @@ const show = (from, to) => {
   if (length >= (FULL[1] - FULL[0]) * 0.9999) view = FULL;
   redraw();
 };
-const reset = () => { brush = null; show(...FULL); };
-const zoom = (factor, at = (view[0] + view[1]) / 2) =>
-  show(at - (at - view[0]) * factor, at + (view[1] - at) * factor);
-const move = share => {
-  const by = (view[1] - view[0]) * share;
-  const to = Math.min(Math.max(by, FULL[0] - view[0]), FULL[1] - view[1]);
-  show(view[0] + to, view[1] + to);
+const showAll = () => { brush = null; showRange(...FULL); };
+const zoomBy = (factor, at = (view[0] + view[1]) / 2) =>
+  showRange(at - (at - view[0]) * factor, at + (view[1] - at) * factor);
+const moveBy = share => {
+  const wanted = (view[1] - view[0]) * share;
+  const shift = Math.min(Math.max(wanted, FULL[0] - view[0]), FULL[1] - view[1]);
+  showRange(view[0] + shift, view[1] + shift);
 };
+
+let redrawIsQueued = false;
 const redraw = () => {
-  if (queued) return;
-  queued = true;
+  if (redrawIsQueued) return;
+  redrawIsQueued = true;
   requestAnimationFrame(() => {
-    queued = false;
+    redrawIsQueued = false;
     for (const plot of plots) plot.paint();
     describeView();
   });
@@ -34,6 +41,7 @@ const redraw = () => {
 
 let described = "";
 const describeView = () => {
+  // If set again, a screen reader would repeat it.
   const key = view.join();
   if (key === described) return;
   described = key;
@@ -42,11 +50,11 @@ const describeView = () => {
   const output = byId("visible");
   output.dataset.from = from;
   output.dataset.to = to;
-  // The day is shown once where both ends are of one day.
-  const sameDay = clock(from).slice(0, 10) === clock(to).slice(0, 10);
+  // If both ends are on the same day, it is shown once.
+  const sameDay = clockTime(from).slice(0, 10) === clockTime(to).slice(0, 10);
   output.replaceChildren(
-    `${clock(from)} – ${sameDay ? clock(to).slice(11) : clock(to)} `,
-    make("span", span(to - from)),
+    `${clockTime(from)} – ${sameDay ? clockTime(to).slice(11) : clockTime(to)} `,
+    makeElement("span", formatDuration(to - from)),
   );
   byId("reset").disabled = byId("out").disabled = whole;
   byId("earlier").disabled = view[0] <= FULL[0];
@@ -55,3 +63,21 @@ const describeView = () => {
   listErrors(from, to);
   listLosses(from, to);
 };
+
+byId("earlier").addEventListener("click", () => moveBy(-0.5));
+byId("later").addEventListener("click", () => moveBy(0.5));
+byId("in").addEventListener("click", () => zoomBy(0.5));
+byId("out").addEventListener("click", () => zoomBy(2));
+byId("reset").addEventListener("click", showAll);
+addEventListener("keydown", event => {
+  if (event.key !== "Escape") return;
+  hideCursor();
+  showAll();
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  colors = {};
+  redraw();
+});
+// Hidden in the markup: without scripts the buttons do nothing.
+byId("toolbar").hidden = false;
+redraw();

@@ -1,0 +1,24 @@
+"""Fixtures for tests of a timeline's page in a browser."""
+
+from __future__ import annotations
+
+import pytest
+
+from leandask.reading.timeline.page import render
+from tests.helpers.browser import console
+from tests.helpers.timelinepage import painted
+
+
+@pytest.fixture
+def look(browser, tmp_path):
+    """Open the page of a timeline, and check that the console stays empty."""
+
+    def look(timeline):
+        path = tmp_path / "page.html"
+        path.write_text(render(timeline), "utf-8")
+        browser.get(path.as_uri())
+        painted(browser)
+        return browser
+
+    yield look
+    assert console(browser) == []
