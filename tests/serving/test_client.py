@@ -41,7 +41,7 @@ def synchronous(client: Client) -> None:
     assert_type(past["truncated"], str | None)
     assert_type(report["memory"]["rss"], int)
     assert_type(report["histories"]["events"]["bound"], int | None)
-    report["memroy"]
+    report["unknown"]
 
 async def asynchronous(client: Client) -> None:
     past = leandask.get_history(client)
@@ -75,7 +75,7 @@ def test_a_type_checker_sees_what_a_client_gets(tmp_path):
         timeout=100,
     )
     [error] = [line for line in done.stdout.splitlines() if "error:" in line]
-    assert 'has no key "memroy"' in error
+    assert 'has no key "unknown"' in error
 
 
 @gen_test()
