@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import urllib.request
 from collections import deque
 from functools import partial
 
@@ -26,9 +25,8 @@ import leandask
 from leandask import LeanScheduler, Retention, install
 from leandask.histories import monitor
 from leandask.records.loggers import EVENTS, TRANSITIONS
+from tests.helpers.schedulers import LOCAL, fetch, lean
 
-LEAN = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
-lean = partial(LeanScheduler, **LEAN)
 connect = partial(Client, asynchronous=True)
 
 
@@ -36,7 +34,7 @@ def fail(message):
     raise ValueError(message)
 
 
-class Events(list):
+class Events:
     """The LogRecords of events in a list of LogRecords."""
 
     def __init__(self, collected):
@@ -115,7 +113,7 @@ async def test_a_smaller_upstream_setting_of_the_user_wins():
 
 
 @gen_test()
-async def test_a_task_stream_that_keeps_less_stays_so():
+async def test_a_task_stream_that_keeps_less_is_left_as_it_is():
     async with lean() as s:
         s.add_plugin(TaskStreamPlugin(s, maxlen=50))
         assert s.plugins["task-stream"].buffer.maxlen == 50
@@ -167,7 +165,7 @@ async def test_the_effective_retention_is_logged_once_and_can_be_read(caplog):
 @gen_test()
 async def test_an_unknown_key_is_logged_once(is_installed, caplog):
     with dask.config.set({"leandask.event-log.pth": "x"}):
-        async with Scheduler(**LEAN) if is_installed else lean() as s:
+        async with Scheduler(**LOCAL) if is_installed else lean() as s:
             install(s)
     lines = [r.getMessage() for r in caplog.records if "not a setting" in r.msg]
     assert lines == ["leandask.event-log.pth is not a setting"]
@@ -231,7 +229,7 @@ async def test_a_msg_is_recorded_as_it_was_when_it_was_logged(events):
 
 
 @gen_test()
-async def test_what_clients_ask_for_is_answered_within_the_bounds(tmp_path):
+async def test_client_calls_are_answered_within_the_bounds(tmp_path):
     async with lean() as s, Worker(s.address), connect(s.address) as c:
         async with performance_report(tmp_path / "report.html"):
             future = c.submit(inc, 1)
@@ -244,12 +242,10 @@ async def test_what_clients_ask_for_is_answered_within_the_bounds(tmp_path):
         assert await c.get_events("unknown") == ()
         logs = await c.get_scheduler_logs()
         assert any("Receive client connection" in line for _, line in logs)
-        log = await c.run_on_scheduler(lambda dask_scheduler: s_log(dask_scheduler))
+        log = await c.run_on_scheduler(
+            lambda dask_scheduler: dask_scheduler.transition_log
+        )
         assert type(log) is deque
-
-
-def s_log(dask_scheduler):
-    return dask_scheduler.transition_log
 
 
 @gen_test()
@@ -276,7 +272,7 @@ async def test_blocked_handlers_of_the_scheduler_are_honoured():
 
 
 @gen_test()
-async def test_tls():
+async def test_tls_is_required_where_it_is_set():
     security = Security.temporary()
     async with (
         lean(security=security, protocol="tls") as s,
@@ -285,7 +281,7 @@ async def test_tls():
     ):
         assert s.address.startswith("tls://")
         assert await c.submit(inc, 1) == 2
-        with pytest.raises(OSError):  # as upstream: without a certificate, no entry
+        with pytest.raises(OSError):  # as upstream: refused without a certificate
             await comm.connect(s.address.replace("tls://", "tcp://"), timeout=2)
 
 
@@ -296,27 +292,21 @@ async def test_preloads_run(tmp_path):
         assert s.get_events("pre")[0][1] == "loaded"
 
 
-async def fetch(s, path):
-    url = f"http://127.0.0.1:{s.http_server.port}{path}"
-    get = partial(urllib.request.urlopen, url, timeout=60)
-    with await asyncio.get_running_loop().run_in_executor(None, get) as response:
-        return response.read().decode()
-
-
 @pytest.mark.timeout(300)
 @gen_test(timeout=250)
 async def test_dashboard_pages_render():
     from distributed.dashboard.scheduler import applications
 
     async with (
-        LeanScheduler(**LEAN | {"dashboard": True}) as s,
+        LeanScheduler(**LOCAL | {"dashboard": True}) as s,
         Worker(s.address),
         connect(s.address) as c,
     ):
         await c.gather([c.submit(inc, 1), c.submit(fail, "x")], errors="skip")
         for page in [*applications, "/info/main/workers.html", "/health", "/metrics"]:
             if "gpu" not in page and "hardware" not in page:
-                assert await fetch(s, page), page
+                response = await fetch(s, page, request_timeout=60)
+                assert response.body, page
         assert s.plugins["task-stream"].buffer.maxlen == 500
 
 
@@ -333,7 +323,7 @@ async def test_restart_keeps_the_bounds(events):
 
 @gen_test()
 async def test_install_makes_a_running_scheduler_lean(events):
-    s = await Scheduler(**LEAN)
+    s = await Scheduler(**LOCAL)
     async with Worker(s.address) as a, connect(s.address) as c:
         futures = c.map(inc, range(200))
         await c.gather(futures)
