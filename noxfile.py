@@ -25,6 +25,8 @@ TESTS = [
     "tests/test_compat.py",
     "tests/test_versions.py",
     "tests/test_scheduler.py",
+    "tests/test_scheduler_records.py",
+    "tests/test_scheduler_settings.py",
     "tests/test_preload.py",
     "tests/test_cluster.py",
     "tests/deployment/test_deployment.py",
@@ -67,4 +69,5 @@ def unsupported(session: nox.Session) -> None:
 def nightly(session: nox.Session) -> None:
     """Run the tests that take minutes: the soak, the floods and the benchmarks."""
     session.install(".[test,benchmarks]")
-    session.run("pytest", "-m", "nightly", *(session.posargs or ["tests"]))
+    # One at a time: they measure.
+    session.run("pytest", "-n0", "-m", "nightly", *(session.posargs or ["tests"]))

@@ -72,15 +72,16 @@ def measure(
     stream_rounds: int,
     count: int,
     tasks: int = 2_000,
+    settle: float = memory.SETTLE,
 ) -> dict[str, Any]:
     """Measure everything, one thing after the other, and return it as JSON values.
 
-    The scenarios are of memory; ``rounds`` of ``tasks`` each are of throughput;
-    ``stream_rounds`` of ``count`` transitions each are of the stream. What is under
-    ``results`` is what ``benchmarks.memory --draw`` reads.
+    Memory is measured in the scenarios, each ``settle`` seconds after the scheduler's
+    start; throughput in ``rounds`` of ``tasks`` each; the stream in ``stream_rounds``
+    of ``count`` transitions each. ``benchmarks.memory --draw`` reads ``results``.
     """
     results: dict[str, Any] = {"machine": machine()}
-    results["results"] = memory.run(scenarios, COMPARED)
+    results["results"] = memory.run(scenarios, COMPARED, settle)
     print("throughput")
     with clusters([*COMPARED, "all-logged"], n_workers=8) as started:
         results["throughput"] = throughput.measure(started, rounds, tasks)
@@ -107,7 +108,7 @@ def tables(scenarios: dict[str, Scenario], results: dict[str, Any]) -> str:
 def main() -> None:
     """Parse the command line, measure, print and write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="less, in 5 minutes")
+    parser.add_argument("--quick", action="store_true", help="less, takes 5 minutes")
     parser.add_argument(
         "--folder",
         type=Path,

@@ -1,4 +1,4 @@
-"""How late a scheduler's event loop is while it answers questions about its past.
+"""How late a scheduler's event loop is while clients ask it about its past.
 
 Run ``python -m benchmarks.history``; see ``--help``. The scheduler is a process of its
 own, with a long event log; a client asks for an action that never happened, so that

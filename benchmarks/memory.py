@@ -25,8 +25,8 @@ SETTLE = 3.0  # seconds before the first measure
 FORMATS = {"growth": "{:+.2f}", "total": "{:.2f}", "slope": "{:+.2f}/h"}
 
 
-def measure(scenario: Scenario, name: str) -> dict[str, Any]:
-    """Run a scenario on the scheduler of a name out of :data:`COMMANDS`.
+def measure(scenario: Scenario, name: str, settle: float = SETTLE) -> dict[str, Any]:
+    """Run a scenario on one of :data:`COMMANDS`, `settle` seconds after its start.
 
     Returns ``rss``, MiB at the start and after each step; ``peak``; ``steps``, the
     seconds at which the load of each began, at which it ended, and at which memory was
@@ -34,7 +34,7 @@ def measure(scenario: Scenario, name: str) -> dict[str, Any]:
     """
     cluster = Cluster(name, scenario.n_workers)
     try:
-        time.sleep(SETTLE)
+        time.sleep(settle)
         rss, steps, cpu_seconds = [cluster.rss], [], []
         with Sampler(cluster) as sampler:
             for number, step in enumerate(scenario.steps):
@@ -63,7 +63,7 @@ def slope(samples: list[tuple[float, float]], begin: float, end: float) -> float
 
 
 def figures(scenario: Scenario, result: dict[str, Any]) -> list[float]:
-    """Return the figure of each step that its bar is for: MiB, or MiB per hour."""
+    """Return the figure of each step, of the kind of its bar: MiB, or MiB per hour."""
     values = []
     for step, (before, after), (_, ended, measured) in zip(
         scenario.steps, itertools.pairwise(result["rss"]), result["steps"], strict=True
@@ -119,7 +119,7 @@ def parse() -> argparse.Namespace:
         choices=SCENARIOS,
         default=[name for name in SCENARIOS if name != "idle"],
         metavar="NAME",
-        help=f"of {', '.join(SCENARIOS)}; by default all but idle, which is long",
+        help=f"any of {', '.join(SCENARIOS)}; by default all but idle, which is long",
     )
     add_schedulers(parser)
     parser.add_argument(
@@ -131,7 +131,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     parser.add_argument("--plot", type=Path, help="draw the curves: .svg or .png")
     parser.add_argument(
-        "--draw", type=Path, help="measure nothing; --plot this file that --json wrote"
+        "--draw",
+        type=Path,
+        help="measure nothing: --plot the figures in this file, written by --json",
     )
     args = parser.parse_args()
     if args.draw and not args.plot:
@@ -164,7 +166,9 @@ def main() -> None:
 
 
 def run(
-    scenarios: Mapping[str, Scenario], schedulers: Sequence[str]
+    scenarios: Mapping[str, Scenario],
+    schedulers: Sequence[str],
+    settle: float = SETTLE,
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Measure scenarios, each with all schedulers in turn, and print the figures.
 
@@ -177,7 +181,7 @@ def run(
         print(f"{scenario_name}: {scenario.title}")
         results[scenario_name] = {}
         for name in schedulers:
-            results[scenario_name][name] = result = measure(scenario, name)
+            results[scenario_name][name] = result = measure(scenario, name, settle)
             show(scenario, name, result)
     return results
 

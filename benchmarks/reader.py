@@ -29,7 +29,7 @@ BEGIN, STEP = 1795521452.0, 0.0001
 
 
 def generate(file: Path, records: int) -> None:
-    """Write the log of a run: five transitions a task, an event each 1000 records."""
+    """Write the log of a run: five transitions per task, an event per 1000 records."""
     factory = RecordFactory("Scheduler-5a0f4a2e-8f0e-4c6e-b8c3-8f7b6f0e9b0e")
     encode = JSONFormatter().encode_fields
     with file.open("wb", buffering=MIB) as f:
@@ -48,8 +48,8 @@ def generate(file: Path, records: int) -> None:
             f.write(encode(fields) + b"\n")
 
 
-def bare(file: Path) -> Callable[[], int]:
-    """The baseline: every line decoded by orjson, and no more."""
+def baseline(file: Path) -> Callable[[], int]:
+    """Return the query to compare with: orjson decodes every line."""
 
     def run() -> int:
         with file.open("rb") as f:
@@ -80,7 +80,7 @@ def measure(file: Path, records: int) -> None:
         return lambda: sum(1 for _ in reader.records(**filters))
 
     queries: dict[str, Callable[[], int]] = {
-        "orjson alone": bare(file),
+        "orjson alone": baseline(file),
         "everything": count(),
         "until, before all": count(until=BEGIN),
         "level INFO": count(level="INFO"),

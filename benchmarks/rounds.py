@@ -21,11 +21,11 @@ from benchmarks.scenarios import (
 from benchmarks.tasks import fail, increment
 
 N_WORKERS = 4
-#: Orders of a round's parts, which repeat. The peak of a load that is random forever
-#: rises forever; this load has had each of its peaks within minutes.
+#: Orders of a round's parts, which repeat. A load that stays random has ever higher
+#: peaks; one that repeats has reached each of its peaks within minutes.
 N_ORDERS = 16
 #: Number of the first round. It has so many digits that the keys and texts of all
-#: rounds have the same length: one more digit makes all that histories hold longer.
+#: rounds have the same length: one more digit would make every history larger.
 FIRST = 10_000
 
 
@@ -72,7 +72,7 @@ def events(cluster: Cluster, number: int) -> None:
 def pages(cluster: Cluster, number: int) -> None:
     """Two pages of the dashboard that are open during a computation."""
     with open_pages(cluster, ["status", "graph"]) as sessions:
-        # Keys that no other round has.
+        # Negative, so that no other part or round has these keys.
         run_tiny_tasks(cluster, -(number + 1) * 500, 500)
         for session in sessions:
             session.force_roundtrip()

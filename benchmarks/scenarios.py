@@ -1,4 +1,4 @@
-"""The scenarios of memory: each puts one load on a scheduler, in one or two steps.
+"""The memory scenarios: each puts one load on a scheduler, in one or two steps.
 
 Each runs on a new scheduler process with the default settings. Workers and clients that
 come and go are real ones, in this process.
@@ -28,7 +28,7 @@ PATIENCE = 600  # seconds after which a scheduler counts as stuck
 class Step:
     """What is measured after a step of a scenario."""
 
-    #: MiB at most for leandask; None where there is no bar.
+    #: MiB that leandask may take at most; None if there is no bar.
     bar: float | None = None
     #: What the bar is for: the memory that the step added, all memory, or its slope
     #: while the step waits, in MiB per hour.
@@ -75,7 +75,7 @@ def wait_until_empty(cluster: Cluster) -> None:
 
 
 def wait_until_closed(cluster: Cluster) -> None:
-    """Wait until the scheduler has forgotten all pages, in half a minute."""
+    """Wait until the scheduler has forgotten all pages, up to half a minute."""
     wait_until(lambda: cluster.ask(n_pages) == 0)
 
 
@@ -134,7 +134,7 @@ def prefixes(cluster: Cluster, step: int) -> None:
 async def workers_come_and_go(
     address: str, count: int, seconds: float, at_a_time: int = 10
 ) -> None:
-    """Have workers in this process, each for some seconds."""
+    """Start workers in this process, and close each after some seconds."""
     for _ in range(0, count, at_a_time):
         workers = [
             Worker(address, nthreads=1, dashboard=False) for _ in range(at_a_time)
@@ -170,7 +170,7 @@ def worker_churn_load(cluster: Cluster, step: int) -> None:
 
 
 async def clients_come_and_go(address: str, count: int) -> None:
-    """Have clients in this process, one after the other, for a task each."""
+    """Connect clients in this process, one after the other, and run a task in each."""
     for i in range(count):
         async with Client(address, asynchronous=True, set_as_default=False) as client:
             await client.submit(increment, i, key=f"increment-{client.id}")
@@ -200,7 +200,7 @@ def errors(cluster: Cluster, step: int) -> None:
 @contextmanager
 def open_pages(cluster: Cluster, names: Sequence[str]) -> Iterator[list[Any]]:
     """Open pages of the dashboard as a browser does, and close them."""
-    from bokeh.client import pull_session  # of use here only
+    from bokeh.client import pull_session  # a heavy import
 
     host, port = cluster.dashboard
     with ExitStack() as stack:
@@ -249,7 +249,7 @@ SCENARIOS: dict[str, Scenario] = {
     "client-churn": Scenario(client_churn, (Step(), Step(0.3)), n_workers=1),
     "topics": Scenario(topics, (Step(2),)),
     "errors": Scenario(errors, (Step(8), Step(0.5)), n_workers=2),
-    # Bokeh forgets a session 15 s after it was left, or soon after these.
+    # Bokeh forgets a session 15 s after its page was closed, or a little later.
     "pages": Scenario(pages, (Step(wait=30), Step(18, wait=30)), n_workers=6),
     "release": Scenario(release, (Step(), Step(150, "total", wait=30))),
     "idle": Scenario(
@@ -257,7 +257,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
 }
 
-#: Those that show something within a minute for each scheduler, by name.
+#: Those that show a difference within a minute for each scheduler, by name.
 QUICK: dict[str, Scenario] = {
     "start": SCENARIOS["start"],
     "fewer-tiny-tasks": Scenario(fewer_tiny_tasks, (Step(), Step()), n_workers=10),

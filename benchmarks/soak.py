@@ -28,7 +28,7 @@ Round = tuple[float, float, int]
 
 
 def soak(name: str, seconds: float) -> dict[str, Any]:
-    """Run rounds on a new scheduler; none begins after so many seconds.
+    """Run rounds on a new scheduler, the last of which begins before so many seconds.
 
     Returns ``rounds``, a :data:`Round` each, and ``samples``, seconds and MiB of the
     curve.
@@ -40,7 +40,7 @@ def soak(name: str, seconds: float) -> dict[str, Any]:
         with Sampler(cluster, interval=1.0) as sampler:
             while sampler.now < seconds:
                 run_round(cluster, len(rounds))
-                # Otherwise chance decides how many rounds' pages are open at the same
+                # Otherwise the pages of a random number of rounds are open at the same
                 # time, and the peak rises forever.
                 wait_until_closed(cluster)
                 rounds.append((sampler.now, cluster.rss, cluster.ask(n_transitions)))
@@ -51,7 +51,7 @@ def soak(name: str, seconds: float) -> dict[str, Any]:
 
 
 def second_half(rounds: list[Round]) -> list[Round]:
-    """The rounds that ended in the second half of the time."""
+    """Return the rounds that ended in the second half of the time."""
     return [r for r in rounds if r[0] >= rounds[-1][0] / 2]
 
 

@@ -30,7 +30,7 @@ from leandask.histories.history import TransitionLog
 from leandask.records.loggers import EVENTS, TRANSITIONS
 from leandask.records.stream import RecordStream
 
-BATCH = 5_000  # transitions between two waits for the drain: fewer than the queue has
+BATCH = 5_000  # transitions between two waits for the drain: the queue holds more
 RECORDED: list[Transition] = []
 
 
@@ -102,7 +102,7 @@ def whole_process(folder: str, rounds: int, count: int) -> tuple[float, float]:
     for _ in range(rounds):
         items = transitions(count)
         gc.collect()
-        gc.freeze()  # a scheduler has not made them yet
+        gc.freeze()  # in a scheduler these items would not exist yet
         measured = Measured(folder, on=True)
         queue = measured.stream.queue
         begun, cpu = time.perf_counter(), time.process_time()
@@ -141,7 +141,7 @@ def tick_p99(folder: str, rounds: int, seconds: float) -> dict[str, float]:
     """99th percentile of the ticks' lateness, in milliseconds.
 
     With nothing logged, with 20,000 records/s to a file, and with as many to a handler
-    that sleeps for a second at each.
+    that sleeps for a second per record.
     """
     results: dict[str, list[float]] = {"calm": [], "busy": [], "asleep": []}
     sleeper = Sleeper()
@@ -156,7 +156,7 @@ def tick_p99(folder: str, rounds: int, seconds: float) -> dict[str, float]:
 
             def emit(state=state, items=items, append=measured.log.append) -> None:  # type: ignore[no-untyped-def]
                 now = time.perf_counter()
-                # After a pause of the machine no more than fits into the queue.
+                # After a pause of the machine, no more than the queue can hold.
                 due = min(int((now - state["at"]) * 20_000), 2_000)
                 state["at"] = now
                 for _ in range(due):
@@ -170,8 +170,8 @@ def tick_p99(folder: str, rounds: int, seconds: float) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in results.items()}
 
 
-def fullest(folder: str) -> tuple[float, float]:
-    """Traced MiB of a full queue that nobody empties, and its bound."""
+def full_queue() -> tuple[float, float]:
+    """Return the traced MiB of a full queue that is never drained, and its bound."""
     with dask.config.set({"leandask.stream.close-timeout": 0}):
         TRANSITIONS.setLevel(logging.DEBUG)
         stream = RecordStream("bench", lambda f: f())
@@ -204,7 +204,7 @@ def run(rounds: int, count: int) -> list[tuple[str, float, str]]:
         emit = emitting_thread(folder, rounds)
         cost, rate = whole_process(folder, min(rounds, 5), count)
         ticks = tick_p99(folder, min(rounds, 5), 3.0)
-        held, bound = fullest(folder)
+        held, bound = full_queue()
     tick_bar = f"<= {ticks['calm'] + 0.5:.2f}"
     return [
         ("emitting thread, deque alone, us", emit["deque"], ""),

@@ -1,4 +1,4 @@
-"""Task throughput of real clusters: upstream, leandask, and leandask logging it all.
+"""Task throughput of real clusters: upstream, leandask, and leandask with all logged.
 
 Run ``python -m benchmarks.throughput``; see ``--help``. The clusters take turns, round
 by round, each time in another order; the result is the ratio within a round.
@@ -16,8 +16,8 @@ from typing import NamedTuple
 from benchmarks.harness.cluster import Cluster, clusters
 from benchmarks.scenarios import run_tiny_tasks
 
-#: By scheduler: tasks a second, and CPU microseconds of the scheduler a task, for each
-#: round.
+#: By scheduler: tasks per second, and CPU microseconds of the scheduler per task, of
+#: each round.
 Results = dict[str, tuple[list[float], list[float]]]
 
 
@@ -47,7 +47,7 @@ def measure(started: list[Cluster], rounds: int, tasks: int) -> Results:
 
 
 def ratio(values: list[float], base: list[float]) -> tuple[float, float]:
-    """Mean of the rounds' ratios, and its standard error."""
+    """Return the mean of the rounds' ratios, and its standard error."""
     logs = [math.log(v / b) for v, b in zip(values, base, strict=True)]
     mean = math.exp(statistics.fmean(logs))
     return mean, mean * statistics.stdev(logs) / math.sqrt(len(logs))

@@ -1,4 +1,20 @@
-"""A drop-in for Dask's scheduler whose memory stays flat."""
+"""A drop-in for Dask's scheduler whose memory stays flat.
+
+A record goes through these folders, each of which imports only the ones before it:
+
+- ``settings``: what a user may set;
+- ``records``: what leaves the scheduler, on its way to logging;
+- ``eventlog``: the file that records are written to;
+- ``reading``: that file, read back.
+
+What a scheduler remembers is in these, which import ``settings`` and ``records``:
+
+- ``histories``: the bounded histories, with one entry for each in ``histories.bounds``;
+- ``housekeeping``: rounds that forget what nothing reports as gone.
+
+``serving`` answers for a live scheduler, and ``cli`` has the commands. ``extension``
+puts all of this into a scheduler.
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""The public names of the package."""
+
 from __future__ import annotations
 
 import ast

@@ -1,8 +1,7 @@
+"""A lean scheduler does what upstream's does, within its bounds."""
+
 from __future__ import annotations
 
-import asyncio
-import json
-import logging
 from collections import deque
 from functools import partial
 
@@ -18,13 +17,9 @@ from distributed import (
     comm,
     performance_report,
 )
-from distributed.diagnostics.task_stream import TaskStreamPlugin
 from distributed.utils_test import gen_test, inc
 
-import leandask
-from leandask import LeanScheduler, Retention, install
-from leandask.histories import monitor
-from leandask.records.loggers import EVENTS, TRANSITIONS
+from leandask import LeanScheduler
 from tests.helpers.schedulers import LOCAL, fetch, lean
 
 connect = partial(Client, asynchronous=True)
@@ -32,24 +27,6 @@ connect = partial(Client, asynchronous=True)
 
 def fail(message):
     raise ValueError(message)
-
-
-class Events:
-    """The LogRecords of events in a list of LogRecords."""
-
-    def __init__(self, collected):
-        self.collected = collected
-
-    def __iter__(self):
-        return (r for r in self.collected if r.event_name == "dask.event")
-
-    def __len__(self):
-        return sum(1 for _ in self)
-
-
-@pytest.fixture
-def events(collected):
-    return Events(collected)
 
 
 @gen_test()
@@ -94,138 +71,6 @@ async def test_every_history_is_bounded_and_counts_what_it_saw():
         assert len(await c.get_task_stream()) == 7
         assert s.plugins["task-stream"].index == 20
         assert len(await c.get_scheduler_logs()) == 6
-
-
-@gen_test()
-async def test_a_smaller_upstream_setting_of_the_user_wins():
-    own = {
-        "distributed.admin.low-level-log-length": 5,
-        "distributed.admin.log-length": 4,
-        "distributed.diagnostics.computations.max-history": 2,
-    }
-    with dask.config.set(own):
-        async with lean(retention={"events": 50, "computations": 10}) as s:
-            assert s.retention.events == 5
-            s.log_event("x", 1)
-            assert s._broker.topics["x"].events.maxlen == 5
-            assert (s.transition_log.maxlen, s.computations.maxlen) == (5, 2)
-            assert s.retention.log_records == 4
-
-
-@gen_test()
-async def test_a_task_stream_that_keeps_less_is_left_as_it_is():
-    async with lean() as s:
-        s.add_plugin(TaskStreamPlugin(s, maxlen=50))
-        assert s.plugins["task-stream"].buffer.maxlen == 50
-
-
-@pytest.mark.parametrize("bounds", [{"events": -1}, {"events": True}, {"nope": 1}])
-@gen_test()
-async def test_a_bad_bound_is_refused_before_anything_starts(bounds):
-    before = set(Scheduler._instances)
-    with pytest.raises((TypeError, ValueError), match=r"retention.* must "):
-        lean(retention=bounds)
-    assert set(Scheduler._instances) == before
-
-
-@gen_test()
-async def test_a_start_that_fails_leaves_no_event_log_open(tmp_path, monkeypatch):
-    def fail(*args):
-        raise RuntimeError("no samples")
-
-    monkeypatch.setattr(monitor, "resize_samples", fail)
-    before = EVENTS.handlers[:], TRANSITIONS.level
-    settings = {
-        "leandask.event-log.path": str(tmp_path / "log"),
-        "leandask.stream.transitions": True,
-    }
-    with dask.config.set(settings), pytest.raises(RuntimeError, match="no samples"):
-        lean()
-    assert (EVENTS.handlers, TRANSITIONS.level) == before
-
-
-@gen_test()
-async def test_a_bad_setting_is_refused_by_its_key():
-    with dask.config.set({"leandask.stream.queue-length": "many"}):
-        with pytest.raises(TypeError, match=r"leandask\.stream\.queue-length must be"):
-            lean()
-
-
-@gen_test()
-async def test_the_effective_retention_is_logged_once_and_can_be_read(caplog):
-    with caplog.at_level(logging.INFO, logger="leandask"):
-        async with lean(retention=Retention(events=7)) as s:
-            assert s.retention.events == 7
-    lines = [r.getMessage() for r in caplog.records if "Retention" in r.msg]
-    assert len(lines) == 1
-    assert "events 7, topics 1000" in lines[0]
-
-
-@pytest.mark.parametrize("is_installed", [False, True])
-@gen_test()
-async def test_an_unknown_key_is_logged_once(is_installed, caplog):
-    with dask.config.set({"leandask.event-log.pth": "x"}):
-        async with Scheduler(**LOCAL) if is_installed else lean() as s:
-            install(s)
-    lines = [r.getMessage() for r in caplog.records if "not a setting" in r.msg]
-    assert lines == ["leandask.event-log.pth is not a setting"]
-
-
-@gen_test()
-async def test_a_bad_upstream_setting_is_refused_before_anything_starts():
-    before = set(Scheduler._instances)
-    with dask.config.set({"distributed.admin.log-length": -1}):
-        with pytest.raises(ValueError, match=r"^distributed\.admin\.log-length must"):
-            lean()
-    assert set(Scheduler._instances) == before
-
-
-@gen_test()
-async def test_every_event_leaves_as_one_record(events):
-    async with lean() as s, Worker(s.address) as w, connect(s.address) as c:
-        await c.log_event(["mine", "yours"], {"action": "greet", "n": 1})
-        await c.submit(inc, 1)
-        published = sum(t.count for t in s._broker.topics.values())
-        (timestamp, _), *_ = s.get_events("mine")
-        worker, client, scheduler_id = w.address, c.id, s.id
-    assert len(events) >= published
-    assert s.stream.stats()["written"] == len(events) + 2  # its start and its end
-    assert [r.seq for r in events] == list(range(2, len(events) + 2))
-
-    mine, yours = [r for r in events if r.action == "greet"]
-    assert (mine.topic, yours.topic) == ("mine", "yours")
-    assert mine.created == yours.created == timestamp
-    assert mine.getMessage() == "mine: greet n=1"
-    assert json.loads(mine.payload) == {"action": "greet", "n": 1}
-    assert (mine.event_name, mine.schema_version) == ("dask.event", 1)
-    assert (mine.scheduler_id, mine.levelname) == (scheduler_id, "INFO")
-
-    assert {r.worker for r in events if r.action == "add-worker"} == {worker}
-    assert {r.client for r in events if r.action == "add-client"} == {client}
-
-
-@gen_test()
-async def test_a_lost_worker_is_a_warning(events):
-    async with lean() as s:
-        w = await Worker(s.address)
-        await w.close()
-        while s.workers:
-            await asyncio.sleep(0.01)
-        async with Worker(s.address) as w:
-            await s.retire_workers([w.address])
-    removed = [r for r in events if r.action == "remove-worker" and r.topic == "all"]
-    assert [r.levelname for r in removed] == ["WARNING", "INFO"]
-
-
-@gen_test()
-async def test_a_msg_is_recorded_as_it_was_when_it_was_logged(events):
-    async with lean() as s:
-        msg = {"action": "x", "items": [1]}
-        s.log_event("mine", msg)
-        msg["items"].append(2)
-        assert s.get_events("mine")[0][1] == {"action": "x", "items": [1]}
-    [record] = [r for r in events if r.topic == "mine"]
-    assert json.loads(record.payload)["items"] == [1]
 
 
 @gen_test()
@@ -311,7 +156,7 @@ async def test_dashboard_pages_render():
 
 
 @gen_test()
-async def test_restart_keeps_the_bounds(events):
+async def test_restart_keeps_the_bounds():
     async with lean(retention={"computations": 3}) as s, connect(s.address) as c:
         async with Worker(s.address):
             await c.submit(inc, 1)
@@ -319,75 +164,3 @@ async def test_restart_keeps_the_bounds(events):
         async with Worker(s.address):
             assert await c.submit(inc, 2) == 3
         assert (s.computations.maxlen, s.computations.seen) == (3, 2)
-
-
-@gen_test()
-async def test_install_makes_a_running_scheduler_lean(events):
-    s = await Scheduler(**LOCAL)
-    async with Worker(s.address) as a, connect(s.address) as c:
-        futures = c.map(inc, range(200))
-        await c.gather(futures)
-        transitions = list(s.transition_log)[-100:]
-        logs = await c.get_scheduler_logs()
-        install(s)
-        install(s)
-        assert list(s.transition_log) == transitions
-        assert await c.get_scheduler_logs() == logs
-        for stream in [*s.stream_comms.values(), *s.client_comms.values()]:
-            assert stream.recent_message_log.maxlen == 0
-        async with Worker(s.address) as b:
-            assert s.stream_comms[b.address].recent_message_log.maxlen == 0
-            assert await c.submit(inc, 1, workers=[b.address]) == 2
-        assert a.address in s.workers
-        client_id = c.id
-    await s.close()
-    while not s.stream.stats()["written"] == s.stream.stats()["emitted"]:
-        await asyncio.sleep(0.01)
-    assert {r.client for r in events if r.action == "remove-client"} == {client_id}
-    assert b.address in {r.worker for r in events if r.action == "add-worker"}
-
-
-@gen_test()
-async def test_the_event_log_holds_every_event_when_the_scheduler_is_closed(tmp_path):
-    path = tmp_path / "logs" / "events.jsonl"
-    with dask.config.set({"leandask.event-log.path": str(path)}):
-        async with lean() as s, Worker(s.address), connect(s.address) as c:
-            await c.submit(inc, 1)
-            s.log_event("mine", {"text": "a\nb"})
-    records = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [r["seq"] for r in records] == list(range(1, len(records) + 1))
-    assert len(records) == s.stream.stats()["emitted"]
-    assert s.stream.stats()["dropped"] == {
-        "queue-length": 0,
-        "queue-bytes": 0,
-        "closed": 0,
-    }
-    assert {r["scheduler_id"] for r in records} == {s.id}
-
-
-@gen_test()
-async def test_two_schedulers_of_a_process_have_separate_event_logs(tmp_path):
-    ids = []
-    for name in ("a", "b"):
-        with dask.config.set({"leandask.event-log.path": str(tmp_path / name)}):
-            ids.append(await lean())
-    for s in ids:
-        s.log_event("mine", s.id)
-    for s in ids:
-        await s.close()
-    for name, s in zip("ab", ids, strict=True):
-        lines = (tmp_path / name).read_text().splitlines()
-        records = [json.loads(line) for line in lines]
-        assert [r["event_name"] for r in records] == [
-            "dask.scheduler.start",
-            "dask.event",
-            "dask.scheduler.stop",
-        ]
-        assert json.loads(records[1]["payload"]) == s.id
-
-
-def test_importing_configures_no_logging():
-    assert logging.getLogger("leandask").handlers == []
-    [handler] = logging.getLogger("leandask.events").handlers
-    assert isinstance(handler, logging.NullHandler)
-    assert leandask.__version__

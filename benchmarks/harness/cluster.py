@@ -22,7 +22,7 @@ MIB = 2**20
 _UPSTREAM = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
 _LEANDASK = [sys.executable, "-m", "leandask.cli.start"]
 _RECOMMENDED = Path(__file__).parents[1] / "recommended.yaml"
-#: The commands that are compared, by name; {folder} is a temporary folder of each.
+#: The commands that are compared, by name; {folder} is a new temporary folder.
 COMMANDS: dict[str, list[str]] = {
     "upstream": _UPSTREAM,
     "recommended": ["env", f"DASK_CONFIG={_RECOMMENDED}", *_UPSTREAM],
@@ -45,7 +45,7 @@ def add_schedulers(parser: argparse.ArgumentParser) -> None:
         choices=COMMANDS,
         default=["upstream", "leandask"],
         metavar="NAME",
-        help=f"of {', '.join(COMMANDS)}; by default upstream and leandask",
+        help=f"any of {', '.join(COMMANDS)}; by default upstream and leandask",
     )
 
 
@@ -89,7 +89,7 @@ class Cluster:
         self.kept: Any = None
 
     def _start(self, args: list[str], log: object) -> subprocess.Popen[bytes]:
-        # psutil measures this process only, so it must not be a launcher.
+        # psutil measures this process only, not what a launcher would start.
         process = subprocess.Popen(args, stdout=log, stderr=log)  # type: ignore[arg-type]
         self._stack.callback(process.wait)
         self._stack.callback(process.kill)
@@ -97,7 +97,7 @@ class Cluster:
 
     @property
     def rss(self) -> float:
-        """Memory of the scheduler's process, in MiB."""
+        """RSS of the scheduler's process, in MiB."""
         return self._process.memory_info().rss / MIB
 
     @property
@@ -108,7 +108,7 @@ class Cluster:
 
     @property
     def peak(self) -> float:
-        """Largest memory that the scheduler's process ever had, in MiB."""
+        """Largest RSS that the scheduler's process ever had, in MiB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
@@ -123,7 +123,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def clusters(names: Sequence[str], n_workers: int) -> Iterator[list[Cluster]]:
-    """Start clusters of names out of :data:`COMMANDS`, and stop them in any case."""
+    """Start a cluster for each name in :data:`COMMANDS`, and stop them at the end."""
     with contextlib.ExitStack() as stack:
         started = []
         for name in names:

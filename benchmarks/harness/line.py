@@ -29,11 +29,11 @@ class Line:
         """Fit a line to at least two points."""
         xs, ys = zip(*points, strict=True)
         slope, intercept = statistics.linear_regression(xs, ys)
-        left = sum((y - intercept - slope * x) ** 2 for x, y in points)
+        residuals = sum((y - intercept - slope * x) ** 2 for x, y in points)
         mean = statistics.fmean(xs)
         spread = sum((x - mean) ** 2 for x in xs)
-        free = len(points) - 2
-        error = math.sqrt(left / free / spread) if free > 0 else math.nan
+        freedom = len(points) - 2
+        error = math.sqrt(residuals / freedom / spread) if freedom > 0 else math.nan
         return cls(slope, intercept, error)
 
     def at(self, x: float) -> float:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 
 def machine() -> dict[str, str]:
-    """Versions and number of processors, to print with the figures."""
+    """Return versions and number of processors, to print with the figures."""
     packages = ("leandask", "distributed", "dask")
     return {
         "python": platform.python_version(),

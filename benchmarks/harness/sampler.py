@@ -9,7 +9,7 @@ from benchmarks.harness.cluster import Cluster
 
 
 class Sampler(threading.Thread):
-    """Samples the memory of a scheduler, each interval of seconds."""
+    """Samples the memory of a scheduler, every `interval` seconds."""
 
     def __init__(self, cluster: Cluster, interval: float = 0.25) -> None:
         super().__init__(daemon=True)

@@ -25,7 +25,7 @@ SETTLE = 3.0  # seconds before the first measure
 
 
 def sweep(name: str, schedulers: list[str], sizes: Sizes) -> dict[str, list[Point]]:
-    """Run a sweep on new schedulers that take turns, each time in another order.
+    """Run a sweep on new schedulers, which take turns in alternating order.
 
     Returns the points by scheduler.
     """
@@ -90,20 +90,22 @@ def parse() -> argparse.Namespace:
         choices=SWEEPS,
         default=list(SWEEPS),
         metavar="NAME",
-        help=f"of {', '.join(SWEEPS)}; by default all",
+        help=f"any of {', '.join(SWEEPS)}; by default all",
     )
     add_schedulers(parser)
-    parser.add_argument("--quick", action="store_true", help="less, in a minute")
+    parser.add_argument("--quick", action="store_true", help="less, takes a minute")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     parser.add_argument("--plot", type=Path, help="draw the figures: .svg or .png")
     parser.add_argument(
-        "--draw", type=Path, help="measure nothing; show this file that --json wrote"
+        "--draw",
+        type=Path,
+        help="measure nothing: show the figures in this file, written by --json",
     )
     return parser.parse_args()
 
 
 def main() -> None:
-    """Measure, and print tables in Markdown; each point as it comes to stderr."""
+    """Measure, and print tables in Markdown, and each point to stderr as it comes."""
     args = parse()
     figures = json.loads(args.draw.read_text()) if args.draw else run(args)
     print("\n".join(tables(figures)))

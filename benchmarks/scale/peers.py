@@ -1,4 +1,4 @@
-"""Simulated peers of a scheduler, and among them clients.
+"""Simulated peers of a scheduler: their base class, and clients.
 
 They speak its protocol and compute nothing. Each has the two connections of a real one,
 through distributed's own comms: a stream of batched messages, and one for calls.
@@ -24,7 +24,7 @@ VERSIONS = get_versions()
 class Peer:
     """Base of workers and clients: has a stream to the scheduler, and reads it.
 
-    The interval is that of the batches it sends.
+    Every `interval` it sends a batch of messages.
     """
 
     def __init__(self, scheduler: str, interval: str) -> None:

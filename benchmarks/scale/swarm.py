@@ -8,6 +8,7 @@ import logging
 import math
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -17,6 +18,7 @@ import dask
 from benchmarks.scale.peers import Peer, SimulatedClient
 from benchmarks.scale.workers import Quota, SimulatedWorker
 
+PATIENCE = 600  # seconds until tasks that do not finish are an error
 CONNECTING = 20  # peers that register at the same time
 
 
@@ -31,7 +33,7 @@ class Peers:
         self._number = 0
 
     async def have_workers(self, count: int, nthreads: int = 1) -> None:
-        """Start or stop workers until there are ``count`` of them."""
+        """Start or close workers until there are ``count`` of them."""
 
         def make() -> SimulatedWorker:
             self._number += 1
@@ -40,7 +42,7 @@ class Peers:
         await self._have(self.workers, count, make)
 
     async def have_clients(self, count: int) -> None:
-        """Start or stop clients until there are ``count`` of them."""
+        """Start or close clients until there are ``count`` of them."""
 
         def make() -> SimulatedClient:
             self._number += 1
@@ -53,11 +55,14 @@ class Peers:
         self.quota.left = 0
 
     async def finish(self, count: int | None = None) -> None:
-        """Finish ``count`` tasks and wait for that; None: all, also future ones."""
+        """Finish ``count`` tasks and wait for that; if None, all, and those to come."""
         self.quota.left = math.inf if count is None else count
         for worker in self.workers:
             worker.work()
+        end = time.monotonic() + PATIENCE
         while count is not None and self.quota.left:
+            if time.monotonic() > end:
+                raise TimeoutError(f"{self.quota.left} tasks are not finished")
             await asyncio.sleep(0.01)
 
     async def _have(

@@ -35,7 +35,7 @@ class Sizes:
     clients: tuple[int, ...] = (0, 100, 250, 500, 750, 1000)
     #: Levels of held tasks, at each of which some are run.
     tasks: tuple[int, ...] = (10_000, 30_000, 100_000, 300_000, 1_000_000)
-    #: Most tasks of a batch; the cost of each batch is measured.
+    #: Tasks in a batch, at most; the cost of each batch is measured.
     batch: int = 20_000
     #: Held tasks that are run at each level.
     run: int = 4_000
@@ -82,14 +82,14 @@ class Meter:
     def per_transition(self, idle: float = 0.0) -> float:
         """CPU microseconds of the process for each transition.
 
-        Without those that it takes when idle, in CPU seconds per second.
+        `idle` is subtracted: CPU seconds per second of an idle scheduler.
         """
         cpu = self.cpu - idle * (time.monotonic() - self._begun)
         return cpu * 1e6 / (self.cluster.ask(n_transitions) - self._transitions)
 
 
 def settled(cluster: Cluster) -> float:
-    """Bytes of RSS without garbage and free memory."""
+    """Return RSS in bytes, without garbage and free memory."""
     cluster.ask(settle)
     return cluster.rss * MIB
 
@@ -105,7 +105,7 @@ def workers(cluster: Cluster, swarm: Swarm, sizes: Sizes) -> Iterator[Point]:
         wait_until(lambda n=count: cluster.ask(n_peers) == n + own)  # type: ignore[misc]
         point = {"workers": count}
         if count:
-            # A mean of all that came, which belongs to the middle.
+            # The mean over all new workers belongs to the middle of their number.
             point["register_at"] = (before + count) / 2
             point["register"] = meter.cpu / (count - before)
         point["rss"] = settled(cluster)
@@ -137,7 +137,7 @@ def clients(cluster: Cluster, swarm: Swarm, sizes: Sizes) -> Iterator[Point]:
 
 
 def tasks(cluster: Cluster, swarm: Swarm, sizes: Sizes) -> Iterator[Point]:
-    """Pending tasks are submitted; some of them run; at last all are released."""
+    """Pending tasks are submitted; some of them run; finally all are released."""
     swarm.ask("have_workers", 10)
     swarm.ask("hold")
     futures: list[Any] = []

@@ -18,9 +18,9 @@ Points = dict[str, list[Point]]
 
 @dataclasses.dataclass(frozen=True)
 class Value:
-    """A value with its standard error, which is NaN where there is none.
+    """A value with its standard error, which is NaN if there is none.
 
-    The value itself is NaN where it needs a slope that is not certain.
+    The value itself is NaN if it needs a slope that is not certain.
     """
 
     value: float
@@ -180,14 +180,14 @@ def tables(figures: dict[str, Any]) -> Iterator[str]:
     points = {name: {s: sweeps[s][name] for s in sweeps} for name in names}
     machine = ", ".join(f"{name} {value}" for name, value in figures["machine"].items())
     yield f"Measured in {figures['seconds'] / 60:.0f} minutes with {machine}."
-    given = {"measured": rows, "extrapolated": far_rows}
+    sections = {"measured": rows, "extrapolated": far_rows}
     if figures["quick"]:
-        del given["extrapolated"]  # from too few points
-    for title, give in given.items():
+        del sections["extrapolated"]  # its lines would have too few points
+    for title, rows_of in sections.items():
         yield ""
         yield f"| {title} | {' | '.join(names)} | ratio |"
         yield "|---|" + "---:|" * (len(names) + 1)
-        for label, value in give(points[names[0]]):
+        for label, value in rows_of(points[names[0]]):
             values = [value(points[name]) for name in names]
             ratio = values[-1].over(values[0]) if len(values) > 1 else "–"
             yield f"| {label} | {' | '.join(map(str, values))} | {ratio} |"

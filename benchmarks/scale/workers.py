@@ -53,7 +53,7 @@ class SimulatedWorker(Peer):
         self.address = f"tcp://{FIRST_HOST + number}:9000"
         self.quota = quota
         self.nthreads = nthreads
-        #: Tasks that are not finished: run_id, stimulus_id, span_id, and begin.
+        #: Tasks that are not finished: run_id, stimulus_id, span_id, and start.
         self.held: dict[Any, tuple[int, str, str | None, float]] = {}
         #: Keys of results.
         self.data: set[Any] = set()

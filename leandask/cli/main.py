@@ -101,10 +101,7 @@ def main() -> None:
 @filter_options(*[name for name in FILTER_HELP if name != "key"])
 @AS_JSON
 def events(log: Path, as_json: bool, **options: Any) -> None:
-    """Show the events, and the starts and stops of schedulers.
-
-    Reports of dropped records are shown too.
-    """
+    """Show events, starts and stops of schedulers, and reports of dropped records."""
     wanted = EventFilter(**filters_of(options))
     with reading(log) as reader:
         write_records(reader.select(wanted), as_json)
@@ -131,7 +128,7 @@ def story(log: Path, keys: tuple[str, ...], as_json: bool, **options: Any) -> No
 @filter_options(*FILTER_HELP)
 @AS_JSON
 def stats(log: Path, as_json: bool, **options: Any) -> None:
-    """Count records by topic, action, worker and so on."""
+    """Count records by event, state, topic and action."""
     from leandask.reading.stats import LogStats
 
     counts = LogStats()
@@ -166,14 +163,14 @@ def timeline(log: Path, output: Path, **options: Any) -> None:
     from leandask.reading.timeline.page import render
     from leandask.reading.timeline.timeline import Timeline
 
-    seen = Timeline()
+    summary = Timeline()
     with reading(log) as reader:
         for record in reader.records(**filters_of(options)):
-            seen.add(record)
+            summary.add(record)
         for text in problem_lines(reader.problems):
-            seen.note(text)
-        output.write_text(render(seen), encoding="utf-8")
-        click.echo(f"{seen.n_records} records in {output}")
+            summary.note(text)
+        output.write_text(render(summary), encoding="utf-8")
+        click.echo(f"{summary.n_records} records in {output}")
 
 
 @main.command()
@@ -200,8 +197,10 @@ def tail(log: Path, follow: bool, n: int, as_json: bool, **options: Any) -> None
     wanted = Filter(**filters_of(options))
     with contextlib.ExitStack() as stack:
         # Opened before the last records are read, so that none is missed.
-        bases = logs_to_follow(log)[: None if follow else 0]
-        followed = [stack.enter_context(Follow(base, wanted)) for base in bases]
+        bases = logs_to_follow(log)
+        followed = [
+            stack.enter_context(Follow(base, wanted)) for base in bases if follow
+        ]
         last, broken = last_records(log, wanted, n) if n else ([], 0)
         write_records(last, as_json)
         warn_broken(broken)
@@ -211,7 +210,7 @@ def tail(log: Path, follow: bool, n: int, as_json: bool, **options: Any) -> None
 
 
 def logs_to_follow(log: Path) -> list[Path]:
-    """Return the files that may still be written: one, or several of a folder."""
+    """Return the paths that may still be written to: one, or several in a folder."""
     bases = last_written_first(bases_of(log))[:FOLLOWED_LOGS]
     if log.is_dir():  # a finished log may have rotated files only
         bases = [base for base in bases if base.exists()]
@@ -224,13 +223,13 @@ def write_new_records(
     as_json: bool,
     interval: float = 0.2,
 ) -> NoReturn:
-    """Write new records, except those already shown; look every `interval` seconds."""
+    """Poll for new records, and write those that were not shown yet."""
     while True:
-        before = sum(each.broken for each in followed)
+        n_broken = sum(each.broken for each in followed)
         records = [*itertools.chain(*(each.records() for each in followed))]
         new = (r for r in records if (r["scheduler_id"], r["seq"]) not in shown)
         write_records(new, as_json)
-        warn_broken(sum(each.broken for each in followed) - before)
+        warn_broken(sum(each.broken for each in followed) - n_broken)
         time.sleep(interval)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: A log of at least so many bytes is read with a progress bar.
 LONG_LOG = 50 * 2**20
-#: Exit code where a part of the log could not be read.
+#: Exit code if a part of the log could not be read.
 PARTLY_READ = 3
 #: Recommendations of a transition that are shown.
 RECOMMENDATIONS_SHOWN = 3
@@ -85,7 +85,7 @@ def write_records(records: Iterable[dict[str, Any]], as_json: bool) -> int:
 
 
 def problem_lines(problems: Problems) -> Iterator[str]:
-    """Show how often each kind of problem occurs, and where it occurs first."""
+    """Show the count and the first place of each kind of problem."""
     first = {problem.kind: problem for problem in reversed(problems.notices)}
     for kind, count in problems.counts.items():
         if count:

@@ -45,7 +45,7 @@ def _parse_retention(
     return bounds
 
 
-#: What this command has in addition to the options of ``dask scheduler``.
+#: Options that ``dask scheduler`` does not have.
 OWN_OPTIONS: list[click.Parameter] = [
     click.Option(
         ["--retention"],
@@ -133,7 +133,7 @@ def configure_console(log_format: str) -> None:
 
 def log_uncaught(kind: type, error: Any, traceback: Any) -> None:
     """Log an exception that ends the process or a thread, instead of printing it."""
-    if kind is not SystemExit:  # Python does not print that one of a thread either
+    if kind is not SystemExit:  # threading ignores it too
         logger.critical("Uncaught %s", kind.__name__, exc_info=(kind, error, traceback))
 
 

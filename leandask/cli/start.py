@@ -1,4 +1,4 @@
-"""Entry point of ``leandask-scheduler``: runs the command without importing NumPy."""
+"""Entry point of ``leandask-scheduler``: starts without importing NumPy."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def main() -> None:
     # NumPy takes 11 MB. distributed.protocol.utils imports it to allocate buffers for
     # messages, and uses bytearrays where it is missing.
     with deferred("numpy"):
-        from leandask.cli.scheduler import main
-    main()
+        from leandask.cli.scheduler import main as command
+    command()
 
 
 if __name__ == "__main__":

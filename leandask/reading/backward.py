@@ -17,9 +17,9 @@ from leandask.reading.filter import Filter
 from leandask.reading.lines import InvalidRecord, record_of
 from leandask.records.times import rfc3339
 
-#: Lines that are looked at together.
+#: Lines that are searched together.
 SLICE = 64
-#: Bytes of lines kept of a gzipped file, which can only be read from its start.
+#: Bytes of lines to keep of a gzipped file, which can only be read from its start.
 KEPT_BYTES = 16 * 2**20
 
 
@@ -31,16 +31,16 @@ class BackwardScan:
     path : str or os.PathLike
         The file that is written to. Its rotated files are read, too.
     wanted : Filter
-        Where it has a ``since``, reading ends a minute before that.
+        If it has a ``since``, the scan ends a minute before that.
     limit : int
-        Lines at most.
+        Largest number of lines.
     kept_bytes : int, optional
         Bytes of lines to keep of a gzipped file.
     """
 
     #: Lines that are not valid records, and files that can't be read to their end.
     broken: int
-    #: Time of the oldest record looked at; where the limit ended it, of the last line.
+    #: Time of the oldest record read; if the limit ended the scan, of the last line.
     reached: str | None
     #: Whether more records are wanted than were yielded.
     has_more: bool
@@ -61,12 +61,12 @@ class BackwardScan:
         self.has_more = False
 
     def slices(self) -> Iterator[list[bytes]]:
-        """Yield the lines in slices, many of them empty.
+        """Yield the wanted lines in slices, many of them empty.
 
         Yields
         ------
         list of bytes
-            What was found in 64 lines, the newest first.
+            Those found in 64 lines, the newest first.
 
         Raises
         ------
@@ -91,7 +91,7 @@ class BackwardScan:
 
     @property
     def _is_past(self) -> bool:
-        return bool(self.reached) and str(self.reached) < self.wanted.stale
+        return bool(self.reached) and str(self.reached) < self.wanted.horizon
 
     def _slices_of(self, file: LogFile, left: int) -> Iterator[list[bytes]]:
         if file.path.suffix == ".gz":
@@ -107,7 +107,7 @@ class BackwardScan:
             for begin in range(0, len(lines), SLICE):
                 self.reached = None
                 found = self._pick(lines[begin : begin + SLICE][::-1])[::-1]
-                # Reading goes forward here: all but the newest lines may be cut.
+                # This reads forward: the first record is the oldest one of the file.
                 oldest, self.reached = oldest or self.reached, before
                 kept.extend(found)
                 nbytes += sum(map(len, found))
@@ -151,7 +151,7 @@ class BackwardScan:
 
 
 def lines_backwards(file: LogFile, block: int = BLOCK) -> Iterator[list[bytes]]:
-    """Yield the lines of a file, starting at its end.
+    """Yield the lines of a file, from its end to its start.
 
     Parameters
     ----------
@@ -163,10 +163,10 @@ def lines_backwards(file: LogFile, block: int = BLOCK) -> Iterator[list[bytes]]:
     Yields
     ------
     list of bytes
-        Up to 64 lines, the last one first. What is longer than any record is cut.
+        Up to 64 lines, the last one first. A line longer than any record is cut.
     """
     fd, position = file.raw.fileno(), file.nbytes
-    rest = b""  # the end of a line whose start is further to the front
+    rest = b""  # the end of a line that starts in the block before
     while position:
         begin = max(position - block, 0)
         lines = (os.pread(fd, position - begin, begin) + rest).split(b"\n")
@@ -195,7 +195,7 @@ def last_records(path: Path, wanted: Filter, limit: int) -> LastRecords:
         A file, read together with its rotated files, or a folder of such files.
     wanted : Filter
     limit : int
-        Records at most, from 1.
+        Largest number of records, at least 1.
 
     Raises
     ------
@@ -206,27 +206,27 @@ def last_records(path: Path, wanted: Filter, limit: int) -> LastRecords:
     broken = 0
     for base in last_written_first(bases_of(path)):
         is_full = len(records) == limit
-        # A file system's clock may be late by the tick of a kernel.
-        if is_full and rfc3339(written(base) + 1) < _time_of(records[0]):
+        # The time of a file may lag behind by a tick of the kernel.
+        if is_full and rfc3339(last_written(base) + 1) < _time_of(records[0]):
             break  # neither this log nor the others have a newer record
         scan = BackwardScan(base, wanted, limit)
-        lines = [line for found in scan.slices() for line in found]
-        others = [record_of(line) for line in reversed(lines)]
-        records = [*heapq.merge(records, others, key=_time_of)][-limit:]
+        lines = [line for part in scan.slices() for line in part]
+        found = [record_of(line) for line in reversed(lines)]
+        records = [*heapq.merge(records, found, key=_time_of)][-limit:]
         broken += scan.broken
     return LastRecords(records, broken)
 
 
 def last_written_first(bases: list[Path]) -> list[Path]:
     """Order logs by the time at which their files were last written."""
-    return sorted(bases, key=written, reverse=True)
+    return sorted(bases, key=last_written, reverse=True)
 
 
-def written(base: Path) -> float:
+def last_written(base: Path) -> float:
     """Return when a log was last written, in seconds since the epoch; 0 if never."""
     times = [0.0]
     for path in find(base):
-        with contextlib.suppress(FileNotFoundError):  # renamed meanwhile
+        with contextlib.suppress(FileNotFoundError):  # renamed after it was listed
             times.append(path.stat().st_mtime)
     return max(times)
 

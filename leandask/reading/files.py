@@ -16,12 +16,12 @@ from leandask.eventlog.filenames import ENDINGS, find, find_bases
 BLOCK = 256 * 1024
 #: Longest line that is read, in bytes; ``leandask.stream.record-bytes`` is far below.
 LONGEST_LINE = 16 * 2**20
-#: Attempts to list a log's files while none of them is renamed.
-LOOKS = 100
+#: Attempts to open the files of a log while the scheduler renames them.
+ATTEMPTS = 100
 
 
 class LogFile(NamedTuple):
-    """A file of a log, open for reading, whether or not it is renamed meanwhile."""
+    """A file of a log, open for reading. It stays open when it is renamed."""
 
     #: Its name when it was opened.
     path: Path
@@ -53,7 +53,7 @@ class LogFile(NamedTuple):
                 rest = block[end:]
             elif len(rest) < LONGEST_LINE:
                 rest += block
-            # A longer line is not a record: its end is kept, which shows that.
+            # A longer line is not a record. Its end is kept, which is no JSON either.
         if rest:
             yield rest
 
@@ -63,7 +63,7 @@ class LogFiles:
 
     A log is a file with its rotated files: ``PATH.2.gz``, ``PATH.1``, ``PATH``, or with
     a date as logrotate's ``PATH-20261124``. All are opened at once, so that each record
-    is read once, also if the scheduler rotates meanwhile.
+    is read once, even if the scheduler rotates its log in the meantime.
     """
 
     def __init__(self, paths: list[Path]) -> None:
@@ -79,6 +79,10 @@ class LogFiles:
         return self
 
     def __exit__(self, *args: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all files."""
         self._stack.close()
 
     @property
@@ -111,7 +115,7 @@ def open_logs(path: str | os.PathLike[str]) -> Iterator[LogFiles]:
     Raises
     ------
     FileNotFoundError
-        If there is no such file, or no log in the folder.
+        If the file does not exist, or the folder has no log.
     OSError
         If a file can't be opened.
     """
@@ -121,28 +125,28 @@ def open_logs(path: str | os.PathLike[str]) -> Iterator[LogFiles]:
 
 
 def open_log(base: Path) -> LogFiles:
-    """Open the files of the log that is written to a path, between two rotations.
+    """Open the current and the rotated files of one log.
 
     Raises
     ------
     FileNotFoundError
-        If there is none.
+        If it has no file.
     OSError
-        If a file can't be opened.
+        If a file can't be opened, or they are renamed all the time.
     """
-    for _ in range(LOOKS):
+    for _ in range(ATTEMPTS):
         paths = find(base)
         try:
             files = LogFiles(paths)
         except FileNotFoundError:
             continue
-        # If names and files are still the same, none was missed or opened twice.
+        # If the names still lead to the same files, none was missed or opened twice.
         if find(base) == paths and all(map(_is_in_place, files.files)):
             if files.files:
                 return files
             raise FileNotFoundError(f"There is no log {base}")
-        files.__exit__()
-    raise OSError(f"The files of {base} are renamed again and again")
+        files.close()
+    raise OSError(f"The files of {base} are renamed all the time")
 
 
 def _is_in_place(file: LogFile) -> bool:
@@ -153,9 +157,7 @@ def _is_in_place(file: LogFile) -> bool:
 
 
 def bases_of(path: Path) -> list[Path]:
-    """Return the files that are or were written to, at a file's path or in a folder.
-
-    Those of a folder come by the time of their oldest record.
+    """Return the path of each log: the given one, or those in a folder by their start.
 
     Raises
     ------
@@ -175,14 +177,14 @@ def bases_of(path: Path) -> list[Path]:
 
 
 def _start_of(base: Path) -> bytes:
-    """Return the first bytes of a log, which have its first time; b"" if not a log."""
+    """Return the first bytes of a log, with its first time; b"" if it is not a log."""
     try:
         with open_log(base) as files:
             # logrotate leaves empty files for days without lines.
             start = next(
                 filter(None, (file.lines.read(64) for file in files.files)), b""
             )
-    except FileNotFoundError:  # removed meanwhile
+    except FileNotFoundError:  # removed after it was listed
         return b""
     except (OSError, EOFError, zlib.error):
         return b"{"  # a broken file is reported when it is read

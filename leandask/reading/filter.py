@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from leandask.reading.lines import InvalidRecord, msg_of, needles_of
 from leandask.records.loggers import EVENTS
@@ -15,8 +15,9 @@ from leandask.records.times import moment, rfc3339, seconds_of
 
 if TYPE_CHECKING:
     from dask.typing import Key
+    from typing_extensions import Unpack
 
-#: One or several texts, and a time, as parameters of a filter.
+#: Types of the parameters of a filter: one or several texts, and a time.
 Texts = str | list[str] | set[str] | frozenset[str]
 Moment = str | float | datetime.datetime | datetime.timedelta
 #: Fields that a filter compares. ``key`` also finds a task among recommendations.
@@ -25,10 +26,25 @@ FIELDS = ("topic", "action", "event_name", "key", "stimulus_id", "worker", "clie
 SLACK = 60
 
 
+class Filters(TypedDict, total=False):
+    """The parameters of :class:`Filter`, for functions that pass them on."""
+
+    topic: Texts | None
+    action: Texts | None
+    event_name: Texts | None
+    key: Key | list[Key] | set[Key] | frozenset[Key] | None
+    stimulus_id: Texts | None
+    worker: Texts | None
+    client: Texts | None
+    level: str | int | None
+    since: Moment | None
+    until: Moment | None
+
+
 class RecordFilter(Protocol):
     """Says which records are wanted."""
 
-    #: Every line that is wanted has one of these; empty where that is not known.
+    #: Each wanted line contains at least one of these; empty if none are known.
     needles: tuple[bytes, ...]
 
     def matches(self, record: dict[str, Any]) -> bool:
@@ -42,7 +58,8 @@ class Filter:
     ----------
     topic, action, event_name, key, stimulus_id, worker, client : optional
         A text, or a list or set of texts; a record must have one of them. A key may be
-        a tuple. It finds the task's own transitions and those that recommend one to it.
+        a tuple. It finds the task's own transitions, and those that recommend one for
+        it.
     level : str or int, optional
         Smallest level: ``"WARNING"``, ``logging.WARNING``.
     since, until : str, float, datetime.datetime or datetime.timedelta, optional
@@ -90,8 +107,8 @@ long ago such as '15 minutes'; got 'noon'
         self._level = severity_number(level)
         self._since = moment("since", since)
         self._until = moment("until", until)
-        #: Time before which no record is wanted, also where clocks differ a little.
-        self.stale = rfc3339(seconds_of(self._since) - SLACK) if self._since else ""
+        #: Time before which there is no wanted record, even if some are out of order.
+        self.horizon = rfc3339(seconds_of(self._since) - SLACK) if self._since else ""
         texts = {**self._texts}
         self._event_names = texts.pop("event_name", None)
         self._keys = texts.pop("key", None)
@@ -105,7 +122,7 @@ long ago such as '15 minutes'; got 'noon'
         return f"{type(self).__name__}({given})"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return parameters that make the same filter, as plain values."""
+        """Return the parameters as plain JSON values, which make the same filter."""
         given: dict[str, Any] = {n: sorted(texts) for n, texts in self._texts.items()}
         if self._level:
             given["level"] = next(n for n, i in SEVERITIES.items() if i == self._level)
@@ -145,7 +162,7 @@ long ago such as '15 minutes'; got 'noon'
         return self._stimuli is None or stems_from(record, self._stimuli)
 
     def _find_needles(self) -> tuple[bytes, ...]:
-        """Return the needles of the field that has the longest ones."""
+        """Return the needles of one field: the one whose needles are longest."""
         found = [needles_of(name, texts) for name, texts in self._texts.items()]
         if self._level > SEVERITY_NUMBERS[logging.INFO]:
             names = [name for name, n in SEVERITIES.items() if n >= self._level]
@@ -163,7 +180,7 @@ class EventFilter(Filter):
         As for :class:`Filter`.
     """
 
-    def __init__(self, **filters: Any) -> None:
+    def __init__(self, **filters: Unpack[Filters]) -> None:
         super().__init__(**filters)
         self.needles = self.needles or needles_of("logger", [EVENTS.name])
 
@@ -173,13 +190,13 @@ class EventFilter(Filter):
 
 
 class Story:
-    """Wants the transitions that touch one of some tasks, or have one of some stimuli.
+    """Wants the transitions that touch one of some tasks, or stem from a stimulus.
 
     Parameters
     ----------
     *keys_or_stimuli : key of a task or stimulus_id
     within : RecordFilter, optional
-        Transitions must match it, too.
+        Transitions must match it too.
     """
 
     def __init__(
@@ -190,7 +207,7 @@ class Story:
         self.needles = needles_of("task_key", self._names)
 
     def matches(self, record: dict[str, Any]) -> bool:
-        """Whether a record is such a transition."""
+        """Whether a record is wanted."""
         return (
             record["event_name"] == TRANSITION
             and (record["stimulus_id"] in self._names or touches(record, self._names))
@@ -199,14 +216,14 @@ class Story:
 
 
 def touches(record: dict[str, Any], keys: frozenset[str]) -> bool:
-    """Whether a record is a transition of a task, or recommends one to a task."""
+    """Whether a record is a transition of a task, or recommends one for a task."""
     return record["event_name"] == TRANSITION and (
         record["task_key"] in keys or not keys.isdisjoint(record["recommendation_keys"])
     )
 
 
 def stems_from(record: dict[str, Any], stimuli: frozenset[str]) -> bool:
-    """Whether a transition or an event has one of some stimuli."""
+    """Whether a record is a transition or an event with one of the stimuli."""
     if record["event_name"] == TRANSITION:
         return record["stimulus_id"] in stimuli
     if record["event_name"] != EVENT or '"stimulus_id":' not in record["payload"]:

@@ -14,7 +14,7 @@ from leandask.reading.lines import InvalidRecord, record_of
 
 
 class Follow:
-    """Yields the records that are appended to a log, also while it is rotated.
+    """Yields the records that are appended to a log, even while it is rotated.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Follow:
         while (path := self._next()) is not None:
             try:
                 following = path.open("rb")
-            except FileNotFoundError:  # it has another name now
+            except FileNotFoundError:  # renamed after it was listed
                 continue
             yield from self._read()  # what was appended before the rotation
             self._file.close()
@@ -59,8 +59,8 @@ class Follow:
             yield from self._read()
         nbytes = os.fstat(self._file.fileno()).st_size
         if nbytes < self._file.tell():
-            # A failed write is truncated to the last whole line. The file is shorter
-            # than that where it was emptied, as logrotate's copytruncate does.
+            # The sink cuts a failed write off, back to the last whole line. A file that
+            # is even shorter was emptied, as by logrotate's copytruncate.
             whole = self._file.tell() - len(self._rest)
             self._file.seek(whole if nbytes >= whole else 0)
             self._rest = b""
@@ -83,7 +83,7 @@ class Follow:
             same = [os.path.samestat(os.stat(path), held) for path in paths]
         except FileNotFoundError:  # between two names, or removed
             return None
-        # Where the open file is gone, it was the last but one, or nothing is known.
+        # If the open file was removed, the files between it and the last are unknown.
         return [*paths, self.path][same.index(True) + 1] if any(same) else self.path
 
     def _read(self) -> Iterator[dict[str, Any]]:

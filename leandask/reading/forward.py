@@ -18,8 +18,8 @@ from leandask.records.schema import SCHEMA_VERSION
 
 Records = Iterator[dict[str, Any]]
 
-#: What a line of our formatter begins with, what is between two such lines, and two of
-#: its fields in their order.
+#: Start of a line that our formatter writes, the end of one and the start of the next,
+#: and two adjacent fields.
 _START, _BETWEEN = b'{"timestamp":"', b'}\n{"timestamp":"'
 _FRAME = re.compile(rb'"scheduler_id":"([^"\\]*)","seq":(\d+)')
 
@@ -27,8 +27,8 @@ _FRAME = re.compile(rb'"scheduler_id":"([^"\\]*)","seq":(\d+)')
 class ForwardScan:
     """One pass over the files of logs, in their order.
 
-    A block of lines that has none of the needles is not decoded. There only the start
-    and end of each line and its number are checked, which is four times as fast.
+    A block of lines without any of the needles is not decoded: only the start, the end
+    and the number of each line are checked, which is four times as fast.
 
     Parameters
     ----------
@@ -122,9 +122,9 @@ class ForwardScan:
 
 
 def _skim(block: bytes, sequences: Sequences) -> int:
-    """Return how many lines a block has, if all are whole, and the next in sequence.
+    """Count the lines of a block without decoding them; 0 if that does not do.
 
-    Else 0: each line has to be looked at.
+    It does if each line is whole and has the next number of the same scheduler.
     """
     n = block.count(b"\n")
     if (

@@ -1,19 +1,19 @@
-"""Histogram: counts over time, whose range need not be known in advance."""
+"""Histogram: counts over a range of time that is not known in advance."""
 
 from __future__ import annotations
 
-#: Bins that are kept; with one more, all become twice as wide. A bin of 15 counts
+#: Bins to keep. With one more, all become twice as wide. A bin of 15 counts
 #: (``timeline/columns.py``) takes 700 bytes at most, so all take 2.9 MB. With 4096 of
 #: them a screen of 1000 pixels can be zoomed four times.
 BINS = 4096
 
 
 class Histogram:
-    """Counts in bins of time, of which a limited number is kept.
+    """Counts in a limited number of bins of time.
 
     All bins have one width. It starts at 1 ms and doubles when there are too many bins.
-    Only bins in which something happened exist, so idle hours and a clock that once was
-    at 1970 do not make the others wider.
+    Only bins with a count exist, so that idle hours, or a clock that was once at 1970,
+    do not make the others wider.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Histogram:
         self.limit = limit
         #: Milliseconds; a power of two.
         self.width = 1
-        #: Rows by their time since the epoch, in widths.
+        #: Counts of each bin, by its start since the epoch, in widths.
         self.rows: dict[int, list[int]] = {}
 
     def row(self, ms: int) -> list[int]:

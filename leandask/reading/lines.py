@@ -1,11 +1,11 @@
-"""Lines: a line of a log as the record that it is, or what is wrong with it.
+"""Lines: parses a line of a log into a record, or says what is wrong with it.
 
 Only this module decides whether a record is valid:
 
-- :func:`record_of`, for every line: the fields that readers and filters compare, as
-  each check costs time;
-- :func:`check`, for those who use other fields: all fields that any of them uses;
-- :func:`milliseconds_of`, :func:`seconds_of`, :func:`msg_of`: what is inside a text.
+- :func:`record_of` runs for every line. It checks only the fields that readers and
+  filters compare, as each check costs time.
+- :func:`check` checks all fields that any reader uses.
+- :func:`milliseconds_of`, :func:`seconds_of` and :func:`msg_of` parse single fields.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from leandask.eventlog.formatter import PRESETS
 from leandask.records import times
 from leandask.records.schema import EVENT, RECORDS_DROPPED, TRANSITION
 
-#: All numbers are below: JavaScript, which shows them, has no larger exact integers.
+#: Bound of all numbers: JavaScript, which shows them, has no larger exact integers.
 EXACT = 2**53
 
 #: Our names of the fields that a preset of the formatter renames.
@@ -35,7 +35,7 @@ _COMMON: dict[str, tuple[type, ...]] = {
     "severity_number": _NUMBER,
     "schema_version": _NUMBER,
 }
-#: The same by ``event_name``.
+#: Types of the other fields, by ``event_name``.
 _BY_KIND: dict[str, dict[str, tuple[type, ...]]] = {
     TRANSITION: {
         "task_start": _TEXT,
@@ -62,7 +62,7 @@ class InvalidRecord(ValueError):
 
     def __init__(self, field: str, text: str, kind: str = "corrupt") -> None:
         super().__init__(text)
-        #: The first wrong or missing field; "record" where there is no JSON object.
+        #: The first wrong or missing field; "record" if the line is not a JSON object.
         self.field = field
         #: Key of ``problems.KINDS``; "foreign" if a field of all records is missing.
         self.kind = kind
@@ -121,8 +121,7 @@ def check(record: Any) -> None:
 
 
 def _is_comparable(record: Any) -> bool:
-    # Runs for every line: statement by statement it takes a third of the time of a loop
-    # over the tables.
+    # Runs for every line. A loop over the tables above takes three times as long.
     try:
         event_name = record["event_name"]
         if (
@@ -155,7 +154,7 @@ def _is_comparable(record: Any) -> bool:
 
 
 def _is_usable(record: dict[str, Any]) -> bool:
-    # What is left to check of a record that is comparable.
+    """Check the other fields of a record that is comparable."""
     try:
         event_name = record["event_name"]
         if event_name == TRANSITION:
@@ -257,10 +256,10 @@ def _wrong_time(record: dict[str, Any]) -> InvalidRecord:
 
 
 def needles_of(name: str, texts: Iterable[str]) -> tuple[bytes, ...]:
-    """Return what a line has one of, if its field `name` has one of some texts.
+    """Return bytes, one of which is in each line whose field `name` is one of `texts`.
 
-    Most lines have none, and need not be decoded. The result is empty where JSON can
-    write one of the texts in more than one way.
+    Lines without any of them need not be decoded. Empty if JSON can write one of the
+    texts in more than one way.
 
     Examples
     --------
@@ -271,5 +270,5 @@ def needles_of(name: str, texts: Iterable[str]) -> tuple[bytes, ...]:
     if any(not (t.isascii() and t.isprintable()) or {*t} & {*'"\\'} for t in texts):
         return ()
     needles = [orjson.dumps(text) for text in texts]
-    # In a payload, which is JSON in a string, its quotes are escaped.
+    # A payload has stimulus_ids too: JSON in a string, so that quotes are escaped.
     return tuple(n.strip(b'"') if name == "stimulus_id" else n for n in needles)

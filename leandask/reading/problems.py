@@ -1,4 +1,4 @@
-"""Problems: what is wrong with a log, counted, with the places of the first ones."""
+"""Problems: what is wrong with a log, counted by kind, with the first places."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ NOTICES = 100
 
 #: Kinds of problems, each with what it means.
 KINDS: dict[str, str] = {
-    "torn": "lines that end too early, at the end of a file: of a killed scheduler",
-    "corrupt": "lines that are no JSON, or no record",
-    "foreign": "lines of JSON that are no records of leandask",
+    "torn": "incomplete lines at the end of a file, as a killed scheduler leaves",
+    "corrupt": "lines that are not JSON, or not a record",
+    "foreign": "lines of JSON that are not records of leandask",
     "unreadable": "files that can't be read to their end",
-    "gap": "gaps in the numbers of records: what is missing there was lost",
-    "repeated": "numbers that go back: records that are there twice, or out of order",
-    "cut": "schedulers whose first records are missing: rotated away, perhaps",
+    "gap": "gaps in the numbers of records: the missing ones were lost",
+    "repeated": "numbers that go back: records that are repeated, or out of order",
+    "cut": "schedulers whose first records are missing, probably rotated away",
     "scheduler": "schedulers after the first one",
     "newer": "records of a newer version of the schema",
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leandask.reading.files import open_logs
-from leandask.reading.filter import Filter, RecordFilter, Story
+from leandask.reading.filter import Filter, Filters, RecordFilter, Story
 from leandask.reading.forward import ForwardScan, Records
 from leandask.reading.lines import InvalidRecord, check, msg_of, seconds_of
 from leandask.reading.problems import Problems
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from dask.typing import Key
     from distributed.scheduler import Transition
     from pandas import DataFrame
+    from typing_extensions import Unpack
 
 
 class LogReader:
-    """The records of an event log, of one scheduler or of several after each other.
+    """The records of an event log, of one scheduler or of several.
 
     A log is read from its start each time, in bounded memory. Lines that can't be read
     are skipped and counted in :attr:`problems`.
@@ -30,8 +31,8 @@ class LogReader:
     Parameters
     ----------
     path : str or os.PathLike
-        A file, with those that were rotated out of it (``PATH.1``, ``PATH.2.gz``); or a
-        folder of such files. The scheduler may still write it.
+        A file, read together with its rotated files (``PATH.1``, ``PATH.2.gz``); or a
+        folder of such files. The scheduler may still be writing to it.
     progress : callable, optional
         Called with the bytes read of each block, approximately every 256 KiB.
 
@@ -49,7 +50,7 @@ class LogReader:
             print(record["timestamp"], record["worker"])
     """
 
-    #: What was wrong in the last reading; complete when it has ended.
+    #: What was wrong in the last reading; complete once that has ended.
     problems: Problems
 
     def __init__(
@@ -69,7 +70,7 @@ class LogReader:
         """Bytes of the files, as they are on the disk."""
         return sum(files.nbytes for files in open_logs(self.path))
 
-    def records(self, **filters: Any) -> Records:
+    def records(self, **filters: Unpack[Filters]) -> Records:
         """Yield the records that match all filters.
 
         Parameters
@@ -82,8 +83,8 @@ class LogReader:
         Yields
         ------
         dict
-            By the names of the schema, whatever the file calls them. The oldest come
-            first.
+            The fields have the names of the schema, whatever the file calls them. The
+            oldest record comes first.
 
         Raises
         ------
@@ -95,18 +96,18 @@ class LogReader:
         return self.select(Filter(**filters))
 
     def story(self, *keys_or_stimuli: Key) -> Iterator[Transition]:
-        """Yield the transitions that touch one of some tasks, as ``Scheduler.story``.
+        """Yield the transitions of tasks, as ``Scheduler.story`` returns them.
 
         Parameters
         ----------
         *keys_or_stimuli : key of a task or stimulus_id
-            A key finds its own transitions and those that recommend one to it.
+            A key finds the task's own transitions and those that recommend one for it.
 
         Yields
         ------
         distributed.scheduler.Transition
-            The timestamp is exact to the microsecond. A key that is written as a tuple
-            becomes one.
+            The timestamp is exact to the microsecond. A key that reads as a tuple is
+            one.
         """
         from distributed.scheduler import Transition  # imports the scheduler
 
@@ -129,7 +130,7 @@ class LogReader:
             )
 
     def events(self, topic: str) -> Iterator[tuple[float, Any]]:
-        """Yield the events of a topic, as ``Client.get_events`` has them.
+        """Yield the events of a topic, as ``Client.get_events`` returns them.
 
         Parameters
         ----------
@@ -149,8 +150,8 @@ class LogReader:
             else:
                 yield event
 
-    def to_pandas(self, **filters: Any) -> DataFrame:
-        """Return the records as a table, which holds all of them in memory.
+    def to_pandas(self, **filters: Unpack[Filters]) -> DataFrame:
+        """Return the records as a DataFrame, which holds all of them in memory.
 
         Parameters
         ----------
@@ -177,13 +178,13 @@ class LogReader:
         return frame
 
     def select(self, wanted: RecordFilter) -> Records:
-        """Yield the records that a filter of your own wants.
+        """Yield the records that match a filter of your own.
 
         Parameters
         ----------
         wanted : leandask.reading.filter.RecordFilter
-            An object with the attribute ``needles`` and the method ``matches``. What it
-            raises ends the reading.
+            An object with the attribute ``needles`` and the method ``matches``. An
+            exception that it raises ends the reading.
 
         Yields
         ------
@@ -195,7 +196,7 @@ class LogReader:
 
 
 def key_of(text: str) -> Key:
-    """Return the key of a task as it was before it became a text of a record.
+    """Return the key of a task from its text in a record.
 
     Examples
     --------

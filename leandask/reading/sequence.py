@@ -1,4 +1,4 @@
-"""Sequence: the numbers of records, which have no gap where none was lost."""
+"""Sequence: the numbers of a scheduler's records; a gap shows lost records."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from leandask.reading.problems import Problems
 
-#: Schedulers whose records are told apart, 300 bytes each.
+#: Schedulers whose numbers are remembered, 300 bytes each.
 SCHEDULERS = 1000
 
 
@@ -25,9 +25,9 @@ class Sequence:
     __slots__ = ("first", "late", "missing", "next")
 
     def __init__(self) -> None:
-        #: Number of the first record in the log; 0 where there was none yet.
+        #: Number of the first record in the log; 0 before that.
         self.first = 0
-        #: Number that the next record has if none is missing.
+        #: Number of the next record if none is missing.
         self.next = 0
         #: Records missing in the gaps, and records that came late or twice.
         self.missing = self.late = 0
@@ -38,8 +38,8 @@ class Sequence:
         Returns
         -------
         int
-            Records that are missing before it. Negative for a record that comes late or
-            twice: by how much its number goes back.
+            Records that are missing before it. If it comes late or twice this is
+            negative: by how much its number goes back.
         """
         if not self.first:
             self.first = self.next = seq
@@ -64,9 +64,9 @@ class Sequences:
     Parameters
     ----------
     problems : Problems
-        Gaps, repeated numbers and further schedulers are added to it.
+        Gets the gaps, the repeated numbers and the further schedulers.
     limit : int, optional
-        Schedulers to tell apart. The least recent ones are forgotten.
+        Schedulers to remember. Beyond it the least recently seen one is evicted.
     """
 
     #: Scheduler of the last record, and its numbers.
@@ -78,11 +78,11 @@ class Sequences:
         self.current = Sequence()
         self._problems = problems
         self._limit = limit
-        #: By scheduler, but for the last record's.
+        #: Sequences of the other schedulers, the least recently seen first.
         self._others: dict[str, Sequence] = {}
 
     def step(self, scheduler_id: str, seq: int, path: Path, line: int) -> None:
-        """Count the next record, and add what is wrong with its number."""
+        """Count the next record, and add a problem if its number is wrong."""
         if scheduler_id != self.scheduler_id:
             self._switch(scheduler_id, seq, path, line)
         expected = self.current.next
@@ -102,10 +102,10 @@ class Sequences:
                 del self._others[next(iter(self._others))]
         is_new = scheduler_id not in self._others
         if is_new and self.scheduler_id:
-            text = f"records of {scheduler_id} begin, after {self.scheduler_id}"
+            text = f"records of {scheduler_id} begin after those of {self.scheduler_id}"
             self._problems.add("scheduler", path, line, text)
         if is_new and seq != 1:
-            text = f"the first record of {scheduler_id} is its number {seq}"
+            text = f"the first record of {scheduler_id} has the number {seq}"
             self._problems.add("cut", path, line, text)
         self.scheduler_id = scheduler_id
         self.current = Sequence() if is_new else self._others.pop(scheduler_id)

@@ -9,20 +9,20 @@ from leandask.reading.lines import InvalidRecord, check, milliseconds_of
 from leandask.records.schema import EVENT, RECORDS_DROPPED, TRANSITION
 from leandask.records.text import NAME_LENGTH
 
-#: Names of a kind that are counted apart, 150 bytes each; others are counted as one.
+#: Names of a kind with a count each, 150 bytes each; all further names share one.
 NAMES = 10_000
 OTHERS = "(others)"
-#: Spans of time in which records are counted, 100 bytes each.
+#: Periods of time in which records are counted, 100 bytes each.
 PERIODS = 1024
 
 
 class Tally(dict[str, int]):
-    """Counts by name, for a limited number of names: the first ones.
+    """Counts by name, for the first names up to a limit.
 
     Parameters
     ----------
     limit : int, optional
-        Names to count apart.
+        Names with a count each.
 
     Examples
     --------
@@ -38,7 +38,7 @@ class Tally(dict[str, int]):
         self._limit = limit
 
     def add(self, name: str) -> None:
-        """Count a name. Long names that start alike are one."""
+        """Count a name. Long names with the same beginning share a count."""
         name = name[:NAME_LENGTH]
         if name not in self and len(self) >= self._limit:
             name = OTHERS
@@ -67,8 +67,8 @@ class LogStats:
     def __init__(self) -> None:
         #: Records, those that break the schema, and transitions into erred.
         self.records = self.wrong = self.erred = 0
-        #: Workers that joined, that left, and that left unexpectedly. Their events have
-        #: two topics: those under "all" are counted.
+        #: Workers that joined, that left, and that left unexpectedly. Each event has
+        #: two topics: the one under "all" is counted.
         self.joined = self.left = self.lost = 0
         #: Records that the schedulers report as dropped.
         self.dropped = 0
@@ -79,7 +79,7 @@ class LogStats:
         #: States after transitions, and records of each scheduler.
         self.states, self.schedulers = Tally(), Tally()
         # In seconds, not milliseconds: that is precise enough.
-        self._spans = Histogram(columns=1, limit=PERIODS)
+        self._periods = Histogram(columns=1, limit=PERIODS)
         self._second, self._row = "", [0]
 
     def add(self, record: dict[str, Any]) -> None:
@@ -94,8 +94,8 @@ class LogStats:
         timestamp = record["timestamp"]
         second = timestamp[:19]
         if second != self._second:
-            self._row = self._spans.row(milliseconds_of(record) // 1000)
-            self._second = second  # last, as it may not be a time
+            self._row = self._periods.row(milliseconds_of(record) // 1000)
+            self._second = second  # last: the line above raises if it is not a time
         self._row[0] += 1
         self.first = min(self.first or timestamp, timestamp)
         self.last = max(self.last, timestamp)
@@ -125,12 +125,12 @@ class LogStats:
                 self.lost += record["severity"] == "WARNING"
 
     def rates(self) -> list[tuple[int, float]]:
-        """Return milliseconds since the epoch, and records per second from then on.
+        """Return the start of each period (ms since the epoch), and records per second.
 
-        Times without a record are left out.
+        Periods without a record are left out.
         """
-        width = self._spans.width
-        return [(start * 1000, row[0] / width) for start, row in self._spans.sorted()]
+        width = self._periods.width
+        return [(start * 1000, row[0] / width) for start, row in self._periods.sorted()]
 
     def as_dict(self) -> dict[str, Any]:
         """Return all counts as plain values."""
@@ -140,7 +140,7 @@ class LogStats:
             "first": self.first or None,
             "last": self.last or None,
             "records_per_second_max": round(max(rates, default=0.0), 1),
-            # Not known where transitions are not recorded.
+            # Not known if transitions are not recorded.
             "tasks_erred": self.erred if TRANSITION in self.event_names else None,
             "workers_joined": self.joined,
             "workers_left": self.left,

@@ -1,4 +1,4 @@
-"""Answers: what a scheduler reports of the past, out of its own event log."""
+"""Answers: a scheduler's past, read from its own event log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from leandask.eventlog.eventlog import EventLog
     from leandask.records.stream import RecordStream
 
-#: Upstream's handlers that show the same. If one of them is blocked, this is too.
+#: Upstream's handlers that show the same. If one is blocked, questions are refused.
 UPSTREAM_HANDLERS = ("events", "get_story")
 
 
@@ -44,11 +44,11 @@ class Answers:
     event_log : EventLog or None
         Only this file is read, with the files rotated out of it.
     max_bytes : int, optional
-        Size from which on an answer is truncated.
+        Size above which an answer is truncated.
     max_seconds : float, optional
         Time after which an answer is truncated.
     catch_up_seconds : float, optional
-        Time that the thread waits for records on their way to the log.
+        Time that the thread waits until all records are in the log.
     pause : float, optional
         Seconds that the thread sleeps after each slice of lines, so that the event loop
         gets the interpreter.

@@ -1,4 +1,4 @@
-"""What a client may ask a lean scheduler for."""
+"""Functions of a client: ask a lean scheduler, and change its bounds."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class Past(TypedDict):
-    """Records of the past that a scheduler has in its event log."""
+    """The answer of :func:`get_history`."""
 
     #: By the names of the schema, the newest first.
     records: list[dict[str, Any]]
     #: Why older records may be missing: ``"limit"``, ``"bytes"`` (the answer has 8 MiB)
-    #: or ``"seconds"`` (it took 10); None if these are all that the event log has.
+    #: or ``"seconds"`` (it took 10); None if the event log has no more of them.
     truncated: str | None
     #: Time of the oldest record that was read; None if none was.
     reached: str | None
@@ -35,10 +35,10 @@ class Past(TypedDict):
 def get_history(
     client: Client, limit: int = 1000, **filters: Any
 ) -> Past | Awaitable[Past]:
-    """Ask a scheduler what happened, out of its event log.
+    """Ask a scheduler what happened; it reads its own event log.
 
-    The scheduler reads the log from its end, in a thread and in small steps, so that it
-    keeps working and needs little memory for it.
+    It reads the log from the end, in a thread and in small steps, so that it keeps
+    working and needs little memory.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def give_back(client: Client) -> Outcome | Awaitable[Outcome]:
     Returns
     -------
     Outcome or awaitable of Outcome
-        A dict: ``done``, or else the ``reason``, which is that the scheduler is busy or
+        A dict: ``done``; if that is false, the ``reason``: the scheduler is busy, or
         gave memory back less than a minute ago; ``before`` and ``after``, RSS in bytes;
         ``longest_pause`` of the scheduler's event loop, in seconds. An awaitable if the
         client is asynchronous.
@@ -114,14 +114,14 @@ def set_retention(
     """Change bounds of a scheduler's histories while it runs.
 
     Entries beyond a smaller bound are evicted at once, and a record
-    ``leandask.retention-set`` is emitted. A scheduler that is started again has the
+    ``leandask.retention-set`` is emitted. A scheduler that is restarted has the
     configured bounds.
 
     Parameters
     ----------
     client : distributed.Client
     **bounds
-        As for :class:`leandask.Retention`, such as ``events=500``. Others stay.
+        As for :class:`leandask.Retention`, such as ``events=500``. The others stay.
 
     Returns
     -------
@@ -153,10 +153,10 @@ def get_report(client: Client) -> Report | Awaitable[Report]:
     Returns
     -------
     Report or awaitable of Report
-        A dict of plain JSON values, as of :func:`leandask.serving.report.report_of`:
-        among them ``memory`` in bytes, and ``histories`` with the number of entries
-        kept and ever seen, and the bound of each. An awaitable if the client is
-        asynchronous.
+        A dict of plain JSON values, the result of
+        :func:`leandask.serving.report.report_of`: among them ``memory`` in bytes, and
+        ``histories`` with the number of entries kept and ever seen, and the bound of
+        each. An awaitable if the client is asynchronous.
 
     Raises
     ------
@@ -184,8 +184,8 @@ def fetch_report(
     OSError
         If nothing answers within `timeout`.
     ValueError
-        If the scheduler is not lean or refuses to answer, or if `tls` is given and the
-        address is one without TLS.
+        If the scheduler is not lean or refuses to answer, or if `tls` is given for an
+        address without TLS.
     """
     import asyncio
 
@@ -217,7 +217,7 @@ def fetch_report(
 
 
 async def _ask(scheduler: Any, handler: str, **kwargs: Any) -> Any:
-    """Call a handler of a scheduler; the answer is None if it has no such handler."""
+    """Call a handler of a scheduler, which answers None if it does not have it."""
     answer = await getattr(scheduler, handler)(**kwargs)
     if answer is None:
         raise ValueError(

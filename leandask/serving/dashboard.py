@@ -71,8 +71,9 @@ class LazyDashboard:
         return f"<{type(self).__name__}: {state}>"
 
     def install(self) -> None:
-        """Answer for the dashboard until it is made."""
-        # First, as upstream's dashboard: Jupyter's application matches every path.
+        """Answer requests for the dashboard until it is made."""
+        # First, where upstream's dashboard would be: Jupyter's application, which comes
+        # later, matches every path.
         self._application.applications.insert(0, self)
         # The list of all pages; this route comes before upstream's.
         route = (self._plots, _Plots, {"dashboard": self})
@@ -102,7 +103,7 @@ class LazyDashboard:
         pages = await loop.run_in_executor(None, importlib.import_module, PAGES)
         application, scheduler = self._application, self._scheduler
         if scheduler.status in (Status.closing, Status.closed):
-            raise RuntimeError(f"{scheduler!r} was closed meanwhile")
+            raise RuntimeError(f"{scheduler!r} was closed during the import of Bokeh")
         before = list(application.applications)
         pages.connect(
             application, scheduler.http_server, scheduler, prefix=self._prefix

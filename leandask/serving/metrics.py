@@ -22,7 +22,7 @@ logger = logging.getLogger("leandask")
 
 #: Seconds between two warnings.
 WARN_SECONDS = 60.0
-#: A bound without series of its own: its entries are the bytes of the events.
+#: A bound without series: its entries are the bytes of the history of events.
 NO_SERIES = "event-bytes"
 
 
@@ -39,9 +39,9 @@ class LeanCollector(PrometheusCollector):
     Notes
     -----
     Every name starts with ``dask_leandask_`` if the namespace is upstream's default. An
-    unbounded history has no sample of ``history_bound`` and ``history_bound_bytes``, a
-    history whose entries are not counted none of ``history_seen_total``. Without an
-    event log there are no series of it.
+    unbounded history has no sample of ``history_bound`` and ``history_bound_bytes``. A
+    history whose entries are not counted has none of ``history_seen_total``. Without
+    an event log its series are missing.
     """
 
     def __init__(self, server: Scheduler) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from leandask.serving.metrics import LeanCollector
 
-#: Without any of these routes the report is not served either: it shows more.
+#: The report is served only with one of these routes, as it shows more than they do.
 ROUTES = ("distributed.http.scheduler.info", "distributed.http.scheduler.json")
 #: Path of the page, below the prefix of the scheduler's HTTP server.
 PATH = "leandask"
@@ -41,7 +41,7 @@ class _Handler(RequestHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
 
     def compute_etag(self) -> None:
-        """Return no ETag: a browser is not to store the response."""
+        """Return no ETag: browsers must not store the response."""
 
 
 class ReportHandler(_Handler):
@@ -70,19 +70,19 @@ class PageHandler(_Handler):
 def add_routes(scheduler: Scheduler) -> None:
     """Add the report of a scheduler to its HTTP server and to its metrics.
 
-    Only to the metrics if the user's ``distributed.scheduler.http.routes`` have neither
-    upstream's pages nor its JSON.
+    If the user's ``distributed.scheduler.http.routes`` have neither upstream's pages
+    nor its JSON, it is added to the metrics only.
     """
     _compat.add_collector(make_collector)
     if not set(ROUTES) & set(dask.config.get("distributed.scheduler.http.routes")):
         return
-    below = _compat.get_http_prefix(scheduler)
+    prefix = _compat.get_http_prefix(scheduler)
     server = {"dask_server": scheduler}
     routes = [
-        (f"{below}{PATH}", PageHandler, server),
-        (rf"{below}{PATH}\.json", ReportHandler, server),
+        (f"{prefix}{PATH}", PageHandler, server),
+        (rf"{prefix}{PATH}\.json", ReportHandler, server),
     ]
-    # Before the routes of the dashboard, which match any name of a page.
+    # They come before the routes of the dashboard, which match any name.
     scheduler.http_application.add_handlers(r".*", routes)
     link_page(scheduler)
 
@@ -95,7 +95,7 @@ def make_collector(scheduler: Scheduler) -> LeanCollector:
 
 
 def link_page(scheduler: Scheduler) -> None:
-    """Add the page to the menu of the dashboard, if the dashboard is made."""
+    """Add the page to the menu of the dashboard, if there is one."""
     _compat.add_to_menu(scheduler, PATH)
 
 
@@ -121,16 +121,17 @@ def rss_samples(monitor: SystemMonitor) -> list[tuple[float, float]]:
 
 @cache
 def read_page() -> tuple[bytes, str]:
-    """Put the page together; return it and its header ``Content-Security-Policy``.
+    """Assemble the page; return it and its header ``Content-Security-Policy``.
 
     The policy allows only the style and the script that are in the page.
     """
-    page = _read("page.html").replace("{style}", _read("style.css"))
-    page = page.replace("{script}", "".join(_read(f"{name}.js") for name in SCRIPTS))
+    style = _read("style.css")
+    script = "".join(_read(f"{name}.js") for name in SCRIPTS)
+    page = _read("page.html").replace("{style}", style).replace("{script}", script)
     policy = {
         "default-src": "'none'",
-        "script-src": hash_of(page, "script"),
-        "style-src": hash_of(page, "style"),
+        "script-src": hash_of(script),
+        "style-src": hash_of(style),
         "img-src": "'self'",
         "connect-src": "'self'",
         "base-uri": "'none'",

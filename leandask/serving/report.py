@@ -79,7 +79,7 @@ class Report(TypedDict):
     started: str
     timestamp: str
     uptime_seconds: float
-    #: By the name of the package, and of Python.
+    #: By name: the packages, and Python.
     versions: dict[str, str]
     #: Numbers of workers, clients and tasks.
     workers: int
@@ -102,11 +102,11 @@ def report_of(scheduler: Scheduler) -> Report:
 
     Notes
     -----
-    To be called on the scheduler's event loop. It takes about 0.3 ms.
+    Call it on the scheduler's event loop. It takes about 0.3 ms.
 
     See Also
     --------
-    leandask.get_report : asks a scheduler for its report, as a client.
+    leandask.get_report : Ask for the report as a client.
 
     Examples
     --------
@@ -147,7 +147,7 @@ def report_of(scheduler: Scheduler) -> Report:
             "longest_pause": give_back.longest_pause,
         },
         "event_log": _event_log(extension.event_log),
-        # They have text of events.
+        # Warnings contain text of events.
         "warnings": []
         if "events" in scheduler.blocked_handlers
         else extension.stream.warnings(),
@@ -157,7 +157,7 @@ def report_of(scheduler: Scheduler) -> Report:
 def rss_peak(rss: int = 0, status: str = "/proc/self/status") -> int | None:
     """Return the highest RSS of this process in bytes; None if it is not known.
 
-    `rss` is the RSS now: the kernel may count the peak a little later.
+    `rss` is the current RSS: the kernel may update the peak a little later.
     """
     try:
         # getrusage() includes the peak of the process that started this one.

@@ -16,11 +16,10 @@ suite = pytest.importorskip("benchmarks.__main__")
 
 @pytest.mark.nightly
 @pytest.mark.timeout(900)
-def test_the_suite_compares_three_schedulers_and_draws_them(tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmarks.memory.SETTLE", 0.5)
+def test_the_suite_compares_three_schedulers_and_draws_them(tmp_path):
     scenarios = {"start": QUICK["start"]}
     results = suite.measure(
-        scenarios, rounds=2, stream_rounds=1, count=5_000, tasks=500
+        scenarios, rounds=2, stream_rounds=1, count=5_000, tasks=500, settle=0.5
     )
     rows = suite.tables(scenarios, json.loads(json.dumps(results))).splitlines()
     [start] = [row for row in rows if row.startswith("| `start`: At start")]

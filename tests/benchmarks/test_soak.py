@@ -27,7 +27,7 @@ pytest.importorskip("pyarrow")  # a round shuffles
 pytestmark = [
     # Of the graphs of old releases, and of garbage collected while clients leave.
     pytest.mark.filterwarnings("default"),
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1200),
 ]
 
 TASKS = 10_000  # at one time, of which 5000 in flight

@@ -115,7 +115,7 @@ def test_problems_are_reported_with_file_and_line(path):
         f.writelines(lines(1, first=1005))
     out, err = run("stats", path, "--json", code=3)
     assert json.loads(out)["missing"] == 4
-    assert f"1 lines that are no JSON, or no record; first {path}:501: " in err
+    assert f"1 lines that are not JSON, or not a record; first {path}:501: " in err
     assert f"{path}:502: 4 records are missing between 1000 and 1005" in err
 
 

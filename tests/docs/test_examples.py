@@ -16,7 +16,7 @@ from distributed.utils_test import gen_test
 
 from tests.helpers.codeblocks import Shell, assert_alike, blocks, commands, run_program
 from tests.helpers.paths import ROOT
-from tests.helpers.schedulers import lean
+from tests.helpers.schedulers import lean, until
 
 PAGE = (ROOT / "docs" / "records.md").read_text().split("## Examples")[1]
 
@@ -57,8 +57,7 @@ def write_log(path, fields="leandask"):
                 await client.gather(client.map(load, range(10), workers=a.address))
                 assert await client.submit(fit, 1, workers=a.address).exception()
                 held = client.submit(hold, workers=b.address, key="hold-" + 32 * "0")
-                while not s.workers[b.address].processing:
-                    await asyncio.sleep(0.01)
+                await until(lambda: s.workers[b.address].processing)
                 await s.remove_worker(b.address, stimulus_id="lost", expected=False)
                 del held
                 await client.retire_workers([a.address])  # not lost: it was expected

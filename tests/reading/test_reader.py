@@ -77,8 +77,8 @@ def test_another_scheduler_and_a_rotated_away_start_are_reported(path):
     assert len(seqs(reader)) == 8
     texts = [problem.text for problem in reader.problems.notices]
     assert texts == [
-        "the first record of Scheduler-1 is its number 7",
-        "records of Scheduler-2 begin, after Scheduler-1",
+        "the first record of Scheduler-1 has the number 7",
+        "records of Scheduler-2 begin after those of Scheduler-1",
     ]
     assert reader.problems.missing == 0
 

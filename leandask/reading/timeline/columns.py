@@ -8,8 +8,8 @@ STATES = ("memory", "processing", "queued", "waiting", "no-worker", "erred")
 #: not shown, and workers.
 LEVELS = (*STATES, "unshown", "workers")
 UNSHOWN, WORKERS = LEVELS.index("unshown"), LEVELS.index("workers")
-#: What is counted besides. The first three are transitions: into memory, into erred,
-#: and into any other state.
+#: Counts that only go up. The first three are transitions: into memory, into erred, and
+#: into any other state.
 FLOWS = ("finished", "erred", "moved", "lost", "dropped", "missing", "warned")
 #: Columns of a bin: changes of the levels, then the flows.
 N_COLUMNS = len(LEVELS) + len(FLOWS)

@@ -98,7 +98,7 @@ class Figures:
             "width": self.width,
             "start": self.start,
             "end": self.end,
-            # In widths since the start, which is much shorter.
+            # In widths since the start: much shorter than milliseconds.
             "bins": [(ms - self.start) // self.width for ms in self.starts],
             "states": [*STATES] if self.states_known else [],
             "levels": self.levels if self.states_known else self._workers(),

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from leandask.records.text import MESSAGE_LENGTH, NAME_LENGTH, one_line
 
-#: Marks of a kind that are kept: the first ones, as they often cause those that follow,
-#: and the newest. A mark takes 3.2 KB at most, 4 bytes for each of 764 characters. So a
-#: kind takes 3.2 MB at most, and 400 KB with texts of usual length.
+#: Marks to keep of a kind: the first, which often cause the others, and the newest. A
+#: mark takes 3.2 KB at most, 4 bytes for each of 764 characters. So a kind takes
+#: 3.2 MB at most, and 400 KB with texts of usual length.
 FIRST, NEWEST = 200, 800
 
 
@@ -29,7 +29,7 @@ class Mark(NamedTuple):
 def text_of(value: object, limit: int) -> str:
     """Return the start of a text, or "" for any other value.
 
-    One character more than `limit` is kept, which shows that there were more.
+    One character more than `limit` is kept, which shows that the text was cut.
     """
     return value[: limit + 1] if isinstance(value, str) else ""
 

@@ -23,6 +23,12 @@ from leandask.reading.timeline.words import counted, duration, number
 from leandask.records.text import one_line
 from leandask.records.times import rfc3339
 
+FOLDER = Path(__file__).with_name("timelinepage")
+#: Parts of the script, in the order in which they run.
+SCRIPTS = (
+    *("formats", "view", "plot", "cursor", "schedulers", "tasks", "workers"),
+    *("errors", "losses", "controls"),
+)
 #: Labels in the table of totals.
 _TOTALS = {
     "finished": "transitions into memory",
@@ -66,15 +72,19 @@ def render(timeline: Timeline) -> str:
     True
     """
     figures = Figures(timeline)
-    source = Path(__file__).with_name("page.html").read_text("utf-8")
     environment = Environment(
         autoescape=True, finalize=_shown, undefined=StrictUndefined
     )
+    style = _read("style.css")
+    # As a function, so that no name of the page is a global one.
+    parts = "\n".join(_read(f"{name}.js") for name in SCRIPTS)
+    script = f'"use strict";\n(() => {{\n{parts}}})();\n'
     schedulers = _schedulers(figures)
-    return environment.from_string(source).render(
-        # Neither has anything to fill in, so they are the same in the page.
-        style_hash=Markup(hash_of(source, "style")),
-        script_hash=Markup(hash_of(source, "script")),
+    return environment.from_string(_read("page.html")).render(
+        style=Markup(style),
+        style_hash=Markup(hash_of(style)),
+        script=Markup(script),
+        script_hash=Markup(hash_of(script)),
         range=_range(figures),
         tiles=_tiles(figures),
         remarks=[*remarks(figures)],
@@ -85,6 +95,10 @@ def render(timeline: Timeline) -> str:
         older=_older(figures, len(schedulers)),
         data=Markup(embed(figures.plain())),
     )
+
+
+def _read(name: str) -> str:
+    return FOLDER.joinpath(name).read_text("utf-8")
 
 
 def embed(value: object) -> str:

@@ -37,7 +37,7 @@ def _beginnings(figures: Figures) -> Iterator[str]:
         who = "the scheduler" if len(runs) == 1 else many
         yield (
             f"The beginning of {who} is not in this log, which starts at record "
-            f"{number(cut[0].sequence.first)}: figures are what at least was there."
+            f"{number(cut[0].sequence.first)}: the figures are lower bounds."
         )
     below = [run for run in runs if any(run.low[:-2] + run.low[-1:])]
     if below and len(below) > len([run for run in below if run in cut]):
@@ -51,8 +51,8 @@ def _beginnings(figures: Figures) -> Iterator[str]:
     if killed:
         yield (
             f"{counted(len(killed), 'scheduler')} ended with no record of a stop, as "
-            "after kill -9. It is not known when before the next start, and the last "
-            "records may not have been written."
+            "after kill -9. That may have been at any time before the next start, and "
+            "the last records may not have been written."
         )
 
 

@@ -6,9 +6,9 @@ from leandask.reading.histogram import Histogram
 from leandask.reading.sequence import Sequence
 from leandask.reading.timeline.columns import LEVELS
 
-#: Schedulers that are told apart. One takes 1 KB, and 7 KB at most where its texts are
-#: long, so all take 7 MB at most. With one more, the oldest is settled: its counts are
-#: kept, and it has no bar.
+#: Schedulers with a bar on the page. One usually takes 1 KB, and 7 KB at most if its
+#: texts are long, so all take 7 MB at most. With one more, the oldest is settled: only
+#: its counts are kept.
 SCHEDULERS = 1000
 
 
@@ -54,9 +54,9 @@ class SchedulerRun:
 
     @property
     def shift(self) -> list[int]:
-        """What at least was there before the log's first record.
+        """Lower bounds of the levels before the log's first record.
 
-        Without it, a level whose beginning is not in the log would be below zero.
+        Without them, a level whose beginning is not in the log would be below zero.
         """
         return [-low for low in self.low]
 
@@ -67,7 +67,7 @@ class SchedulerRun:
         self.high[level] = max(self.high[level], count)
 
     def settle(self, histogram: Histogram, end: int | None) -> None:
-        """Count what was there before the log, and that all is gone at the end.
+        """Add the levels before the log to a histogram, and set them to 0 at the end.
 
         Parameters
         ----------
@@ -88,8 +88,7 @@ class SchedulerRun:
     def end(self, others: list[SchedulerRun]) -> int:
         """Return when it ended, in milliseconds since the epoch.
 
-        Where no record says so, that is the start of the next one of all the `others`:
-        it may have run until then.
+        If no record says so, that is when the next one of the `others` started.
         """
         if self.stopped is not None:
             return max(self.stopped, self.last)
@@ -99,8 +98,7 @@ class SchedulerRun:
     def is_running(self, others: list[SchedulerRun]) -> bool:
         """Whether it still ran at the end of the log, as far as is known.
 
-        Not if another one of all the `others` started after its last record: then it
-        was killed.
+        If one of the `others` started after its last record, it was killed.
         """
         return self.stopped is None and self._following(others) is None
 

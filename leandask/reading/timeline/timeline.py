@@ -32,21 +32,20 @@ from leandask.records.text import MESSAGE_LENGTH, NAME_LENGTH
 
 #: Kinds of incidents that are marked, each bounded by ``Marks``.
 KINDS = ("erred", "lost", "dropped", "missing", "warned")
-#: Remarks that are kept; one takes 1.1 KB at most, so all take 22 KB.
+#: Remarks to keep; one takes 1.1 KB at most, so all take 22 KB.
 NOTES, NOTE_LENGTH = 20, 250
 
-#: Records of one event that is published under several topics are no further apart
-#: than this, in milliseconds.
+#: Milliseconds within which the records of one event come, one for each of its topics.
 _TOGETHER = 10
 
 
 class Warned(NamedTuple):
-    """The last warning, to know it again under its next topic."""
+    """The last warning, to recognise it under its next topic."""
 
     #: Milliseconds since the epoch.
     ms: int
     topic: str
-    #: Its beginning.
+    #: Start of its payload.
     payload: str
 
 
@@ -77,14 +76,14 @@ class Timeline:
         #: Records added, those of other loggers, and invalid ones by the wrong field.
         self.n_records = self.n_foreign = 0
         self.wrong: dict[str, int] = {}
-        #: Remarks about the log, and how many there were.
+        #: The first remarks about the log, and how many there were.
         self.notes: list[str] = []
         self.n_notes = 0
         #: Counts, in the columns of :mod:`leandask.reading.timeline.columns`.
         self.histogram = Histogram(N_COLUMNS)
         #: Schedulers by their id, in the order of the log.
         self.schedulers: dict[str, SchedulerRun] = {}
-        #: Schedulers that were settled, as there were too many.
+        #: Schedulers that were settled because there were too many.
         self.n_settled = 0
         self.workers = Workers()
         self.marks = {kind: Marks() for kind in KINDS}
@@ -111,8 +110,8 @@ class Timeline:
     def _add(self, record: dict[str, Any]) -> None:
         run = self._run
         try:
-            # Most are the next record of the same millisecond: what equals what is
-            # expected needs no check, and this runs for every record.
+            # This runs for every record. Most are the next one of the same millisecond:
+            # fields that equal the expected ones need no check.
             is_next = (
                 record["timestamp"][:23] == self._stamp
                 and record["seq"] == run.sequence.next
@@ -163,7 +162,7 @@ class Timeline:
             self.notes.append(text_of(text, NOTE_LENGTH))
 
     def settled(self) -> Histogram:
-        """Return the counts, with what was there before the log and what ended."""
+        """Return the counts with the levels before the log, and 0 after each end."""
         histogram, runs = self.histogram.copy(), [*self.schedulers.values()]
         for run in runs:
             run.settle(histogram, None if run.is_running(runs) else run.end(runs))
@@ -222,7 +221,7 @@ class Timeline:
 
     def _leave(self, run: SchedulerRun, record: dict[str, Any]) -> None:
         worker = _worker(record)
-        # A payload that was cut may have lost the word; then the level says it.
+        # A payload that was cut may lack the field: then only the severity says it.
         lost = record["severity_number"] >= WARNING_NUMBER
         if not lost and '"expected"' in record["payload"]:
             msg = msg_of(record)

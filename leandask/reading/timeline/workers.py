@@ -1,4 +1,4 @@
-"""Workers: when each worker was there."""
+"""Workers: when each worker was connected."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Stay:
     ----------
     run : SchedulerRun
     joined : int or None
-        Milliseconds since the epoch; None where that was before the log.
+        Milliseconds since the epoch; None if that was before the log.
     """
 
     __slots__ = ("joined", "left", "lost", "run")
@@ -26,18 +26,18 @@ class Stay:
     def __init__(self, run: SchedulerRun, joined: int | None) -> None:
         self.run = run
         self.joined = joined
-        #: Milliseconds since the epoch; None while it is there, or until its scheduler
-        #: ended.
+        #: Milliseconds since the epoch; None if it stayed to the end of the log, or of
+        #: its scheduler.
         self.left: int | None = None
-        #: Whether the scheduler did not expect it to leave.
+        #: Whether it left unexpectedly.
         self.lost = False
 
 
 class Workers:
     """The stays of workers, by address; the page shows each address as a lane.
 
-    With too many addresses, the one whose worker left first is forgotten. Where all
-    workers are still there, a new one has no lane.
+    Beyond the limit the address whose worker left first is evicted. If no worker has
+    left, a new one has no lane.
 
     Examples
     --------
@@ -52,15 +52,15 @@ class Workers:
 
     def __init__(self) -> None:
         self.stays: dict[str, list[Stay]] = {}
-        #: Joins that have no lane, and lanes that were forgotten.
+        #: Joins that have no lane, and lanes that were evicted.
         self.hidden = 0
-        #: Stays that were forgotten, of workers that came back often.
+        #: Stays that were evicted, of workers that came back often.
         self.stays_hidden = 0
-        # Addresses whose worker has left, the one that left first is first.
+        # Addresses whose worker has left, in the order in which they left.
         self._left: dict[str, None] = {}
 
     def join(self, address: str, run: SchedulerRun, ms: int | None) -> None:
-        """Add that a worker joined; `ms` is None if that was before the log."""
+        """Add the start of a stay; `ms` is None if it was before the log."""
         lane = self.stays.get(address)
         if lane is None:
             if len(self.stays) == WORKERS_SHOWN:
@@ -77,10 +77,10 @@ class Workers:
         lane.append(Stay(run, ms))
 
     def leave(self, address: str, run: SchedulerRun, ms: int, lost: bool) -> None:
-        """Add that a worker left at a time; `lost` if that was not expected."""
+        """Add the end of a stay; `lost` if it was unexpected."""
         lane = self.stays.get(address)
         if lane is None or lane[-1].run is not run or lane[-1].left is not None:
-            if self.hidden:  # it may be one of those: when it joined is not known
+            if self.hidden:  # it may be a worker without a lane
                 return
             self.join(address, run, None)
             lane = self.stays.get(address)
@@ -91,7 +91,7 @@ class Workers:
         self._left[address] = None
 
     def start(self, run: SchedulerRun) -> None:
-        """Add that a scheduler started: lanes of earlier ones may be forgotten."""
+        """Add the start of a scheduler: lanes of earlier ones may be evicted."""
         for address, lane in self.stays.items():
             if lane[-1].run is not run:
                 self._left.setdefault(address)

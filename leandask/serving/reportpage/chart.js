@@ -25,7 +25,7 @@ function showChart(samples) {
   showPoint(points.at(-1));
 }
 
-// A round number of bytes, about a tenth or more above the highest sample.
+// A round number of bytes, at least a tenth above the highest sample.
 function topOfAxis(bytes) {
   const unit = 1024 ** Math.floor(Math.log(bytes) / Math.log(1024));
   const steps = [1, 2, 3, 4, 6, 8, 12, 16, 20, 32, 40, 60, 80, 100, 120, 160, 200, 240,

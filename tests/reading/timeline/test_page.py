@@ -7,7 +7,7 @@ import json
 import pytest
 
 from leandask.reading.timeline.columns import STATES
-from leandask.reading.timeline.page import render
+from leandask.reading.timeline.page import FOLDER, SCRIPTS, render
 from leandask.reading.timeline.timeline import Timeline
 from tests.helpers.browser import console, overflow, resize
 from tests.helpers.logs import HOSTILE, T0, Log, hostile_timeline, timeline_of
@@ -95,6 +95,11 @@ def drag(browser, panel, first, last):
     chain = ActionChains(browser, 0).move_to_element_with_offset(element, a, 0)
     chain.click_and_hold().move_by_offset(b - a, 0).release().perform()
     painted(browser)
+
+
+def test_the_page_has_every_file_of_its_folder():
+    files = {file.name for file in FOLDER.iterdir()}
+    assert files == {"page.html", "style.css"} | {f"{name}.js" for name in SCRIPTS}
 
 
 def test_hovering_shows_the_figures_of_the_time(look):
