@@ -6,6 +6,7 @@ files, and a test.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
@@ -111,7 +112,8 @@ def look(scheduler: Scheduler) -> dict[str, Holding]:
         held, cost = entry.look(scheduler), entry.cost
         most = bounds[cost.part_of or entry.name]
         if most is not None and not cost.part_of:
-            most *= cost.nbytes * held.holders
+            # What is sent as a number has 64 bits.
+            most = min(most * cost.nbytes * held.holders, sys.maxsize)
         holdings[entry.name] = Holding(
             kept=held.kept,
             seen=held.seen,
@@ -189,7 +191,7 @@ BOUNDS = (
     Bound(
         "topics",
         install=lambda s, b, stream: topics.install(s, stream),
-        resize=lambda s, b: topics.resize(s, b.topics),
+        resize=lambda s, b: topics.topics_of(s).resize(b.topics),
         look=topics.look,
     ),
     Bound(

@@ -173,6 +173,7 @@ class LeanTopics(LRU[str, LeanTopic]):
         if topic.name in self:
             self.move_to_end(topic.name)
         elif topic.subscribers or size_of(topic.name, NAME_BYTES)[0] <= NAME_BYTES:
+            topic.events.maxlen = self.max_events  # it may be older than a resize
             self[topic.name] = topic
         else:
             return False
@@ -191,14 +192,17 @@ class LeanTopics(LRU[str, LeanTopic]):
     def make_room(self, topic: LeanTopic, most: int) -> None:
         """Evict the oldest events until at most `most` bytes are left.
 
-        If `topic`, which has just got an event, has more than half of them, it loses
-        its own. Otherwise the least recently used topic does.
+        They are `topic`'s own if it has more than half of them, or else those of the
+        least recently used topic.
         """
         while self.nbytes > most:
             if topic.events.nbytes > most // 2:
                 topic.events.evict()
             else:
-                idle = next(t for t in self.values() if t.events)
+                idle = next((t for t in self.values() if t.events), None)
+                if idle is None:  # the rest is in topics that others hold
+                    self.total.nbytes = 0
+                    return
                 idle.events.evict()
                 if not idle.events and not idle.subscribers and idle is not topic:
                     self.evict(idle.name, idle)
@@ -242,11 +246,6 @@ def install(scheduler: Scheduler, stream: RecordStream) -> None:
 def topics_of(scheduler: Scheduler) -> LeanTopics:
     """The topics of a lean scheduler."""
     return cast(LeanTopics, _compat.get_topics(scheduler))
-
-
-def resize(scheduler: Scheduler, maxlen: int | None) -> None:
-    """Keep what the bounds in force allow."""
-    topics_of(scheduler).resize(maxlen)
 
 
 def look(scheduler: Scheduler) -> Held:

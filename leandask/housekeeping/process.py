@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import importlib
 import linecache
 import pickle
 import sys
@@ -154,8 +155,18 @@ def tune_memory() -> None:
         libc = ctypes.CDLL(None)
         for parameter in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
             libc.mallopt(parameter, LARGE_MESSAGE)
+    forget_folder_listings()
     gc.collect()
     gc.freeze()
+
+
+def forget_folder_listings() -> None:
+    """Forget the listings of folders that the import system keeps: 0.2 MB.
+
+    The next import reads those that it needs again.
+    """
+    importlib.invalidate_caches()
+    sys.path_importer_cache.clear()
 
 
 def forget_warnings() -> None:

@@ -35,6 +35,8 @@ _COMMON: dict[str, tuple[type, ...]] = {
     "severity_number": _NUMBER,
     "schema_version": _NUMBER,
 }
+#: Those without which a line is not read.
+_REQUIRED = ("timestamp", "scheduler_id", "seq", "schema_version")
 #: Types of the other fields, by ``event_name``.
 _BY_KIND: dict[str, dict[str, tuple[type, ...]]] = {
     TRANSITION: {
@@ -97,8 +99,20 @@ def record_of(line: bytes) -> dict[str, Any]:
                 for name, value in record.items()
             }
         if not _is_comparable(record):
+            record = _completed(record)
+        if not _is_comparable(record):
             _refuse(record)
     return record
+
+
+def _completed(record: Any) -> Any:
+    """Add the fields that a subclass of the formatter dropped, with empty values."""
+    if type(record) is not dict or type(record.get("event_name")) is not str:
+        return record
+    if not all(name in record for name in _REQUIRED):
+        return record
+    fields = _COMMON | _BY_KIND.get(record["event_name"], {})
+    return {name: kinds[-1]() for name, kinds in fields.items()} | record
 
 
 def check(record: Any) -> None:
@@ -209,13 +223,7 @@ def _refuse(record: Any) -> NoReturn:
 
 
 def milliseconds_of(record: dict[str, Any]) -> int:
-    """Return the time of a record, in whole milliseconds since the epoch.
-
-    Raises
-    ------
-    InvalidRecord
-        If its ``timestamp`` is not a time.
-    """
+    """Return the time of a record in milliseconds, or raise InvalidRecord."""
     try:
         return times.milliseconds(record["timestamp"])
     except ValueError:
@@ -223,13 +231,7 @@ def milliseconds_of(record: dict[str, Any]) -> int:
 
 
 def seconds_of(record: dict[str, Any]) -> float:
-    """Return the time of a record, in seconds since the epoch.
-
-    Raises
-    ------
-    InvalidRecord
-        If its ``timestamp`` is not a time.
-    """
+    """Return the time of a record in seconds, or raise InvalidRecord."""
     try:
         return times.seconds_of(record["timestamp"])
     except ValueError:

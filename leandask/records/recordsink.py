@@ -60,11 +60,16 @@ def is_unmodified(obj: object, methods: Iterable[str]) -> bool:
         method = getattr(obj, name)
         if type(method) is not MethodType or method.__self__ is not obj:
             return False
-        function = method.__func__
-        if type(function) is not FunctionType:
-            return False
-        # Not __module__, which functools.wraps copies.
-        package = function.__globals__["__name__"].partition(".")[0]
-        if package not in ("logging", "leandask"):
+        # All classes that define it, as one calls the next by super().
+        defined = [vars(cls)[name] for cls in type(obj).__mro__ if name in vars(cls)]
+        if not all(map(_is_own, [method.__func__, *defined])):
             return False
     return True
+
+
+def _is_own(function: object) -> bool:
+    """Whether a function is written in logging or leandask."""
+    if type(function) is not FunctionType:
+        return False
+    # Not __module__, which functools.wraps copies.
+    return function.__globals__["__name__"].partition(".")[0] in ("logging", "leandask")

@@ -42,6 +42,8 @@ def bounds_schema() -> dict[str, dict[str, Any]]:
     """The schema of each bound below ``leandask.retention``, by its name."""
     schema = _load("leandask-schema.yaml")["properties"]["leandask"]
     bounds: dict[str, dict[str, Any]] = schema["properties"]["retention"]["properties"]
+    for bound in bounds.values():
+        del bound["description"]  # for readers only
     return bounds
 
 

@@ -207,6 +207,7 @@ class Proxy:
         (logging.Logger, "callHandlers"),
         (logging.Logger, "handle"),
         (logging.Handler, "acquire"),
+        (logging.Handler, "handle"),
         (RotatingFileSink, "emit"),
         (JSONFormatter, "fields"),
     ],

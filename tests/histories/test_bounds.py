@@ -185,6 +185,8 @@ async def test_the_largest_bounds_hold_as_the_others_do():
         assert set(in_force.values()) == {sys.maxsize, None}
         s.log_event("mine", 1)
         assert len(s.get_events("mine")) == 1
+        report = await leandask.get_report(c)
+        assert report["histories"]["spans"]["bound_bytes"] == sys.maxsize
 
 
 @gen_test()

@@ -11,9 +11,10 @@ from distributed import Client, Scheduler
 from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.utils_test import gen_test
 
+import leandask
 from leandask import install
 from leandask.histories import topics as module
-from tests.helpers.schedulers import lean
+from tests.helpers.schedulers import lean, lean_cluster
 
 
 @gen_test()
@@ -290,3 +291,25 @@ async def test_an_exception_of_ours_does_not_reach_the_publisher(monkeypatch):
         s.log_event("mine", 1)
         assert s.get_events("mine") == ()
         assert s.stream.stats()["errors"] == 1
+
+
+@gen_test()
+async def test_events_added_to_a_topic_that_is_not_kept_harm_no_other():
+    async with lean(retention={"event-bytes": "1 kB"}) as s:
+        unknown = s._broker.topics["unknown"]
+        for _ in range(100):
+            unknown.events.append((0.0, "x" * 100))
+        s.log_event("mine", 1)
+        s.log_event("mine", 2)
+        assert s.stream.stats()["errors"] == 0
+        assert [msg for _, msg in s.get_events("mine")][-1:] == [2]
+
+
+@gen_test()
+async def test_a_topic_that_was_held_for_long_gets_the_present_bound():
+    async with lean_cluster(retention={"events": None}) as (s, c):
+        held = s._broker.topics["held"]
+        await leandask.set_retention(c, events=2)
+        for i in range(5):
+            held.publish((0.0, i))
+        assert [msg for _, msg in s.get_events("held")] == [3, 4]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import linecache
+import subprocess
 import sys
 import weakref
 from collections import deque
@@ -140,6 +141,20 @@ async def test_housekeeping_collects_garbage_and_trims_the_heap():
         owners = [getattr(job, "__self__", None) for job in jobs]
         kinds = {type(owner) for owner in owners}
         assert {GarbageCollector, HeapTrimmer} <= kinds
+
+
+def test_folder_listings_are_forgotten_and_read_again():
+    code = """if True:
+        import sys
+        from leandask.housekeeping.process import forget_folder_listings
+        assert sys.path_importer_cache
+        forget_folder_listings()
+        print(len(sys.path_importer_cache))
+        import colorsys
+        print(len(sys.path_importer_cache) > 0)
+        """
+    out = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert out.split() == ["0", "True"]
 
 
 def test_lines_of_files_are_forgotten_and_those_of_a_notebook_stay():

@@ -223,3 +223,17 @@ def test_all_scans_refuse_the_same_line(tmp_path):
         write(path, wrong)
         assert list(follow.records()) == []
         assert follow.broken == 1
+
+
+@pytest.mark.parametrize(
+    "dropped", ["severity", "severity_number", "topic", "payload", "worker"]
+)
+def test_a_record_without_a_field_that_a_formatter_dropped_is_read(tmp_path, dropped):
+    line = {name: value for name, value in EVENT.items() if name != dropped}
+    reader = LogReader(write(tmp_path / "log.jsonl", orjson.dumps(line) + b"\n"))
+    (found,) = reader.records()
+    assert not reader.problems
+    assert line.items() <= found.items()
+    # It matches no filter by what it lacks.
+    as_info = [*reader.records(level="INFO")]
+    assert as_info == ([] if dropped == "severity_number" else [found])
