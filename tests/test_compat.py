@@ -1,4 +1,4 @@
-"""What leandask uses of upstream's internals is there: each test names what moved."""
+"""Upstream's internals that leandask uses exist; a failing test names what moved."""
 
 from __future__ import annotations
 
@@ -466,7 +466,7 @@ async def test_dashboard_template_variables():
     async with start(dashboard=True) as s:
         assert _compat.has_pages(s)
         variables = sys.modules["distributed.dashboard.scheduler"].template_variables
-        assert variables(s) is variables(s), "it is no longer one for all pages"
+        assert variables(s) is variables(s), "each page gets its own variables"
         assert "status" in variables(s)["pages"]
         _compat.add_to_menu(s, "mine")
         _compat.add_to_menu(s, "mine")

@@ -31,7 +31,7 @@ start_here = partial(Scheduler, preload="leandask.preload", **LOCAL)
 upstream = (DASK, "scheduler")
 
 
-def test_it_is_no_click_command():
+def test_it_is_not_a_click_command():
     # Dask accepts one click command, and the scheduler of dask-gateway has its own.
     assert not isinstance(dask_setup, click.Command)
 

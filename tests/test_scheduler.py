@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import urllib.request
 from collections import deque
 from functools import partial
 
@@ -22,7 +20,7 @@ from distributed import (
 from distributed.utils_test import gen_test, inc
 
 from leandask import LeanScheduler
-from tests.helpers.schedulers import LOCAL, lean
+from tests.helpers.schedulers import LOCAL, fetch, lean
 
 connect = partial(Client, asynchronous=True)
 
@@ -76,7 +74,7 @@ async def test_every_history_is_bounded_and_counts_what_it_saw():
 
 
 @gen_test()
-async def test_what_clients_ask_for_is_answered_within_the_bounds(tmp_path):
+async def test_client_calls_are_answered_within_the_bounds(tmp_path):
     async with lean() as s, Worker(s.address), connect(s.address) as c:
         async with performance_report(tmp_path / "report.html"):
             future = c.submit(inc, 1)
@@ -89,12 +87,10 @@ async def test_what_clients_ask_for_is_answered_within_the_bounds(tmp_path):
         assert await c.get_events("unknown") == ()
         logs = await c.get_scheduler_logs()
         assert any("Receive client connection" in line for _, line in logs)
-        log = await c.run_on_scheduler(lambda dask_scheduler: s_log(dask_scheduler))
+        log = await c.run_on_scheduler(
+            lambda dask_scheduler: dask_scheduler.transition_log
+        )
         assert type(log) is deque
-
-
-def s_log(dask_scheduler):
-    return dask_scheduler.transition_log
 
 
 @gen_test()
@@ -121,7 +117,7 @@ async def test_blocked_handlers_of_the_scheduler_are_honoured():
 
 
 @gen_test()
-async def test_tls():
+async def test_tls_is_required_where_it_is_set():
     security = Security.temporary()
     async with (
         lean(security=security, protocol="tls") as s,
@@ -130,7 +126,7 @@ async def test_tls():
     ):
         assert s.address.startswith("tls://")
         assert await c.submit(inc, 1) == 2
-        with pytest.raises(OSError):  # as upstream: without a certificate, no entry
+        with pytest.raises(OSError):  # as upstream: refused without a certificate
             await comm.connect(s.address.replace("tls://", "tcp://"), timeout=2)
 
 
@@ -139,13 +135,6 @@ async def test_preloads_run(tmp_path):
     preload = "def dask_setup(scheduler):\n    scheduler.log_event('pre', 'loaded')\n"
     async with lean(preload=preload) as s:
         assert s.get_events("pre")[0][1] == "loaded"
-
-
-async def fetch(s, path):
-    url = f"http://127.0.0.1:{s.http_server.port}{path}"
-    get = partial(urllib.request.urlopen, url, timeout=60)
-    with await asyncio.get_running_loop().run_in_executor(None, get) as response:
-        return response.read().decode()
 
 
 @pytest.mark.timeout(300)
@@ -161,7 +150,8 @@ async def test_dashboard_pages_render():
         await c.gather([c.submit(inc, 1), c.submit(fail, "x")], errors="skip")
         for page in [*applications, "/info/main/workers.html", "/health", "/metrics"]:
             if "gpu" not in page and "hardware" not in page:
-                assert await fetch(s, page), page
+                response = await fetch(s, page, request_timeout=60)
+                assert response.body, page
         assert s.plugins["task-stream"].buffer.maxlen == 500
 
 

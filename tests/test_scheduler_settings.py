@@ -36,7 +36,7 @@ async def test_a_smaller_upstream_setting_of_the_user_wins():
 
 
 @gen_test()
-async def test_a_task_stream_that_keeps_less_stays_so():
+async def test_a_task_stream_that_keeps_less_is_left_as_it_is():
     async with lean() as s:
         s.add_plugin(TaskStreamPlugin(s, maxlen=50))
         assert s.plugins["task-stream"].buffer.maxlen == 50

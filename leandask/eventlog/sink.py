@@ -26,7 +26,7 @@ SINK_METHODS = (
 FORMATTER_METHODS = ("format", "encode", "fields")
 
 
-class Report(NamedTuple):
+class Notice(NamedTuple):
     """A message for the logger ``leandask``: the outcome of a write."""
 
     level: int
@@ -221,16 +221,16 @@ class RotatingFileSink(logging.Handler):
         if not self.file.lock.acquire(timeout=timeout):
             return False
         try:
-            reports = self._write()
+            notices = self._write()
             if close:
                 self.file.close()
         finally:
             self.file.lock.release()
-        for level, text, arguments in reports:
+        for level, text, arguments in notices:
             logger.log(level, text, *arguments)
         return True
 
-    def _write(self) -> list[Report]:
+    def _write(self) -> list[Notice]:
         """Write the lines that wait; return what is to be reported."""
         self.buffer.is_due = False
         if not self.buffer or time.monotonic() < self._retry_at:
@@ -246,18 +246,18 @@ class RotatingFileSink(logging.Handler):
             return [self._note_failure(e)]
         self.bytes_written += len(lines)
         self.lines_written += self.buffer.confirm()
-        reports = []
+        notices = []
         if self.failing:
             self.failing = False
             self._retry_after = self.retry_interval
             text = "The file %s can be written again"
-            reports.append(Report(logging.WARNING, text, (self.file.path,)))
+            notices.append(Notice(logging.WARNING, text, (self.file.path,)))
         if self.file.problem and self._reporting.acquire():
-            reports.append(Report(logging.ERROR, "%s", (self.file.problem,)))
+            notices.append(Notice(logging.ERROR, "%s", (self.file.problem,)))
             self.file.problem = ""
-        return reports
+        return notices
 
-    def _note_failure(self, error: Exception) -> Report:
+    def _note_failure(self, error: Exception) -> Notice:
         self.errors += 1
         self.failing = True
         self.file.close()
@@ -267,7 +267,7 @@ class RotatingFileSink(logging.Handler):
         text = "Can't write %s: %s. %s lines wait, %s are lost; next try in %.0f s"
         waiting, lost = self.buffer.lines, self.lines_lost
         arguments = self.file.path, error, waiting, lost, wait
-        return Report(logging.ERROR, text, arguments)
+        return Notice(logging.ERROR, text, arguments)
 
     def _give_up(self, reason: str) -> None:
         if lines := self.buffer.give_up():

@@ -82,7 +82,9 @@ def forget(scheduler: Scheduler) -> Iterator[None]:
         forget_free(extensions["multi_locks"])
 
 
-def forget_closed(extension: SemaphoreExtension) -> Iterator[None]:
+def forget_closed(
+    extension: SemaphoreExtension, lease_seconds: float = LEASE_SECONDS
+) -> Iterator[None]:
     """Forget what is left of closed names, and names that were only looked up.
 
     A name that is closed while it is held or waited for comes back with the next lease
@@ -90,7 +92,7 @@ def forget_closed(extension: SemaphoreExtension) -> Iterator[None]:
     long as it is refreshed, as upstream logs each lease that it does not know.
     """
     known, leases = extension.max_leases, extension.leases
-    oldest = time() - LEASE_SECONDS
+    oldest = time() - lease_seconds
     for name in leases.keys() - known.keys():
         if all(refreshed < oldest for refreshed in leases[name].values()):
             del leases[name]

@@ -40,10 +40,12 @@ class BackwardScan:
 
     #: Lines that are not valid records, and files that can't be read to their end.
     broken: int
-    #: Time of the oldest record read; if the limit ended the scan, of the last line.
+    #: Time of the oldest record read; of the last line if `has_more`.
     reached: str | None
     #: Whether more records are wanted than were yielded.
     has_more: bool
+    #: Whether that is because the lines of a gzipped file took too many bytes.
+    is_full: bool
 
     def __init__(
         self,
@@ -58,7 +60,7 @@ class BackwardScan:
         self.kept_bytes = kept_bytes
         self.broken = 0
         self.reached = None
-        self.has_more = False
+        self.has_more = self.is_full = False
 
     def slices(self) -> Iterator[list[bytes]]:
         """Yield the wanted lines in slices, many of them empty.
@@ -102,7 +104,7 @@ class BackwardScan:
 
     def _slices_of_gzipped(self, file: LogFile, left: int) -> Iterator[list[bytes]]:
         kept: deque[bytes] = deque()
-        nbytes, is_cut, oldest, before = 0, False, None, self.reached
+        nbytes, oldest, before = 0, None, self.reached
         for lines in self._guarded(block.split(b"\n") for block in file.blocks()):
             for begin in range(0, len(lines), SLICE):
                 self.reached = None
@@ -112,14 +114,18 @@ class BackwardScan:
                 kept.extend(found)
                 nbytes += sum(map(len, found))
                 # One line more than the limit shows that there are more.
-                while len(kept) > left + 1 or nbytes > self.kept_bytes:
+                while len(kept) > left + 1:
                     nbytes -= len(kept.popleft())
-                    is_cut = True
+                while nbytes > self.kept_bytes:
+                    nbytes -= len(kept.popleft())
+                    self.is_full = True
                 yield []
+        if self.is_full and kept:
+            oldest = record_of(kept[0])["timestamp"]
         while kept:
             yield [kept.pop() for _ in range(min(SLICE, len(kept)))]
         self.reached = oldest
-        self.has_more = is_cut
+        self.has_more = self.is_full
 
     def _guarded(self, parts: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
         # Only the reading is guarded: an error of the filter is the caller's own.

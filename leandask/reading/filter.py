@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 from leandask.reading.lines import InvalidRecord, msg_of, needles_of
 from leandask.records.loggers import EVENTS
 from leandask.records.schema import EVENT, TRANSITION
-from leandask.records.severity import SEVERITIES, SEVERITY_NUMBERS, severity_number
+from leandask.records.severity import (
+    SEVERITIES,
+    SEVERITY_NUMBERS,
+    WARNING_NUMBER,
+    severity_number,
+)
 from leandask.records.text import name_of
 from leandask.records.times import moment, rfc3339, seconds_of
 
@@ -236,6 +241,23 @@ def stems_from(record: dict[str, Any], stimuli: frozenset[str]) -> bool:
         return False
     stimulus = msg.get("stimulus_id")
     return type(stimulus) is str and stimulus in stimuli
+
+
+def is_worker_lost(record: dict[str, Any]) -> bool:
+    """Whether the event of a worker that left says that this was not expected.
+
+    Raises
+    ------
+    InvalidRecord
+        If its payload is not JSON.
+    """
+    # A payload that was cut may lack the field: then only the severity says it.
+    if record["severity_number"] >= WARNING_NUMBER:
+        return True
+    if '"expected"' not in record["payload"]:
+        return False
+    msg = msg_of(record)
+    return type(msg) is dict and msg.get("expected") is False
 
 
 def _texts(name: str, value: Any) -> frozenset[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from leandask.reading.filter import is_worker_lost
 from leandask.reading.histogram import Histogram
 from leandask.reading.lines import InvalidRecord, check, milliseconds_of
 from leandask.records.schema import EVENT, RECORDS_DROPPED, TRANSITION
@@ -122,7 +123,7 @@ class LogStats:
             self.joined += action == "add-worker"
             if action == "remove-worker":
                 self.left += 1
-                self.lost += record["severity"] == "WARNING"
+                self.lost += is_worker_lost(record)
 
     def rates(self) -> list[tuple[int, float]]:
         """Return the start of each period (ms since the epoch), and records per second.

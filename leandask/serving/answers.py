@@ -125,7 +125,7 @@ class Answers:
         except FileNotFoundError:  # someone removed the log
             pass
         if scan.has_more:
-            truncated = "limit"
+            truncated = "bytes" if scan.is_full else "limit"
         return Answer(
             lines=bytes(lines),
             truncated=truncated,

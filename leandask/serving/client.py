@@ -33,7 +33,7 @@ class Past(TypedDict):
 
 
 def get_history(
-    client: Client, limit: int = 1000, **filters: Any
+    client: Client, /, limit: int = 1000, **filters: Any
 ) -> Past | Awaitable[Past]:
     """Ask a scheduler what happened; it reads its own event log.
 

@@ -44,7 +44,7 @@ def test_alone_no_log_record_is_made(log, monkeypatch):
 
 
 @pytest.mark.parametrize("where", ["logger", "handler"])
-def test_alone_it_still_asks_filters(log, where):
+def test_alone_it_still_calls_filters(log, where):
     def redact(record):
         record.payload = "hidden"
         record.cluster = "blue"
@@ -69,7 +69,7 @@ def test_alone_its_level_still_holds(log):
     assert not log.file.path.exists()
 
 
-def test_it_takes_no_records_of_another_scheduler_in(log):
+def test_it_ignores_records_of_another_scheduler(log):
     publish("theirs", scheduler_id="Scheduler-2")
     publish("ours")
     assert [json.loads(r["payload"]) for r in records_in(log)] == ["ours"]
@@ -81,7 +81,7 @@ def test_a_formatter_of_the_user_is_used(log):
     assert log.file.path.read_text() == "mine mine: text\n"
 
 
-def test_there_is_none_without_a_path():
+def test_without_a_path_there_is_no_event_log():
     with dask.config.set({"leandask.event-log.path": None}):
         assert EventLog.of("Scheduler-1") is None
 

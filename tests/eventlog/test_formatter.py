@@ -49,7 +49,7 @@ def test_with_and_without_a_log_record_a_line_is_the_same():
     assert formatter.encode_fields(made[2]) == through_logging
 
 
-def test_any_other_log_record():
+def test_any_other_log_record_has_its_own_attributes():
     loaded = load(JSONFormatter(), log_record("a\n%s", ("b",), user="x"))
     assert loaded == {
         "timestamp": "1970-01-01T00:00:01.500000Z",
@@ -69,7 +69,7 @@ def test_a_traceback_is_a_field():
     assert "ValueError: broken" in load(JSONFormatter(), record)["exception"]
 
 
-def test_another_formatter_before_changes_nothing():
+def test_a_formatter_that_ran_before_changes_nothing():
     record = FACTORY.log_record(event_record("x"))
     before = JSONFormatter().format(record)
     logging.Formatter("%(asctime)s %(message)s").format(record)
@@ -154,7 +154,7 @@ def test_many_long_attributes_leave_the_small_fields():
 
 @settings(max_examples=200)
 @given(st.text(st.characters(), max_size=3000), st.text(st.characters(), max_size=900))
-def test_any_text_gives_one_bounded_line(text, topic):
+def test_any_text_becomes_one_bounded_line(text, topic):
     formatter = JSONFormatter(1024)
     record = FACTORY.log_record(event_record({"text": text}, topic=topic))
     record.topic = topic  # longer than a stream makes it

@@ -1,7 +1,7 @@
-"""What a user's code hides from a sink is not in its file.
+"""What a user's code redacts is not in the file of a sink.
 
-Records skip logging on their way to a sink that is alone, but only where that makes no
-difference.
+Records skip logging on their way to a sink that is the only handler, but only if no
+code of the user's would see them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import pytest
 from leandask import JSONFormatter, RotatingFileSink
 from leandask.records.factory import RecordFactory
 from leandask.records.loggers import EVENTS
+from tests.helpers.processes import wait_for
 from tests.helpers.sinks import make_stream, publish, records_in
 
 SECRET = "swordfish"
@@ -137,7 +138,7 @@ def test_a_formatter_that_overrides_a_method_is_called(make, kind):
 
 
 @pytest.mark.parametrize("name", ["handle", "emit"])
-def test_a_sink_with_a_method_of_its_own_is_called(make, monkeypatch, name):
+def test_a_sink_with_a_replaced_method_is_called(make, monkeypatch, name):
     sink = make()
     method = getattr(sink, name)
 
@@ -151,7 +152,7 @@ def test_a_sink_with_a_method_of_its_own_is_called(make, monkeypatch, name):
 
 
 @pytest.mark.parametrize("name", ["fields", "format", "encode"])
-def test_a_formatter_with_a_method_of_its_own_is_called(make, monkeypatch, name):
+def test_a_formatter_with_a_replaced_method_is_called(make, monkeypatch, name):
     sink = make()
     method = getattr(sink.formatter, name)
 
@@ -223,11 +224,18 @@ def test_a_method_that_a_library_wraps_is_called(make, monkeypatch, kind, name, 
     assert len(records_in(sink)) == 1
 
 
-def test_what_is_changed_while_records_come_holds_for_the_next(make, monkeypatch):
+def wait_for_turn(stream):
+    """Wait until a turn of the drain ends: it checks the handlers once per turn."""
+    turns = stream._drain.turns
+    wait_for(lambda: stream._drain.turns > turns, interval=0.001)
+
+
+def test_a_change_between_two_turns_applies_to_the_next_record(make, monkeypatch):
     sink = make()
     stream = make_stream()
     stream.event("mine", (1.5, "public"))
     stream.catch_up(10)
+    wait_for_turn(stream)
     method = sink.emit
 
     def redacting(record):
@@ -238,6 +246,7 @@ def test_what_is_changed_while_records_come_holds_for_the_next(make, monkeypatch
         patch.setattr(sink, "emit", redacting)
         stream.event("mine", (1.5, SECRET))
         stream.catch_up(10)
+        wait_for_turn(stream)
     sink.addFilter(lambda record: redact(record) or True)
     stream.event("mine", (1.5, SECRET))
     stream.close()
@@ -263,7 +272,7 @@ def test_a_null_handler_that_overrides_a_method_is_called(make, name):
 
 
 class Defaults(RotatingFileSink):
-    """A subclass that leaves the way of a record as it is."""
+    """A subclass that overrides no method that a record passes through."""
 
     def __init__(self, filename):
         super().__init__(filename, max_bytes=None, backups=1)

@@ -110,7 +110,7 @@ sink.close()
 """
 
 
-def test_a_gzipped_file_without_room_leaves_nothing(tmp_path):
+def test_gzip_without_disk_space_leaves_no_partial_file(tmp_path):
     """With a limit on the file's size: the kernel refuses what is beyond."""
     program = [sys.executable, "-c", FULL, tmp_path / "log"]
     done = subprocess.run(program, check=True, capture_output=True, text=True)
@@ -130,7 +130,7 @@ def writable_again(make_sink, report_to, tmp_path):
     return sink
 
 
-def test_lines_that_waited_are_written_once_where_that_is_reported_there_too(
+def test_waiting_lines_are_written_once_by_a_sink_that_gets_its_own_reports(
     writable_again, tmp_path
 ):
     sink = writable_again
@@ -187,7 +187,7 @@ def test_closing_does_not_wait_for_a_write_that_hangs(make_sink, tmp_path, caplo
     assert sink.lines_written + sink.lines_lost == 3001
 
 
-# In a process of its own: a terminal may become that of the process that opens it.
+# In a separate process: a terminal may become the controlling one of its opener.
 HANGING = """
 import logging, logging.config, os, sys, threading, time
 import leandask
@@ -325,9 +325,7 @@ def mounted():
         subprocess.run(["umount", "-l", str(path)], check=True)
 
 
-def test_reports_of_closing_are_in_the_file_before_it_is_closed(
-    writable_again, tmp_path
-):
+def test_reports_made_while_closing_are_in_the_file(writable_again, tmp_path):
     sink = writable_again
     sink.close()
     assert "can be written again" in (tmp_path / "log").read_text()

@@ -14,8 +14,6 @@ from leandask import RotatingFileSink
 from leandask.eventlog.linebuffer import MAX_BYTES
 from tests.helpers.sinks import put
 
-sink_logger = logging.getLogger("leandask")
-
 
 def test_lines_are_buffered_until_they_are_flushed(make_sink, tmp_path):
     sink = make_sink()
@@ -93,7 +91,7 @@ def test_rotation_keeps_the_newest_files(make_sink, tmp_path):
     assert (tmp_path / "log.2").read_text() == "line-3\n"
 
 
-def test_no_backups_start_the_file_again(make_sink, tmp_path):
+def test_without_backups_a_full_file_starts_again(make_sink, tmp_path):
     assert rotate(make_sink, tmp_path, backups=0) == ["log"]
     assert (tmp_path / "log").read_text() == "line-5\n"
 
@@ -105,7 +103,7 @@ def test_rotated_files_can_be_gzipped(make_sink, tmp_path):
         assert f.read() == "line-2\n"
 
 
-def test_gzip_takes_over_from_plain_backups(make_sink, tmp_path):
+def test_gzipped_backups_replace_plain_ones(make_sink, tmp_path):
     rotate(make_sink, tmp_path, backups=2)
     assert rotate(make_sink, tmp_path, lines=1, backups=2, compress=True) == [
         "log",

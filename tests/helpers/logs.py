@@ -39,7 +39,7 @@ def transition(i, key=None, recommendations=(), finish="memory"):
 
 
 def lines(n, scheduler_id="Scheduler-1", first=1, formatter=None):
-    """Lines of n transitions, each 64th followed by an event."""
+    """Yield n lines of transitions, with an event in place of each 64th."""
     factory = RecordFactory(scheduler_id)
     formatter = formatter or JSONFormatter()
     for i in range(first, first + n):
@@ -160,7 +160,7 @@ def timeline_of(*logs):
 
 
 def hostile_timeline():
-    """A timeline whose records have hostile texts wherever they can."""
+    """A timeline whose records have hostile texts wherever a text can be."""
     timeline = Timeline()
     log = Log(HOSTILE[0]).start(0)
     log.records[0]["address"] = HOSTILE[1]

@@ -1,4 +1,4 @@
-"""Where the checkout is: tests read its docs, and run what is in it."""
+"""Paths of the checkout, whose docs the tests read."""
 
 from __future__ import annotations
 

@@ -18,6 +18,11 @@ LOCAL = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.
 
 lean = partial(LeanScheduler, **LOCAL)
 
+#: Options of a scheduler with the dashboard that the configuration asks for.
+WITH_DASHBOARD = {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}
+
+lean_with_dashboard = partial(LeanScheduler, **WITH_DASHBOARD)
+
 #: Wait until a condition holds.
 until = partial(async_poll_for, timeout=30, period=0.01)
 
@@ -25,12 +30,6 @@ until = partial(async_poll_for, timeout=30, period=0.01)
 async def run_housekeeping(scheduler):
     """Run a round of housekeeping now."""
     await scheduler.extensions["leandask"].housekeeping.run()
-
-
-#: The same with whatever dashboard the configuration asks for.
-WITH_DASHBOARD = {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}
-
-lean_with_dashboard = partial(LeanScheduler, **WITH_DASHBOARD)
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Sinks for tests, and what publishes records for them."""
+"""Sinks for tests, and functions that publish records to them."""
 
 from __future__ import annotations
 

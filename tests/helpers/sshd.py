@@ -1,4 +1,4 @@
-"""A real sshd on the loopback, with keys of its own."""
+"""A real sshd on the loopback interface, with its own keys."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def sessions(port):
 
 @pytest.fixture
 def sshd(tmp_path):
-    """Start sshd, and give what ``asyncssh.connect`` needs to be let in."""
+    """Start sshd, and yield what ``asyncssh.connect`` needs to log in."""
     command = shutil.which("sshd", path="/usr/sbin:/usr/bin:/usr/local/sbin")
     if not command:
         pytest.skip("sshd is not installed")
     if os.geteuid() == 0:
-        # Debian's sshd is built to want it, and leaves it to systemd to make.
+        # Debian's sshd needs this folder, which systemd usually creates.
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     for name in ("host", "user"):
         subprocess.run(

@@ -110,7 +110,7 @@ async def test_events_are_bounded_by_their_bytes_from_then_on():
 
 
 @gen_test()
-async def test_locks_departed_and_measurements():
+async def test_locks_departed_and_measurements_are_resized():
     async with (
         lean() as s,
         Worker(s.address) as w,
@@ -138,7 +138,7 @@ async def test_locks_departed_and_measurements():
 
 
 @gen_test()
-async def test_it_leaves_a_record_and_the_report_shows_it(collected):
+async def test_new_bounds_are_recorded_and_reported(collected):
     async with lean() as s, Client(s.address, asynchronous=True) as c:
         await leandask.set_retention(c, events=7)
         report = await leandask.get_report(c)
@@ -166,7 +166,7 @@ async def test_it_leaves_a_record_and_the_report_shows_it(collected):
     ],
 )
 @gen_test()
-async def test_what_is_no_bound_is_refused_and_changes_nothing(bounds, error):
+async def test_an_invalid_bound_is_refused_and_changes_nothing(bounds, error):
     async with lean() as s, Client(s.address, asynchronous=True) as c:
         before = s.retention
         with pytest.raises((TypeError, ValueError), match=error):
@@ -196,7 +196,7 @@ async def test_the_users_smaller_setting_for_upstream_wins():
 
 
 @gen_test()
-async def test_a_budget_at_run_time():
+async def test_a_budget_can_be_set_at_run_time():
     async with lean() as s, Client(s.address, asynchronous=True) as c:
         in_force = await leandask.set_retention(c, budget="4 MiB")
         assert in_force["budget"] == 4 * 2**20
@@ -205,15 +205,15 @@ async def test_a_budget_at_run_time():
 
 
 @gen_test()
-async def test_a_budget_grows_and_goes_as_it_shrinks():
+async def test_a_budget_can_grow_shrink_and_be_removed():
     async with (
         lean(retention={"budget": "16 MiB", "spans": 7}) as s,
         Client(s.address, asynchronous=True) as c,
     ):
         for budget in (64 * 2**20, 4 * 2**20, 16 * 2**20):
             in_force = await leandask.set_retention(c, budget=budget)
-            started_so = leandask.Retention(budget=budget, spans=7).effective()
-            assert in_force == started_so.as_dict()
+            at_start = leandask.Retention(budget=budget, spans=7).effective()
+            assert in_force == at_start.as_dict()
             assert in_force["topics"] == divide(budget)["topics"]
             assert s._broker.topics.maxlen == s.retention.topics == in_force["topics"]
         in_force = await leandask.set_retention(c, budget=None)

@@ -23,7 +23,7 @@ async def come_and_go(s, count):
 
 
 @gen_test()
-async def test_of_more_departed_the_first_are_forgotten_early():
+async def test_beyond_the_bound_those_that_left_first_are_forgotten_early():
     async with lean(retention={"departed": 2}) as s:
         addresses = await come_and_go(s, 4)
         assert [a in s._broker.topics for a in addresses] == [False, False, True, True]
@@ -50,7 +50,7 @@ async def test_a_worker_that_came_back_keeps_its_topic():
             departed = s._ongoing_background_tasks
             assert len(departed.waiting) == 1
             departed.resize(0)  # as if the delay were over
-            for _ in range(3):  # it is a task of its own
+            for _ in range(3):  # it runs in a separate task
                 await asyncio.sleep(0)
             actions = [msg["action"] for _, msg in s.get_events(address)]
             assert actions.count("add-worker") == 2
@@ -67,7 +67,7 @@ async def test_a_client_that_left_leaves_no_topic_beyond_the_bound():
 
 
 @gen_test()
-async def test_close_forgets_what_waits_and_other_delays_are_upstreams():
+async def test_close_discards_what_waits_and_other_delays_are_left_to_upstream():
     calls = []
 
     async def call():
@@ -86,7 +86,7 @@ async def test_close_forgets_what_waits_and_other_delays_are_upstreams():
 
 
 @gen_test()
-async def test_install_takes_running_tasks_over():
+async def test_install_keeps_running_tasks():
     done = asyncio.Event()
 
     async def call():

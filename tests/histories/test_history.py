@@ -41,7 +41,7 @@ def test_erred_tasks_keep_the_newest_and_the_heads_of_their_texts():
 
 
 @pytest.mark.parametrize(("length", "kept"), [(None, 1000), (0, 0)])
-def test_error_length_null_keeps_all_and_zero_none(length, kept):
+def test_error_length_none_keeps_whole_texts_and_zero_nothing(length, kept):
     history = ErredTasks([erred(1)], maxlen=None, length=length)
     assert len(history[0].traceback_text) == kept
 
@@ -59,13 +59,13 @@ async def test_connections_bound_streams_old_and_new():
     assert (left, list(connections)) == (["old"], ["new"])
 
 
-def test_of_very_many_recommendations_the_first_are_kept_and_all_are_offered():
-    offered = []
-    log = TransitionLog((), 10, offered.append)
+def test_the_log_keeps_the_first_recommendations_and_streams_all():
+    streamed = []
+    log = TransitionLog((), 10, streamed.append)
     recommendations = {f"task-{i}": "waiting" for i in range(5000)}
     transition = Transition("x", "processing", "memory", recommendations, "s", 1.0)
     log.append(transition)
-    assert offered == [transition]
+    assert streamed == [transition]
     [kept] = log
     assert kept == transition._replace(recommendations=kept.recommendations)
     assert len(kept.recommendations) == 1000

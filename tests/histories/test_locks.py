@@ -8,11 +8,11 @@ from distributed.utils_test import gen_test
 
 from leandask import install
 from leandask.histories import locks
-from tests.helpers.schedulers import LOCAL, lean
+from tests.helpers.schedulers import LOCAL, lean, run_housekeeping
 
 
 async def use(s, names):
-    """Make locks, hold each, and let it go: what a client has the scheduler do."""
+    """Create, acquire and release locks, as a client has the scheduler do."""
     extension = s.extensions["semaphores"]
     for name in names:
         extension.create(name, 1, 30)
@@ -21,7 +21,7 @@ async def use(s, names):
 
 
 @gen_test()
-async def test_names_that_nobody_holds_go_beyond_the_bound():
+async def test_names_that_nobody_holds_are_evicted_beyond_the_bound():
     async with (
         lean(retention={"locks": 1000}) as s,
         Client(s.address, asynchronous=True),
@@ -58,7 +58,7 @@ async def test_install_takes_over_more_names_than_the_bound():
 
 
 @gen_test()
-async def test_a_lock_that_went_comes_back_by_its_name():
+async def test_an_evicted_lock_can_be_made_again_by_its_name():
     async with (
         lean(retention={"locks": 1000}) as s,
         Client(s.address, asynchronous=True),
@@ -74,7 +74,7 @@ async def test_a_lock_that_went_comes_back_by_its_name():
 
 
 @gen_test()
-async def test_one_that_is_waited_for_stays():
+async def test_a_semaphore_that_is_waited_for_stays():
     async with (
         lean(retention={"locks": 1000}) as s,
         Client(s.address, asynchronous=True) as client,
@@ -96,12 +96,12 @@ async def test_asking_for_a_value_leaves_nothing_behind():
     async with lean() as s:
         extension = s.extensions["semaphores"]
         assert extension.get_value("unknown") == 0
-        await s.extensions["leandask"].housekeeping.run()
+        await run_housekeeping(s)
         assert "unknown" not in extension.leases
 
 
 @gen_test()
-async def test_one_closed_while_it_is_held_goes_once_it_is_not_refreshed(monkeypatch):
+async def test_a_semaphore_closed_while_held_is_forgotten_after_its_leases():
     async with lean() as s, Client(s.address, asynchronous=True) as client:
         semaphore = await Semaphore(name="closed")
         assert await semaphore.acquire()
@@ -110,16 +110,16 @@ async def test_one_closed_while_it_is_held_goes_once_it_is_not_refreshed(monkeyp
         leases = s.extensions["semaphores"].leases
         assert "closed" not in leases
         await client.scheduler.semaphore_refresh_leases(name="closed", lease_ids=["x"])
-        await s.extensions["leandask"].housekeeping.run()
+        await run_housekeeping(s)
         assert "x" in leases["closed"]  # it is held
-        monkeypatch.setattr(locks, "LEASE_SECONDS", 0.0)
-        await s.extensions["leandask"].housekeeping.run()
+        for _ in locks.forget_closed(s.extensions["semaphores"], lease_seconds=0.0):
+            pass
         assert "closed" not in leases
 
 
-@pytest.mark.parametrize("anew", [False, True])
+@pytest.mark.parametrize("is_made_again", [False, True])
 @gen_test()
-async def test_one_closed_while_it_is_waited_for_goes(anew):
+async def test_a_semaphore_closed_while_waited_for_is_forgotten(is_made_again):
     async with lean() as s, Client(s.address, asynchronous=True) as client:
         semaphore = await Semaphore(name="closed")
         assert await semaphore.acquire()
@@ -130,15 +130,15 @@ async def test_one_closed_while_it_is_waited_for_goes(anew):
             await asyncio.sleep(0.01)
         with pytest.warns(RuntimeWarning, match="remain"):
             await semaphore.close()
-        if anew:
+        if is_made_again:
             await Semaphore(name="closed")
         assert not await waiting
         assert pending["closed"] == -1
-        await s.extensions["leandask"].housekeeping.run()
+        await run_housekeeping(s)
         assert "closed" not in pending
         left = extension.leases, extension.events, *extension.metrics.values()
-        assert anew or not any("closed" in mapping for mapping in left)
-        if anew:
+        assert is_made_again or not any("closed" in mapping for mapping in left)
+        if is_made_again:
             assert extension.max_leases.is_idle("closed", 1)
             async with semaphore:
                 assert pending["closed"] == 0
@@ -153,13 +153,13 @@ async def test_multi_locks_that_are_free_are_forgotten():
             waiting = client.loop.asyncio_loop.create_task(lock.acquire())
             while len(names["b"]) < 2:
                 await asyncio.sleep(0.01)
-            await s.extensions["leandask"].housekeeping.run()
+            await run_housekeeping(s)
             assert {name for name, users in names.items() if users} == {"a", "b", "c"}
         assert await waiting
-        await s.extensions["leandask"].housekeeping.run()
+        await run_housekeeping(s)
         assert set(names) == {"b", "c"}
         await lock.release()
-        await s.extensions["leandask"].housekeeping.run()
+        await run_housekeeping(s)
         assert not names
         async with MultiLock(["a", "b"]):
             assert set(names) == {"a", "b"}

@@ -70,7 +70,7 @@ def test_a_line_that_cannot_be_formatted_raises_nothing(lines, capsys):
 
 
 @gen_test()
-async def test_the_records_of_a_scheduler_that_becomes_lean_are_let_go():
+async def test_the_log_records_of_a_scheduler_that_becomes_lean_are_released():
     async with Scheduler(**LOCAL) as s:
         logging.getLogger("distributed.scheduler").warning("%s is here", Held())
         old = _compat.get_log_handler(s)

@@ -29,7 +29,7 @@ class HeldEntries(LRU):
         return key not in self.held
 
 
-def test_the_longest_unused_goes_first():
+def test_the_least_recently_used_is_evicted_first():
     lru = LRU([("a", 1), ("b", 2)], maxlen=2)
     lru["a"] = 3
     lru["c"] = 4
@@ -43,7 +43,7 @@ def test_without_a_bound_all_stay():
     assert len(lru) == 1000
 
 
-def test_what_is_held_stays_beyond_the_bound_and_goes_once_it_is_not():
+def test_held_entries_stay_beyond_the_bound_until_they_are_idle():
     lru = HeldEntries(maxlen=10)
     lru.held = set(range(100))
     for i in range(100):
@@ -133,7 +133,7 @@ def test_addresses_of_hosts_are_kept_up_to_a_bound_and_never_emptied(caches):
     assert _compat.HOSTS.cache_info().hits == info.hits + 1
 
 
-def test_the_shared_cache_is_emptied_only_where_it_is_too_full(caches):
+def test_upstreams_cache_is_emptied_only_beyond_the_bound(caches):
     for i in range(50):
         dask.utils.key_split(f"x-{i}")
     clear_key_caches(50)

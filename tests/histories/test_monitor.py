@@ -15,7 +15,7 @@ from distributed.utils_test import gen_test
 import leandask
 from leandask import install
 from leandask.histories.monitor import Quantities, Samples, resize_samples
-from tests.helpers.schedulers import LOCAL, lean, lean_cluster
+from tests.helpers.schedulers import LOCAL, lean, lean_cluster, run_housekeeping
 
 
 def test_samples_are_read_as_a_deque_is():
@@ -40,7 +40,7 @@ def test_whole_numbers_stay_whole():
     assert samples[-1] == 0.5
 
 
-def test_a_quantity_that_a_device_does_not_tell_is_none():
+def test_a_quantity_that_a_device_does_not_report_is_none():
     samples = Samples([None], 3)
     samples.append(7)
     samples.append(None)
@@ -66,7 +66,7 @@ def test_a_monitor_answers_as_before_within_its_bound():
 
 
 @gen_test()
-async def test_a_scheduler_keeps_so_many_samples():
+async def test_the_bound_limits_the_samples_of_every_quantity():
     async with lean(retention={"samples": 7}) as s:
         for _ in range(30):
             s.monitor.update()
@@ -74,7 +74,7 @@ async def test_a_scheduler_keeps_so_many_samples():
 
 
 @gen_test()
-async def test_install_takes_the_last_samples_over():
+async def test_install_keeps_the_last_samples():
     async with Scheduler(**LOCAL) as s:
         for _ in range(30):
             s.monitor.update()
@@ -83,13 +83,13 @@ async def test_install_takes_the_last_samples_over():
         assert list(s.monitor.quantities["time"]) == times[-7:]
 
 
-def test_what_a_client_reads_of_a_monitor_travels():
+def test_quantities_are_pickled_as_upstreams_types():
     quantities = Quantities({"cpu": [1, 2, 3]}, 2, None)
     assert pickle.loads(pickle.dumps(quantities)) == {"cpu": deque([2, 3])}
 
 
 def add_stacks(scheduler, count):
-    """Add what a thread of upstream's adds, but on CPython 3.11."""
+    """Add what upstream's profiling thread adds, except on CPython 3.11."""
     for _ in range(count):
         scheduler.io_loop.profile.append((time.time(), profile.create()))
 
@@ -104,20 +104,20 @@ async def test_the_last_stacks_stay():
         assert s.io_loop.profile is stacks  # the thread and open pages hold it
         assert list(stacks)[:20] == last
         add_stacks(s, 30)
-        await s.extensions["leandask"].housekeeping.run()
+        await run_housekeeping(s)
         assert 20 <= len(stacks) < 30
 
 
 @gen_test()
-async def test_without_a_bound_they_stay_as_upstream_keeps_them():
+async def test_without_a_bound_stacks_stay_as_upstream_keeps_them():
     async with lean(retention={"profile": None}) as s:
         add_stacks(s, 30)
-        await s.extensions["leandask"].housekeeping.run()
+        await run_housekeeping(s)
         assert len(s.io_loop.profile) >= 30
 
 
 @gen_test()
-async def test_another_bound_counts_at_once():
+async def test_another_bound_applies_at_once():
     async with lean_cluster() as (s, c):
         add_stacks(s, 30)
         await leandask.set_retention(c, profile=10)
@@ -139,7 +139,7 @@ async def test_the_profile_of_the_event_loop_is_bounded():
         async with lean_cluster(retention={"profile": 5}) as (s, c):
             while len(s.io_loop.profile) < 200:
                 await asyncio.sleep(0.01)
-            await s.extensions["leandask"].housekeeping.run()
+            await run_housekeeping(s)
             assert len(s.io_loop.profile) < 200
             # It is still read, and is added to: an idle event loop has no stack.
             while not (await c.profile(scheduler=True))["count"]:

@@ -60,7 +60,7 @@ def test_a_msg_that_is_too_deep_is_kept_as_it_is():
     assert pack((1.5, msg))[1] is msg
 
 
-def test_a_msg_that_holds_itself_comes_back():
+def test_a_msg_that_contains_itself_comes_back():
     msg = [1]
     msg.append(msg)
     _, back = unpack(pack((1.5, msg)))
@@ -90,7 +90,7 @@ def test_packed_events_read_as_upstreams_deque():
         events[3]
 
 
-def test_packed_events_count_their_bytes_whatever_is_done_to_them():
+def test_packed_events_count_their_bytes_at_every_change():
     total = Total()
     events, other = PackedEvents(2, total), PackedEvents(None, total)
     other.append((0.0, "x"))
@@ -108,7 +108,7 @@ def test_packed_events_count_their_bytes_whatever_is_done_to_them():
     assert (list(events), events.nbytes, total.nbytes) == ([], 0, other.nbytes)
 
 
-def test_packed_events_that_may_not_keep_any_stay_empty():
+def test_packed_events_with_a_bound_of_zero_stay_empty():
     events, _ = filled(maxlen=0)
     assert (len(events), events.nbytes) == (0, 0)
 
@@ -130,7 +130,7 @@ def test_events_of_pythons_own_types_are_packed():
         lambda: {"function": bytes(100_000)},
     ],
 )
-def test_it_is_about_what_is_allocated(make):
+def test_the_estimated_size_is_close_to_what_is_allocated(make):
     tracemalloc.start()
     msg = make()
     allocated, _ = tracemalloc.get_traced_memory()

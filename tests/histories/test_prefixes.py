@@ -26,16 +26,16 @@ async def compute(client, names):
 
 
 @gen_test()
-async def test_idle_prefixes_go_beyond_the_bound_the_longest_unused_first():
+async def test_the_least_recently_used_idle_prefix_is_evicted_first():
     async with lean_cluster(retention={"task-prefixes": 3}) as (s, c):
         await compute(c, ["a", "b", "c"])
         while s.tasks:
             await asyncio.sleep(0.01)
-        learnt = s.task_prefixes["a"].duration_average
+        learned = s.task_prefixes["a"].duration_average
         await compute(c, ["a", "d"])
         assert list(s.task_prefixes) == ["c", "a", "d"]
         assert s.task_prefixes["a"].state_counts["memory"] == 2
-        assert learnt >= 0
+        assert learned >= 0
         assert set(await c.run_on_scheduler(names)) == {"c", "a", "d"}
 
 
@@ -92,7 +92,7 @@ def test_metrics_of_many_prefixes_become_one_and_totals_stay():
     assert type(pickle.loads(pickle.dumps(metrics))) is dict
 
 
-def test_activities_that_a_program_names_without_end_become_one_and_totals_stay():
+def test_unbounded_names_of_activities_become_one_and_totals_stay():
     metrics = WorkerMetrics({}, prefixes=2)
     metrics["latency"] += 7
     for i in range(2000):
@@ -108,7 +108,7 @@ def test_activities_that_a_program_names_without_end_become_one_and_totals_stay(
     assert metrics[OTHER_ACTIVITIES] > 1000
 
 
-def test_totals_stay_where_the_bound_becomes_smaller():
+def test_totals_stay_when_the_bound_becomes_smaller():
     metrics = WorkerMetrics({}, prefixes=1000)
     for i in range(2 * MAX_ACTIVITIES):
         metrics["execute", OTHER_PREFIXES, f"part-{i}", "count"] += 1
@@ -122,7 +122,7 @@ def test_totals_stay_where_the_bound_becomes_smaller():
 
 
 @gen_test()
-async def test_a_worker_stays_whose_tasks_name_activities_without_end():
+async def test_a_worker_whose_tasks_name_unbounded_activities_stays():
     n_parts = 300 * METRICS_PER_PREFIX + 2 * MAX_ACTIVITIES
 
     def measure():

@@ -17,7 +17,7 @@ from leandask.histories.spans import (
     fold_dead_groups,
     trim_nthreads_history,
 )
-from tests.helpers.schedulers import LOCAL, lean, lean_cluster
+from tests.helpers.schedulers import LOCAL, lean, lean_cluster, run_housekeeping
 
 
 async def compute(s, c, i):
@@ -27,7 +27,7 @@ async def compute(s, c, i):
 
 
 @gen_test()
-async def test_the_oldest_finished_spans_go():
+async def test_the_oldest_finished_spans_are_evicted():
     async with (
         lean(retention={"spans": 5}) as s,
         Worker(s.address, dashboard=False) as w,
@@ -44,7 +44,7 @@ async def test_the_oldest_finished_spans_go():
         assert repr(spans) == "<LeanSpans: 5 spans, 5 kept>"
         assert spans.merge_all().states["forgotten"] == 5
         assert spans.merge_all().cumulative_worker_metrics
-        # What the worker measured for those that went must not close it.
+        # What the worker measured for evicted spans must not close it.
         await w.heartbeat()
         assert w.address in s.workers
 
@@ -69,7 +69,7 @@ async def test_a_span_with_tasks_stays_and_is_found_again():
             future = c.submit(inc, 1, key="held-1")
         await future
         for i in range(2 * GRAPHS_PER_PRUNE):
-            await compute_beside(s, c, i)
+            await compute_another(s, c, i)
         spans.prune()
         assert spans.spans[held].states["memory"] == 1
         assert [sp.id for sp in spans.find_by_tags("held")] == [held]
@@ -87,14 +87,14 @@ async def test_a_span_with_tasks_stays_and_is_found_again():
         assert not spans.root_spans
 
 
-async def compute_beside(s, c, i):
-    await c.submit(inc, i, key=f"beside-{i:032x}")
+async def compute_another(s, c, i):
+    await c.submit(inc, i, key=f"another-{i:032x}")
     while len(s.tasks) > 1:
         await asyncio.sleep(0.001)
 
 
 @gen_test()
-async def test_the_child_spans_of_a_live_one_go_too():
+async def test_finished_child_spans_of_a_live_span_are_evicted():
     async with lean_cluster(retention={"spans": 3}) as (s, c):
         spans = s.extensions["spans"]
         with span("service") as service:
@@ -102,7 +102,7 @@ async def test_the_child_spans_of_a_live_one_go_too():
             await kept
             for i in range(20):
                 with span("request"):
-                    await compute_beside(s, c, i)
+                    await compute_another(s, c, i)
         spans.prune()
         root = spans.spans[service]
         assert len(root.children) == 3
@@ -133,7 +133,7 @@ async def test_groups_of_a_scheduler_that_is_never_idle_are_bounded_and_sums_sta
         [computation] = s.computations
         assert len(computation.groups) == 1 + GROUPS_KEPT + 1
         assert computation.states["forgotten"] == 100
-        # What a client tells of each graph, too.
+        # What a client reports of each graph is bounded too.
         assert len(root.metadata["collections"]) <= 100
         held.release()
 
@@ -157,7 +157,7 @@ async def test_code_of_a_scheduler_that_is_never_idle_is_bounded():
 
 
 @gen_test()
-async def test_install_takes_spans_over_and_unbounded_keeps_all():
+async def test_install_keeps_spans_and_unbounded_keeps_all():
     async with (
         Scheduler(**LOCAL) as s,
         Worker(s.address, dashboard=False),
@@ -168,7 +168,7 @@ async def test_install_takes_spans_over_and_unbounded_keeps_all():
         before = set(s.extensions["spans"].spans)
         install(s, {"spans": None})
         spans = s.extensions["spans"]
-        assert isinstance(spans, (LeanSpans, SpansSchedulerExtension))
+        assert isinstance(spans, LeanSpans)
         for i in range(20, 60):
             await compute(s, c, i)
         assert before < set(spans.spans)
@@ -176,7 +176,7 @@ async def test_install_takes_spans_over_and_unbounded_keeps_all():
 
 
 @gen_test()
-async def test_the_history_of_threads_is_cut_and_intervals_stay():
+async def test_the_history_of_threads_is_shortened_and_intervals_stay():
     async with (
         lean(retention={"spans": 2}) as s,
         Worker(s.address, dashboard=False, nthreads=2),
@@ -190,7 +190,7 @@ async def test_the_history_of_threads_is_cut_and_intervals_stay():
                 await asyncio.sleep(0.01)
         intervals = {sp.id: sp.nthreads_intervals for sp in spans.root_spans}
         length = len(s.total_nthreads_history)
-        await s.extensions["leandask"].housekeeping.run()
+        await run_housekeeping(s)
         assert len(s.total_nthreads_history) < length
         assert len(spans.spans) == 2
         for sp in spans.root_spans:
@@ -200,7 +200,7 @@ async def test_the_history_of_threads_is_cut_and_intervals_stay():
 
 
 @gen_test()
-async def test_a_history_of_threads_that_spans_hold_has_an_end():
+async def test_the_history_of_threads_is_bounded_also_for_running_spans():
     async with (
         lean() as s,
         Worker(s.address, dashboard=False, nthreads=2),
@@ -232,12 +232,12 @@ async def test_an_extension_of_the_users_own_stays():
     extensions = {"spans": Mine}
     async with lean(extensions=extensions) as s:
         assert type(s.extensions["spans"]) is Mine
-        await s.extensions["leandask"].housekeeping.run()
+        await run_housekeeping(s)
         assert s.extensions["leandask"].housekeeping.errors == 0
 
 
 @gen_test()
-async def test_a_finished_span_tells_nothing_wrong_of_threads_that_are_forgotten():
+async def test_a_finished_span_counts_no_threads_for_forgotten_changes():
     async with (
         lean() as s,
         Worker(s.address, dashboard=False, nthreads=2),
@@ -259,7 +259,7 @@ async def test_a_finished_span_tells_nothing_wrong_of_threads_that_are_forgotten
 
 @pytest.mark.filterwarnings("ignore:the convert_dtype parameter")
 @gen_test()
-async def test_a_page_of_spans_that_are_forgotten_goes_on():
+async def test_the_page_of_a_forgotten_tag_still_updates():
     components = pytest.importorskip("distributed.dashboard.components.scheduler")
     async with (
         lean(retention={"spans": 2}) as s,

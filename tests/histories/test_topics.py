@@ -17,7 +17,7 @@ from tests.helpers.schedulers import lean
 
 
 @gen_test()
-async def test_a_topic_keeps_its_tail_and_counts_all():
+async def test_a_topic_keeps_its_last_events_and_counts_all():
     async with lean(retention={"events": 3}) as s:
         for i in range(10):
             s.log_event("x", i)
@@ -39,7 +39,7 @@ async def test_events_zero_keeps_nothing_and_null_keeps_all():
 
 
 @gen_test()
-async def test_the_longest_idle_topic_goes_first():
+async def test_the_least_recently_used_topic_is_evicted_first():
     async with lean(retention={"topics": 3}) as s:
         for name in ("a", "b", "c", "a", "d"):
             s.log_event(name, name)
@@ -77,7 +77,7 @@ async def test_topics_of_one_event_share_its_timestamp():
 
 
 @gen_test()
-async def test_reading_an_unknown_topic_makes_none():
+async def test_reading_an_unknown_topic_does_not_create_it():
     async with lean() as s:
         before = list(s._broker.topics)
         assert s.get_events("unknown") == ()
@@ -88,7 +88,7 @@ async def test_reading_an_unknown_topic_makes_none():
 
 
 @gen_test()
-async def test_truncate_removes_a_topic_but_one_with_subscribers():
+async def test_truncate_removes_a_topic_unless_it_has_subscribers():
     async with lean() as s:
         for name in ("x", "y"):
             s.log_event(name, 1)
@@ -155,7 +155,7 @@ async def test_install_moves_topics_counts_and_subscribers_over(topics):
 
 
 @gen_test()
-async def test_any_number_of_names_hold_a_thousand_topics():
+async def test_a_thousand_topics_are_kept_of_any_number_of_names():
     async with lean() as s:
         for i in range(20_000):
             s.log_event(f"topic-{i}", i)
@@ -164,7 +164,7 @@ async def test_any_number_of_names_hold_a_thousand_topics():
 
 
 @gen_test()
-async def test_of_a_very_long_name_nothing_is_kept_but_for_subscribers(collected):
+async def test_under_a_very_long_name_events_are_kept_only_for_subscribers(collected):
     name = "x" * 100_000
     async with lean() as s:
         s.log_event(name, 1)
@@ -192,7 +192,7 @@ async def test_events_are_bounded_by_their_bytes():
 
 
 @gen_test()
-async def test_the_longest_idle_topics_lose_their_events_first():
+async def test_the_least_recently_used_topics_lose_their_events_first():
     async with lean(retention={"event-bytes": "100 kB"}) as s:
         s.subscribe_topic("topic-0", "client-1")
         for i in range(500):
@@ -224,7 +224,7 @@ async def test_a_huge_event_is_kept_shortened_and_sent_whole(collected):
 @pytest.mark.parametrize("key", [lambda i: f"x-{i}", lambda i: ("x" * 40, i, 0)])
 @pytest.mark.parametrize("count", [60, 200, 50_000])
 @gen_test()
-async def test_moves_of_work_stealing_are_read_however_many_they_are(key, count):
+async def test_work_stealing_reads_its_moves_whatever_their_number(key, count):
     async with lean() as s:
         workers = "tcp://10.0.0.1:40000", "tcp://10.0.0.2:40000"
         moves = [
@@ -242,7 +242,7 @@ async def test_moves_of_work_stealing_are_read_however_many_they_are(key, count)
 
 
 @gen_test()
-async def test_null_bounds_no_bytes():
+async def test_null_leaves_bytes_unbounded():
     async with lean(retention={"event-bytes": None}) as s:
         event = {"keys": list(range(100_000))}
         s.log_event("x", event)
@@ -253,7 +253,7 @@ async def test_null_bounds_no_bytes():
 async def test_an_empty_topic_is_small():
     async with lean() as s:
         s.log_event("warm-up", 1)
-        s.stream.close()  # what its thread makes is not to be counted
+        s.stream.close()  # allocations of its thread must not count
         tracemalloc.start()
         for i in range(500):
             s.log_event(f"topic-{i}", 1)
@@ -281,7 +281,7 @@ async def test_buffers_and_numbers_of_numpy_come_back_as_they_were():
 
 
 @gen_test()
-async def test_an_exception_of_ours_does_not_reach_who_publishes(monkeypatch):
+async def test_an_exception_of_ours_does_not_reach_the_publisher(monkeypatch):
     def raise_anything(*args):
         raise RuntimeError("no")
 

@@ -168,14 +168,14 @@ async def test_a_connection_in_use_stays():
 
 
 async def make_queue(name, c):
-    """Make a queue that one close closes: awaiting it would register it twice."""
+    """Make a queue that is registered once; awaiting it would do so twice."""
     queue = Queue(name, client=c)
     await queue._started
     return queue
 
 
 @gen_test()
-async def test_the_client_of_a_queue_goes_when_it_is_closed():
+async def test_the_client_of_a_queue_is_forgotten_when_it_is_closed():
     async with lean_cluster() as (s, c):
         queue, other = await make_queue("x", c), await make_queue("other", c)
         future = c.submit(inc, 1)
@@ -195,7 +195,7 @@ async def test_the_client_of_a_queue_goes_when_it_is_closed():
         assert "queue-x" not in s.clients
         assert "queue-other" in s.clients
         assert not counts
-        # A release that arrives late looks up nothing that is gone.
+        # A late release does not look up a client that is gone.
         c._send_to_scheduler(
             {"op": "queue-future-release", "name": "x", "key": future.key}
         )
@@ -227,7 +227,7 @@ async def test_the_client_of_a_closed_queue_stays_until_its_last_future_is_relea
 
 
 @gen_test()
-async def test_the_client_of_a_dataset_goes_with_it():
+async def test_the_client_of_a_dataset_is_forgotten_with_it():
     async with lean_cluster() as (s, c):
         future = c.submit(inc, 1)
         await c.publish_dataset(future, name=("x", 1))

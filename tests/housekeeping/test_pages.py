@@ -100,7 +100,7 @@ async def test_an_open_graph_keeps_nothing_of_too_many_tasks_and_draws_all_of_fe
 
 
 @gen_test()
-async def test_tasks_that_are_few_again_before_the_page_looks_are_drawn():
+async def test_tasks_that_are_few_again_before_the_page_updates_are_drawn():
     async with open_graph() as (s, c, graph, draw):
         first = c.map(inc, range(10), pure=False)
         await c.gather(first)
@@ -115,7 +115,7 @@ async def test_tasks_that_are_few_again_before_the_page_looks_are_drawn():
 
 
 @gen_test()
-async def test_what_a_page_has_still_to_draw_stays():
+async def test_what_a_page_still_has_to_draw_stays():
     async with open_graph() as (s, c, graph, draw):
         futures = c.map(inc, range(20), pure=False)
         await c.gather(futures)
@@ -127,7 +127,7 @@ async def test_what_a_page_has_still_to_draw_stays():
 
 
 @gen_test()
-async def test_progress_by_group_goes_with_its_page():
+async def test_progress_by_group_is_forgotten_with_its_page():
     async with with_dashboard() as s:
         session = await open_page(s, "individual-group-progress")
         await run_housekeeping(s)
@@ -138,7 +138,7 @@ async def test_progress_by_group_goes_with_its_page():
 
 
 @gen_test()
-async def test_progress_by_group_goes_where_no_page_was_ever_open():
+async def test_progress_by_group_is_forgotten_if_no_page_was_ever_open():
     async with lean() as s:
         s.add_plugin(GroupTiming(s))
         await run_housekeeping(s)

@@ -36,7 +36,7 @@ def test_tables_shrink_in_place():
     assert table == {99_999}
 
 
-def test_what_histories_keep_is_copied_and_equal():
+def test_reallocated_histories_hold_equal_copies():
     entries = [("key", {"x": [1.5]}), ("other", {})]
     history, unpicklable = deque(entries, maxlen=5), [lambda: None]
     ids = {id(entry) for entry in history}
@@ -76,7 +76,7 @@ def test_the_command_frees_large_messages_at_once_and_collects_little(start):
 
 @pytest.mark.parametrize("module", [distributed.scheduler, distributed.semaphore])
 @gen_test()
-async def test_warnings_that_were_shown_are_forgotten_when_they_are_many(module):
+async def test_shown_warnings_are_forgotten_beyond_their_bound(module):
     async with lean() as s:
         shown = vars(module).setdefault("__warningregistry__", {})
         shown.clear()

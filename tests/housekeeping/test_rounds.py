@@ -33,7 +33,7 @@ async def test_an_exception_in_a_job_is_counted_logged_and_stops_no_other_job(
 
 
 @gen_test()
-async def test_others_run_while_a_long_job_yields():
+async def test_other_coroutines_run_while_a_long_job_yields():
     async with lean() as s:
         housekeeping = s.extensions["leandask"].housekeeping
         seen = []
@@ -67,7 +67,7 @@ async def test_it_runs_by_itself_and_ends_with_the_scheduler(installed):
 
 
 @gen_test()
-async def test_work_goes_on_while_it_runs():
+async def test_tasks_are_computed_while_it_runs():
     with dask.config.set({"leandask.housekeeping.interval": "1ms"}):
         async with (
             lean() as s,

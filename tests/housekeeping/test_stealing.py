@@ -111,7 +111,7 @@ def has_more_requests(stealing, before):
 
 
 @gen_test(timeout=60)
-async def test_stealing_goes_on_while_workers_come_and_go():
+async def test_stealing_continues_while_workers_come_and_go():
     with dask.config.set({"distributed.scheduler.work-stealing-interval": "10ms"}):
         async with (
             lean() as s,

@@ -83,4 +83,6 @@ def test_a_gzipped_file_is_kept_up_to_a_number_of_bytes(path):
     scan, found = newest(path, kept_bytes=50_000)
     assert 50 < len(found) < 200
     assert found == [*range(1010, 1010 - len(found), -1)]
-    assert scan.has_more
+    assert (scan.has_more, scan.is_full) == (True, True)
+    _, rest = newest(path, kept_bytes=10**6, until=scan.reached)
+    assert rest[:2] == [found[-1], found[-1] - 1]

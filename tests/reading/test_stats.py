@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import pytest
+
 from leandask.reading.stats import NAMES, OTHERS, PERIODS, LogStats, Tally
+from leandask.reading.timeline.timeline import Timeline
 from leandask.records.times import rfc3339
 from tests.helpers.logs import T0, event_record, record, transition_record
+
+WARNING = {"severity": "WARNING", "severity_number": 13}
 
 
 def event(topic, seconds=0.0, **msg):
@@ -20,6 +25,24 @@ def stats_of(*records):
     return stats
 
 
+@pytest.mark.parametrize(
+    "left, lost",
+    [({}, 0), ({"expected": True}, 0), ({"expected": False}, 1), (WARNING, 1)],
+)
+def test_stats_and_timeline_count_the_same_lost_workers(left, lost):
+    is_level = left is WARNING
+    payload = {} if is_level else left
+    gone = event("all", action="remove-worker", worker="w", **payload)
+    records = [event("all", action="add-worker", worker="w"), gone]
+    if is_level:
+        gone |= WARNING
+    assert stats_of(*records).as_dict()["workers_lost"] == lost
+    timeline = Timeline()
+    for each in records:
+        timeline.add(each)
+    assert timeline.marks["lost"].count == lost
+
+
 def test_records_workers_tasks_and_topics_are_counted():
     found = stats_of(
         record(event_name="dask.scheduler.start"),
@@ -27,8 +50,8 @@ def test_records_workers_tasks_and_topics_are_counted():
         event("w", action="add-worker"),
         transition("processing"),
         transition("erred"),
-        event("all", action="remove-worker", worker="w") | {"severity": "WARNING"},
-        event("w", action="remove-worker") | {"severity": "WARNING"},
+        event("all", action="remove-worker", worker="w") | WARNING,
+        event("w", action="remove-worker") | WARNING,
         event("all", action="remove-worker", worker="v"),
         record(9, event_name="leandask.records-dropped", dropped_since_last=7),
     ).as_dict()

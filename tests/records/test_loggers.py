@@ -6,18 +6,14 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
-from functools import partial
 
 import dask.config
 import pytest
 from distributed.utils_test import gen_test
 
-from leandask import LeanScheduler
 from leandask.records.loggers import EVENTS, TRANSITIONS, HeldLevel, is_held
+from tests.helpers.schedulers import lean
 
-lean = partial(
-    LeanScheduler, dashboard=False, host="127.0.0.1", dashboard_address="127.0.0.1:0"
-)
 ABOVE = logging.getLogger("leandask")
 
 

@@ -20,7 +20,7 @@ from leandask.records.text import CUT
 
 
 def check(msg, limit=10_000):
-    """Make the value, and see that both encoders take it and agree."""
+    """Make the value, and check that both encoders accept it and agree."""
     value, size, truncated = plain(msg, limit)
     line = orjson.dumps(value)
     assert json.loads(line) == json.loads(json.dumps(value, allow_nan=False))
@@ -245,9 +245,9 @@ def test_json_values_are_kept(msg):
 
 @settings(max_examples=300)
 @given(anything, st.integers(0, 300))
-def test_anything_gives_bounded_json(msg, limit):
+def test_anything_becomes_bounded_json(msg, limit):
     value, _ = check(msg, limit)
-    # Of each container that was cut at least a mark is left.
+    # Each container that was cut leaves at least a mark.
     assert len(json.dumps(value)) < 12 * limit + 3000
     assert not isinstance(value, float) or math.isfinite(value)
 

@@ -47,11 +47,11 @@ def test_an_action_of_a_problem_is_a_warning(action):
         ("request", 1),
     ],
 )
-def test_all_else_is_info(msg):
+def test_any_other_event_is_info(msg):
     assert level_of("all", msg) == logging.INFO
 
 
-def test_the_documentation_lists_them_all():
+def test_the_documentation_lists_all_problems():
     text = (DOCS / "records.md").read_text()
     table = text[text.index("## Levels") : text.index("## Loss")]
     for name in (*PROBLEM_TOPICS, *PROBLEM_ACTIONS, *PROBLEM_SIGNS):

@@ -211,7 +211,7 @@ def test_transitions_are_bounded_by_their_recommendations(make, gate, all_transi
     assert stream.stats()["dropped_kinds"]["transition"] == 9
 
 
-def test_losses_are_reported_while_they_go_on(make, collected, tmp_path):
+def test_losses_are_reported_while_more_records_are_dropped(make, collected, tmp_path):
     slow, sink = (
         Slow(0.005),
         RotatingFileSink(tmp_path / "log.jsonl", flush_interval=0.01),
@@ -282,7 +282,7 @@ class Unflushable(RotatingFileSink):
     flush = flush_if_due
 
 
-def test_a_sink_that_cannot_be_flushed_leaves_the_others(make, tmp_path, caplog):
+def test_a_sink_that_cannot_be_flushed_does_not_stop_the_others(make, tmp_path, caplog):
     bad = Unflushable(tmp_path / "bad")
     good = RotatingFileSink(tmp_path / "log", flush_interval=0)
     EVENTS.addHandler(bad)
@@ -359,7 +359,7 @@ class EndingSink(RotatingFileSink):
             raise SystemExit
 
 
-def test_the_thread_lives_on_whatever_a_sink_raises(make, collected, tmp_path):
+def test_the_thread_survives_anything_that_a_sink_raises(make, collected, tmp_path):
     sink = EndingSink(tmp_path / "log")
     EVENTS.addHandler(sink)
     try:

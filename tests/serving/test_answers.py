@@ -61,6 +61,9 @@ async def test_an_asynchronous_client_gets_the_records_it_asks_for(path):
                 )
             )["records"]
             assert joined["scheduler_id"] == s.id
+            added = await leandask.get_history(client, client=client.id, topic="all")
+            assert "add-client" in {r["action"] for r in added["records"]}
+            assert {r["client"] for r in added["records"]} == {client.id}
             few = await leandask.get_history(client, limit=2, since="1 hour")
             assert (len(few["records"]), few["truncated"]) == (2, "limit")
             assert few["records"][0]["seq"] > few["records"][1]["seq"]

@@ -16,7 +16,7 @@ from tests.helpers.paths import ROOT
 MIB = 2**20
 
 
-def test_the_shares_are_the_whole():
+def test_the_shares_add_up_to_100_percent():
     assert sum(cost.share for cost in COSTS.values() if not cost.part_of) == 100
     fields = Retention.__dataclass_fields__.values()
     names = [field.metadata["name"] for field in fields]
@@ -24,7 +24,7 @@ def test_the_shares_are_the_whole():
 
 
 @pytest.mark.parametrize("budget", [MIB, 16 * MIB, 1000 * MIB])
-def test_the_histories_take_the_budget_together(budget):
+def test_the_bounds_use_the_whole_budget(budget):
     bounds = divide(budget)
     most = sum(
         n * COSTS[name].nbytes for name, n in bounds.items() if not COSTS[name].part_of
@@ -32,7 +32,7 @@ def test_the_histories_take_the_budget_together(budget):
     assert 0.98 * budget < most <= budget
 
 
-def test_a_budget_takes_the_place_of_defaults_and_smaller_bounds_stay():
+def test_a_budget_replaces_defaults_and_smaller_bounds_stay():
     bounds = Retention(budget="16 MiB", spans=7, task_stream=10**9).effective()
     shares = divide(16 * MIB)
     assert bounds.budget == 16 * MIB
@@ -66,7 +66,7 @@ def test_auto_is_a_share_of_the_memory_limit(monkeypatch):
 @pytest.mark.parametrize(
     "value", ["lots", 5, "1 kB", True, -1, ["16 MiB"], "1e30", float("inf")]
 )
-def test_what_is_no_budget_is_refused(value):
+def test_an_invalid_budget_is_refused(value):
     with pytest.raises(ValueError, match=r"^leandask.retention.budget must be a size "):
         as_budget("leandask.retention.budget", value)
     with pytest.raises(ValueError, match=r"^leandask.retention.budget must be a size "):
@@ -91,8 +91,7 @@ def test_describe_shows_every_bound_its_cost_and_the_sum():
 
 
 def test_the_documentation_names_every_bound_and_share():
-    root = ROOT
-    memory, readme = (root / p for p in ("docs/memory.md", "README.md"))
+    memory, readme = (ROOT / p for p in ("docs/memory.md", "README.md"))
     for name, cost in COSTS.items():
         assert f"`{name}`" in memory.read_text()
         assert f"| `{name}` |" in readme.read_text()

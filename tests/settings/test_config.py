@@ -111,7 +111,7 @@ def test_a_bad_setting_is_refused_with_key_rule_and_value(key, value, error):
         ("event-log.path", None, None),
     ],
 )
-def test_a_setting_is_read_in_bytes_seconds_and_whole_paths(key, value, read):
+def test_sizes_durations_and_paths_are_converted(key, value, read):
     assert config.read(key, value) == read
     with dask.config.set({f"leandask.{key}": value}):
         assert config.read(key) == read
@@ -140,11 +140,11 @@ def test_bounds_come_from_the_environment_and_from_yaml(tmp_path, source):
     assert json.loads(out) == [50, 7, 1000]
 
 
-def test_a_key_that_is_no_setting_is_told(caplog):
+def test_an_unknown_key_is_logged(caplog):
     given = {"leandask.event-log.pth": "x", "leandask.give_back.part": 0.5}
     with dask.config.set(given):
         config.check()
         assert not caplog.records
         config.warn_of_unknown_keys()
-    [told] = [r.getMessage() for r in caplog.records if r.name == "leandask"]
-    assert told == "leandask.event-log.pth is not a setting"
+    [line] = [r.getMessage() for r in caplog.records if r.name == "leandask"]
+    assert line == "leandask.event-log.pth is not a setting"

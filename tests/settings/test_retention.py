@@ -58,7 +58,7 @@ def test_a_mapping_names_bounds_as_yaml_or_as_python_does(key):
     assert Retention.of({key: 3}).erred_tasks == 3
 
 
-def test_a_retention_is_taken_as_it_is():
+def test_a_retention_is_returned_unchanged():
     retention = Retention(events=1)
     assert Retention.of(retention) is retention
     assert Retention.of() == Retention()
@@ -69,13 +69,13 @@ def test_a_retention_is_taken_as_it_is():
 @pytest.mark.parametrize(
     "bounds", [{"event": 1}, {5: 1}, "events=1", 5, [("events", 1)]]
 )
-def test_what_is_no_mapping_of_bounds_is_refused(bounds):
+def test_bounds_that_are_not_a_mapping_of_known_keys_are_refused(bounds):
     with pytest.raises((TypeError, ValueError), match=r"^retention must (be|have)"):
         Retention.of(bounds)
 
 
 @pytest.mark.parametrize("configured", [{"event": 1}, None, 5])
-def test_a_configuration_that_is_no_mapping_of_bounds_is_refused(configured):
+def test_a_configuration_that_is_not_a_mapping_of_known_keys_is_refused(configured):
     with dask.config.set({"leandask.retention": configured}):
         with pytest.raises((TypeError, ValueError), match=r"^leandask.retention must"):
             Retention.of()
@@ -93,7 +93,7 @@ def test_the_smaller_of_both_wins():
     assert (retention.messages, retention.error_length) == (0, 250)
 
 
-def test_null_upstream_means_ours_and_null_here_means_theirs():
+def test_where_one_side_is_null_the_bound_of_the_other_holds():
     with dask.config.set({LOW: None}):
         assert Retention().effective().events == 100
     with dask.config.set({LOW: 50}):
@@ -105,14 +105,14 @@ def test_the_transition_log_is_never_empty():
         assert Retention().effective().transition_log == 1
 
 
-def test_of_upstreams_two_task_streams_the_larger_counts():
+def test_the_larger_of_upstreams_two_task_stream_settings_counts():
     with dask.config.set({STATUS: 10, TASKS: 20}):
         assert Retention().effective().task_stream == 20
     with dask.config.set({TASKS: 20}):
         assert Retention().effective().task_stream == 500
 
 
-def test_an_upstream_setting_that_is_no_number_is_refused_by_its_name():
+def test_an_upstream_setting_that_is_not_a_number_is_refused_by_its_name():
     with dask.config.set({LOW: "many"}):
         with pytest.raises(TypeError, match=f"^{LOW} must be"):
             Retention().effective()
@@ -121,6 +121,6 @@ def test_an_upstream_setting_that_is_no_number_is_refused_by_its_name():
 @pytest.mark.parametrize(
     ("a", "b", "expected"), [(1, 2, 1), (None, 2, 2), (0, None, 0), (None, None, None)]
 )
-def test_smaller(a, b, expected):
+def test_the_smaller_bound_is_the_one_that_is_not_none(a, b, expected):
     assert smaller(a, b) == expected
     assert smaller(b, a) == expected

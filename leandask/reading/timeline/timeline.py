@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from leandask.reading.filter import is_worker_lost
 from leandask.reading.histogram import Histogram
-from leandask.reading.lines import InvalidRecord, check, milliseconds_of, msg_of
+from leandask.reading.lines import InvalidRecord, check, milliseconds_of
 from leandask.reading.timeline.columns import (
     AFTER,
     BEFORE,
@@ -221,11 +222,7 @@ class Timeline:
 
     def _leave(self, run: SchedulerRun, record: dict[str, Any]) -> None:
         worker = _worker(record)
-        # A payload that was cut may lack the field: then only the severity says it.
-        lost = record["severity_number"] >= WARNING_NUMBER
-        if not lost and '"expected"' in record["payload"]:
-            msg = msg_of(record)
-            lost = type(msg) is dict and msg.get("expected") is False
+        lost = is_worker_lost(record)
         run.change(WORKERS, -1)
         self._row[WORKERS] -= 1
         self.workers.leave(worker, run, self._ms, lost)
