@@ -10,6 +10,7 @@ import logging
 
 import hypothesis
 import pytest
+from packaging.version import Version
 
 # How long an example takes depends on the machine.
 hypothesis.settings.register_profile(
@@ -22,10 +23,21 @@ hypothesis.settings.load_profile("untimed")
 # distributed.utils_test also copies and restores the levels of all loggers.
 logging.getLogger("leandask.events").setLevel(logging.INFO)
 
-import distributed.utils_test  # noqa: E402, F401
+import distributed.utils_test  # noqa: E402
 
 from leandask import _compat  # noqa: E402
 from leandask.records.loggers import EVENTS, TRANSITIONS  # noqa: E402
+
+#: Releases before this one leave sockets to the garbage collector, which warns in
+#: whatever test runs then.
+CLOSES_SOCKETS = "2025.1.0"
+
+
+def pytest_configure(config):
+    if Version(distributed.__version__) < Version(CLOSES_SOCKETS):
+        category = "pytest.PytestUnraisableExceptionWarning"
+        unclosed = f"ignore:Exception ignored in. <socket:{category}"
+        config.addinivalue_line("filterwarnings", unclosed)
 
 
 class Collector(logging.Handler):
