@@ -102,10 +102,6 @@ class LeanTopic(Topic):
         for event in events:
             self.keep(event)
 
-    def truncate(self) -> None:
-        """Remove all events."""
-        self.events.clear()
-
     def subscribe(self, subscriber: str) -> None:
         """Send every further event to a client."""
         self.subscribers = {*self.subscribers, subscriber}
