@@ -60,7 +60,6 @@ class LeanExtension:
         self._level: HeldLevel | None = None
         if config.read("stream.transitions"):
             self._level = HeldLevel(TRANSITIONS, logging.DEBUG)
-        self._stopped = False
         self._closing: asyncio.Task[None] | None = None
         self._answers: Answers | None = None
         try:
@@ -171,20 +170,16 @@ class LeanExtension:
         reason : str or None, optional
             Why the scheduler closes, if it is known.
         """
-        if not self._stopped:
-            self._stopped = True
-            self.stream.report_dropped()
-            fields = {
-                "reason": reason,
-                "uptime_seconds": time.time() - self.scheduler.time_started,
-                "transitions_total": self.scheduler.transition_counter,
-                "records_total": self.stream.queue.emitted,
-                "dropped_total": self.stream.queue.n_dropped,
-            }
-            message = f"scheduler stopped: {reason or 'reason unknown'}"
-            self.stream.life(STOPPED, message, fields)
+        uptime = time.time() - self.scheduler.time_started
+        _record_stop(
+            self.stream,
+            self.event_log,
+            reason,
+            uptime_seconds=uptime,
+            transitions_total=self.scheduler.transition_counter,
+        )
         try:
-            await self.stream.aclose()
+            await self.stream.aclose(self.event_log)
         finally:  # also if the event loop ends first and cancels this
             _close_now(self.stream, self.event_log, self._level)
             _compat.forget_handlers()
@@ -196,11 +191,34 @@ class LeanExtension:
             await self.close()
 
 
+def _record_stop(
+    stream: RecordStream,
+    event_log: EventLog | None,
+    reason: str | None,
+    **fields: float,
+) -> None:
+    """Emit the record of the end, the last one, unless the stream is closed already."""
+
+    def counted(seq: int) -> dict[str, Any]:
+        # When the record is made, as records may be lost until then.
+        counts: dict[str, Any] = {"dropped_total": stream.queue.n_dropped}
+        if event_log is not None:
+            counts["missing_total"] = event_log.missing_before(seq)
+        return {"reason": reason, **fields, "records_total": seq - 1, **counts}
+
+    if event_log is not None:
+        event_log.end()
+    stream.report_dropped()
+    message = f"scheduler stopped: {reason or 'reason unknown'}"
+    stream.life(STOPPED, message, counted)
+
+
 def _close_now(
     stream: RecordStream, event_log: EventLog | None, level: HeldLevel | None
 ) -> None:
+    _record_stop(stream, event_log, "not closed")  # unless it is recorded already
     try:
-        stream.close()
+        stream.close(event_log)
     finally:
         if level is not None:
             level.release()

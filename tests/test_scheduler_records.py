@@ -124,6 +124,7 @@ async def test_the_event_log_holds_every_event_when_the_scheduler_is_closed(tmp_
         "queue-length": 0,
         "queue-bytes": 0,
         "closed": 0,
+        "failed": 0,
     }
     assert {r["scheduler_id"] for r in records} == {s.id}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from typing import Any
 
 from leandask.eventlog.sink import RotatingFileSink
 from leandask.records.loggers import EVENTS, TRANSITIONS, HeldLevel, is_held
@@ -28,6 +29,8 @@ class EventLog(RotatingFileSink):
         super().__init__(path)
         self.scheduler_id = scheduler_id
         self._is_detached = False
+        self._last_seq = self._missing = 0
+        self._is_ending = False
         self._attach()
         self._level: HeldLevel | None = None
         if not EVENTS.level and (not logger.level or is_held(logger)):
@@ -50,6 +53,42 @@ class EventLog(RotatingFileSink):
         if record.__dict__.get("scheduler_id") != self.scheduler_id:
             return False
         return super().handle(record)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Add the line of a record, unless a later one came first."""
+        if self._is_new(record.__dict__.get("seq")):  # the handler's lock is held
+            super().emit(record)
+
+    def _add_fields(self, fields: dict[str, Any], level: int) -> None:
+        assert self.lock is not None
+        with self.lock:
+            if self._is_new(fields["seq"]):
+                super()._add_fields(fields, level)
+
+    def _is_new(self, seq: int | None) -> bool:
+        if seq is None or (self._is_ending and seq <= self._last_seq):
+            return False
+        self._last_seq = seq
+        return True
+
+    def end(self) -> None:
+        """Ignore a record from now on if a later one came first.
+
+        At the end, two threads may hand over the same records, each in their order.
+        """
+        self._is_ending = True
+
+    def missing_before(self, seq: int) -> int:
+        """Return how many records before a number have no line, for whatever reason.
+
+        All lines are written before that, with a last try where the file failed, so
+        that there is room for one more line.
+        """
+        if seq > self._last_seq:
+            self._retry_at = 0.0
+            self._flush(self.close_timeout)
+            self._missing = seq - 1 - self.lines_written - self.buffer.lines
+        return self._missing
 
     def reattach(self) -> None:
         """Attach to the loggers again where a new logging configuration detached it."""

@@ -7,15 +7,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from itertools import dropwhile
-from traceback import walk_tb
 from typing import Any, NamedTuple
 
 from leandask._throttle import Throttle
 from leandask.records.factory import RecordFactory
-from leandask.records.loggers import EVENTS, TRANSITIONS, handlers_of, record_sinks
-from leandask.records.recordqueue import RecordQueue
-from leandask.records.recordsink import RecordSink, is_record_sink, is_unmodified
+from leandask.records.loggers import Shortcut, handle, record_sinks
+from leandask.records.recordqueue import RecordQueue, Waiting
 from leandask.records.text import MESSAGE_LENGTH
 
 logger = logging.getLogger("leandask")
@@ -27,9 +24,6 @@ SLICE = 64
 #: Records of WARNING or above that are kept for the report: 0.5 kB each, up to 1.2 kB
 #: if the text is not in Latin letters.
 WARNINGS = 20
-#: Methods that a LogRecord passes through.
-LOGGER_METHODS = ("handle", "filter", "callHandlers")
-NULL_HANDLER_METHODS = ("handle",)
 
 
 class LastWarning(NamedTuple):
@@ -46,15 +40,16 @@ class Drain:
     An exception of a handler or filter is counted and reported; the thread lives on.
     """
 
-    #: Records handed to logging, and exceptions.
+    #: Records handed to logging, even if a handler raised; and exceptions.
     written: int
     errors: int
     #: Times that an exception would have ended the thread.
     restarts: int
     #: Times that the queue was emptied.
     turns: int
-    #: The number (``seq``) of the last record popped.
+    #: The number (``seq``) of the last record popped, and of the last one served.
     last_seq: int
+    served_seq: int
     #: The last records of WARNING or above, newest last.
     warnings: deque[LastWarning]
     #: Whether :meth:`start` was called.
@@ -75,7 +70,8 @@ class Drain:
         #: Longest turn in seconds, without its last slice. After each turn the thread
         #: reports losses and flushes the sinks, even if the queue is never empty.
         self.turn_seconds = turn_seconds
-        self.written = self.errors = self.restarts = self.turns = self.last_seq = 0
+        self.written = self.errors = self.restarts = self.turns = 0
+        self.last_seq = self.served_seq = 0
         self.started = False
         self._last_error: BaseException | None = None
         self.warnings = deque(maxlen=WARNINGS)
@@ -83,11 +79,15 @@ class Drain:
         self._factory = factory
         self._report_dropped = report_dropped
         self._thread: threading.Thread | None = None
+        # The slice in the thread's hands, and how many of it are settled: written, or
+        # counted as failed. The lock makes that exact while :meth:`abandon` runs.
+        self._slice: list[Waiting] = []
+        self._settled = 0
+        self._abandoned = False
+        self._lock = threading.Lock()
         self._reporting = Throttle(report_interval)
         self._errors_reported = self._dropped_reported = 0
-        # By id, as a handler may not be hashable.
-        self._sinks: dict[int, RecordSink] = {}
-        self._ignoring: dict[int, Any] = {}
+        self._shortcut = Shortcut(factory.scheduler_id)
 
     def start(self) -> None:
         """Start the thread, unless it was started; never raises."""
@@ -106,11 +106,65 @@ class Drain:
         """Whether the thread runs."""
         return self._thread is not None and self._thread.is_alive()
 
-    def join(self, timeout: float) -> None:
-        """Wait up to some seconds until the thread has emptied a closed queue."""
+    def is_busy(self) -> bool:
+        """Whether the thread runs, and another one can wait for its end."""
         # The garbage collector may close a stream in the thread itself.
-        if self._thread not in (None, threading.current_thread()):
-            self._thread.join(timeout)
+        return self.is_alive() and self._thread is not threading.current_thread()
+
+    def unsettled(self) -> list[Waiting]:
+        """Return the records that logging has not taken yet, the oldest first."""
+        with self._lock:
+            return self._slice[self._settled :] + self._queue.copy()
+
+    def abandon(self) -> list[Waiting]:
+        """Take over what logging has not taken, and end the thread.
+
+        One record may be in the hands of a handler; from now on it counts as dropped.
+        """
+        with self._lock:
+            self._abandoned = True
+            rest = self._slice[self._settled :] + self._queue.pop(len(self._queue))
+            self._slice, self._settled = [], 0
+            return rest
+
+    def serve(self, sink: logging.Handler) -> None:
+        """Hand the records that logging has not taken to one handler alone.
+
+        The thread may hand them over at the same time: the handler must ignore a record
+        that it has.
+        """
+        for seq, _, (_, make, target), source in self.unsettled():
+            if self._abandoned:
+                return
+            try:
+                record = make(seq, source)
+                if record[0] >= sink.level and not target.disabled:
+                    log_record = self._factory.log_record(record)
+                    # Python 3.12 lets a filter replace the LogRecord.
+                    passed: Any = target.filter(log_record)
+                    if passed:
+                        sink.handle(log_record if passed is True else passed)
+            except BaseException as e:  # go on with the other records
+                self._count(e)
+            self.served_seq = seq
+        sink.flush()
+
+    def start_serving(self, sink: logging.Handler) -> threading.Thread | None:
+        """Start a thread for :meth:`serve`; without one where none can start."""
+        thread = threading.Thread(target=self.serve, args=(sink,), name="leandask-last")
+        thread.daemon = True  # the file of the sink may hang for ever
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads, or the interpreter exits
+            self.serve(sink)
+            return None
+        return thread
+
+    def after_fork(self, queue: RecordQueue) -> None:
+        """In a child process: start no thread, and leave the records to the parent."""
+        self.started = True
+        self._queue, self._slice, self._settled = queue, [], 0
+        self._lock = threading.Lock()
 
     def _run(self) -> None:
         while True:
@@ -138,33 +192,44 @@ class Drain:
                 except Exception as e:  # go on with the other sinks
                     self._count(e)
             self._report()
-            if closed and not self._queue:
+            if self._abandoned or (closed and not self._queue):
                 return
 
     def _empty(self) -> bool:
         """Empty the queue, for one turn at most; return whether it is empty."""
-        log_record = self._factory.log_record
+        log_record, only_sink = self._factory.log_record, self._shortcut.only_sink
         end = time.monotonic() + self.turn_seconds
         if self._queue:
-            self._classify_handlers()
-        while waiting := self._queue.pop(SLICE):
+            self._shortcut.look()
+        while waiting := self._take():
             last_target = last_level = None  # the configuration may have changed
-            for seq, _, (_, make, target), source in waiting:
+            for seq, _, kind, source in waiting:
+                _, make, target = kind
+                is_written = False
                 try:
                     record = make(seq, source)
                     level, _, fields = record
                     if level >= logging.WARNING:
                         self._note_warning(fields)
                     if level != last_level or target is not last_target:
-                        sink = self._only_sink(target, level)
+                        sink = only_sink(target, level)
                         last_target, last_level = target, level
                     if sink is None:
-                        self._handle(target, log_record(record))
+                        handle(target, log_record(record), self._count)
+                        is_written = True
                     else:
+                        is_written = True
                         sink.write_fields(fields, level)
-                    self.written += 1
                 except BaseException as e:  # go on with the rest of the slice
                     self._count(e)
+                with self._lock:
+                    if self._abandoned:
+                        return True
+                    self._settled += 1
+                    if is_written:
+                        self.written += 1
+                    else:
+                        self._queue.note_failed(kind)
             self.last_seq = waiting[-1][0]
             if not self._queue.is_quarter_full:
                 time.sleep(0)  # the event loop gets the GIL
@@ -172,54 +237,12 @@ class Drain:
                 return False
         return True
 
-    def _handle(self, target: logging.Logger, record: logging.LogRecord) -> None:
-        """Have all handlers of a logger handle a LogRecord, even if one raises."""
-        try:
-            target.handle(record)
-        except BaseException as e:
-            for handler in _after_raising(e, target):
-                if record.levelno >= handler.level:
-                    try:
-                        handler.handle(record)
-                    except BaseException as another:
-                        self._count(another)
-            raise
-
-    def _classify_handlers(self) -> None:
-        """Note which handlers are unmodified sinks, and which ignore our records.
-
-        Once per turn, as it is slow. A handler that is added during a turn gets
-        LogRecords.
-        """
-        self._sinks, self._ignoring = {}, {}
-        loggers = EVENTS, TRANSITIONS
-        if not all([is_unmodified(logger, LOGGER_METHODS) for logger in loggers]):
-            return
-        for logger in loggers:
-            for handler in handlers_of(logger):
-                if isinstance(handler, logging.NullHandler):
-                    if is_unmodified(handler, NULL_HANDLER_METHODS):
-                        self._ignoring[id(handler)] = handler
-                elif is_record_sink(handler) and handler.is_unmodified():
-                    refused = handler.refuses(self._factory.scheduler_id)
-                    known = self._ignoring if refused else self._sinks
-                    known[id(handler)] = handler
-
-    def _only_sink(self, target: logging.Logger, level: int) -> RecordSink | None:
-        """Return the sink that can take the fields of a record, or None.
-
-        It is the only handler of the record, and no code of the user's would see a
-        LogRecord. This is the common case, an event log alone, and three times as fast.
-        """
-        if target.disabled or target.filters:
-            return None
-        takers = [
-            id(handler)
-            for handler in handlers_of(target)
-            if level >= handler.level and id(handler) not in self._ignoring
-        ]
-        sink = self._sinks.get(takers[0]) if len(takers) == 1 else None
-        return sink if sink is not None and sink.takes_fields() else None
+    def _take(self) -> list[Waiting]:
+        """Take a slice, or what is left of one whose handing over was interrupted."""
+        with self._lock:
+            if self._settled == len(self._slice) and not self._abandoned:
+                self._slice, self._settled = self._queue.pop(SLICE), 0
+            return self._slice[self._settled :]
 
     def _note_warning(self, fields: dict[str, Any]) -> None:
         message = fields["message"][:MESSAGE_LENGTH]
@@ -251,12 +274,3 @@ class Drain:
                 )
         except Exception as e:  # the event loop is closed, or a handler raises again
             self._count(e)
-
-
-def _after_raising(
-    error: BaseException, target: logging.Logger
-) -> list[logging.Handler]:
-    """Return the handlers of a logger after the one that raised an error."""
-    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
-    called = {id(frame.f_locals.get("self")) for frame in frames}
-    return list(dropwhile(lambda h: id(h) not in called, handlers_of(target)))[1:]

@@ -7,7 +7,7 @@ unchanged.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -38,6 +38,11 @@ if TYPE_CHECKING:
 EventSource = tuple[int, str, float, Any, bool]
 
 
+#: Further fields of a record by name, or a function that returns them for its number
+#: (``seq``) once the record is made: it is called in the thread of the drain.
+LifeFields = Mapping[str, Any] | Callable[[int], Mapping[str, Any]]
+
+
 class LifeSource(NamedTuple):
     """What :meth:`RecordFactory.life` makes a record from."""
 
@@ -46,8 +51,7 @@ class LifeSource(NamedTuple):
     #: Seconds since the epoch.
     timestamp: float
     message: str
-    #: Further fields of the schema.
-    fields: Mapping[str, Any]
+    fields: LifeFields
 
 
 class RecordFactory:
@@ -124,7 +128,7 @@ class RecordFactory:
         """Make a record of the scheduler or the stream itself, such as its start."""
         level, event_name, timestamp, message, fields = source
         own = self._template(EVENTS, level, event_name, ("seq",))
-        own.update(fields, seq=seq)
+        own.update(fields(seq) if callable(fields) else fields, seq=seq)
         own["timestamp"] = rfc3339(timestamp)
         own["message"] = one_line(message)
         return level, timestamp, own

@@ -5,7 +5,6 @@ It is bounded by a number of records and by their estimated bytes.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections import deque
@@ -56,9 +55,8 @@ class RecordQueue:
     poll_interval: float
     #: Records put since the start, dropped ones too: the number of the last one.
     emitted: int
-    #: Records dropped, by reason and by kind.
+    #: Records dropped, by reason.
     dropped: dict[str, int]
-    dropped_kinds: dict[str, int]
     #: Set to have the popping thread start its next turn at once.
     wake: threading.Event
     #: Whether all further records are dropped.
@@ -77,8 +75,9 @@ class RecordQueue:
         self.block_timeout = block_timeout
         self.poll_interval = poll_interval
         self.emitted = 0
-        self.dropped = {"queue-length": 0, "queue-bytes": 0, "closed": 0}
-        self.dropped_kinds = {"event": 0, "transition": 0, "life": 0}
+        self.dropped = {"queue-length": 0, "queue-bytes": 0, "closed": 0, "failed": 0}
+        self._dropped_kinds = {"event": 0, "transition": 0, "life": 0}
+        self._failed_kinds = dict(self._dropped_kinds)  # changed by the popping thread
         self.wake = threading.Event()
         self.closed = False
         self._soft_length = max_length * NEARLY_FULL
@@ -114,6 +113,12 @@ class RecordQueue:
         """Records dropped since the start."""
         return sum(self.dropped.values())
 
+    @property
+    def dropped_kinds(self) -> dict[str, int]:
+        """Records dropped since the start, by kind."""
+        failed = self._failed_kinds
+        return {kind: n + failed[kind] for kind, n in self._dropped_kinds.items()}
+
     def put(self, kind: Kind, source: Any, nbytes: int) -> None:
         """Add a record that is not urgent, if there is room."""
         if (
@@ -141,10 +146,7 @@ class RecordQueue:
     def pop(self, count: int) -> list[Waiting]:
         """Remove and return the oldest records, `count` of them at most."""
         popleft = self._waiting.popleft
-        popped: list[Waiting] = []
-        with contextlib.suppress(IndexError):  # drop_waiting() may run in between
-            for _ in range(count):
-                popped.append(popleft())
+        popped = [popleft() for _ in range(min(count, len(self._waiting)))]
         self._bytes_out += sum([nbytes for _, nbytes, _, _ in popped])
         return popped
 
@@ -153,13 +155,20 @@ class RecordQueue:
         self.closed = True
         self.wake.set()
 
-    def drop_waiting(self) -> int:
-        """Drop the records that wait, and return how many they were."""
-        waiting = self.pop(len(self._waiting))
-        for _, _, kind, _ in waiting:
-            self.dropped_kinds[kind.name] += 1
-        self.dropped["closed"] += len(waiting)
-        return len(waiting)
+    def copy(self) -> list[Waiting]:
+        """Return the records that wait, the oldest first."""
+        return list(self._waiting)
+
+    def note_closed(self, records: list[Waiting]) -> None:
+        """Count records that were popped and that nobody took before the end."""
+        for _, _, kind, _ in records:
+            self._dropped_kinds[kind.name] += 1
+        self.dropped["closed"] += len(records)
+
+    def note_failed(self, kind: Kind) -> None:
+        """Count a record that was popped and that an exception kept from logging."""
+        self.dropped["failed"] += 1
+        self._failed_kinds[kind.name] += 1
 
     def _put_or_drop(self, kind: Kind, source: Any, nbytes: int, urgent: bool) -> None:
         reason = self._refusal(nbytes, urgent)
@@ -170,7 +179,7 @@ class RecordQueue:
             return
         self.emitted += 1
         self.dropped[reason] += 1
-        self.dropped_kinds[kind.name] += 1
+        self._dropped_kinds[kind.name] += 1
 
     def _refusal(self, nbytes: int, urgent: bool) -> str:
         """Why there is no room for a record, or an empty text."""

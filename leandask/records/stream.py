@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from leandask._fork import leave_to_parent
 from leandask.records.drain import Drain
-from leandask.records.factory import EventSource, LifeSource, RecordFactory
+from leandask.records.factory import (
+    EventSource,
+    LifeFields,
+    LifeSource,
+    RecordFactory,
+)
 from leandask.records.loggers import EVENTS, TRANSITIONS
 from leandask.records.payload import plain
 from leandask.records.recordqueue import Kind, RecordQueue
@@ -29,6 +34,9 @@ logger = logging.getLogger("leandask")
 EVENT_BYTES, CHARACTER_BYTES = 400, 4
 #: Estimated bytes of a waiting transition, and of each of its recommendations.
 TRANSITION_BYTES, RECOMMENDATION_BYTES = 400, 120
+#: Seconds for which the event log waits for other handlers when the stream is closed,
+#: and then they for it; and seconds between two looks.
+PATIENCE, CLOSE_POLL = 0.5, 0.005
 
 
 class StreamStats(TypedDict):
@@ -123,14 +131,7 @@ class RecordStream:
         return f"<{type(self).__name__}: {self.queue!r}>"
 
     def event(self, topic: str, event: tuple[float, Any]) -> None:
-        """Take an event; never raises.
-
-        Parameters
-        ----------
-        topic : str
-        event : tuple
-            Its time in seconds since the epoch, and its msg, which may be any object.
-        """
+        """Take an event, its time and its msg of any type; never raises."""
         try:
             timestamp, msg = event
             level = level_of(topic, msg)
@@ -150,13 +151,7 @@ class RecordStream:
         self._errors += 1
 
     def transition(self, transition: Transition) -> None:
-        """Take a transition; never raises.
-
-        Parameters
-        ----------
-        transition : distributed.scheduler.Transition
-            Kept as it is until the thread makes a record of it.
-        """
+        """Take a transition, and keep it until the thread has it; never raises."""
         if TRANSITIONS.isEnabledFor(logging.DEBUG) or (
             transition[2] == "erred" and TRANSITIONS.isEnabledFor(logging.INFO)
         ):
@@ -169,7 +164,7 @@ class RecordStream:
         self,
         event_name: str,
         message: str,
-        fields: Mapping[str, Any],
+        fields: LifeFields,
         level: int = logging.INFO,
         force: bool = True,
     ) -> None:
@@ -198,13 +193,7 @@ class RecordStream:
             )
 
     def catch_up(self, timeout: float) -> None:
-        """Wait until logging has the records emitted so far; not on the event loop.
-
-        Parameters
-        ----------
-        timeout : float
-            Longest wait in seconds.
-        """
+        """Wait until logging has the records emitted so far; not on the event loop."""
         deadline = time.monotonic() + timeout
         turns = self._drain.turns + 2  # the current one may have begun before
         emitted = self.queue.emitted
@@ -231,50 +220,59 @@ class RecordStream:
         )
 
     def warnings(self) -> list[dict[str, str]]:
-        """Return the last records of WARNING or above, newest first.
+        """Return the last records of WARNING or above, newest first, 20 at most.
 
-        Returns
-        -------
-        list of dict
-            20 at most: ``timestamp``, ``severity`` and ``message`` of each.
+        Each has ``timestamp``, ``severity`` and ``message``.
         """
         last = self._drain.warnings.copy()
         return [warning._asdict() for warning in reversed(last)]
 
-    def close(self) -> None:
+    def close(self, event_log: logging.Handler | None = None) -> None:
         """Hand the records that wait to logging, and end the thread.
 
-        What is left after :attr:`close_timeout` is dropped and counted.
+        What logging has not taken after :attr:`close_timeout` is dropped and counted.
+
+        Parameters
+        ----------
+        event_log : logging.Handler, optional
+            It does not wait for slower handlers: it gets all records, also those that
+            are dropped for the others. It must ignore a record that it has.
         """
-        self._stop()
-        if not self._closed:
-            self._drain.join(self.close_timeout)
-        self._drop_waiting()
+        for _ in self._steps(event_log):
+            time.sleep(CLOSE_POLL)
 
-    async def aclose(self) -> None:
+    async def aclose(self, event_log: logging.Handler | None = None) -> None:
         """Do the same as :meth:`close`, without blocking the event loop."""
-        self._stop()
-        deadline = time.monotonic() + self.close_timeout
-        while self._drain.is_alive() and time.monotonic() < deadline:
-            await asyncio.sleep(0.005)
-        self._drop_waiting()
+        for _ in self._steps(event_log):
+            await asyncio.sleep(CLOSE_POLL)
 
-    def _stop(self) -> None:
+    def _steps(self, event_log: logging.Handler | None) -> Iterator[None]:
+        """Close, and yield where there is something to wait for."""
         self.report_dropped()
         self.queue.close()
-
-    def _drop_waiting(self) -> None:
+        drain, thread = self._drain, None
+        begun = time.monotonic()
+        end = begun + (0.0 if self._closed else self.close_timeout)
+        for until in (min(begun + PATIENCE, end), end):
+            while drain.is_busy() and time.monotonic() < until:
+                yield
+            if event_log is not None and drain.unsettled():
+                thread, event_log = drain.start_serving(event_log), None
+        while thread and thread.is_alive() and time.monotonic() < end + PATIENCE:
+            yield
         self._closed = True
-        if count := self.queue.drop_waiting():
+        if rest := drain.abandon():
+            self.queue.note_closed(rest)
             logger.error(
-                "%s records are lost: logging did not take them within %s s",
-                count,
+                "%s records are lost: logging did not take them within %s s%s",
+                len(rest),
                 self.close_timeout,
+                "; the event log has them" if drain.served_seq >= rest[-1][0] else "",
             )
 
     def after_fork(self) -> None:
         """In a child process: leave records and thread to the parent process."""
         self.queue = RecordQueue(0, 0, 0.0)
         self.queue.close()
-        self._drain.started = True  # so that it never starts here
+        self._drain.after_fork(self.queue)
         self._closed = True

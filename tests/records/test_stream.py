@@ -136,7 +136,12 @@ def test_a_full_queue_drops_and_leaves_gaps_in_the_numbers(make, collected, gate
         stream.event("mine", (1.5, i))
     stats = stream.stats()
     assert (stats["emitted"], stats["queued"]) == (21, 9)
-    assert stats["dropped"] == {"queue-length": 11, "queue-bytes": 0, "closed": 0}
+    assert stats["dropped"] == {
+        "queue-length": 11,
+        "queue-bytes": 0,
+        "closed": 0,
+        "failed": 0,
+    }
     assert stats["dropped_kinds"] == {"event": 11, "transition": 0, "life": 0}
     gate.opened.set()
     stream.close()
@@ -320,7 +325,8 @@ def test_a_handler_that_raises_is_counted_and_reported_once(
     stream.event("mine", (1.5, "after"))
     stream.close()
     stats = stream.stats()
-    assert stats["errors"] + stats["written"] == 11
+    assert stats["written"] == 11
+    assert stats["errors"] <= 10
     assert stats["restarts"] == 0
     reports = [r for r in caplog.records if "on their way to logging" in r.msg]
     assert len(reports) == (stats["errors"] > 0)
@@ -345,7 +351,7 @@ def test_handlers_after_one_that_raises_get_every_record(make, raising, collecte
     for handler in (collector, last):
         assert [json.loads(r.payload) for r in handler.records] == list(range(100))
     stats = stream.stats()
-    assert (stats["errors"], stats["written"], stats["restarts"]) == (200, 0, 0)
+    assert (stats["errors"], stats["written"], stats["restarts"]) == (200, 100, 0)
 
 
 class EndingSink(RotatingFileSink):
@@ -386,7 +392,10 @@ def test_a_filter_that_raises_is_counted(make, collected):
         stream.close()
     finally:
         EVENTS.removeFilter(broken)
-    assert (stream.stats()["errors"], collected) == (1, [])
+    stats = stream.stats()
+    assert (stats["errors"], collected) == (1, [])
+    assert (stats["emitted"], stats["written"]) == (1, 0)
+    assert stats["dropped"]["failed"] == stats["dropped_kinds"]["event"] == 1
 
 
 def test_losses_are_reported_once_in_an_interval(make, collected, gate):
@@ -418,11 +427,12 @@ def test_close_gives_up_at_its_deadline_and_counts(make, gate, caplog):
     for i in range(5):
         stream.event("mine", (1.5, i))
     stream.close()
-    assert stream.queue.dropped["closed"] == 5
-    assert "5 records are lost: logging did not take them within 0.05 s" in caplog.text
+    # The record in the handler's hands is one of them.
+    assert stream.queue.dropped["closed"] == 6
+    assert "6 records are lost: logging did not take them within 0.05 s" in caplog.text
     stream.event("mine", (1.5, "late"))
     stream.close()  # nothing more to wait for
-    assert stream.queue.dropped["closed"] == 6
+    assert stream.queue.dropped["closed"] == 7
 
 
 def test_records_dropped_by_closing_are_counted_by_kind(make, gate, all_transitions):
@@ -434,8 +444,8 @@ def test_records_dropped_by_closing_are_counted_by_kind(make, gate, all_transiti
         stream.transition(transition(i))
     stream.close()
     stats = stream.stats()
-    assert stats["dropped_kinds"] == {"event": 1, "transition": 3, "life": 1}
-    assert stats["dropped"]["closed"] == 5
+    assert stats["dropped_kinds"] == {"event": 1, "transition": 3, "life": 2}
+    assert stats["dropped"]["closed"] == 6
     assert (stats["queued"], stats["queued_bytes"]) == (0, 0)
 
 

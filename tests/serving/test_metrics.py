@@ -104,7 +104,7 @@ async def test_dropped_records_are_counted_by_reason():
         series = await series_of(s)
         assert series["records_dropped_total", "closed"] == 1
         reasons = {key[1] for key in series if key[0] == "records_dropped_total"}
-        assert reasons == {"queue-length", "queue-bytes", "closed"}
+        assert reasons == {"queue-length", "queue-bytes", "closed", "failed"}
 
 
 @gen_test()
