@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
-import orjson
 
+from leandask.cli import tail as tail_logs
 from leandask.cli.output import (
+    bars_for,
     count_lines,
     problem_lines,
     reading,
     report_lines,
-    warn,
     write_records,
 )
-from leandask.reading.backward import last_records, last_written_first
-from leandask.reading.files import bases_of
+from leandask.cli.terminal import abandon_stdout, stdout, warn, write_json, write_lines
 from leandask.reading.filter import EventFilter, Filter, Story
-from leandask.reading.follow import Follow
-
-#: Logs of a folder that `tail --follow` reads: those that were written last.
-FOLLOWED_LOGS = 100
+from leandask.records.text import printable
 
 LOG = click.argument("log", type=click.Path(path_type=Path))
 AS_JSON = click.option(
@@ -37,14 +31,30 @@ AS_JSON = click.option(
 class Group(click.Group):
     """Commands that show an expected exception as one line, without a traceback."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the options before the name of a command."""
+        with one_line_errors():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
-        try:
+        with one_line_errors():
             return super().invoke(ctx)
-        except BrokenPipeError:
-            raise  # click exits without a message
-        except (OSError, TypeError, ValueError) as e:
-            raise click.ClickException(str(e)) from e
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Show an expected exception as one line that can't control a terminal."""
+    try:
+        yield
+    except click.ClickException as e:
+        e.message = printable(e.message)  # type: ignore[misc]  # it may have an argument
+        raise
+    except BrokenPipeError:
+        raise  # click exits without a message
+    except (OSError, TypeError, ValueError) as e:
+        abandon_stdout()
+        raise click.ClickException(printable(str(e))) from e
 
 
 #: Help of the options that select records, by the parameter of :class:`Filter`.
@@ -140,9 +150,10 @@ def stats(log: Path, as_json: bool, **options: Any) -> None:
             "problems": reader.problems.counts,
         }
         if as_json:
-            click.echo(orjson.dumps(found))
+            write_json(found)
         else:
-            click.echo("\n".join(count_lines(found, counts.rates())))
+            bars = bars_for(stdout().encoding)
+            write_lines(count_lines(found, counts.rates(), bars))
 
 
 @main.command()
@@ -170,7 +181,7 @@ def timeline(log: Path, output: Path, **options: Any) -> None:
         for text in problem_lines(reader.problems):
             summary.note(text)
         output.write_text(render(summary), encoding="utf-8")
-        click.echo(f"{summary.n_records} records in {output}")
+        click.echo(printable(f"{summary.n_records} records in {output}"))
 
 
 @main.command()
@@ -195,48 +206,8 @@ def timeline(log: Path, output: Path, **options: Any) -> None:
 def tail(log: Path, follow: bool, n: int, as_json: bool, **options: Any) -> None:
     """Show the last records, and new ones with --follow."""
     wanted = Filter(**filters_of(options))
-    with contextlib.ExitStack() as stack:
-        # Opened before the last records are read, so that none is missed.
-        bases = logs_to_follow(log)
-        followed = [
-            stack.enter_context(Follow(base, wanted)) for base in bases if follow
-        ]
-        last, broken = last_records(log, wanted, n) if n else ([], 0)
-        write_records(last, as_json)
-        warn_broken(broken)
-        if follow:
-            shown = {(r["scheduler_id"], r["seq"]) for r in last}
-            write_new_records(followed, shown, as_json)
-
-
-def logs_to_follow(log: Path) -> list[Path]:
-    """Return the paths that may still be written to: one, or several in a folder."""
-    bases = last_written_first(bases_of(log))[:FOLLOWED_LOGS]
-    if log.is_dir():  # a finished log may have rotated files only
-        bases = [base for base in bases if base.exists()]
-    return bases
-
-
-def write_new_records(
-    followed: list[Follow],
-    shown: set[tuple[str, int]],
-    as_json: bool,
-    interval: float = 0.2,
-) -> NoReturn:
-    """Poll for new records, and write those that were not shown yet."""
-    while True:
-        n_broken = sum(each.broken for each in followed)
-        records = [*itertools.chain(*(each.records() for each in followed))]
-        new = (r for r in records if (r["scheduler_id"], r["seq"]) not in shown)
-        write_records(new, as_json)
-        warn_broken(sum(each.broken for each in followed) - n_broken)
-        time.sleep(interval)
-
-
-def warn_broken(lines: int) -> None:
-    """Report how many lines can't be read, if there are any."""
-    if lines:
-        warn(f"{lines} lines can't be read")
+    show = tail_logs.follow if follow else tail_logs.show_last
+    show(log, wanted, n, as_json)
 
 
 @main.command()
@@ -262,6 +233,6 @@ def report(
     given_tls = {f"tls_{name}": path for name, path in tls.items() if path}
     found = fetch_report(address, given_tls)
     if as_json:
-        click.echo(orjson.dumps(found))
+        write_json(found)
     else:
-        click.echo("\n".join(report_lines(found)))
+        write_lines(report_lines(found))

@@ -7,17 +7,22 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
-import orjson
 from dask.utils import format_bytes
 
+from leandask.cli.terminal import json_line, stdout, warn
 from leandask.reading.lines import InvalidRecord, check
 from leandask.reading.problems import KINDS, Problems
 from leandask.reading.reader import LogReader
 from leandask.records.schema import TRANSITION
-from leandask.records.text import CUT, NAME_LENGTH, one_line
+from leandask.records.text import (
+    CUT,
+    NAME_LENGTH,
+    one_line,
+    printable,
+)
 
 if TYPE_CHECKING:
     from leandask.serving.report import Report
@@ -28,8 +33,8 @@ LONG_LOG = 50 * 2**20
 PARTLY_READ = 3
 #: Recommendations of a transition that are shown.
 RECOMMENDATIONS_SHOWN = 3
-#: Characters of a bar chart, from the lowest value to the highest.
-BARS = "▁▂▃▄▅▆▇█"
+#: Characters of a bar chart, from the lowest value to the highest; and those of ASCII.
+BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
 #: Columns of the chart of records over time.
 WIDTH = 60
 #: Names shown of each count.
@@ -40,47 +45,56 @@ TOP = 10
 def reading(log: Path, long_log: int = LONG_LOG) -> Iterator[LogReader]:
     """Read a log, with a progress bar if it is long, and report its problems."""
     reader = LogReader(log)
-    nbytes = reader.nbytes
+    is_shown = _is_terminal(sys.stderr) and not _is_terminal(sys.stdout)
     with contextlib.ExitStack() as stack:
-        if nbytes >= long_log and sys.stderr.isatty() and not sys.stdout.isatty():
+        if is_shown and (nbytes := reader.nbytes) >= long_log:
             progress: Any = stack.enter_context(
                 click.progressbar(
                     length=nbytes,
-                    label=str(log),
+                    label=printable(str(log)),
                     file=sys.stderr,
                     update_min_steps=nbytes // 200,
                 )
             )
             reader = LogReader(log, progress.update)
         yield reader
-    for text in problem_lines(reader.problems):
+    warn_of(reader.problems)
+    exit_if_partly_read(reader.problems)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()  # None if it is closed
+
+
+def warn_of(problems: Problems) -> None:
+    """Report the problems of a log."""
+    for text in problem_lines(problems):
         warn(text)
-    if reader.problems.counts["corrupt"] or reader.problems.counts["unreadable"]:
+
+
+def exit_if_partly_read(problems: Problems) -> None:
+    """Exit if a line or a file could not be read."""
+    if problems.counts["corrupt"] or problems.counts["unreadable"]:
         sys.stdout.flush()
         raise click.exceptions.Exit(PARTLY_READ)
-
-
-def warn(text: str) -> None:
-    """Write a line to stderr."""
-    click.echo(f"leandask: {text}", err=True)
 
 
 def write_records(records: Iterable[dict[str, Any]], as_json: bool) -> int:
     """Write records to stdout, and return their number."""
     n = 0
-    out = sys.stdout.buffer
+    out = stdout()
     for record in records:
         n += 1
         try:
             if as_json:
-                line = orjson.dumps(record)
+                line = json_line(record, out.encoding)
             else:
                 if record["event_name"] == TRANSITION:  # its line has more fields
                     check(record)
-                line = record_line(record).encode()
+                line = record_line(record)
         except InvalidRecord:
-            line = one_line(str(record)).encode()
-        out.write(line + b"\n")
+            line = one_line(str(record))
+        out.write(line + "\n")
     out.flush()
     return n
 
@@ -150,27 +164,29 @@ def report_lines(report: Report) -> Iterator[str]:
         f"limit {format_bytes(memory['limit'])}; {report['workers']} workers, "
         f"{report['clients']} clients, {report['tasks']} tasks"
     )
-    yield f"\n{'history':15} {'kept':>9} {'bound':>9} {'seen':>12} {'bytes':>12}"
+    yield ""
+    yield f"{'history':15} {'kept':>9} {'bound':>9} {'seen':>12} {'bytes':>12}"
     for name, held in report["histories"].items():
         numbers = (held["kept"], held["bound"], held["seen"])
         kept, bound, seen = ("-" if n is None else str(n) for n in numbers)
         nbytes = format_bytes(held["bytes"])
         yield f"{name:15} {kept:>9} {bound:>9} {seen:>12} {nbytes:>12}"
     dropped = sum(stream["dropped"].values())
+    yield ""
     yield (
-        f"\nstream: {stream['emitted']} records, {dropped} dropped, "
+        f"stream: {stream['emitted']} records, {dropped} dropped, "
         f"{stream['errors']} errors, {stream['queued']} queued"
     )
     if log := report["event_log"]:
         yield (
-            f"event log: {one_line(log['path'])}, {log['lines_written']} lines, "
+            f"event log: {log['path']}, {log['lines_written']} lines, "
             f"{log['lines_lost']} lost{', FAILING' if log['failing'] else ''}"
         )
     yield from (f"{w['timestamp']} {w['message']}" for w in report["warnings"])
 
 
 def count_lines(
-    counts: dict[str, Any], rates: list[tuple[int, float]]
+    counts: dict[str, Any], rates: list[tuple[int, float]], bars: str = BARS
 ) -> Iterator[str]:
     """Show the counts of a log, and its records per second over time.
 
@@ -199,10 +215,10 @@ def count_lines(
         columns = [0.0] * WIDTH
         for start, rate in rates:
             columns[(start - begin) * WIDTH // span] += rate
-        yield f"{'records over time':22} {bar_chart(columns)}"
+        yield f"{'records over time':22} {bar_chart(columns, bars)}"
 
 
-def bar_chart(values: list[float]) -> str:
+def bar_chart(values: list[float], bars: str = BARS) -> str:
     """Show numbers that are not negative as a row of bars.
 
     Examples
@@ -211,4 +227,13 @@ def bar_chart(values: list[float]) -> str:
     '▁▂▃█'
     """
     most = max(values, default=0) or 1
-    return "".join(BARS[round(value / most * (len(BARS) - 1))] for value in values)
+    return "".join(bars[round(value / most * (len(bars) - 1))] for value in values)
+
+
+def bars_for(encoding: str) -> str:
+    """Return the bars that an encoding has."""
+    try:
+        BARS.encode(encoding)
+    except UnicodeEncodeError:
+        return ASCII_BARS
+    return BARS

@@ -18,7 +18,7 @@ from distributed.cli import dask_scheduler
 
 import leandask
 from leandask import _compat
-from leandask.eventlog.formatter import JSONFormatter
+from leandask.eventlog.formatter import JSONFormatter, TextFormatter
 from leandask.housekeeping.process import tune_memory
 from leandask.records.loggers import record_sinks
 from leandask.scheduler import LeanScheduler
@@ -109,7 +109,7 @@ def configure_console(log_format: str) -> None:
         handler = logging.StreamHandler()
         handler.setLevel(logging.INFO)  # transitions are for the event log
         handler.setFormatter(
-            logging.Formatter(dask.config.get("distributed.admin.log-format"))
+            TextFormatter(dask.config.get("distributed.admin.log-format"))
         )
         ours.addHandler(handler)
     if not ours.level:

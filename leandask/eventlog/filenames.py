@@ -1,52 +1,61 @@
-"""Names of the files of an event log: which files belong to a log, in which order."""
+"""Names of the files of an event log: which file belongs to which log, at which place."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from typing import NamedTuple
 
 #: Endings of the logs that are found in a folder.
 ENDINGS = (".jsonl", ".ndjson", ".json", ".log")
 
-_ROTATED = re.compile(r"(?P<base>.+?)(?:[.-](?P<number>\d+))?(?P<gz>\.gz)?")
+#: A name may have line breaks.
+_ROTATED = re.compile(
+    r"(?P<base>.+?)(?:[.-](?P<number>[0-9]+))?(?P<gz>\.gz)?", re.DOTALL
+)
 
 
-def find(base: Path) -> list[Path]:
-    """Return the files of a log that exist, oldest first.
+class Place(NamedTuple):
+    """The place of a file in the order of its log. The oldest file is the smallest."""
 
-    `base` is the file that is written to. While a file is being compressed, it exists
-    plain and gzipped: the plain one is returned.
+    #: 0 for a file with a date, 1 for one with a number, 2 for the one written to.
+    kind: int
+    #: The date; or the negative number, as a newer file has a smaller number.
+    number: int
+    #: The name without ``.gz``: a file that is being compressed exists twice.
+    name: str
+
+
+def place_of(name: str, base: str | None = None) -> tuple[str, Place] | None:
+    """Return the log to which a file belongs, by the file that is written to.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file.
+    base : str, optional
+        Name of the file that is written to. By default it must end as logs do.
+
+    Returns
+    -------
+    tuple of str and Place, or None
+        Name of the file that is written to, and the place; None if it is no file of
+        the log, or of any.
+
+    Examples
+    --------
+    >>> place_of("log.jsonl.2.gz")
+    ('log.jsonl', Place(kind=1, number=-2, name='log.jsonl.2'))
+    >>> place_of("notes.txt")
     """
-    found: dict[tuple[int, int], Path] = {}
-    folder = base.parent
-    if folder.is_dir():
-        for path in sorted(folder.iterdir()):  # PATH.1 before PATH.1.gz
-            place = _place(path.name, base.name)
-            if place is not None and path.is_file():
-                found.setdefault(place, path)
-    return [found[place] for place in sorted(found)]
-
-
-def _place(name: str, base: str) -> tuple[int, int] | None:
-    """The place of a file in the order of its log, or None if it belongs to another."""
-    if name == base:
-        return 2, 0
+    if base is not None and not name.startswith(base):
+        return None  # most files of a folder of many logs
     match = _ROTATED.fullmatch(name)
-    if match is None or match["base"] != base or match["number"] is None:
-        return None
-    number = int(match["number"])
-    # A newer file has a greater date, but a smaller number.
-    return (0, number) if len(match["number"]) >= 6 else (1, -number)
-
-
-def find_bases(folder: Path) -> set[Path]:
-    """Return the logs of a folder, each by the file that is written to.
-
-    That file may be missing. Only the ending of its name shows that it is a log.
-    """
-    bases = set()
-    for file in folder.iterdir():
-        match = _ROTATED.fullmatch(file.name)
-        if match and match["base"].endswith(ENDINGS) and file.is_file():
-            bases.add(folder / match["base"] if match["number"] else file)
-    return bases
+    if match is None or match["number"] is None or name == base:
+        found, place = name, Place(2, 0, name)
+    else:
+        number = int(match["number"])
+        kind, order = (0, number) if len(match["number"]) >= 6 else (1, -number)
+        found, place = match["base"], Place(kind, order, name.removesuffix(".gz"))
+    if base is not None:
+        return (found, place) if found == base else None
+    return (found, place) if match and match["base"].endswith(ENDINGS) else None

@@ -10,7 +10,7 @@ import orjson
 from leandask.records.payload import plain
 from leandask.records.schema import STANDARD_ATTRIBUTES
 from leandask.records.severity import SEVERITY_NUMBERS
-from leandask.records.text import CUT
+from leandask.records.text import CUT, printable, printable_json
 from leandask.records.times import rfc3339
 from leandask.settings import config
 
@@ -111,16 +111,19 @@ class JSONFormatter(logging.Formatter):
         return self.encode_fields(self.fields(record))
 
     def encode_fields(self, fields: dict[str, Any]) -> bytes:
-        """Return fields as a line of JSON in UTF-8 without its line break."""
+        """Return fields as a line of JSON in UTF-8 without its line break.
+
+        What can control a terminal is escaped: people look at logs with ``cat``.
+        """
         try:
-            line = orjson.dumps(self._renamed(fields) if self._names else fields)
+            line = self._line(fields)
         except TypeError:  # a value from a user's filter or ``extra``
             fields = self._made_plain(fields)
-            line = orjson.dumps(self._renamed(fields))
+            line = self._line(fields)
         length = self.record_bytes
         while len(line) > self.record_bytes and length:
             length //= 2
-            line = orjson.dumps(self._renamed(_shortened(fields, length)))
+            line = self._line(_shortened(fields, length))
         return line
 
     def fields(self, record: logging.LogRecord) -> dict[str, Any]:
@@ -169,10 +172,31 @@ class JSONFormatter(logging.Formatter):
                 made[name] = value
         return made
 
-    def _renamed(self, fields: dict[str, Any]) -> dict[str, Any]:
-        if not (names := self._names):
-            return fields
-        return {names.get(n) or f"leandask.{n}": value for n, value in fields.items()}
+    def _line(self, fields: dict[str, Any]) -> bytes:
+        if names := self._names:
+            fields = {names.get(n) or f"leandask.{n}": v for n, v in fields.items()}
+        return printable_json(orjson.dumps(fields))
+
+
+class TextFormatter(logging.Formatter):
+    """Formats LogRecords as text for a terminal: nothing in a record can control it.
+
+    A record starts one line only; those of a traceback follow.
+
+    Examples
+    --------
+    >>> record = logging.LogRecord("x", logging.INFO, "x.py", 1, "a\\x9b", None, None)
+    >>> print(TextFormatter("%(levelname)s - %(message)s").format(record))
+    INFO - a\\x9b
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line of a record, before its traceback."""
+        return printable(super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return `record` as text."""
+        return "\n".join(map(printable, super().format(record).split("\n")))
 
 
 def _shortened(fields: dict[str, Any], length: int) -> dict[str, Any]:

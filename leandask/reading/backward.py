@@ -1,21 +1,18 @@
-"""BackwardScan: the lines of a log, the newest first; and the last records of logs."""
+"""BackwardScan: the lines of a log, the newest first."""
 
 from __future__ import annotations
 
-import contextlib
-import heapq
 import os
-import zlib
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from leandask.eventlog.filenames import find
-from leandask.reading.files import BLOCK, LONGEST_LINE, LogFile, bases_of, open_log
+from leandask.reading.files.listing import Log, find_log
+from leandask.reading.files.logfile import BLOCK, LONGEST_LINE, READ_ERRORS, LogFile
+from leandask.reading.files.logfiles import LogFiles
 from leandask.reading.filter import Filter
 from leandask.reading.lines import InvalidRecord, record_of
-from leandask.records.times import rfc3339
+from leandask.reading.problems import Problems
 
 #: Lines that are searched together.
 SLICE = 64
@@ -28,7 +25,7 @@ class BackwardScan:
 
     Parameters
     ----------
-    path : str or os.PathLike
+    log : str or os.PathLike or Log
         The file that is written to. Its rotated files are read, too.
     wanted : Filter
         If it has a ``since``, the scan ends a minute before that.
@@ -36,31 +33,48 @@ class BackwardScan:
         Largest number of lines.
     kept_bytes : int, optional
         Bytes of lines to keep of a gzipped file.
+    problems : Problems, optional
+        Gets the problems, if several scans have one place for them.
     """
 
     #: Lines that are not valid records, and files that can't be read to their end.
-    broken: int
+    problems: Problems
     #: Time of the oldest record read; of the last line if `has_more`.
     reached: str | None
     #: Whether more records are wanted than were yielded.
     has_more: bool
     #: Whether that is because the lines of a gzipped file took too many bytes.
     is_full: bool
+    #: Why no file at all can be read; None if one can.
+    error: OSError | None
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        log: str | os.PathLike[str] | Log,
         wanted: Filter,
         limit: int,
         kept_bytes: int = KEPT_BYTES,
+        problems: Problems | None = None,
     ) -> None:
-        self.path = Path(path)
+        self.log = log
         self.wanted = wanted
         self.limit = limit
         self.kept_bytes = kept_bytes
-        self.broken = 0
+        self.problems = Problems() if problems is None else problems
         self.reached = None
         self.has_more = self.is_full = False
+        self.error = None
+
+    @property
+    def broken(self) -> int:
+        """Number of all problems."""
+        return sum(self.problems.counts.values())
+
+    @property
+    def left_out(self) -> list[str]:
+        """The first files that can't be read to their end, each with the reason."""
+        notices = self.problems.notices
+        return [str(problem) for problem in notices if problem.kind == "unreadable"]
 
     def slices(self) -> Iterator[list[bytes]]:
         """Yield the wanted lines in slices, many of them empty.
@@ -75,40 +89,49 @@ class BackwardScan:
         FileNotFoundError
             If there is no log.
         """
+        log = self.log if isinstance(self.log, Log) else find_log(Path(self.log))
+        with LogFiles.of(log) as files:
+            yield from self._slices(files)
+            self.error = files.error
+
+    def _slices(self, files: LogFiles) -> Iterator[list[bytes]]:
         left = self.limit
-        with open_log(self.path) as files:
-            for file in reversed(files.files):
-                for found in self._slices_of(file, left):
-                    if len(found) > left:
-                        self.has_more = True
-                        found = found[:left]
-                        if found:
-                            self.reached = record_of(found[-1])["timestamp"]
-                    yield found
-                    left -= len(found)
-                    if self.has_more or self._is_past:
-                        return
-                if self.has_more:
+        for file in files.newest_first():
+            for found in self._slices_of(file, left):
+                if len(found) > left:
+                    self.has_more = True
+                    found = found[:left]
+                    if found:
+                        self.reached = record_of(found[-1])["timestamp"]
+                yield found
+                left -= len(found)
+                if self.has_more or self._is_past:
                     return
+            if self.has_more:
+                return
 
     @property
     def _is_past(self) -> bool:
         return bool(self.reached) and str(self.reached) < self.wanted.horizon
 
     def _slices_of(self, file: LogFile, left: int) -> Iterator[list[bytes]]:
-        if file.path.suffix == ".gz":
+        if file.is_gzipped:
             yield from self._slices_of_gzipped(file, left)
-        else:
-            for lines in self._guarded(lines_backwards(file)):
-                yield self._pick(lines)
+            return
+        torn = None  # what follows the last line break: the first that is read
+        for lines in self._guarded(file, lines_backwards(file)):
+            torn = lines[0] if torn is None else torn
+            yield self._pick(file, lines, torn)
 
     def _slices_of_gzipped(self, file: LogFile, left: int) -> Iterator[list[bytes]]:
         kept: deque[bytes] = deque()
         nbytes, oldest, before = 0, None, self.reached
-        for lines in self._guarded(block.split(b"\n") for block in file.blocks()):
+        parts = (block.split(b"\n") for block in file.blocks())
+        for lines in self._guarded(file, parts):
             for begin in range(0, len(lines), SLICE):
                 self.reached = None
-                found = self._pick(lines[begin : begin + SLICE][::-1])[::-1]
+                part = lines[begin : begin + SLICE][::-1]
+                found = self._pick(file, part, torn=lines[-1])[::-1]
                 # This reads forward: the first record is the oldest one of the file.
                 oldest, self.reached = oldest or self.reached, before
                 kept.extend(found)
@@ -127,14 +150,16 @@ class BackwardScan:
         self.reached = oldest
         self.has_more = self.is_full
 
-    def _guarded(self, parts: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
+    def _guarded(
+        self, file: LogFile, parts: Iterator[list[bytes]]
+    ) -> Iterator[list[bytes]]:
         # Only the reading is guarded: an error of the filter is the caller's own.
         try:
             yield from parts
-        except (OSError, EOFError, zlib.error):
-            self.broken += 1
+        except READ_ERRORS as e:
+            self.problems.add_unreadable(file.path, 0, e)
 
-    def _pick(self, lines: list[bytes]) -> list[bytes]:
+    def _pick(self, file: LogFile, lines: list[bytes], torn: bytes) -> list[bytes]:
         """Decode the lines that may be wanted, and the last one for its time."""
         needles, matches = self.wanted.needles, self.wanted.matches
         found = []
@@ -147,8 +172,9 @@ class BackwardScan:
                 continue
             try:
                 record = record_of(line)
-            except InvalidRecord:
-                self.broken += 1
+            except InvalidRecord as e:
+                kind = "torn" if line is torn else e.kind
+                self.problems.add(kind, file.path, 0, f"{e}: {line[:60]!r}")
                 continue
             self.reached = record["timestamp"]
             if matches(record):
@@ -181,61 +207,3 @@ def lines_backwards(file: LogFile, block: int = BLOCK) -> Iterator[list[bytes]]:
         lines.reverse()
         for i in range(0, len(lines), SLICE):
             yield lines[i : i + SLICE]
-
-
-class LastRecords(NamedTuple):
-    """The last records of a log, or of all logs of a folder."""
-
-    #: In the order of the log; those of several logs by time. The newest come last.
-    records: list[dict[str, Any]]
-    #: Lines that are not valid records, and files that can't be read to their end.
-    broken: int
-
-
-def last_records(path: Path, wanted: Filter, limit: int) -> LastRecords:
-    """Read the last records of a log, or of all logs of a folder.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        A file, read together with its rotated files, or a folder of such files.
-    wanted : Filter
-    limit : int
-        Largest number of records, at least 1.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no log.
-    """
-    records: list[dict[str, Any]] = []
-    broken = 0
-    for base in last_written_first(bases_of(path)):
-        is_full = len(records) == limit
-        # The time of a file may lag behind by a tick of the kernel.
-        if is_full and rfc3339(last_written(base) + 1) < _time_of(records[0]):
-            break  # neither this log nor the others have a newer record
-        scan = BackwardScan(base, wanted, limit)
-        lines = [line for part in scan.slices() for line in part]
-        found = [record_of(line) for line in reversed(lines)]
-        records = [*heapq.merge(records, found, key=_time_of)][-limit:]
-        broken += scan.broken
-    return LastRecords(records, broken)
-
-
-def last_written_first(bases: list[Path]) -> list[Path]:
-    """Order logs by the time at which their files were last written."""
-    return sorted(bases, key=last_written, reverse=True)
-
-
-def last_written(base: Path) -> float:
-    """Return when a log was last written, in seconds since the epoch; 0 if never."""
-    times = [0.0]
-    for path in find(base):
-        with contextlib.suppress(FileNotFoundError):  # renamed after it was listed
-            times.append(path.stat().st_mtime)
-    return max(times)
-
-
-def _time_of(record: dict[str, Any]) -> str:
-    return str(record["timestamp"])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import re
-import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from leandask.reading.files import LogFile, LogFiles
+from leandask.reading.files.logfile import READ_ERRORS, LogFile
+from leandask.reading.files.logfiles import LogFiles
 from leandask.reading.filter import RecordFilter
 from leandask.reading.lines import InvalidRecord, record_of
 from leandask.reading.problems import Problems
@@ -21,7 +21,7 @@ Records = Iterator[dict[str, Any]]
 #: Start of a line that our formatter writes, the end of one and the start of the next,
 #: and two adjacent fields.
 _START, _BETWEEN = b'{"timestamp":"', b'}\n{"timestamp":"'
-_FRAME = re.compile(rb'"scheduler_id":"([^"\\]*)","seq":(\d+)')
+_FRAME = re.compile(rb'"scheduler_id":"([^"\\]*)","seq":(\d{1,16})\b')
 
 
 class ForwardScan:
@@ -51,7 +51,7 @@ class ForwardScan:
     def records(self, logs: Iterable[LogFiles]) -> Records:
         """Yield the wanted records of all files of some logs."""
         needles = self._wanted.needles
-        for file in itertools.chain.from_iterable(log.files for log in logs):
+        for file in itertools.chain.from_iterable(log.oldest_first() for log in logs):
             position = self._line = 0
             for block in self._blocks(file):
                 if needles and (n := _skim(block, self._sequences)):
@@ -60,16 +60,15 @@ class ForwardScan:
                 else:
                     n = yield from self._decode(block, file.path, self._line)
                 self._line += n
-                self._progress(file.raw.tell() - position)
-                position = file.raw.tell()
+                self._progress(file.position - position)
+                position = file.position
 
     def _blocks(self, file: LogFile) -> Iterator[bytes]:
         # Only the reading is guarded: an error of the filter is the caller's own.
         try:
             yield from file.blocks()
-        except (OSError, EOFError, zlib.error) as e:  # of gzip, most likely
-            text = f"could not be read to its end: {e}"
-            self.problems.add("unreadable", file.path, self._line + 1, text)
+        except READ_ERRORS as e:
+            self.problems.add_unreadable(file.path, self._line + 1, e)
 
     def _decode(
         self, block: bytes, path: Path, line: int

@@ -36,7 +36,7 @@ _COMMON: dict[str, tuple[type, ...]] = {
     "schema_version": _NUMBER,
 }
 #: Those without which a line is not read.
-_REQUIRED = ("timestamp", "scheduler_id", "seq", "schema_version")
+_REQUIRED = {"timestamp", "scheduler_id", "seq", "schema_version"}
 #: Types of the other fields, by ``event_name``.
 _BY_KIND: dict[str, dict[str, tuple[type, ...]]] = {
     TRANSITION: {
@@ -92,26 +92,31 @@ def record_of(line: bytes) -> dict[str, Any]:
         record: dict[str, Any] = orjson.loads(line)
     except ValueError as e:
         raise InvalidRecord("record", str(e)) from None
-    if not _is_comparable(record):
-        if type(record) is dict and not ("scheduler_id" in record and "seq" in record):
-            record = {
-                _OURS.get(name) or name.removeprefix("leandask."): value
-                for name, value in record.items()
-            }
-        if not _is_comparable(record):
-            record = _completed(record)
-        if not _is_comparable(record):
-            _refuse(record)
-    return record
+    if _is_comparable(record):
+        return record
+    for fix in (_renamed, _completed):
+        if (fixed := fix(record)) is not record and _is_comparable(fixed):
+            return fixed
+        record = fixed
+    _refuse(record)
+
+
+def _renamed(record: Any) -> Any:
+    """Give the fields that a preset of the formatter renamed our names."""
+    if type(record) is not dict or ("scheduler_id" in record and "seq" in record):
+        return record
+    return {_OURS.get(n) or n.removeprefix("leandask."): v for n, v in record.items()}
 
 
 def _completed(record: Any) -> Any:
     """Add the fields that a subclass of the formatter dropped, with empty values."""
     if type(record) is not dict or type(record.get("event_name")) is not str:
         return record
-    if not all(name in record for name in _REQUIRED):
+    if not record.keys() >= _REQUIRED:
         return record
     fields = _COMMON | _BY_KIND.get(record["event_name"], {})
+    if fields.keys() <= record.keys():
+        return record
     return {name: kinds[-1]() for name, kinds in fields.items()} | record
 
 
@@ -253,8 +258,7 @@ def msg_of(record: dict[str, Any]) -> Any:
 
 
 def _wrong_time(record: dict[str, Any]) -> InvalidRecord:
-    text = f"timestamp is not a time: {record['timestamp']!r}"
-    return InvalidRecord("timestamp", text)
+    return InvalidRecord("timestamp", f"it is not a time: {record['timestamp']!r}")
 
 
 def needles_of(name: str, texts: Iterable[str]) -> tuple[bytes, ...]:

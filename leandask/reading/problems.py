@@ -30,12 +30,13 @@ class Problem(NamedTuple):
     #: One of :data:`KINDS`.
     kind: str
     path: Path
-    #: Number of the line in the file, from 1.
+    #: Number of the line in the file, from 1; 0 if it is not known.
     line: int
     text: str
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.text}"
+        place = f"{self.path}:{self.line}" if self.line else f"{self.path}"
+        return f"{place}: {self.text}"
 
 
 class Problems:
@@ -75,3 +76,9 @@ class Problems:
         self.counts[kind] += 1
         if len(self.notices) < NOTICES:
             self.notices.append(Problem(kind, path, line, one_line(text, NAME_LENGTH)))
+
+    def add_unreadable(self, path: Path, line: int, error: Exception) -> None:
+        """Count a file that can't be read to its end, or not at all."""
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        text = f"could not be read to its end: {reason}"
+        self.add("unreadable", path, line, text)

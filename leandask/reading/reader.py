@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leandask.reading.files import open_logs
+from leandask.reading.files.logfiles import logs_at, open_logs
 from leandask.reading.filter import Filter, Filters, RecordFilter, Story
 from leandask.reading.forward import ForwardScan, Records
 from leandask.reading.lines import InvalidRecord, check, msg_of, seconds_of
@@ -68,7 +68,7 @@ class LogReader:
     @property
     def nbytes(self) -> int:
         """Bytes of the files, as they are on the disk."""
-        return sum(files.nbytes for files in open_logs(self.path))
+        return sum(log.nbytes for log in logs_at(self.path))
 
     def records(self, **filters: Unpack[Filters]) -> Records:
         """Yield the records that match all filters.

@@ -92,7 +92,14 @@ class LogStats:
             self.wrong += 1
 
     def _add(self, record: dict[str, Any]) -> None:
-        timestamp = record["timestamp"]
+        """Count a record, or raise before a part of it is counted."""
+        timestamp, event_name = record["timestamp"], record["event_name"]
+        is_transition = event_name == TRANSITION
+        if not is_transition or not (
+            type(record["task_finish"]) is type(record["severity"]) is str
+        ):
+            check(record)
+        is_lost = event_name == EVENT and _is_loss(record)
         second = timestamp[:19]
         if second != self._second:
             self._row = self._periods.row(milliseconds_of(record) // 1000)
@@ -100,17 +107,15 @@ class LogStats:
         self._row[0] += 1
         self.first = min(self.first or timestamp, timestamp)
         self.last = max(self.last, timestamp)
-        event_name = record["event_name"]
         self.event_names.add(event_name)
         self.severities.add(record["severity"])
         self.schedulers.add(record["scheduler_id"])
-        if event_name == TRANSITION:
+        if is_transition:
             self.states.add(record["task_finish"])
             self.erred += record["task_finish"] == "erred"
-            return
-        check(record)
-        if event_name == EVENT:
+        elif event_name == EVENT:
             self._add_event(record)
+            self.lost += is_lost
         elif event_name == RECORDS_DROPPED:
             self.dropped += record["dropped_since_last"]
 
@@ -121,9 +126,7 @@ class LogStats:
             self.actions.add(action)
         if topic == "all":
             self.joined += action == "add-worker"
-            if action == "remove-worker":
-                self.left += 1
-                self.lost += is_worker_lost(record)
+            self.left += action == "remove-worker"
 
     def rates(self) -> list[tuple[int, float]]:
         """Return the start of each period (ms since the epoch), and records per second.
@@ -155,3 +158,8 @@ class LogStats:
             "topics": self.topics.most(),
             "actions": self.actions.most(),
         }
+
+
+def _is_loss(record: dict[str, Any]) -> bool:
+    is_leave = record["topic"] == "all" and record["action"] == "remove-worker"
+    return is_leave and is_worker_lost(record)

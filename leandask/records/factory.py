@@ -25,7 +25,7 @@ from leandask.records.schema import (
     Record,
 )
 from leandask.records.severity import SEVERITY_NUMBERS
-from leandask.records.text import name_of, one_line
+from leandask.records.text import name_of, one_line, printable_json
 from leandask.records.times import rfc3339
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class RecordFactory:
         fields["client"] = _name(client) or (
             topic if topic.startswith("Client-") else None
         )
-        fields["payload"] = orjson.dumps(msg).decode()
+        fields["payload"] = printable_json(orjson.dumps(msg)).decode()
         if truncated:
             fields["truncated"] = True
         fields["timestamp"] = rfc3339(timestamp)

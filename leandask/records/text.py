@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 #: Mark at the end of a text that was cut.
@@ -11,11 +13,12 @@ NAME_LENGTH = 512
 #: Characters kept of the readable message.
 MESSAGE_LENGTH = 250
 
+#: Characters that may not be printable: all but letters, digits and printable ASCII.
+_DOUBTFUL = re.compile(r"[^\w -~]")
+
 
 def one_line(text: str, limit: int = MESSAGE_LENGTH) -> str:
-    """Return a text cut to `limit` characters, with control characters as escapes.
-
-    It can't start another line or control a terminal.
+    """Return a text cut to `limit` characters that :func:`printable` has made safe.
 
     Examples
     --------
@@ -24,11 +27,52 @@ def one_line(text: str, limit: int = MESSAGE_LENGTH) -> str:
     """
     if len(text) > limit:
         text = text[:limit] + CUT
-    if text.isprintable():
-        return text
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode() for c in text
-    )
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """Return a text with escapes for what is not printable, as :func:`repr` has them.
+
+    It can't start another line, control a terminal, or change the direction or hide a
+    part of what is shown. Not printable are control and format characters, separators
+    other than the space, surrogates, and what Unicode has not assigned.
+
+    Examples
+    --------
+    >>> print(printable("a\\x9b\\u202eb"))
+    a\\x9b\\u202eb
+    """
+    return text if text.isprintable() else _DOUBTFUL.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    character = match[0]
+    if character.isprintable():
+        return character
+    return character.encode("unicode_escape").decode()
+
+
+def printable_json(line: bytes) -> bytes:
+    """Return a line of JSON with escapes for what is not printable in its texts.
+
+    It has the same values, so that nothing is lost. Encoders escape only what JSON
+    requires: neither DEL, nor C1 controls, nor what changes the direction of text.
+
+    Examples
+    --------
+    >>> print(printable_json(b'"a\\x7f"').decode())
+    "a\\u007f"
+    """
+    if line.isascii() and b"\x7f" not in line:
+        return line
+    text = line.decode()
+    return line if text.isprintable() else _DOUBTFUL.sub(_escape_json, text).encode()
+
+
+def _escape_json(match: re.Match[str]) -> str:
+    character = match[0]
+    # Beyond U+FFFF, JSON takes two escapes.
+    return character if character.isprintable() else json.dumps(character)[1:-1]
 
 
 def name_of(value: Any) -> str:

@@ -184,9 +184,9 @@ with reading(Path(sys.argv[1]), long_log=1) as reader:
 def test_tail_reports_how_many_lines_it_can_not_read(path):
     with path.open("ab") as f:
         f.write(b"no record\n")
-    out, err = run("tail", path, "-n", 1)
+    out, err = run("tail", path, "-n", 1, code=3)
     assert out.split()[4] == "x-1000"
-    assert err == "leandask: 1 lines can't be read\n"
+    assert f"1 lines that are not JSON, or not a record; first {path}: " in err
 
 
 @pytest.fixture
@@ -222,7 +222,8 @@ def test_tail_follows_the_logs_of_a_folder(overlapping):
             with (overlapping / f"{name}.jsonl").open("ab") as f:
                 f.writelines([b"torn\n", *lines(1, scheduler_id=name, first=99)])
             assert json.loads(process.stdout.readline())["scheduler_id"] == name
-        assert process.stderr.readline() == b"leandask: 1 lines can't be read\n"
+        error = process.stderr.readline().decode()
+        assert error == f"leandask: 1 lines of {overlapping}/old.jsonl can't be read\n"
     finally:
         process.kill()
         process.communicate()

@@ -5,7 +5,8 @@ import gzip
 import pytest
 
 from leandask.reading.backward import KEPT_BYTES, SLICE, BackwardScan, lines_backwards
-from leandask.reading.files import LogFiles
+from leandask.reading.files.listing import find_log
+from leandask.reading.files.logfiles import LogFiles
 from leandask.reading.filter import Filter
 from leandask.reading.lines import record_of
 from tests.helpers.logs import NOW, lines, write
@@ -24,7 +25,7 @@ def path(tmp_path):
 @pytest.mark.parametrize("block", [1, 7, 64, 10_000])
 def test_lines_come_backwards_for_any_size_of_block(path, block):
     text = b"".join(b"%d\n" % i for i in range(0, 3000, 7)) + b"torn"
-    with LogFiles([write(path, text)]) as files:
+    with LogFiles.of(find_log(write(path, text))) as files:
         found = [*lines_backwards(files.files[0], block)]
     assert all(len(lines) <= SLICE for lines in found)
     assert [line for lines in found for line in lines] == text.split(b"\n")[::-1]

@@ -79,7 +79,7 @@ def test_a_line_that_is_half_written_at_the_start_is_read_whole(path):
     with Follow(path, Filter()) as follow:
         append(path, line[50:])
         assert seqs(follow) == [6]
-        assert follow.broken == 0
+        assert not follow.problems.counts["corrupt"]
 
 
 def test_a_failed_write_that_is_cut_off_is_not_read_twice(path):
@@ -92,7 +92,7 @@ def test_a_failed_write_that_is_cut_off_is_not_read_twice(path):
         assert seqs(follow) == []
         append(path, line)
         assert seqs(follow) == [6]
-        assert follow.broken == 0
+        assert not follow.problems.counts["corrupt"]
 
 
 def test_a_file_that_is_removed_is_waited_for(path):
@@ -107,4 +107,4 @@ def test_unwanted_and_broken_lines_are_left_out(path):
     with Follow(path, Filter(topic="all")) as follow:
         append(path, b"torn\n" + b"".join(lines(100, first=6)))
         assert seqs(follow) == [64]
-        assert follow.broken == 1
+        assert follow.problems.counts["corrupt"] == 1

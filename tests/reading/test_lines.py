@@ -190,7 +190,7 @@ class TestAnErrorOfAFilterIsTheCallersOwn:
             write(path, *lines(1))
             with pytest.raises(error, match="in the filter"):
                 list(follow.records())
-            assert follow.broken == 0
+            assert not any(follow.problems.counts.values())
 
 
 def test_an_error_of_the_progress_is_the_callers_own(tmp_path):
@@ -222,7 +222,7 @@ def test_all_scans_refuse_the_same_line(tmp_path):
     with Follow(path, Filter()) as follow:
         write(path, wrong)
         assert list(follow.records()) == []
-        assert follow.broken == 1
+        assert follow.problems.counts["corrupt"] == 1
 
 
 @pytest.mark.parametrize(

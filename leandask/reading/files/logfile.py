@@ -1,0 +1,169 @@
+"""LogFile: one file of a log, plain or gzipped."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import stat
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from leandask.reading.files.listing import FoundFile
+
+#: What reading a file may raise: of gzip, most likely.
+READ_ERRORS = (OSError, EOFError, zlib.error)
+#: Bytes that are read at once.
+BLOCK = 256 * 1024
+#: Longest line that is read, in bytes; ``leandask.stream.record-bytes`` is far below.
+LONGEST_LINE = 16 * 2**20
+
+# Bounds of a gzipped file, which may be made to expand to a thousand times its size:
+# it is read until one of them is passed. Our own logs expand to 10 to 30 times.
+#: Bytes that any file may expand to, and how many times its size if that is more.
+EXPANDED, EXPANSION = 256 * 2**20, 250
+#: Lines that may be shorter on average than any record, and the bytes of the shortest.
+SHORT_LINES, SHORTEST = 1_000_000, 100
+
+
+class LogFile:
+    """A file of a log. Once it is open, it may be renamed or removed.
+
+    Parameters
+    ----------
+    found : FoundFile
+    """
+
+    #: Its name when it was opened.
+    path: Path
+    #: Bytes on the disk, when it was opened.
+    nbytes: int
+    #: Why it can't be read, if it can't be opened.
+    error: OSError | None
+
+    def __init__(self, found: FoundFile) -> None:
+        self.path = found.path
+        self.identity = found.identity
+        self.nbytes = found.status.st_size if found.status else 0
+        self.error = None
+        self._raw: BinaryIO | None = None
+
+    def __repr__(self) -> str:
+        state = self.error or ("open" if self._raw else "closed")
+        return f"<{type(self).__name__} {str(self.path)!r}: {state}>"
+
+    @property
+    def is_gzipped(self) -> bool:
+        """Whether its name says that it is gzipped."""
+        return self.path.suffix == ".gz"
+
+    def open(self) -> bool:
+        """Open the file, and return whether it is still the one that was found.
+
+        If it can't be opened for another reason, that is its :attr:`error`.
+        """
+        if self._raw is not None or self.error is not None:
+            return True
+        try:
+            raw = open_regular(self.path)
+        except FileNotFoundError:
+            return False
+        except OSError as e:
+            self.error = e
+            return True
+        status = os.fstat(raw.fileno())
+        # A file that is shorter was emptied: what was in it may be in a new file.
+        if (status.st_dev, status.st_ino) == self.identity and (
+            status.st_size >= self.nbytes
+        ):
+            self.nbytes, self._raw = status.st_size, raw
+            return True
+        raw.close()
+        return False
+
+    def close(self) -> None:
+        """Close the file, if it is open."""
+        if self._raw is not None:
+            self._raw.close()
+            self._raw = None
+
+    @property
+    def raw(self) -> BinaryIO:
+        """The file as it is on the disk; raises its :attr:`error` if it has one."""
+        if self.error is not None:
+            raise self.error
+        assert self._raw is not None
+        return self._raw
+
+    @property
+    def position(self) -> int:
+        """Bytes of the file on the disk that have been read."""
+        return self._raw.tell() if self._raw is not None else 0
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the lines in blocks that end with a line.
+
+        Yields
+        ------
+        bytes
+            Approximately 256 KiB. Only the last block may end within a line.
+
+        Raises
+        ------
+        OSError, EOFError, zlib.error
+            If the file can't be opened or read, is named .gz and is not a gzipped
+            file, or expands to far more than a log does.
+        """
+        rest = b""
+        for block in self._expanded() if self.is_gzipped else _parts(self.raw):
+            end = block.rfind(b"\n") + 1
+            if end:
+                yield rest + block[:end]
+                rest = block[end:]
+            elif len(rest) < LONGEST_LINE:
+                rest += block
+            # A longer line is not a record. Its end is kept, which is no JSON either.
+        if rest:
+            yield rest
+
+    def _expanded(self) -> Iterator[bytes]:
+        """Yield what is in a gzipped file, as far as it is bounded."""
+        nbytes = n_lines = 0
+        most = max(EXPANDED, EXPANSION * self.nbytes)
+        with gzip.GzipFile(fileobj=self.raw, mode="rb") as lines:
+            for block in _parts(cast(BinaryIO, lines)):
+                yield block
+                nbytes += len(block)
+                n_lines += block.count(b"\n")
+                if nbytes > most:
+                    raise OSError(f"it expands to more than {most} bytes")
+                if n_lines > SHORT_LINES and nbytes < n_lines * SHORTEST:
+                    raise OSError(
+                        f"its first {n_lines} lines are too short for records"
+                    )
+
+
+def _parts(file: BinaryIO) -> Iterator[bytes]:
+    # Not `read`, which loses what it has read when a gzipped file ends too early.
+    while block := file.read1(BLOCK):  # type: ignore[attr-defined]
+        yield block
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading, unless it is a FIFO, a device or the like.
+
+    Raises
+    ------
+    OSError
+        If it can't be opened, or is not a regular file.
+    """
+    file = open(path, "rb", opener=_open_without_waiting)
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise OSError(f"{path} must be a regular file to be read as a log")
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a FIFO may wait

@@ -1,0 +1,191 @@
+"""LogFiles: the files of an event log, opened for reading in their order."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from leandask.eventlog.filenames import ENDINGS
+from leandask.reading.files.listing import FoundFile, Log, find_log, find_logs
+from leandask.reading.files.logfile import READ_ERRORS, LogFile, open_regular
+
+#: Attempts to open the files of a log while the scheduler renames them.
+ATTEMPTS = 100
+#: Files of a log that are open at a time: half of them the oldest, which are removed
+#: first, half of them the newest, of which one may be replaced by a gzipped one.
+OPEN_FILES = 32
+
+
+class LogFiles:
+    """The files of one log, the oldest first.
+
+    A log is a file with its rotated files: ``PATH.2.gz``, ``PATH.1``, ``PATH``, or with
+    a date as logrotate's ``PATH-20261124``. Up to 32 are opened at once, so that each
+    record is read once, even if the scheduler rotates its log in the meantime. Those in
+    the middle of more files are opened in their turn, by whatever name they have then.
+
+    Parameters
+    ----------
+    base : pathlib.Path
+        The file that is written to.
+    files : list of LogFile
+        The oldest first.
+    """
+
+    def __init__(self, base: Path, files: list[LogFile]) -> None:
+        self.base = base
+        self.files = files
+
+    @classmethod
+    def of(cls, log: Log) -> LogFiles:
+        """Open a log, which is found again if files were renamed since it was found.
+
+        Raises
+        ------
+        FileNotFoundError
+            If it has no file any more.
+        OSError
+            If its files are renamed all the time.
+        """
+        for _ in range(ATTEMPTS):
+            files = cls(log.base, [LogFile(found) for found in log.files])
+            if files._open_ends():
+                return files
+            files.close()
+            log = find_log(log.base)
+        raise OSError(f"The files of {log.base} are renamed all the time")
+
+    def _open_ends(self) -> bool:
+        half = OPEN_FILES // 2
+        ends = self.files[:half] + self.files[half:][-half:]
+        return all(file.open() for file in ends)
+
+    def __enter__(self) -> LogFiles:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all files."""
+        for file in self.files:
+            file.close()
+
+    @property
+    def error(self) -> OSError | None:
+        """Why no file at all can be read; None if one can."""
+        errors = [file.error for file in self.files]
+        return errors[0] if all(errors) else None
+
+    def oldest_first(self) -> Iterator[LogFile]:
+        """Yield each file, open or with the error of opening it."""
+        return self._in_turn(self.files)
+
+    def newest_first(self) -> Iterator[LogFile]:
+        """Yield each file, open or with the error of opening it."""
+        return self._in_turn(reversed(self.files))
+
+    def _in_turn(self, files: Iterable[LogFile]) -> Iterator[LogFile]:
+        for file in files:
+            for _ in range(ATTEMPTS):
+                if file.open():
+                    break
+                self._find(file)
+            yield file
+            file.close()
+
+    def _find(self, file: LogFile) -> None:
+        """Find the name that a file has now, or note that it has none."""
+        try:
+            files = find_log(self.base).files
+        except FileNotFoundError:
+            files = []
+        for found in files:
+            if found.identity == file.identity and _size(found) >= file.nbytes:
+                file.path = found.path
+                return
+        file.error = FileNotFoundError("it was removed while the log was read")
+
+
+def _size(found: FoundFile) -> int:
+    return found.status.st_size if found.status else 0
+
+
+def open_logs(path: str | os.PathLike[str]) -> Iterator[LogFiles]:
+    """Open the logs at a path, one after the other.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A file, read together with its rotated files; or a folder of such files.
+
+    Yields
+    ------
+    LogFiles
+        Closed before the next one is opened. A log that can't be opened is one file
+        with the error of opening it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file does not exist, or the folder has no log.
+    OSError
+        If no file of any log can be opened; raised at the end.
+    """
+    errors = []
+    for log in logs_at(Path(path)):
+        with _opened(log) as files:
+            yield files
+        errors.append(files.error)
+    if all(errors):
+        raise cast(OSError, errors[0])
+
+
+def _opened(log: Log) -> LogFiles:
+    try:
+        return LogFiles.of(log)
+    except OSError as e:
+        file = LogFile(FoundFile(log.base, None))
+        file.error = e
+        return LogFiles(log.base, [file])
+
+
+def logs_at(path: Path) -> list[Log]:
+    """Return the logs at a path: a file, or all logs of a folder by their start.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no log.
+    """
+    if not path.is_dir():
+        return [find_log(path)]
+    starts = [(start, log) for log in find_logs(path) if (start := _start_of(log))]
+    if not starts:
+        raise FileNotFoundError(
+            f"There is no log in the folder {path}: "
+            f"no file of JSON lines named *{', *'.join(ENDINGS)}"
+        )
+    return [
+        log for _, log in sorted(starts, key=lambda found: (found[0], found[1].base))
+    ]
+
+
+def _start_of(log: Log) -> bytes:
+    """Return the first bytes of a log, with its first time; b"" if it is not a log."""
+    for found in log.files:
+        try:
+            with open_regular(found.path) as raw:
+                is_gzipped = found.path.suffix == ".gz"
+                file = gzip.GzipFile(fileobj=raw) if is_gzipped else raw
+                # logrotate leaves empty files for days without lines.
+                if start := cast(BinaryIO, file).read(64):
+                    return start if start[:1] == b"{" else b""
+        except FileNotFoundError:  # renamed or removed after it was listed
+            continue
+        except READ_ERRORS:
+            return b"{"  # a broken file is reported when it is read
+    return b""
