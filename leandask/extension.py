@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Container
 
     from distributed import Scheduler
+    from distributed.comm import Comm
 
-    from leandask.serving.answers import Answer, Answers
+    from leandask.serving.answers import Answers
     from leandask.serving.report import Report
+    from leandask.serving.search import Answer
 
 logger = logging.getLogger("leandask")
 
@@ -109,13 +111,23 @@ class LeanExtension:
 
         return report_of(self.scheduler)
 
-    async def history(self, limit: int, filters: dict[str, Any]) -> Answer:
+    async def history(
+        self,
+        comm: Comm,
+        limit: int,
+        filters: dict[str, Any],
+        schedulers: str = "own",
+        client: str | None = None,
+    ) -> Answer:
         """Read the event log: see :class:`Answers`."""
         if self._answers is None:
             from leandask.serving.answers import Answers
 
             self._answers = Answers(self.scheduler, self.stream, self.event_log)
-        return await self._answers.find(limit, filters)
+        asker = client or comm.peer_address
+        return await self._answers.find(
+            limit, filters, schedulers, asker, is_gone=comm.closed
+        )
 
     def set_retention(self, bounds: dict[str, Any]) -> dict[str, int | None]:
         """Set other bounds at once, and record it.
@@ -179,6 +191,8 @@ class LeanExtension:
             transitions_total=self.scheduler.transition_counter,
         )
         try:
+            if self._answers is not None:
+                await self._answers.close()
             await self.stream.aclose(self.event_log)
         finally:  # also if the event loop ends first and cancels this
             _close_now(self.stream, self.event_log, self._level)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from typing import Any
 
 from leandask.eventlog.sink import RotatingFileSink
@@ -31,6 +32,7 @@ class EventLog(RotatingFileSink):
         self._is_detached = False
         self._last_seq = self._missing = 0
         self._is_ending = False
+        self._opened = time.time(), time.monotonic()
         self._attach()
         self._level: HeldLevel | None = None
         if not EVENTS.level and (not logger.level or is_held(logger)):
@@ -89,6 +91,14 @@ class EventLog(RotatingFileSink):
             self._flush(self.close_timeout)
             self._missing = seq - 1 - self.lines_written - self.buffer.lines
         return self._missing
+
+    def earliest(self) -> float:
+        """Return a time before which it has no record, in seconds since the epoch.
+
+        It holds even if the clock was set back meanwhile.
+        """
+        opened, monotonic = self._opened
+        return min(opened, time.time() - (time.monotonic() - monotonic))
 
     def reattach(self) -> None:
         """Attach to the loggers again where a new logging configuration detached it."""

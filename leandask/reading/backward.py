@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,8 @@ class BackwardScan:
         Bytes of lines to keep of a gzipped file.
     problems : Problems, optional
         Gets the problems, if several scans have one place for them.
+    deadline : float, optional
+        Time by ``time.monotonic()`` at which the scan ends. Each line asks for it.
     """
 
     #: Lines that are not valid records, and files that can't be read to their end.
@@ -45,6 +48,8 @@ class BackwardScan:
     has_more: bool
     #: Whether that is because the lines of a gzipped file took too many bytes.
     is_full: bool
+    #: Whether the deadline has ended it.
+    is_late: bool
     #: Why no file at all can be read; None if one can.
     error: OSError | None
 
@@ -55,6 +60,7 @@ class BackwardScan:
         limit: int,
         kept_bytes: int = KEPT_BYTES,
         problems: Problems | None = None,
+        deadline: float = float("inf"),
     ) -> None:
         self.log = log
         self.wanted = wanted
@@ -62,7 +68,8 @@ class BackwardScan:
         self.kept_bytes = kept_bytes
         self.problems = Problems() if problems is None else problems
         self.reached = None
-        self.has_more = self.is_full = False
+        self.has_more = self.is_full = self.is_late = False
+        self.deadline = deadline
         self.error = None
 
     @property
@@ -105,7 +112,7 @@ class BackwardScan:
                         self.reached = record_of(found[-1])["timestamp"]
                 yield found
                 left -= len(found)
-                if self.has_more or self._is_past:
+                if self.has_more or self.is_late or self._is_past:
                     return
             if self.has_more:
                 return
@@ -164,6 +171,9 @@ class BackwardScan:
         needles, matches = self.wanted.needles, self.wanted.matches
         found = []
         for i, line in enumerate(lines, 1):
+            if time.monotonic() >= self.deadline:
+                self.is_late = True
+                break
             if not line or (
                 needles
                 and i < len(lines)

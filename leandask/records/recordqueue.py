@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 if TYPE_CHECKING:
     import logging
@@ -35,6 +35,25 @@ class Kind(NamedTuple):
 #: ``kind.make`` makes it from. A plain tuple, as it is made on the event loop: a
 #: NamedTuple takes a fifth more of the loop's time per transition.
 Waiting = tuple[int, int, Kind, Any]
+
+
+class StreamStats(TypedDict):
+    """Counters of a stream since its start."""
+
+    #: Records taken from the scheduler, or dropped.
+    emitted: int
+    #: Records handed to logging.
+    written: int
+    #: Records dropped, by reason and by kind.
+    dropped: dict[str, int]
+    dropped_kinds: dict[str, int]
+    #: Exceptions, mostly of handlers and filters.
+    errors: int
+    #: Times that an exception would have ended the thread.
+    restarts: int
+    #: Records that wait, and their estimated size in bytes.
+    queued: int
+    queued_bytes: int
 
 
 class RecordQueue:

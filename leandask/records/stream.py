@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from leandask._fork import leave_to_parent
 from leandask.records.drain import Drain
@@ -18,7 +18,7 @@ from leandask.records.factory import (
 )
 from leandask.records.loggers import EVENTS, TRANSITIONS
 from leandask.records.payload import plain
-from leandask.records.recordqueue import Kind, RecordQueue
+from leandask.records.recordqueue import Kind, RecordQueue, StreamStats
 from leandask.records.schema import RECORDS_DROPPED
 from leandask.records.severity import level_of
 from leandask.records.text import name_of
@@ -36,26 +36,7 @@ EVENT_BYTES, CHARACTER_BYTES = 400, 4
 TRANSITION_BYTES, RECOMMENDATION_BYTES = 400, 120
 #: Seconds for which the event log waits for other handlers when the stream is closed,
 #: and then they for it; and seconds between two looks.
-PATIENCE, CLOSE_POLL = 0.5, 0.005
-
-
-class StreamStats(TypedDict):
-    """Counters of a stream since its start."""
-
-    #: Records taken from the scheduler, or dropped.
-    emitted: int
-    #: Records handed to logging.
-    written: int
-    #: Records dropped, by reason and by kind.
-    dropped: dict[str, int]
-    dropped_kinds: dict[str, int]
-    #: Exceptions, mostly of handlers and filters.
-    errors: int
-    #: Times that an exception would have ended the thread.
-    restarts: int
-    #: Records that wait, and their estimated size in bytes.
-    queued: int
-    queued_bytes: int
+PATIENCE, POLL = 0.5, 0.003
 
 
 class RecordStream:
@@ -194,6 +175,15 @@ class RecordStream:
 
     def catch_up(self, timeout: float) -> None:
         """Wait until logging has the records emitted so far; not on the event loop."""
+        for _ in self._catching_up(timeout):
+            time.sleep(POLL)
+
+    async def acatch_up(self, timeout: float) -> None:
+        """Do the same as :meth:`catch_up`, without blocking the event loop."""
+        for _ in self._catching_up(timeout):
+            await asyncio.sleep(POLL)
+
+    def _catching_up(self, timeout: float) -> Iterator[None]:
         deadline = time.monotonic() + timeout
         turns = self._drain.turns + 2  # the current one may have begun before
         emitted = self.queue.emitted
@@ -204,7 +194,7 @@ class RecordStream:
             and time.monotonic() < deadline
         ):
             self.queue.wake.set()
-            time.sleep(0.002)
+            yield
 
     def stats(self) -> StreamStats:
         """Return the counters since the start, as a dict."""
@@ -239,12 +229,12 @@ class RecordStream:
             are dropped for the others. It must ignore a record that it has.
         """
         for _ in self._steps(event_log):
-            time.sleep(CLOSE_POLL)
+            time.sleep(POLL)
 
     async def aclose(self, event_log: logging.Handler | None = None) -> None:
         """Do the same as :meth:`close`, without blocking the event loop."""
         for _ in self._steps(event_log):
-            await asyncio.sleep(CLOSE_POLL)
+            await asyncio.sleep(POLL)
 
     def _steps(self, event_log: logging.Handler | None) -> Iterator[None]:
         """Close, and yield where there is something to wait for."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, TypedDict
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from leandask.reading.backward import BackwardScan
-from leandask.reading.filter import Filter
-from leandask.settings.rules import as_count
+from distributed.comm import CommClosedError
+
+from leandask.serving.question import Question
+from leandask.serving.search import Answer, Search
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -18,24 +21,53 @@ if TYPE_CHECKING:
 
 #: Upstream's handlers that show the same. If one is blocked, questions are refused.
 UPSTREAM_HANDLERS = ("events", "get_story")
+#: Questions of one client, and of all, that may wait: each up to 1000 texts of 0.6 kB.
+MAX_OF_CLIENT, MAX_OF_ALL = 100, 1000
 
 
-class Answer(TypedDict):
-    """The answer to one question."""
+class Asked:
+    """A question, who asked it, and where the answer goes."""
 
-    #: Lines of the log, the newest first.
-    lines: bytes
-    #: Why older records may be missing: "limit", "bytes" or "seconds"; else None.
-    truncated: str | None
-    #: Time of the oldest record that was read; None if none was.
-    reached: str | None
-    #: Lines that can't be read, and records dropped since the scheduler started.
-    broken: int
-    dropped: int
+    def __init__(
+        self, question: Question, client: str, is_gone: Callable[[], bool]
+    ) -> None:
+        self.question = question
+        self.client = client
+        self.is_gone = is_gone
+        #: Seconds that it waited for the last records to reach the log.
+        self.waited = 0.0
+        self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+
+class Turns:
+    """Questions that wait. The clients take turns, so that none waits for another's."""
+
+    def __init__(self) -> None:
+        self._of_client: dict[str, deque[Asked]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._of_client)
+
+    def put(self, asked: Asked) -> None:
+        """Add the last question of a client."""
+        self._of_client.setdefault(asked.client, deque()).append(asked)
+
+    def pop(self) -> Asked:
+        """Remove and return the first question of the client whose turn it is."""
+        client = next(iter(self._of_client))
+        waiting = self._of_client.pop(client)
+        asked = waiting.popleft()
+        if waiting:
+            self._of_client[client] = waiting  # it is the last one now
+        return asked
 
 
 class Answers:
-    """Answers the questions of clients in a thread, one after the other.
+    """Answers the questions of clients, in a thread and in small steps.
+
+    Each question is tried at once for a short while. One that takes longer goes on if
+    no other one does; else it waits, and begins again later. So there are two searches
+    at most, and a short question waits for short ones only.
 
     Parameters
     ----------
@@ -46,9 +78,11 @@ class Answers:
     max_bytes : int, optional
         Size above which an answer is truncated.
     max_seconds : float, optional
-        Time after which an answer is truncated.
+        Time after which a search ends, and its answer is truncated.
     catch_up_seconds : float, optional
-        Time that the thread waits until all records are in the log.
+        Longest wait until all records are in the log.
+    try_seconds, step_seconds : float, optional
+        How long a question is tried, and the steps in which a longer search goes on.
     pause : float, optional
         Seconds that the thread sleeps after each slice of lines, so that the event loop
         gets the interpreter.
@@ -62,6 +96,8 @@ class Answers:
         max_bytes: int = 8 * 2**20,
         max_seconds: float = 10.0,
         catch_up_seconds: float = 2.0,
+        try_seconds: float = 0.2,
+        step_seconds: float = 0.1,
         pause: float = 0.0002,
     ) -> None:
         self.scheduler = scheduler
@@ -70,66 +106,118 @@ class Answers:
         self.max_bytes = max_bytes
         self.max_seconds = max_seconds
         self.catch_up_seconds = catch_up_seconds
+        self.try_seconds = try_seconds
+        self.step_seconds = step_seconds
         self.pause = pause
-        self._turn = asyncio.Lock()
+        self._new, self._long = Turns(), Turns()
+        self._current: tuple[Asked, Search] | None = None
+        self._open: dict[Asked, None] = {}
+        self._work: asyncio.Task[None] | None = None
 
-    async def find(self, limit: int, filters: dict[str, Any]) -> Answer:
+    async def find(
+        self,
+        limit: int,
+        filters: dict[str, Any],
+        schedulers: str = "own",
+        client: str = "",
+        is_gone: Callable[[], bool] = lambda: False,
+    ) -> Answer:
         """Return the newest records that pass the filters, `limit` at most.
+
+        `client` is who asks; `is_gone` says whether nobody waits for the answer.
 
         Raises
         ------
         TypeError, ValueError
-            If a parameter is not valid, there is no event log, or a handler that shows
-            the same is blocked.
+            If a parameter is not valid, there is no event log, a handler that shows
+            the same is blocked, or too many questions wait.
+        CommClosedError
+            If the client is gone, or the scheduler closes.
         """
-        blocked = [
-            name
-            for name in UPSTREAM_HANDLERS
-            if name in self.scheduler.blocked_handlers
-        ]
-        if blocked:
-            raise ValueError(
-                f"distributed.scheduler.blocked-handlers must not have {blocked[0]!r} "
-                "for leandask_history to show the same"
-            )
+        for name in UPSTREAM_HANDLERS:
+            if name in self.scheduler.blocked_handlers:
+                raise ValueError(
+                    f"distributed.scheduler.blocked-handlers must not have {name!r} "
+                    "for leandask_history to show the same"
+                )
         if self.event_log is None:
             raise ValueError(
                 "leandask.event-log.path must be a path for get_history; got None"
             )
-        as_count("limit", limit, 1)
-        # Comms turn lists into tuples, and a tuple would be a single key.
-        given: dict[str, Any] = {
-            n: [*v] if isinstance(v, tuple) else v for n, v in filters.items()
-        }
-        wanted = Filter(**given)
-        async with self._turn:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(
-                None, self._read, self.event_log, wanted, limit
-            )
-
-    def _read(self, event_log: EventLog, wanted: Filter, limit: int) -> Answer:
-        deadline = time.monotonic() + self.max_seconds
-        self.stream.catch_up(self.catch_up_seconds)
-        event_log.flush()
-        scan = BackwardScan(event_log.file.path, wanted, limit)
-        lines, truncated = bytearray(), None
+        question = Question(limit, filters, schedulers)
+        asked = Asked(question, client, is_gone)
+        self._admit(asked)
         try:
-            for found in scan.slices():
-                for line in found:
-                    lines += line + b"\n"
-                if len(lines) > self.max_bytes or time.monotonic() > deadline:
-                    truncated = "bytes" if len(lines) > self.max_bytes else "seconds"
-                    break
-                time.sleep(self.pause)
-        except FileNotFoundError:  # someone removed the log
-            pass
-        if scan.has_more:
-            truncated = "bytes" if scan.is_full else "limit"
-        return Answer(
-            lines=bytes(lines),
-            truncated=truncated,
-            reached=scan.reached,
-            broken=scan.broken,
-            dropped=self.stream.queue.n_dropped,
-        )
+            begun = time.monotonic()
+            await self.stream.acatch_up(self.catch_up_seconds)
+            asked.waited = time.monotonic() - begun
+            self._new.put(asked)
+            if self._work is None or self._work.done():
+                self._work = asyncio.create_task(self._answer_all(self.event_log))
+            return await asked.answer
+        finally:
+            del self._open[asked]
+
+    async def close(self) -> None:
+        """Answer no more: those who wait get an error."""
+        for asked in self._open:
+            if not asked.answer.done():
+                asked.answer.set_exception(CommClosedError("The scheduler closes"))
+        if self._work is not None:
+            await self._work
+
+    def _admit(self, asked: Asked) -> None:
+        own = len([each for each in self._open if each.client == asked.client])
+        for whose, count, most in (
+            ("one client", own, MAX_OF_CLIENT),
+            ("all clients", len(self._open), MAX_OF_ALL),
+        ):
+            if count >= most:
+                raise ValueError(
+                    f"The questions of {whose} must be at most {most} at once; "
+                    f"got {count + 1}"
+                )
+        self._open[asked] = None
+
+    async def _answer_all(self, event_log: EventLog) -> None:
+        while self._new or self._long or self._current:
+            if self._new:
+                asked = self._new.pop()
+                search = self._search(asked, event_log)
+                if await self._step(asked, search, self.try_seconds):
+                    pass
+                elif self._current is None:
+                    self._current = asked, search
+                else:
+                    search.close()
+                    self._long.put(asked)
+            elif self._current is None:
+                asked = self._long.pop()
+                self._current = asked, self._search(asked, event_log)
+            if self._current is not None:
+                if await self._step(*self._current, self.step_seconds):
+                    self._current = None
+
+    def _search(self, asked: Asked, event_log: EventLog) -> Search:
+        deadline = time.monotonic() + self.max_seconds - asked.waited
+        return Search(asked.question, event_log, self.max_bytes, deadline)
+
+    async def _step(self, asked: Asked, search: Search, seconds: float) -> bool:
+        """Go on with a search; return whether it has ended."""
+        answer = asked.answer
+        if not answer.done() and asked.is_gone():
+            answer.set_exception(CommClosedError("The client is gone"))
+        if answer.done():
+            search.close()
+            return True
+        loop = asyncio.get_running_loop()
+        try:
+            scan = await loop.run_in_executor(None, search.run, seconds, self.pause)
+        except Exception as e:
+            search.close()
+            if not answer.done():
+                answer.set_exception(e)
+            return True
+        if scan is not None and not answer.done():
+            answer.set_result(search.answer(scan, self.stream.queue.n_dropped))
+        return scan is not None

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from leandask.reading.filter import Filter
 from leandask.reading.lines import record_of
+from leandask.serving.question import check_sizes
 
 if TYPE_CHECKING:
     from distributed import Client
 
     from leandask.housekeeping.giveback import Outcome
-    from leandask.serving.answers import Answer
     from leandask.serving.report import Report
+    from leandask.serving.search import Answer
 
 
 class Past(TypedDict):
@@ -26,14 +27,16 @@ class Past(TypedDict):
     truncated: str | None
     #: Time of the oldest record that was read; None if none was.
     reached: str | None
-    #: Lines of the event log that can't be read.
+    #: Lines of the event log that can't be read, and such files.
     broken: int
+    #: Files that can't be read to their end, each with the reason.
+    left_out: list[str]
     #: Records of any kind that were dropped since the scheduler started.
     dropped: int
 
 
 def get_history(
-    client: Client, /, limit: int = 1000, **filters: Any
+    client: Client, /, limit: int = 1000, schedulers: str = "own", **filters: Any
 ) -> Past | Awaitable[Past]:
     """Ask a scheduler what happened; it reads its own event log.
 
@@ -45,10 +48,13 @@ def get_history(
     client : distributed.Client
     limit : int, optional
         Largest number of records.
+    schedulers : str, optional
+        ``"all"`` asks for the records of all schedulers in the log, also of an earlier
+        run, if the scheduler's ``leandask.event-log.history`` is ``all``.
     **filters
         As for :meth:`leandask.LogReader.records`: ``topic``, ``action``,
         ``event_name``, ``key``, ``stimulus_id``, ``worker``, ``client``, ``level``,
-        ``since``, ``until``.
+        ``since``, ``until``. Each has at most 1000 texts.
 
     Returns
     -------
@@ -66,19 +72,28 @@ def get_history(
     A type checker can't see whether a client is asynchronous. The result is a dict if
     it is not an awaitable: ``assert isinstance(result, dict)`` narrows the type.
     """
+    check_sizes(filters)
     plain = Filter(**filters).as_dict()  # checked here, where the caller sees it
-    return cast("Past", client.sync(_get_history, client, limit, plain))
+    return cast("Past", client.sync(_get_history, client, limit, plain, schedulers))
 
 
-async def _get_history(client: Client, limit: int, filters: dict[str, Any]) -> Past:
+async def _get_history(
+    client: Client, limit: int, filters: dict[str, Any], schedulers: str
+) -> Past:
     answer: Answer = await _ask(
-        client.scheduler, "leandask_history", limit=limit, filters=filters
+        client.scheduler,
+        "leandask_history",
+        limit=limit,
+        filters=filters,
+        schedulers=schedulers,
+        client=client.id,
     )
     return Past(
         records=[record_of(line) for line in answer["lines"].splitlines()],
         truncated=answer["truncated"],
         reached=answer["reached"],
         broken=answer["broken"],
+        left_out=list(answer["left_out"]),
         dropped=answer["dropped"],
     )
 

@@ -9,7 +9,7 @@ from distributed.system import MEMORY_LIMIT
 
 from leandask._versions import versions
 from leandask.histories import bounds
-from leandask.records.stream import StreamStats
+from leandask.records.recordqueue import StreamStats
 from leandask.records.text import name_of
 from leandask.records.times import rfc3339
 

@@ -133,4 +133,5 @@ RULES: dict[str, Callable[[str, Any], Any]] = {
     "event-log.backups": as_count,
     "event-log.compress": as_flag,
     "event-log.flush-interval": as_seconds,
+    "event-log.history": partial(as_choice, choices=("own", "all")),
 }

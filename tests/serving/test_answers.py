@@ -2,24 +2,55 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 
 import dask.config
 import pytest
 from distributed import Client, Worker, wait
+from distributed.comm import CommClosedError, connect
 from distributed.utils_test import gen_test, inc
 
 import leandask
 from leandask import LogReader
-from leandask.serving.answers import Answers
+from leandask.reading.backward import BackwardScan
+from leandask.reading.filter import Filter
+from leandask.reading.lines import record_of
+from leandask.serving.answers import Answers, Asked, Turns
 from tests.helpers.logs import lines
 from tests.helpers.processes import start_worker
-from tests.helpers.schedulers import lean
+from tests.helpers.schedulers import lean, until
 
 
 def logged(path, **settings):
     """Return settings for an event log with all transitions."""
     config = {"leandask.event-log.path": str(path), "leandask.stream.transitions": True}
     return config | {f"leandask.{key}": value for key, value in settings.items()}
+
+
+def fill(s, n, scheduler_id=None):
+    """Add lines of the past to the log of a scheduler, by default as its own."""
+    event_log = s.extensions["leandask"].event_log
+    s.stream.catch_up(10)
+    event_log.flush()
+    event_log._opened = 0.0, time.monotonic()  # so that it may have written them
+    with event_log.file.path.open("ab") as f:
+        f.writelines(lines(n, scheduler_id or s.id))
+
+
+def patient(s, **arguments):
+    """Let a scheduler search for a minute: 50 ms for 64 lines, in steps of 50 ms."""
+    extension = s.extensions["leandask"]
+    extension._answers = Answers(
+        s,
+        s.stream,
+        extension.event_log,
+        max_seconds=60.0,
+        try_seconds=0.05,
+        step_seconds=0.05,
+        pause=0.05,
+        **arguments,
+    )
+    return extension._answers
 
 
 @pytest.fixture
@@ -138,9 +169,7 @@ async def test_an_answer_is_bounded_in_bytes_and_time(path):
 async def test_the_event_loop_keeps_running_while_a_long_log_is_read(path):
     with dask.config.set(logged(path)):
         async with lean() as s, Client(s.address, asynchronous=True) as client:
-            s.stream.catch_up(1)
-            with path.open("ab") as f:
-                f.writelines(lines(50_000, "Scheduler-1"))
+            fill(s, 50_000)
             ticks = itertools.count()
 
             async def tick():
@@ -163,3 +192,182 @@ async def test_a_removed_log_has_no_records(path):
             path.unlink()
             answer = await leandask.get_history(client, topic="none")
             assert answer["records"] == []
+
+
+@pytest.mark.parametrize(
+    "value, got",
+    [
+        (["x"] * 1001, "list of at most 1000 texts; got 1001 texts"),
+        ("x" * 1001, "text of at most 1000 characters; got 1001 characters"),
+    ],
+)
+@gen_test()
+async def test_a_filter_that_is_too_large_is_refused(path, value, got):
+    with dask.config.set(logged(path)):
+        async with lean() as s, Client(s.address, asynchronous=True) as client:
+            with pytest.raises(ValueError, match=f"topic must be a .*{got}"):
+                await leandask.get_history(client, topic=value)
+            # A client of another version may not check it.
+            with pytest.raises(ValueError, match=f"topic must be a .*{got}"):
+                await client.scheduler.leandask_history(
+                    limit=1, filters={"topic": value}
+                )
+            answer = await leandask.get_history(client, topic=["all"] * 1000, limit=1)
+            assert len(answer["records"]) == 1
+
+
+def test_each_line_asks_for_the_deadline(tmp_path):
+    (tmp_path / "log").write_bytes(b"".join(lines(64, "Scheduler-1")))
+    seen = []
+
+    class Late(Filter):
+        def matches(self, record):
+            seen.append(record)
+            scan.deadline = 0.0  # it passes in the middle of a slice
+            return True
+
+    scan = BackwardScan(tmp_path / "log", Late(), 1000)
+    assert [len(found) for found in scan.slices()] == [len(seen)] == [1]
+    assert scan.is_late
+
+
+@gen_test()
+async def test_clients_take_turns():
+    turns = Turns()
+    for client in "aaabac":
+        turns.put(Asked(None, client, bool))
+    assert "".join(turns.pop().client for _ in range(6)) == "abcaaa"
+    assert not turns
+
+
+@gen_test(timeout=60)
+async def test_a_short_question_does_not_wait_for_long_ones(path):
+    with dask.config.set(logged(path)):
+        async with (
+            lean() as s,
+            Client(s.address, asynchronous=True) as many,
+            Client(s.address, asynchronous=True) as other,
+        ):
+            fill(s, 64 * 100)
+            answers = patient(s)
+            long = [
+                asyncio.ensure_future(leandask.get_history(many, key=f"nothing-{i}"))
+                for i in range(20)
+            ]
+            await until(lambda: len(answers._open) == 20)
+            answer = await leandask.get_history(other, limit=1)
+            assert len(answer["records"]) == 1
+            # The first one of the others takes 5 s.
+            assert not any(each.done() for each in long)
+            answers.pause = 0.0
+            for answer in await asyncio.gather(*long):
+                assert (answer["records"], answer["truncated"]) == ([], None)
+            assert not answers._open
+
+
+@gen_test()
+async def test_the_number_of_questions_is_bounded(path, monkeypatch):
+    monkeypatch.setattr("leandask.serving.answers.MAX_OF_CLIENT", 2)
+    monkeypatch.setattr("leandask.serving.answers.MAX_OF_ALL", 3)
+    with dask.config.set(logged(path)):
+        async with (
+            lean() as s,
+            Client(s.address, asynchronous=True) as one,
+            Client(s.address, asynchronous=True) as other,
+        ):
+            fill(s, 640)
+            answers = patient(s)
+            asked = [
+                asyncio.ensure_future(leandask.get_history(client, key="nothing"))
+                for client in (one, one, other)
+            ]
+            await until(lambda: len(answers._open) == 3)
+            with pytest.raises(ValueError, match="of one client must be at most 2"):
+                await leandask.get_history(one)
+            with pytest.raises(ValueError, match="of all clients must be at most 3"):
+                await leandask.get_history(other)
+            await asyncio.gather(*asked)
+            await leandask.get_history(one)
+
+
+@gen_test()
+async def test_the_search_ends_when_the_asking_client_is_gone(path):
+    with dask.config.set(logged(path)):
+        async with lean() as s:
+            fill(s, 64 * 500)  # 25 s
+            answers = patient(s)
+            comm = await connect(s.address)
+            filters = {"key": ["nothing"]}
+            question = {"op": "leandask_history", "limit": 1, "filters": filters}
+            await comm.write(question)
+            await until(lambda: answers._current)
+            comm.abort()
+            await until(lambda: not answers._open)
+            await until(lambda: answers._work.done())
+
+
+@gen_test()
+async def test_a_scheduler_that_closes_answers_with_an_error(path):
+    with dask.config.set(logged(path)):
+        async with lean() as s:
+            fill(s, 64 * 500)  # 25 s
+            answers = patient(s)
+            asking = asyncio.ensure_future(answers.find(1, {"key": ["nothing"]}))
+            await until(lambda: answers._current)
+        with pytest.raises(CommClosedError, match="The scheduler closes"):
+            await asking
+        assert answers._work.done()
+
+
+@gen_test()
+async def test_a_client_gets_the_records_of_its_own_scheduler_only(path):
+    with dask.config.set(logged(path)):
+        async with lean() as s, lean() as other:
+            other.log_event("mine", "secret")
+            fill(s, 64, "Scheduler-of-an-earlier-run")
+            other.stream.catch_up(10)
+            other.extensions["leandask"].event_log.flush()
+            async with Client(s.address, asynchronous=True) as client:
+                answer = await leandask.get_history(client)
+                assert {r["scheduler_id"] for r in answer["records"]} == {s.id}
+                assert (await leandask.get_history(client, topic="mine"))[
+                    "records"
+                ] == []
+                with pytest.raises(
+                    ValueError,
+                    match=r"event-log\.history must be 'all' .*; got 'own'",
+                ):
+                    await leandask.get_history(client, schedulers="all")
+                with dask.config.set({"leandask.event-log.history": "all"}):
+                    answer = await leandask.get_history(client)
+                    assert {r["scheduler_id"] for r in answer["records"]} == {s.id}
+                    answer = await leandask.get_history(client, schedulers="all")
+                assert {r["scheduler_id"] for r in answer["records"]} == {
+                    *(s.id, other.id, "Scheduler-of-an-earlier-run")
+                }
+                with pytest.raises(ValueError, match="schedulers must be"):
+                    await leandask.get_history(client, schedulers="both")
+
+
+@gen_test()
+async def test_the_search_ends_where_the_records_of_others_begin(path):
+    path.write_bytes(b"".join(lines(10_000, "Scheduler-of-an-earlier-run")))
+    with dask.config.set(logged(path)):
+        async with lean() as s, Client(s.address, asynchronous=True) as client:
+            answer = await leandask.get_history(client, limit=100_000)
+            assert {r["scheduler_id"] for r in answer["records"]} == {s.id}
+            assert answer["truncated"] is None
+            (line,) = lines(1, "x", first=9_000)
+            assert answer["reached"] > record_of(line.strip())["timestamp"]
+
+
+@gen_test()
+async def test_an_answer_says_which_files_it_left_out(path, tmp_path):
+    (tmp_path / "log.jsonl.1.gz").write_bytes(b"not gzipped")
+    with dask.config.set(logged(path)):
+        async with lean() as s, Client(s.address, asynchronous=True) as client:
+            answer = await leandask.get_history(client, key="nothing")
+            assert answer["records"] == []
+            [left_out] = answer["left_out"]
+            assert "log.jsonl.1.gz" in left_out
+            assert answer["broken"] == 1
