@@ -12,7 +12,7 @@ from distributed.utils_test import gen_test, inc
 import leandask
 from leandask import LeanCluster, LeanScheduler, LeanSpecMixin, Retention
 from tests.helpers.processes import PYTHON, assert_lean, lean_settings, wait_for
-from tests.helpers.schedulers import LOCAL
+from tests.helpers.schedulers import LOCAL, run_housekeeping
 
 NO_DASHBOARD = {"dashboard": False}
 #: Without this address the HTTP server would use a fixed port.
@@ -45,6 +45,36 @@ def test_workers_can_be_processes_and_can_be_scaled(tmp_path):
             adaptive = cluster.adapt(minimum=1, maximum=1, interval="50ms")
             wait_for(lambda: len(client.scheduler_info()["workers"]) == 1)
             adaptive.stop()
+
+
+@pytest.mark.parametrize(
+    "processes, rounds",
+    [(False, 4), pytest.param(True, 3, marks=pytest.mark.nightly)],
+)
+def test_an_adaptive_cluster_leaves_events_and_no_memory(tmp_path, processes, rounds):
+    log = tmp_path / "log.jsonl"
+    settings = {"leandask.event-log.path": str(log), "leandask.retention.departed": 2}
+    adaptive = THREADS | {"n_workers": 0, "processes": processes}
+    with dask.config.set(settings):
+        with LeanCluster(**adaptive) as cluster, Client(cluster) as client:
+            cluster.adapt(minimum=0, maximum=2, interval="20ms", wait_count=1)
+            kept = []
+            for _ in range(rounds):
+                assert client.submit(inc, 1, pure=False).result(timeout=60) == 2
+                wait_for(lambda: not cluster.scheduler.workers)
+                client.sync(run_housekeeping, cluster.scheduler)
+                histories = leandask.get_report(client)["histories"]
+                kept.append(histories["topics"]["kept"])
+            assert histories["departed"]["seen"] >= rounds
+            assert kept[-1] <= kept[1] + 1
+    events = [e for _, e in leandask.LogReader(log).events("all")]
+    added = [e["worker"] for e in events if e["action"] == "add-worker"]
+    removed = [e for e in events if e["action"] == "remove-worker"]
+    assert len(added) >= rounds
+    assert [e["worker"] for e in removed] == added
+    assert all(e["expected"] for e in removed)  # retired, not lost
+    *_, end = leandask.LogReader(log).records()
+    assert (end["event_name"], end["missing_total"]) == ("dask.scheduler.stop", 0)
 
 
 @gen_test()

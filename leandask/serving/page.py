@@ -67,6 +67,15 @@ class PageHandler(_Handler):
     head = get
 
 
+class SlashHandler(_Handler):
+    """Leads from the page's path with a slash to the page, as people write both."""
+
+    def get(self) -> None:
+        self.redirect(f"../{PATH}")  # relative, as a proxy may add a prefix
+
+    head = get
+
+
 def add_routes(scheduler: Scheduler) -> None:
     """Add the report of a scheduler to its HTTP server and to its metrics.
 
@@ -80,6 +89,7 @@ def add_routes(scheduler: Scheduler) -> None:
     server = {"dask_server": scheduler}
     routes = [
         (f"{prefix}{PATH}", PageHandler, server),
+        (f"{prefix}{PATH}/", SlashHandler, server),
         (rf"{prefix}{PATH}\.json", ReportHandler, server),
     ]
     # They come before the routes of the dashboard, which match any name.

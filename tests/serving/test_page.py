@@ -253,3 +253,29 @@ def dask_imports_numpy():
     code = "import distributed, sys; print('numpy' in sys.modules)"
     command = [sys.executable, "-c", code]
     return b"True" in subprocess.run(command, capture_output=True, check=True).stdout
+
+
+@pytest.mark.parametrize("prefix", ["", "/my/cluster"])
+@gen_test()
+async def test_methods_and_slashes_are_answered_as_for_upstreams_pages(prefix):
+    async with lean(http_prefix=prefix or "/") as s:
+
+        async def status(path, method):
+            response = await fetch(
+                s,
+                f"{prefix}{path}",
+                method=method,
+                raise_error=False,
+                allow_nonstandard_methods=True,
+            )
+            return response.code
+
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+            upstream = await status("/json/counts.json", method)
+            for path in ("/leandask", "/leandask.json", "/leandask?theme=dark"):
+                assert await status(path, method) == upstream
+        assert await status("/leandask", "HEAD") == 200
+        # As the dashboard's pages do.
+        page = await fetch(s, f"{prefix}/leandask/")
+        assert page.effective_url.endswith(f"{prefix}/leandask")
+        assert b"<title>leandask</title>" in page.body
