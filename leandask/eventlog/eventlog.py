@@ -61,11 +61,14 @@ class EventLog(RotatingFileSink):
         if self._is_new(record.__dict__.get("seq")):  # the handler's lock is held
             super().emit(record)
 
-    def _add_fields(self, fields: dict[str, Any], level: int) -> None:
-        assert self.lock is not None
-        with self.lock:
+    def write_fields(self, fields: dict[str, Any], level: int) -> None:
+        """Write the fields of a record, unless a later one came first."""
+        line = self.formatter.encode_fields(fields)  # type: ignore[union-attr]
+        with self.lock:  # type: ignore[union-attr]
             if self._is_new(fields["seq"]):
-                super()._add_fields(fields, level)
+                self.buffer.add(line, level)
+        if self.buffer.is_due:
+            self._flush()
 
     def _is_new(self, seq: int | None) -> bool:
         if seq is None or (self._is_ending and seq <= self._last_seq):

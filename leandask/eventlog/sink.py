@@ -85,6 +85,10 @@ class RotatingFileSink(logging.Handler):
     A subclass may override any method of :class:`logging.Handler`, and an instance may
     have another formatter and filters. Where there are none of these, and no other
     handler, the stream skips the LogRecord and calls :meth:`write_fields`.
+
+    See Also
+    --------
+    logging.handlers.RotatingFileHandler : writes each record by itself.
     """
 
     #: Bytes and lines that were written.
@@ -176,13 +180,10 @@ class RotatingFileSink(logging.Handler):
 
     def write_fields(self, fields: dict[str, Any], level: int) -> None:
         """Write the fields of a record without making a LogRecord."""
-        self._add_fields(fields, level)
-        if self.buffer.is_due:
-            self._flush()
-
-    def _add_fields(self, fields: dict[str, Any], level: int) -> None:
         line = self.formatter.encode_fields(fields)  # type: ignore[union-attr]
         self.buffer.add(line, level)
+        if self.buffer.is_due:
+            self._flush()
 
     def flush(self) -> None:
         """Write the lines that wait, unless the file has just failed; never raises."""

@@ -40,8 +40,7 @@ class Drain:
     An exception of a handler or filter is counted and reported; the thread lives on.
     """
 
-    #: Records handed to logging, even if a handler raised; and exceptions.
-    written: int
+    #: Exceptions.
     errors: int
     #: Times that an exception would have ended the thread.
     restarts: int
@@ -70,7 +69,7 @@ class Drain:
         #: Longest turn in seconds, without its last slice. After each turn the thread
         #: reports losses and flushes the sinks, even if the queue is never empty.
         self.turn_seconds = turn_seconds
-        self.written = self.errors = self.restarts = self.turns = 0
+        self.errors = self.restarts = self.turns = 0
         self.last_seq = self.served_seq = 0
         self.started = False
         self._last_error: BaseException | None = None
@@ -79,10 +78,11 @@ class Drain:
         self._factory = factory
         self._report_dropped = report_dropped
         self._thread: threading.Thread | None = None
-        # The slice in the thread's hands, and how many of it are settled: written, or
-        # counted as failed. The lock makes that exact while :meth:`abandon` runs.
+        # The slice in the thread's hands; how many of it logging has taken or an
+        # exception kept from it; and how many there were in the slices before. The
+        # thread changes the second for each record, and the others with the lock.
         self._slice: list[Waiting] = []
-        self._settled = 0
+        self._settled = self._settled_before = 0
         self._abandoned = False
         self._lock = threading.Lock()
         self._reporting = Throttle(report_interval)
@@ -102,6 +102,14 @@ class Drain:
             self._thread = thread
             self.started = True
 
+    @property
+    def written(self) -> int:
+        """Records handed to logging, even if a handler raised."""
+        with self._lock:
+            # What the thread finishes after it was abandoned is not counted.
+            settled = self._settled_before + (0 if self._abandoned else self._settled)
+        return settled - self._queue.dropped["failed"]
+
     def is_alive(self) -> bool:
         """Whether the thread runs."""
         return self._thread is not None and self._thread.is_alive()
@@ -117,22 +125,17 @@ class Drain:
             return self._slice[self._settled :] + self._queue.copy()
 
     def abandon(self) -> list[Waiting]:
-        """Take over what logging has not taken, and end the thread.
-
-        One record may be in the hands of a handler; from now on it counts as dropped.
-        """
+        """Take over what logging has not taken, and end the thread."""
         with self._lock:
+            settled = 0 if self._abandoned else self._settled
             self._abandoned = True
-            rest = self._slice[self._settled :] + self._queue.pop(len(self._queue))
-            self._slice, self._settled = [], 0
+            rest = self._slice[settled:] + self._queue.pop(len(self._queue))
+            self._settled_before += settled
+            self._slice = []
             return rest
 
     def serve(self, sink: logging.Handler) -> None:
-        """Hand the records that logging has not taken to one handler alone.
-
-        The thread may hand them over at the same time: the handler must ignore a record
-        that it has.
-        """
+        """Hand what logging has not taken to a handler, which ignores what it has."""
         for seq, _, (_, make, target), source in self.unsettled():
             if self._abandoned:
                 return
@@ -204,6 +207,8 @@ class Drain:
         while waiting := self._take():
             last_target = last_level = None  # the configuration may have changed
             for seq, _, kind, source in waiting:
+                if self._abandoned:
+                    return True
                 _, make, target = kind
                 is_written = False
                 try:
@@ -222,14 +227,9 @@ class Drain:
                         sink.write_fields(fields, level)
                 except BaseException as e:  # go on with the rest of the slice
                     self._count(e)
-                with self._lock:
-                    if self._abandoned:
-                        return True
-                    self._settled += 1
-                    if is_written:
-                        self.written += 1
-                    else:
-                        self._queue.note_failed(kind)
+                if not is_written:
+                    self._queue.note_failed(kind)
+                self._settled += 1
             self.last_seq = waiting[-1][0]
             if not self._queue.is_quarter_full:
                 time.sleep(0)  # the event loop gets the GIL
@@ -240,14 +240,17 @@ class Drain:
     def _take(self) -> list[Waiting]:
         """Take a slice, or what is left of one whose handing over was interrupted."""
         with self._lock:
-            if self._settled == len(self._slice) and not self._abandoned:
+            if self._abandoned:
+                return []
+            if self._settled == len(self._slice):
+                self._settled_before += self._settled
                 self._slice, self._settled = self._queue.pop(SLICE), 0
             return self._slice[self._settled :]
 
     def _note_warning(self, fields: dict[str, Any]) -> None:
+        timestamp, severity = fields["timestamp"], fields["severity"]
         message = fields["message"][:MESSAGE_LENGTH]
-        warning = LastWarning(fields["timestamp"], fields["severity"], message)
-        self.warnings.append(warning)
+        self.warnings.append(LastWarning(timestamp, severity, message))
 
     def _count(self, error: BaseException) -> None:
         self.errors += 1

@@ -35,7 +35,7 @@ EVENT_BYTES, CHARACTER_BYTES = 400, 4
 #: Estimated bytes of a waiting transition, and of each of its recommendations.
 TRANSITION_BYTES, RECOMMENDATION_BYTES = 400, 120
 #: Seconds for which the event log waits for other handlers when the stream is closed,
-#: and then they for it; and seconds between two looks.
+#: and then the end for its next record; and seconds between two looks.
 PATIENCE, POLL = 0.5, 0.003
 
 
@@ -248,7 +248,11 @@ class RecordStream:
                 yield
             if event_log is not None and drain.unsettled():
                 thread, event_log = drain.start_serving(event_log), None
-        while thread and thread.is_alive() and time.monotonic() < end + PATIENCE:
+        seq = -1
+        until = time.monotonic() + PATIENCE
+        while thread and thread.is_alive() and time.monotonic() < until:
+            if seq != drain.served_seq:  # else its file hangs
+                seq, until = drain.served_seq, time.monotonic() + PATIENCE
             yield
         self._closed = True
         if rest := drain.abandon():
