@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 #: Upstream's handlers that show the same. If one is blocked, questions are refused.
 UPSTREAM_HANDLERS = ("events", "get_story")
-#: Questions of one client, and of all, that may wait: each up to 1000 texts of 0.6 kB.
-MAX_OF_CLIENT, MAX_OF_ALL = 100, 1000
+#: Questions of one client, and of all, that may wait, and bytes of all their filters.
+MAX_OF_CLIENT, MAX_OF_ALL, MAX_BYTES = 100, 1000, 16 * 2**20
 
 
 class Asked:
@@ -177,6 +177,12 @@ class Answers:
                     f"The questions of {whose} must be at most {most} at once; "
                     f"got {count + 1}"
                 )
+        nbytes = sum(each.question.nbytes for each in (asked, *self._open))
+        if nbytes > MAX_BYTES:
+            raise ValueError(
+                f"The filters of all clients must be at most {MAX_BYTES} bytes at "
+                f"once; got {nbytes}"
+            )
         self._open[asked] = None
 
     async def _answer_all(self, event_log: EventLog) -> None:

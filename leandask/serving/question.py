@@ -53,6 +53,10 @@ class Question:
                 f"records of other schedulers; got {setting!r}"
             )
         self._filters = filters
+        #: Characters of the filters, approximately the bytes that they take.
+        self.nbytes = sum(
+            len(text) for value in filters.values() for text in _texts_of(value)
+        )
 
     def filter(self, event_log: EventLog) -> Filter:
         """Return the filter that it makes of a log; not on the event loop."""
@@ -78,6 +82,13 @@ class OwnFilter(Filter):
     def matches(self, record: dict[str, Any]) -> bool:
         """Whether a record is wanted."""
         return record["scheduler_id"] == self._scheduler_id and super().matches(record)
+
+
+def _texts_of(value: Any) -> list[str]:
+    texts = value if isinstance(value, (list, tuple)) else [value]
+    if not all(isinstance(text, (str, int, float)) for text in texts):
+        raise TypeError("Each filter must be a text, or a list of texts")
+    return [text for text in texts if isinstance(text, str)]
 
 
 def check_sizes(filters: Mapping[str, Any]) -> None:

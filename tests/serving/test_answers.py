@@ -288,6 +288,13 @@ async def test_the_number_of_questions_is_bounded(path, monkeypatch):
                 await leandask.get_history(other)
             await asyncio.gather(*asked)
             await leandask.get_history(one)
+            monkeypatch.setattr("leandask.serving.answers.MAX_BYTES", 10)
+            await leandask.get_history(one, topic=["x" * 5, "y" * 5])
+            with pytest.raises(ValueError, match="must be at most 10 bytes at once"):
+                await leandask.get_history(one, topic=["x" * 5, "y" * 6])
+            with pytest.raises(TypeError, match="must be a text, or a list of texts"):
+                filters = {"key": [["x"]]}
+                await one.scheduler.leandask_history(limit=1, filters=filters)
 
 
 @gen_test()
