@@ -143,7 +143,7 @@ class Follow:
                 try:
                     record = record_of(line)
                 except InvalidRecord as e:
-                    self.problems.add(e.kind, self.path, 0, f"{e}: {line[:60]!r}")
+                    self.problems.add_invalid(self.path, 0, line, e)
                     continue
                 self._sequences.step(
                     record["scheduler_id"], record["seq"], self.path, 0

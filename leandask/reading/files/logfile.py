@@ -22,9 +22,9 @@ LONGEST_LINE = 16 * 2**20
 # Bounds of a gzipped file, which may be made to expand to a thousand times its size:
 # it is read until one of them is passed. Our own logs expand to 10 to 30 times.
 #: Bytes that any file may expand to, and how many times its size if that is more.
-EXPANDED, EXPANSION = 256 * 2**20, 250
+EXPANDED, EXPANSION = 256 * 2**20, 100
 #: Lines that may be shorter on average than any record, and the bytes of the shortest.
-SHORT_LINES, SHORTEST = 1_000_000, 100
+SHORT_LINES, SHORTEST = 200_000, 100
 
 
 class LogFile:
