@@ -116,7 +116,7 @@ class LogFile:
             file, or expands to far more than a log does.
         """
         rest = b""
-        for block in self._expanded() if self.is_gzipped else _parts(self.raw):
+        for block in self._expanded() if self.is_gzipped else _parts(self.raw, BLOCK):
             end = block.rfind(b"\n") + 1
             if end:
                 yield rest + block[:end]
@@ -132,7 +132,7 @@ class LogFile:
         nbytes = n_lines = 0
         most = max(EXPANDED, EXPANSION * self.nbytes)
         with gzip.GzipFile(fileobj=self.raw, mode="rb") as lines:
-            for block in _parts(cast(BinaryIO, lines)):
+            for block in _parts(cast(BinaryIO, lines), BLOCK // 4):
                 yield block
                 nbytes += len(block)
                 n_lines += block.count(b"\n")
@@ -144,9 +144,9 @@ class LogFile:
                     )
 
 
-def _parts(file: BinaryIO) -> Iterator[bytes]:
+def _parts(file: BinaryIO, nbytes: int) -> Iterator[bytes]:
     # Not `read`, which loses what it has read when a gzipped file ends too early.
-    while block := file.read1(BLOCK):  # type: ignore[attr-defined]
+    while block := file.read1(nbytes):  # type: ignore[attr-defined]
         yield block
 
 
