@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
@@ -68,7 +67,9 @@ def json_line(value: Any, encoding: str = "utf-8") -> str:
     >>> print(json_line(["é", "\\x9b"]), json_line("é", "latin-1"))
     ["é","\\u009b"] "\\u00e9"
     """
-    if encoding.lower() in ("utf-8", "utf8"):
-        with contextlib.suppress(TypeError):  # a lone surrogate, as of a file's name
+    if encoding in ("utf-8", "UTF-8"):
+        try:  # this runs for every record
             return printable_json(orjson.dumps(value)).decode()
+        except TypeError:  # a lone surrogate, as in the name of a file
+            pass
     return json.dumps(value, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""Names of the files of an event log: which file belongs to which log, at which place."""
+"""Names of the files of an event log: to which log each belongs, and where in it."""
 
 from __future__ import annotations
 

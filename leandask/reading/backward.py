@@ -183,8 +183,8 @@ class BackwardScan:
             try:
                 record = record_of(line)
             except InvalidRecord as e:
-                kind = "torn" if line is torn else e.kind
-                self.problems.add(kind, file.path, 0, f"{e}: {line[:60]!r}")
+                kind = "torn" if line is torn else ""
+                self.problems.add_invalid(file.path, 0, line, e, kind)
                 continue
             self.reached = record["timestamp"]
             if matches(record):

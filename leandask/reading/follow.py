@@ -14,8 +14,8 @@ from leandask.reading.lines import InvalidRecord, record_of
 from leandask.reading.problems import Problems
 from leandask.reading.sequence import Sequences
 
-#: Bytes by which a file is recognised: a line ends with what no other line has.
-MARK = 64
+#: First bytes of a file, by which it is recognised: they have the time of a record.
+HEAD = 256
 
 
 class Follow:
@@ -74,14 +74,14 @@ class Follow:
     def _switch(self, file: BinaryIO) -> None:
         """Go to the start of a file."""
         self._file = file
-        self._go_to(0, b"")
+        #: What was read of its first bytes.
+        self._head = b""
+        self._go_to(0)
 
-    def _go_to(self, position: int, before: bytes) -> None:
-        """Go to the start of a line; `before` is what comes before it."""
+    def _go_to(self, position: int) -> None:
+        """Go to the start of a line."""
         #: Bytes that were read, and those of whole lines.
         self._position = self._whole = position
-        #: The last bytes that were read, and those of whole lines.
-        self._mark = self._whole_mark = before[-MARK:]
         #: Start of a line that has no end yet.
         self._rest = b""
 
@@ -89,11 +89,12 @@ class Follow:
         """Go to the end, or to the start of a line that is being written there."""
         end = os.fstat(self._file.fileno()).st_size
         begin = max(end - BLOCK, 0)
-        last = os.pread(self._file.fileno(), end - begin, begin)
-        if n := last.rfind(b"\n") + 1:
-            self._go_to(begin + n, last[:n])
-        elif begin:
-            self._go_to(end, last)
+        last = self._bytes(begin, end - begin).rfind(b"\n") + 1
+        self._go_to(begin + last if last or not begin else end)
+        self._head = self._bytes(0, HEAD)
+
+    def _bytes(self, begin: int, n: int) -> bytes:
+        return os.pread(self._file.fileno(), n, begin)
 
     def _check_place(self) -> None:
         """Go back if the file was truncated, even if it has grown again since then.
@@ -101,16 +102,11 @@ class Follow:
         The sink cuts a failed write off, back to the last whole line. Others empty the
         file, as logrotate's copytruncate does.
         """
-        if not self._has(self._position, self._mark):
-            if self._has(self._whole, self._whole_mark):
-                self._go_to(self._whole, self._whole_mark)
-            else:
-                self._go_to(0, b"")
-
-    def _has(self, position: int, mark: bytes) -> bool:
-        """Whether the file has these bytes before a position."""
-        begin = position - len(mark)
-        return os.pread(self._file.fileno(), len(mark), begin) == mark
+        is_same = self._bytes(0, len(self._head)) == self._head
+        if not is_same or os.fstat(self._file.fileno()).st_size < self._whole:
+            self._go_to(0)
+        elif self._bytes(self._whole, len(rest := self._rest[:BLOCK])) != rest:
+            self._go_to(self._whole)
 
     def _next(self) -> Path | None:
         """Return the file that follows the open one; None if it is the last."""
@@ -127,9 +123,10 @@ class Follow:
         return paths[same.index(True) + 1] if any(same) else self.path
 
     def _read(self) -> Iterator[dict[str, Any]]:
-        while block := os.pread(self._file.fileno(), BLOCK, self._position):
+        while block := self._bytes(self._position, BLOCK):
+            if self._position < HEAD:
+                self._head = (self._head[: self._position] + block)[:HEAD]
             self._position += len(block)
-            self._mark = block[-MARK:]
             end = block.rfind(b"\n") + 1
             if not end:
                 if len(self._rest) < LONGEST_LINE:
@@ -138,12 +135,11 @@ class Follow:
             lines = (self._rest + block[:end]).split(b"\n")
             self._rest = block[end:]
             self._whole = self._position - len(self._rest)
-            self._whole_mark = block[max(end - MARK, 0) : end]
             for line in lines[:-1]:
                 try:
                     record = record_of(line)
                 except InvalidRecord as e:
-                    self.problems.add(e.kind, self.path, 0, f"{e}: {line[:60]!r}")
+                    self.problems.add_invalid(self.path, 0, line, e)
                     continue
                 self._sequences.step(
                     record["scheduler_id"], record["seq"], self.path, 0

@@ -66,7 +66,13 @@ class ForwardScan:
     def _blocks(self, file: LogFile) -> Iterator[bytes]:
         # Only the reading is guarded: an error of the filter is the caller's own.
         try:
-            yield from file.blocks()
+            for block in file.blocks():
+                # The first line may be of another scheduler, and those after it its
+                # next records: then only this one is decoded.
+                n = 0 if self._line else block.find(b"\n") + 1
+                for part in (block[:n], block[n:]):
+                    if part:
+                        yield part
         except READ_ERRORS as e:
             self.problems.add_unreadable(file.path, self._line + 1, e)
 
@@ -83,7 +89,7 @@ class ForwardScan:
             try:
                 record = record_of(text)
             except InvalidRecord as e:
-                self._note(text, e, path, line)
+                self.problems.add_invalid(path, line, text, e)
                 continue
             seq = record["seq"]
             if seq == current.next and record["scheduler_id"] == scheduler_id:
@@ -111,13 +117,10 @@ class ForwardScan:
                 try:
                     record = record_of(text)
                 except InvalidRecord as e:
-                    self._note(text, e, path, line)
+                    self.problems.add_invalid(path, line, text, e)
                     continue
                 if matches(record):
                     yield record
-
-    def _note(self, line: bytes, error: InvalidRecord, path: Path, number: int) -> None:
-        self.problems.add(error.kind, path, number, f"{error}: {line[:60]!r}")
 
 
 def _skim(block: bytes, sequences: Sequences) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from leandask.reading.lines import InvalidRecord
 from leandask.records.text import NAME_LENGTH, one_line
 
-#: Problems kept with their places, 300 bytes each; all are counted.
+#: Problems of each kind kept with their places, 300 bytes each; all are counted.
 NOTICES = 100
 
 #: Kinds of problems, each with what it means.
@@ -54,7 +55,7 @@ class Problems:
 
     #: Problems by kind.
     counts: dict[str, int]
-    #: The first :data:`NOTICES` of them, in the order of the log.
+    #: The first :data:`NOTICES` of each kind, in the order of the log.
     notices: list[Problem]
     #: Records that are missing in the gaps.
     missing: int
@@ -74,8 +75,17 @@ class Problems:
     def add(self, kind: str, path: Path, line: int, text: str) -> None:
         """Count a problem, and keep the place of the first ones."""
         self.counts[kind] += 1
-        if len(self.notices) < NOTICES:
+        if self.counts[kind] <= NOTICES:
             self.notices.append(Problem(kind, path, line, one_line(text, NAME_LENGTH)))
+
+    def add_invalid(
+        self, path: Path, number: int, line: bytes, error: InvalidRecord, kind: str = ""
+    ) -> None:
+        """Count a line that is not a record, by default under the kind of its error."""
+        kind = kind or error.kind
+        # A text for each of millions of such lines would take most of the time.
+        is_kept = self.counts[kind] < NOTICES
+        self.add(kind, path, number, f"{error}: {line[:60]!r}" if is_kept else "")
 
     def add_unreadable(self, path: Path, line: int, error: Exception) -> None:
         """Count a file that can't be read to its end, or not at all."""

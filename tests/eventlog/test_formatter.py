@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leandask import JSONFormatter
-from leandask.eventlog.formatter import PRESETS
+from leandask.eventlog.formatter import PRESETS, TextFormatter
 from leandask.records.factory import RecordFactory
 from leandask.records.payload import plain
 
@@ -271,3 +271,44 @@ def test_opentelemetry_shows_the_same_fields():
     fields = event_record({"action": "greet"})[2]
     for name in ("topic", "action", "seq", "scheduler_id", "payload", "event_name"):
         assert exported.attributes[name] == fields[name]
+
+
+UNSAFE = "a\x7f\x9b31m\u202eb\u2066\u200b\U000e0001é"
+
+
+@pytest.mark.parametrize("fields", PRESETS)
+def test_a_line_can_not_control_a_terminal_and_loses_nothing(fields):
+    msg = {"action": UNSAFE, UNSAFE: [UNSAFE]}
+    formatter = JSONFormatter(fields=fields)
+    for record in (
+        event_record(msg, topic=UNSAFE)[2],
+        {"task_key": UNSAFE, "recommendation_keys": [UNSAFE], "seq": 1},
+    ):
+        line = formatter.encode_fields(record).decode()
+        assert line.isprintable()
+        assert [*json.loads(line).values()] == [*record.values()]
+    payload = event_record(msg)[2]["payload"]
+    assert payload.isprintable()
+    assert json.loads(payload) == msg
+
+
+def test_a_line_whose_escapes_make_it_too_long_is_cut():
+    record = event_record({"action": "greet", "text": "\u202e" * 400})[2]
+    line = JSONFormatter(record_bytes=1024).encode_fields(record)
+    assert len(line) <= 1024
+    assert json.loads(line)["truncated"]
+
+
+def test_a_line_of_text_can_not_control_a_terminal_or_start_another_line():
+    formatter = TextFormatter("%(levelname)s - %(message)s")
+    record = log_record("a\n%s", (UNSAFE,))
+    assert formatter.format(record).startswith("ERROR - a\\na\\x7f\\x9b31m\\u202eb")
+    try:
+        raise ValueError(UNSAFE)
+    except ValueError:
+        record = log_record("failed")
+        record.exc_info = sys.exc_info()
+    first, *others = formatter.format(record).split("\n")
+    assert first == "ERROR - failed"
+    assert others[0] == "Traceback (most recent call last):"
+    assert all(line.isprintable() for line in others)

@@ -108,3 +108,50 @@ def test_unwanted_and_broken_lines_are_left_out(path):
         append(path, b"torn\n" + b"".join(lines(100, first=6)))
         assert seqs(follow) == [64]
         assert follow.problems.counts["corrupt"] == 1
+
+
+def test_a_file_that_was_emptied_and_has_grown_beyond_its_size_is_read_whole(path):
+    with Follow(path, Filter()) as follow:
+        write(path, *lines(20, first=6))
+        assert seqs(follow) == [*range(6, 26)]
+        assert not follow.problems.counts["corrupt"]
+
+
+def test_a_failed_write_that_is_written_again_at_once_is_read_once(path):
+    nbytes = path.stat().st_size
+    (line,) = lines(1, first=6)
+    with Follow(path, Filter()) as follow:
+        append(path, b"x" + line[:50])
+        assert seqs(follow) == []
+        os.truncate(path, nbytes)
+        append(path, line)
+        assert seqs(follow) == [6]
+        assert not follow.problems.counts["corrupt"]
+
+
+def test_a_line_without_an_end_takes_bounded_memory(path, monkeypatch):
+    monkeypatch.setattr("leandask.reading.follow.LONGEST_LINE", 1000)
+    with Follow(path, Filter()) as follow:
+        for _ in range(10):
+            append(path, b"x" * 1000)
+            assert seqs(follow) == []
+        assert len(follow._rest) <= 2000
+        append(path, b"\n" + b"".join(lines(1, first=6)))
+        assert seqs(follow) == [6]
+        assert follow.problems.counts["corrupt"] == 1
+
+
+def test_missing_records_are_counted(path):
+    with Follow(path, Filter(topic="none")) as follow:
+        append(path, b"".join(lines(2, first=6)))
+        assert seqs(follow) == []
+        append(path, b"".join(lines(2, first=18)))
+        assert seqs(follow) == []
+        assert follow.problems.missing == 10
+
+
+def test_only_a_regular_file_is_followed(tmp_path):
+    fifo = tmp_path / "log.jsonl"
+    os.mkfifo(fifo)
+    with pytest.raises(OSError, match="must be a regular file"):
+        Follow(fifo, Filter())

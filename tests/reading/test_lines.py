@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from leandask import LogReader
 from leandask.cli.output import write_records
+from leandask.reading import lines as reading_lines
 from leandask.reading.backward import BackwardScan
 from leandask.reading.filter import EventFilter, Filter, Story
 from leandask.reading.follow import Follow
@@ -200,6 +202,27 @@ def test_an_error_of_the_progress_is_the_callers_own(tmp_path):
     path = write(tmp_path / "log.jsonl", *lines(10))
     with pytest.raises(BrokenPipeError):
         list(LogReader(path, progress=fail).records())
+
+
+@pytest.mark.parametrize(
+    ("line", "times"),
+    [
+        (orjson.dumps(TRANSITION), 1),
+        (orjson.dumps(TRANSITION | {"task_key": 5}), 1),
+        (orjson.dumps({n: v for n, v in EVENT.items() if n != "topic"}), 2),
+        (orjson.dumps({f"leandask.{n}": v for n, v in TRANSITION.items()}), 2),
+        (b"[]", 1),
+    ],
+)
+def test_a_line_is_checked_again_only_if_its_fields_changed(monkeypatch, line, times):
+    checked = []
+    is_comparable = reading_lines._is_comparable
+    monkeypatch.setattr(
+        reading_lines, "_is_comparable", lambda r: checked.append(r) or is_comparable(r)
+    )
+    with contextlib.suppress(InvalidRecord):
+        record_of(line)
+    assert len(checked) == times
 
 
 @pytest.mark.parametrize("text", ['"', "\\", "é", "\n", "\x7f"])

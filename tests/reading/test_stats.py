@@ -121,3 +121,20 @@ def test_the_rate_does_not_depend_on_how_long_a_log_is():
 def test_first_and_last_are_by_time():
     found = stats_of(record(5), record(0), record(2)).as_dict()
     assert (found["first"], found["last"]) == (rfc3339(T0), rfc3339(T0 + 5))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        event("all", action="remove-worker", worker="w")
+        | {"payload": '{"expected": no'},
+        event("all", action="add-worker", worker="w") | {"severity": None},
+        transition("memory") | {"severity": None},
+        transition("memory") | {"task_finish": ["memory"]},
+        transition("memory") | {"timestamp": "now"},
+        record(event_name="leandask.records-dropped", dropped_since_last=-1),
+    ],
+)
+def test_no_part_of_a_wrong_record_is_counted(wrong):
+    nothing = stats_of().as_dict()
+    assert stats_of(wrong).as_dict() == nothing | {"records": 1, "wrong": 1}

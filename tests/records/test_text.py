@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import json
+import sys
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +13,8 @@ from leandask.records.text import (
     NAME_LENGTH,
     name_of,
     one_line,
+    printable,
+    printable_json,
 )
 
 
@@ -42,3 +48,34 @@ def test_a_name_that_fits_is_kept():
     assert name_of("inc-123") == "inc-123"
     assert name_of(("x", ("y", 1))) == "('x', ('y', 1))"
     assert name_of("x" * 1000) == "x" * NAME_LENGTH + "…"
+
+
+def of_categories(*categories):
+    """All characters of some Unicode categories, in one text."""
+    characters = map(chr, range(sys.maxunicode + 1))
+    return "".join(c for c in characters if unicodedata.category(c) in categories)
+
+
+def test_what_could_control_a_terminal_or_turn_a_text_is_escaped():
+    hidden = of_categories("Cc", "Cf", "Zl", "Zp", "Cs")
+    assert {*"\x1b\x7f\x9b\u202e\u2066\u200b\u2028\ud800\U000e0001"} <= {*hidden}
+    shown = printable(hidden)
+    assert shown.isascii()
+    assert shown.isprintable()
+    assert shown.count("\\") == len(hidden)
+
+
+def test_json_has_escapes_and_the_same_values():
+    hidden = "é" + of_categories("Cc", "Cf", "Zl", "Zp")
+    plain = json.dumps({hidden: [hidden, "ü"]}, ensure_ascii=False).encode()
+    line = printable_json(plain)
+    assert line.decode().isprintable()
+    assert "é" in line.decode()
+    assert json.loads(line) == json.loads(plain)
+
+
+@given(st.text())
+def test_json_has_the_same_values_for_any_text(text):
+    line = printable_json(json.dumps(text, ensure_ascii=False).encode())
+    assert json.loads(line) == text
+    assert line.decode().isprintable()

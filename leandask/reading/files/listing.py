@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,9 +43,13 @@ class Log(NamedTuple):
 
     @property
     def last_written(self) -> float:
-        """When it was last written, in seconds since the epoch; 0 if never."""
-        times = (file.status.st_mtime for file in self.files if file.status)
-        return max(times, default=0.0)
+        """When it was last written, in seconds since the epoch.
+
+        A file that can't be looked at may be written just now.
+        """
+        return max(
+            file.status.st_mtime if file.status else time.time() for file in self.files
+        )
 
 
 def find_log(base: Path) -> Log:

@@ -22,9 +22,9 @@ LONGEST_LINE = 16 * 2**20
 # Bounds of a gzipped file, which may be made to expand to a thousand times its size:
 # it is read until one of them is passed. Our own logs expand to 10 to 30 times.
 #: Bytes that any file may expand to, and how many times its size if that is more.
-EXPANDED, EXPANSION = 256 * 2**20, 250
+EXPANDED, EXPANSION = 256 * 2**20, 100
 #: Lines that may be shorter on average than any record, and the bytes of the shortest.
-SHORT_LINES, SHORTEST = 1_000_000, 100
+SHORT_LINES, SHORTEST = 200_000, 100
 
 
 class LogFile:
@@ -116,7 +116,7 @@ class LogFile:
             file, or expands to far more than a log does.
         """
         rest = b""
-        for block in self._expanded() if self.is_gzipped else _parts(self.raw):
+        for block in self._expanded() if self.is_gzipped else _parts(self.raw, BLOCK):
             end = block.rfind(b"\n") + 1
             if end:
                 yield rest + block[:end]
@@ -132,7 +132,7 @@ class LogFile:
         nbytes = n_lines = 0
         most = max(EXPANDED, EXPANSION * self.nbytes)
         with gzip.GzipFile(fileobj=self.raw, mode="rb") as lines:
-            for block in _parts(cast(BinaryIO, lines)):
+            for block in _parts(cast(BinaryIO, lines), BLOCK // 4):
                 yield block
                 nbytes += len(block)
                 n_lines += block.count(b"\n")
@@ -144,9 +144,9 @@ class LogFile:
                     )
 
 
-def _parts(file: BinaryIO) -> Iterator[bytes]:
+def _parts(file: BinaryIO, nbytes: int) -> Iterator[bytes]:
     # Not `read`, which loses what it has read when a gzipped file ends too early.
-    while block := file.read1(BLOCK):  # type: ignore[attr-defined]
+    while block := file.read1(nbytes):  # type: ignore[attr-defined]
         yield block
 
 

@@ -3,8 +3,15 @@
 
 const byId = (id) => document.getElementById(id);
 
+// Escape what would turn or hide a part of a text: control and format characters.
+function printable(text) {
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu,
+    (character) => `\\u{${character.codePointAt(0).toString(16)}}`);
+}
+
 // `tone` is the class for the colour of the text, if it has one.
 function setText(element, text, tone = "") {
+  text = printable(text);
   // If set again, a screen reader would repeat it, and a selection would be lost.
   if (element.textContent !== text) element.textContent = text;
   for (const name of ["is-bad", "is-warn", "is-good"])

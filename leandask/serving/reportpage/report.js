@@ -13,7 +13,7 @@ function showReport(report) {
 
 function showScheduler(report) {
   setText(byId("address"), report.address || report.scheduler_id);
-  byId("address").title = report.scheduler_id;
+  byId("address").title = printable(report.scheduler_id);
   setText(byId("uptime"), `Up for ${formatDuration(report.uptime_seconds)} with\u00a0`);
   const counts = [
     formatCount(report.workers, "worker"),
