@@ -20,6 +20,7 @@ from leandask.housekeeping.rounds import Housekeeping
 from leandask.records.loggers import TRANSITIONS, HeldLevel
 from leandask.records.schema import RETENTION_SET, STARTED, STOPPED
 from leandask.records.stream import RecordStream
+from leandask.serving.health import Health
 from leandask.serving.page import add_routes
 from leandask.settings import config
 from leandask.settings.retention import Retention, in_force
@@ -75,6 +76,8 @@ class LeanExtension:
         scheduler.retention, scheduler.stream = bounds, self.stream
         histories.install(scheduler, self.stream)
         stealing.install(scheduler)
+        self.health = Health(scheduler)
+        self.health.install()
         self.give_back = GiveBack(scheduler, self.stream)
         self.housekeeping = Housekeeping(scheduler, self.give_back)
         if self.event_log is not None:
@@ -94,6 +97,7 @@ class LeanExtension:
         scheduler.periodic_callbacks["leandask"] = self.housekeeping.callback
         if scheduler.listeners:  # it has started already
             self.housekeeping.callback.start()
+            self.health.callback.start()
             self.record_start()
 
     def _to_dict(self, *, exclude: Container[str] = ()) -> Any:
