@@ -97,7 +97,6 @@ class LeanExtension:
         scheduler.periodic_callbacks["leandask"] = self.housekeeping.callback
         if scheduler.listeners:  # it has started already
             self.housekeeping.callback.start()
-            self.health.callback.start()
             self.record_start()
 
     def _to_dict(self, *, exclude: Container[str] = ()) -> Any:

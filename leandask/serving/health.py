@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from distributed.core import Status
@@ -13,8 +14,8 @@ from tornado.ioloop import PeriodicCallback
 if TYPE_CHECKING:
     from distributed import Scheduler
 
-#: Seconds between two looks at the clock. A stall may seem shorter by as much.
-INTERVAL = 0.05
+#: Most milliseconds between two looks at the clock: a stall may seem shorter by them.
+MAX_INTERVAL = 50.0
 #: A worker that closes by itself says so before it leaves.
 CLOSING = (Status.closing, Status.closing_gracefully)
 
@@ -22,7 +23,8 @@ CLOSING = (Status.closing, Status.closing_gracefully)
 class Health:
     """Measures how late the event loop is, and counts the workers that were lost.
 
-    Only a timer and the removal of a worker cost something: tasks and events don't.
+    It does so at upstream's ticks and when a worker is removed: tasks and events cost
+    nothing more.
 
     Parameters
     ----------
@@ -31,18 +33,16 @@ class Health:
 
     #: Workers that left neither retired nor after they had said that they close.
     workers_lost: int
-    #: Sum of the seconds that the timer came later than it was due.
+    #: Sum of the seconds that ticks came later than they were due.
     lateness: float
-    #: The timer.
-    callback: PeriodicCallback
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self.workers_lost = 0
         self.lateness = 0.0
         self._longest = 0.0
-        self._due = float("inf")  # time.monotonic(); until the timer runs
-        self.callback = PeriodicCallback(self._tick, INTERVAL * 1000)
+        self._interval = 0.0  # seconds
+        self._due = float("inf")  # time.monotonic(); until the first tick
         self._remove_worker = scheduler.remove_worker
 
     def __repr__(self) -> str:
@@ -52,28 +52,37 @@ class Health:
         )
 
     def install(self) -> None:
-        """Look at each worker that is removed; make upstream's metric of ticks true."""
+        """Look at each tick and each removal; make upstream's metric of ticks true."""
         scheduler: Any = self._scheduler
-        # Upstream starts and stops it with its own callbacks.
-        scheduler.periodic_callbacks["leandask-health"] = self.callback
+        tick = scheduler.periodic_callbacks["tick"]
+        if tick.callback_time <= MAX_INTERVAL:  # a timer of ours would cost 0.2 % CPU
+            tick.callback = partial(self._tick, tick.callback)
+        else:
+            tick = PeriodicCallback(self._tick, MAX_INTERVAL)
+            scheduler.periodic_callbacks["leandask-health"] = tick
+            if scheduler.listeners:  # else upstream starts it with its own callbacks
+                tick.start()
+        self._interval = tick.callback_time / 1000
         scheduler.remove_worker = scheduler.handlers["unregister"] = self.remove_worker
         scheduler.digests_max = Longest(int, scheduler.digests_max)
 
     def take_longest_lateness(self) -> float:
         """Return the longest lateness in seconds since the last call."""
-        self._measure()  # the timer may wait behind the request that asks for it
+        self._measure()  # a tick may wait behind the request that asks for it
         longest, self._longest = self._longest, 0.0
         return longest
 
-    def _tick(self) -> None:
+    def _tick(self, upstream: Callable[[], None] | None = None) -> None:
         self._measure()
-        self._due = time.monotonic() + INTERVAL
+        self._due = time.monotonic() + self._interval
+        if upstream is not None:
+            upstream()
 
     def _measure(self) -> None:
         now = time.monotonic()
         late = now - self._due
         if late > 0:
-            self._due = now + INTERVAL
+            self._due = now + self._interval
             self.lateness += late
             self._longest = max(self._longest, late)
 
