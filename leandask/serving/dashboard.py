@@ -37,7 +37,11 @@ LISTS = ("/sitemap.json", "/individual-plots.json")
 
 
 def can_wait() -> bool:
-    """Whether the dashboard can be made later: Bokeh is installed and not in use."""
+    """Whether the dashboard can be made later.
+
+    Bokeh must be installed and not in use, and its application have no routes of any
+    name.
+    """
     if PAGES in sys.modules or set(WITH_ROUTES) & set(dask.config.get(OPTIONS)):
         return False
     try:

@@ -55,7 +55,7 @@ class Health:
         """Look at each tick and each removal; make upstream's metric of ticks true."""
         scheduler: Any = self._scheduler
         tick = scheduler.periodic_callbacks["tick"]
-        if tick.callback_time <= MAX_INTERVAL:  # a timer of ours would cost 0.2 % CPU
+        if tick.callback_time <= MAX_INTERVAL:  # nothing more wakes the process
             tick.callback = partial(self._tick, tick.callback)
         else:
             tick = PeriodicCallback(self._tick, MAX_INTERVAL)
@@ -64,7 +64,7 @@ class Health:
                 tick.start()
         self._interval = tick.callback_time / 1000
         scheduler.remove_worker = scheduler.handlers["unregister"] = self.remove_worker
-        scheduler.digests_max = Longest(int, scheduler.digests_max)
+        scheduler.digests_max = DigestsMax(int, scheduler.digests_max)
 
     def take_longest_lateness(self) -> float:
         """Return the longest lateness in seconds since the last call."""
@@ -98,8 +98,11 @@ class Health:
         return await self._remove_worker(address, expected=expected, **kwargs)
 
 
-class Longest(defaultdict[Hashable, float]):
-    """``Server.digests_max``: upstream measures "tick-duration", and shows another."""
+class DigestsMax(defaultdict[Hashable, float]):
+    """Shows "tick-duration", which upstream measures, to metrics that misspell it.
+
+    It replaces ``Server.digests_max``.
+    """
 
     def __missing__(self, name: Hashable) -> float:
         if name == "tick_duration":

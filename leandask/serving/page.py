@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from distributed import Scheduler
     from distributed.system_monitor import SystemMonitor
 
-
 #: The report is served only with one of these routes, as it shows more than they do.
 ROUTES = ("distributed.http.scheduler.info", "distributed.http.scheduler.json")
 #: Path of the page, below the prefix of the scheduler's HTTP server.

@@ -143,7 +143,8 @@ async def test_the_first_request_may_have_any_method(
 
 
 @pytest.mark.nightly
-@gen_test(timeout=600)
+@pytest.mark.timeout(900)
+@gen_test(timeout=900)
 async def test_each_route_is_answered_as_by_upstream(bokeh_not_in_use, monkeypatch):
     async with Scheduler(**WITH_DASHBOARD) as upstream:
         for path in paths_of(upstream):
