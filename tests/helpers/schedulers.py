@@ -63,6 +63,11 @@ def dashboard_tls(tmp_path):
 @pytest.fixture
 def bokeh_not_in_use(monkeypatch):
     """As in a process in which no scheduler has had a dashboard."""
+    forget_pages(monkeypatch)
+
+
+def forget_pages(monkeypatch):
+    """Make the next scheduler import the module of the pages again."""
     monkeypatch.delitem(sys.modules, "distributed.dashboard.scheduler", raising=False)
     monkeypatch.delattr(distributed.dashboard, "scheduler", raising=False)
 
