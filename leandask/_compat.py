@@ -11,7 +11,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -149,22 +149,21 @@ def add_to_menu(scheduler: Scheduler, page: str) -> None:
             pages.append(page)
 
 
-def add_collector(make: Callable[[Any], Any]) -> None:
+def replace_collectors(replace: Callable[[list[Any]], list[Any]]) -> None:
     """``http.scheduler.prometheus.core``: the first request makes the ``COLLECTORS``.
 
     It registers them for the process; each request sets their scheduler. After the
-    first request, ours is made here and added to them. The module is imported only if
+    first request, the next one makes them again. The module is imported only if
     prometheus_client is installed and a scheduler has the route.
     """
     core: Any = sys.modules.get("distributed.http.scheduler.prometheus.core")
-    if core is None or make in core.COLLECTORS:
+    if core is None or (makers := replace(core.COLLECTORS)) == core.COLLECTORS:
         return
-    core.COLLECTORS.append(make)
-    made = core.PrometheusHandler._collectors
-    if made:
-        collector = make(made[0].server)
-        core.PrometheusHandler._collectors = (*made, collector)
-        core.prometheus_client.REGISTRY.register(collector)
+    core.COLLECTORS[:] = makers
+    for collector in core.PrometheusHandler._collectors or ():
+        with suppress(KeyError):  # it raised when it was registered
+            core.prometheus_client.REGISTRY.unregister(collector)
+    core.PrometheusHandler._collectors = None
 
 
 #: Modules that import the functions below by name.

@@ -20,6 +20,7 @@ from leandask.housekeeping.rounds import Housekeeping
 from leandask.records.loggers import TRANSITIONS, HeldLevel
 from leandask.records.schema import RETENTION_SET, STARTED, STOPPED
 from leandask.records.stream import RecordStream
+from leandask.serving.health import Health
 from leandask.serving.page import add_routes
 from leandask.settings import config
 from leandask.settings.retention import Retention, in_force
@@ -76,6 +77,8 @@ class LeanExtension:
         scheduler.retention, scheduler.stream = bounds, self.stream
         histories.install(scheduler, self.stream)
         stealing.install(scheduler)
+        self.health = Health(scheduler)
+        self.health.install()
         self.give_back = GiveBack(scheduler, self.stream)
         self.housekeeping = Housekeeping(scheduler, self.give_back)
         if self.event_log is not None:

@@ -481,10 +481,38 @@ def test_prometheus_collectors(monkeypatch):
     assert "collector(self.server) for collector in COLLECTORS" in source
     assert "prometheus_client.REGISTRY.register(" in source
     monkeypatch.setattr(prometheus, "COLLECTORS", [])
-    monkeypatch.setattr(prometheus.PrometheusHandler, "_collectors", None)
-    for _ in range(2):
-        _compat.add_collector(dict)
+    monkeypatch.setattr(prometheus.PrometheusHandler, "_collectors", (object(),))
+    _compat.replace_collectors(lambda makers: makers)
+    assert prometheus.PrometheusHandler._collectors, "nothing was replaced"
+    _compat.replace_collectors(lambda makers: [dict])
     assert prometheus.COLLECTORS == [dict]
+    assert prometheus.PrometheusHandler._collectors is None
+
+
+@gen_test()
+async def test_server_digests_max():
+    async with start() as s:
+        s.periodic_callbacks["tick"].callback()
+        assert s.digests_max["tick-duration"] > 0
+    source = inspect.getsource(prometheus.SchedulerMetricCollector.collect)
+    assert 'self.server.digests_max["tick_duration"]' in source
+
+
+@gen_test()
+async def test_scheduler_remove_worker():
+    async with start() as s, Worker(s.address, dashboard=False) as worker:
+        assert s.handlers["unregister"] == s.remove_worker
+        assert list(s.handlers.values()).count(s.remove_worker) == 1
+        removed = []
+
+        async def remove_worker(address, **kwargs):
+            removed.append((address, [*kwargs]))
+
+        s.remove_worker = remove_worker
+        await s.retire_workers([worker.address], stimulus_id="test")
+        assert [address for address, _ in removed] == [worker.address]
+        assert "expected" in removed[0][1]
+        del s.remove_worker
 
 
 @gen_test()

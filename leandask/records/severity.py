@@ -64,6 +64,11 @@ def level_of(topic: str, msg: Any) -> int:
     return logging.INFO
 
 
+def is_failed_transition(topic: str, msg: Any) -> bool:
+    """Whether a problem is upstream's event about a transition that raised."""
+    return topic == "transitions" and msg["action"] == "scheduler-transition-failed"
+
+
 def severity_number(level: Any) -> int:
     """Return OpenTelemetry's number of a level that a user gave; 0 for None.
 

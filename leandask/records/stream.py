@@ -20,7 +20,7 @@ from leandask.records.loggers import EVENTS, TRANSITIONS
 from leandask.records.payload import plain
 from leandask.records.recordqueue import Kind, RecordQueue, StreamStats
 from leandask.records.schema import RECORDS_DROPPED
-from leandask.records.severity import level_of
+from leandask.records.severity import is_failed_transition, level_of
 from leandask.records.text import name_of
 from leandask.settings import config
 
@@ -103,6 +103,8 @@ class RecordStream:
             poll_intervals=poll_intervals,
             report_interval=report_interval,
         )
+        #: Transitions that raised in the scheduler.
+        self.failed_transitions = 0
         self._errors = 0  # on the event loop
         self._dropped_reported = 0
         self._closed = False
@@ -116,11 +118,13 @@ class RecordStream:
         try:
             timestamp, msg = event
             level = level_of(topic, msg)
+            urgent = level >= logging.WARNING
+            if urgent:
+                self.failed_transitions += is_failed_transition(topic, msg)
             if not EVENTS.isEnabledFor(level):
                 return
             value, size, truncated = plain(msg, self._payload_limit)
             source: EventSource = level, name_of(topic), timestamp, value, truncated
-            urgent = level >= logging.WARNING
             put = self.queue.put_urgent if urgent else self.queue.put
             put(self._event, source, EVENT_BYTES + CHARACTER_BYTES * size)
             self._drain.start()

@@ -10,8 +10,9 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+import dask.config
 from distributed.core import Status
-from distributed.http.scheduler.info import IndividualPlots
+from distributed.http.utils import get_handlers
 from distributed.versions import BOKEH_REQUIREMENT
 from tornado import httputil, web
 
@@ -26,11 +27,22 @@ logger = logging.getLogger("leandask")
 
 #: Upstream's module of the pages. It imports Bokeh and NumPy, which take 18 MB.
 PAGES = "distributed.dashboard.scheduler"
+#: Upstream's module of the page that stands in for them, if they can't be imported.
+MISSING = "distributed.http.scheduler.missing_bokeh"
+#: Key of the options of Bokeh's application. These two give it routes of any name.
+OPTIONS = "distributed.scheduler.dashboard.bokeh-application"
+WITH_ROUTES = ("auth_provider", "extra_patterns")
+#: Upstream's routes that list the pages.
+LISTS = ("/sitemap.json", "/individual-plots.json")
 
 
 def can_wait() -> bool:
-    """Whether the dashboard can be made later: Bokeh is installed and not in use."""
-    if PAGES in sys.modules:
+    """Whether the dashboard can be made later.
+
+    Bokeh must be installed and not in use, and its application have no routes of any
+    name.
+    """
+    if PAGES in sys.modules or set(WITH_ROUTES) & set(dask.config.get(OPTIONS)):
         return False
     try:
         bokeh = version("bokeh")
@@ -55,13 +67,16 @@ class LazyDashboard:
         self._prefix = prefix
         self._application: Any = scheduler.http_application
         self._making: asyncio.Task[None] | None = None
-        below = f"/{prefix.strip('/')}/" if prefix and prefix.strip("/") else "/"
-        # Pages with their websockets and scripts, Bokeh's files, redirects to /status.
-        self._paths = re.compile(
-            rf"/|{re.escape(below.rstrip('/'))}/?"
-            rf"|{re.escape(below)}([\w-]+(/ws|/autoload\.js|/metadata)?|static/.*)"
+        # As they are at the start, when upstream reads them.
+        self._options = dask.config.get(OPTIONS)
+        below = re.escape(f"/{prefix.strip('/')}" if prefix else "").rstrip("/")
+        # What Bokeh's application can have: redirects to /status, its icon and files,
+        # and of each page its websocket, scripts and files.
+        self._pages = re.compile(
+            rf"({below})?/{{0,2}}|/favicon.ico|{below}/static/.*"
+            rf"|{below}/[\w-]+(/|/ws|/metadata|/autoload.js|/static/.*)?"
         )
-        self._plots = below + "individual-plots.json"
+        self._lists = re.compile(rf"({below})?({'|'.join(LISTS)})")
 
     def __repr__(self) -> str:
         if self._making is None:
@@ -72,23 +87,22 @@ class LazyDashboard:
 
     def install(self) -> None:
         """Answer requests for the dashboard until it is made."""
-        # First, where upstream's dashboard would be: Jupyter's application, which comes
-        # later, matches every path.
-        self._application.applications.insert(0, self)
-        # The list of all pages; this route comes before upstream's.
-        route = (self._plots, _Plots, {"dashboard": self})
-        self._application.add_handlers(r".*", [route])
+        self._application.find_handler = self.find_handler
 
     def find_handler(
         self, request: httputil.HTTPServerRequest, **kwargs: Any
-    ) -> httputil.HTTPMessageDelegate | None:
-        """Return a delegate that waits for the dashboard, if the path is a page's."""
-        if self._paths.fullmatch(request.path):
+    ) -> httputil.HTTPMessageDelegate:
+        """Find what answers a request; one for a page waits for the dashboard."""
+        # The plain routes come before the dashboard, as upstream's.
+        plain: Any = web.Application.find_handler(self._application, request, **kwargs)
+        is_plain = not issubclass(plain.handler_class, web.ErrorHandler)
+        paths = self._lists if is_plain else self._pages
+        if paths.fullmatch(request.path):
             return _Waiting(self, request)
-        return None
+        return self.route(request, **kwargs)
 
     async def make(self) -> None:
-        """Import Bokeh in a thread, and replace this application by the dashboard."""
+        """Import Bokeh in a thread, and let the dashboard answer from now on."""
         if self._making is None:
             self._making = asyncio.create_task(self._make())
         try:
@@ -100,25 +114,39 @@ class LazyDashboard:
 
     async def _make(self) -> None:
         loop = asyncio.get_running_loop()
-        pages = await loop.run_in_executor(None, importlib.import_module, PAGES)
+        try:
+            pages = await loop.run_in_executor(None, importlib.import_module, PAGES)
+        except ImportError as error:
+            self._make_missing(error)
+            return
         application, scheduler = self._application, self._scheduler
         if scheduler.status in (Status.closing, Status.closed):
             raise RuntimeError(f"{scheduler!r} was closed during the import of Bokeh")
-        before = list(application.applications)
-        pages.connect(
-            application, scheduler.http_server, scheduler, prefix=self._prefix
-        )
-        place = before.index(self)
-        made = application.applications[len(before) :]
-        application.applications[:] = before[:place] + made + before[place + 1 :]
+        later = list(application.applications)
+        with dask.config.set({OPTIONS: self._options}):
+            pages.connect(
+                application, scheduler.http_server, scheduler, prefix=self._prefix
+            )
+        # First, as upstream's: Jupyter's application, if any, matches every path.
+        made = application.applications[len(later) :]
+        application.applications[:] = made + later
+        del application.find_handler
         link_page(scheduler)
         logger.info("The dashboard was made at the first request for a page")
 
+    def _make_missing(self, error: ImportError) -> None:
+        """Answer as upstream does without a Bokeh that it can use."""
+        routes = get_handlers(self._scheduler, [MISSING], self._prefix)
+        self._application.add_handlers(r".*", routes)
+        del self._application.find_handler
+        logger.warning("There is no dashboard: %s", error)
+
     def route(
-        self, request: httputil.HTTPServerRequest
+        self, request: httputil.HTTPServerRequest, **kwargs: Any
     ) -> httputil.HTTPMessageDelegate:
-        """Return the delegate for a request, once the dashboard is made."""
-        return self._application.find_handler(request)
+        """Find what answers a request among all routes that there are."""
+        application = self._application
+        return type(application).find_handler(application, request, **kwargs)
 
     def refuse(
         self, request: httputil.HTTPServerRequest
@@ -131,9 +159,6 @@ class LazyDashboard:
 
 class _Waiting(httputil.HTTPMessageDelegate):
     """Holds a request until the dashboard is made, and passes it on."""
-
-    #: Upstream's application ignores a delegate whose class is ErrorHandler.
-    handler_class = web.RequestHandler
 
     def __init__(
         self, dashboard: LazyDashboard, request: httputil.HTTPServerRequest
@@ -168,14 +193,3 @@ class _Waiting(httputil.HTTPMessageDelegate):
     def on_connection_close(self) -> None:
         if self._delegate is not None:
             self._delegate.on_connection_close()
-
-
-class _Plots(IndividualPlots):
-    """The list of pages, which needs the dashboard."""
-
-    def initialize(self, dashboard: LazyDashboard) -> None:  # type: ignore[override]
-        super().initialize(dask_server=dashboard._scheduler)
-        self._dashboard = dashboard
-
-    async def prepare(self) -> None:
-        await self._dashboard.make()

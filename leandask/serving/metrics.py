@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import weakref
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from distributed.http.prometheus import PrometheusCollector
 
-from leandask._throttle import Throttle
-
 if TYPE_CHECKING:
     from distributed import Scheduler
     from prometheus_client import Metric
 
-    from leandask.records.stream import StreamStats
+    from leandask.records.stream import RecordStream, StreamStats
+    from leandask.serving.health import Health
     from leandask.serving.report import EventLogReport, Report
 
-logger = logging.getLogger("leandask")
-
-#: Seconds between two warnings.
-WARN_SECONDS = 60.0
 #: A bound without series: its entries are the bytes of the history of events.
 NO_SERIES = "event-bytes"
 
@@ -47,7 +41,6 @@ class LeanCollector(PrometheusCollector):
     def __init__(self, server: Scheduler) -> None:
         super().__init__(server)
         self.subsystem = "leandask"
-        self._warning = Throttle(WARN_SECONDS)
 
     @property
     def server(self) -> Scheduler | None:
@@ -58,23 +51,37 @@ class LeanCollector(PrometheusCollector):
     def server(self, server: Scheduler) -> None:
         self._server = weakref.ref(server)
 
-    def describe(self) -> list[Metric]:
-        """Return nothing: a registry would otherwise call :meth:`collect`."""
-        return []
-
     def collect(self) -> Iterator[Metric]:
-        """Yield the series. Never raises, because all other metrics would fail too."""
+        """Yield the series, if the scheduler is lean."""
         server = self.server
         if server is None or "leandask" not in server.extensions:
             return
-        try:
-            report = server.extensions["leandask"].report()
-            families = list(self._families(report))
-        except Exception:
-            if self._warning.acquire():
-                logger.warning("The metrics can't be collected", exc_info=True)
-            return
-        yield from families
+        extension = server.extensions["leandask"]
+        yield from self._health(extension.health, extension.stream)
+        yield from self._families(extension.report())
+
+    def _health(self, health: Health, stream: RecordStream) -> Iterator[Metric]:
+        counter = self._counter
+        yield counter(
+            "workers_lost",
+            "Workers that left neither retired nor closed",
+            health.workers_lost,
+        )
+        yield counter(
+            "transitions_failed",
+            "Transitions that raised in the scheduler",
+            stream.failed_transitions,
+        )
+        yield self._gauge(
+            "event_loop_longest_lateness_seconds",
+            "Longest time that the event loop was late since the last scrape",
+            health.take_longest_lateness(),
+        )
+        yield counter(
+            "event_loop_lateness_seconds",
+            "Time that the event loop was late, in all",
+            health.lateness,
+        )
 
     def _families(self, report: Report) -> Iterator[Metric]:
         yield from self._memory(report["memory"])

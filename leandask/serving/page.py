@@ -12,12 +12,11 @@ from distributed.http.utils import RequestHandler
 
 from leandask import _compat
 from leandask._csp import hash_of
+from leandask.serving.collectors import with_ours
 
 if TYPE_CHECKING:
     from distributed import Scheduler
     from distributed.system_monitor import SystemMonitor
-
-    from leandask.serving.metrics import LeanCollector
 
 #: The report is served only with one of these routes, as it shows more than they do.
 ROUTES = ("distributed.http.scheduler.info", "distributed.http.scheduler.json")
@@ -82,7 +81,7 @@ def add_routes(scheduler: Scheduler) -> None:
     If the user's ``distributed.scheduler.http.routes`` have neither upstream's pages
     nor its JSON, it is added to the metrics only.
     """
-    _compat.add_collector(make_collector)
+    _compat.replace_collectors(with_ours)
     if not set(ROUTES) & set(dask.config.get("distributed.scheduler.http.routes")):
         return
     prefix = _compat.get_http_prefix(scheduler)
@@ -95,13 +94,6 @@ def add_routes(scheduler: Scheduler) -> None:
     # They come before the routes of the dashboard, which match any name.
     scheduler.http_application.add_handlers(r".*", routes)
     link_page(scheduler)
-
-
-def make_collector(scheduler: Scheduler) -> LeanCollector:
-    """Make the collector of the metrics; called at the first request for them."""
-    from leandask.serving.metrics import LeanCollector
-
-    return LeanCollector(scheduler)
 
 
 def link_page(scheduler: Scheduler) -> None:

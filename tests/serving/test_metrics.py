@@ -8,7 +8,6 @@ import sys
 import weakref
 
 import dask.config
-import prometheus_client
 import pytest
 from distributed import Scheduler
 from distributed.http.scheduler.prometheus import core
@@ -17,41 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from leandask import install
 from leandask.serving.metrics import LeanCollector
-from leandask.serving.page import make_collector
 from leandask.serving.report import report_of
-from tests.helpers.schedulers import LOCAL, fetch, lean
+from tests.helpers.schedulers import LOCAL, OUR_METRICS, lean, scrape, series_of
 
-OURS = "dask_leandask_"
-
-
-def forget_collectors():
-    """Restore the state of a process without a request for metrics."""
-    for collector in core.PrometheusHandler._collectors or ():
-        prometheus_client.REGISTRY.unregister(collector)
-    core.PrometheusHandler._collectors = None
-    if make_collector in core.COLLECTORS:
-        core.COLLECTORS.remove(make_collector)
-
-
-@pytest.fixture(autouse=True)
-def fresh():
-    forget_collectors()
-    yield
-    forget_collectors()
-
-
-async def scrape(s):
-    return (await fetch(s, "/metrics")).body.decode()
-
-
-async def series_of(s):
-    """Return the value of each of our samples, by name and label."""
-    return {
-        (sample.name.removeprefix(OURS), *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(await scrape(s))
-        for sample in family.samples
-        if sample.name.startswith(OURS)
-    }
+pytestmark = pytest.mark.usefixtures("fresh_collectors")
 
 
 @gen_test()
@@ -117,9 +85,9 @@ async def test_names_types_and_texts_follow_the_rules_of_prometheus(tmp_path):
     families = [
         family
         for family in text_string_to_metric_families(text)
-        if family.name.startswith(OURS)
+        if family.name.startswith(OUR_METRICS)
     ]
-    assert len(families) == 25
+    assert len(families) == 29
     for family in families:
         assert family.documentation
         assert family.documentation != family.name
@@ -170,20 +138,9 @@ async def test_a_scheduler_made_lean_after_a_request_has_the_series():
         async with lean() as other:
             other.log_event("x", 1)
             assert (await series_of(other))["history_seen_total", "events"] == 1
-    names = [type(c).__name__ for c in core.PrometheusHandler._collectors]
-    assert names.count("LeanCollector") == 1
-
-
-@gen_test()
-async def test_a_report_that_fails_does_not_break_other_metrics(monkeypatch, caplog):
-    async with lean() as s:
-        monkeypatch.setattr(s.extensions["leandask"], "report", lambda: 1 / 0)
-        with caplog.at_level(logging.WARNING, "leandask"):
-            for _ in range(2):
-                assert "dask_scheduler_clients" in await scrape(s)
-        assert caplog.text.count("The metrics can't be collected") == 1
-        monkeypatch.undo()
-        assert await series_of(s)
+    assert [repr(c) for c in core.PrometheusHandler._collectors].count(
+        "<GuardedCollector: LeanCollector>"
+    ) == 1
 
 
 def test_the_collector_does_not_keep_the_scheduler_alive():
