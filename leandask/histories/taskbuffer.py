@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 #: Tasks that are packed together. As one of these, a task takes 50 bytes instead of
 #: 1045, and it is packed in 10 µs and unpacked in 8.
 BLOCK = 128
+#: Bytes of a task that is not packed, and is not counted more exactly.
+TASK_BYTES = 1045
 #: Bytes of packed tasks. Without errors that is more than 100,000 tasks, all that
 #: upstream keeps; one that errs takes 100 to 10,000.
 MOST_BYTES = 16 * 2**20
@@ -52,12 +54,11 @@ class TaskBuffer(Sequence[Task]):
         self.most = most
         #: The last tasks; what pages show.
         self.recent: deque[Task] = deque()
-        #: Bytes of the packed tasks.
-        self.nbytes = 0
         #: When the first and the last of the evicted tasks ended.
         self.evicted_from, self.evicted_until = math.inf, -math.inf
         self._is_watched = False
         self._blocks: deque[Block] = deque()
+        self._packed_bytes = 0
         #: Older than `recent`, and too few for another block.
         self._unpacked: list[Task] = []
         #: The block that was read last, and its tasks.
@@ -89,6 +90,16 @@ class TaskBuffer(Sequence[Task]):
         if index < n_unpacked:
             return self._unpacked[index]
         return self.recent[index - n_unpacked]
+
+    @property
+    def n_older(self) -> int:
+        """Tasks kept because somebody watches."""
+        return len(self) - len(self.recent)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of these."""
+        return self._packed_bytes + TASK_BYTES * len(self._unpacked)
 
     @property
     def maxlen(self) -> int | None:
@@ -134,17 +145,17 @@ class TaskBuffer(Sequence[Task]):
             if len(self._unpacked) == BLOCK:
                 block = Block(_pack(self._unpacked), *_ends(self._unpacked))
                 self._blocks.append(block)
-                self.nbytes += len(block.data)
+                self._packed_bytes += len(block.data)
                 self._unpacked.clear()
         if self.most is not None and len(self) > self.most:
             self._evict(max(self.most - len(self.recent), 0))
-        while self.nbytes > MOST_BYTES:
+        while self._packed_bytes > MOST_BYTES:
             self._evict_block()
 
     def _evict(self, n_older: int) -> None:
         """Evict the oldest until at most so many older ones are left."""
         self._read = None
-        while self._blocks and len(self) - len(self.recent) > n_older:
+        while self._blocks and self.n_older > n_older:
             self._evict_block()
         n_beyond = len(self._unpacked) - n_older
         if n_beyond > 0:
@@ -153,7 +164,7 @@ class TaskBuffer(Sequence[Task]):
 
     def _evict_block(self) -> None:
         block = self._blocks.popleft()
-        self.nbytes -= len(block.data)
+        self._packed_bytes -= len(block.data)
         self.note_evicted(block.earliest, block.latest)
 
     def note_evicted(self, earliest: float, latest: float) -> None:

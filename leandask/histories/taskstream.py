@@ -46,6 +46,11 @@ class TaskStream(TaskStreamPlugin):
     #: Whether it was added by Python code, which reads it when it likes.
     is_held: bool
 
+    @property
+    def n_watchers(self) -> int:
+        """Connections of clients that watch."""
+        return len({*self.windows, *self.staying})
+
     def watch(self, connection: Comm, until_gone: bool = False) -> None:
         """Keep all tasks from now on: until `unwatch`, or until the client is gone."""
         if until_gone:
