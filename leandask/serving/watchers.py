@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import logging
+import math
 import re
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,12 @@ from distributed.comm import get_address_host
 
 from leandask import _compat
 from leandask._throttle import Throttle
+from leandask.histories import bounds
+from leandask.histories.loglines import log_lines_of
 from leandask.histories.taskstream import TaskStream, task_stream_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from distributed import Scheduler
     from distributed.comm import Comm
@@ -71,15 +74,26 @@ class Watchers:
     async def performance_report(self, comm: Comm, **asked: Any) -> str:
         """Answer as upstream does, and close a window."""
         notices: list[str] = []
+
+        def note(stream: TaskStream) -> None:
+            notices.extend(self._notices(stream, asked["start"]))
+            for notice in notices:
+                self._tell(comm, notice)
+
         try:
             report: str = await self._report(**asked)
-            self._note(lambda s: notices.append(s.notice_of(start=asked.get("start"))))
+            self._note(note)
         finally:
             self._note(lambda stream: self._close(stream, comm))
-        for notice in filter(None, notices):
-            self._tell(comm, notice)
-            report = with_notice(report, notice)
-        return report
+        return with_notices(report, notices)
+
+    def _notices(self, stream: TaskStream, start: float) -> list[str]:
+        """Say what a report that began at `start` misses."""
+        notices = [stream.notice_of(start=start)]
+        if parts := late_parts(self.scheduler, start):
+            names = " and ".join(f"leandask.retention.{name}" for name in parts)
+            notices.append(f"Some tabs begin later than this report: see {names}.")
+        return [*filter(None, notices)]
 
     def _note_asked(
         self,
@@ -140,9 +154,29 @@ class Watchers:
                 logger.warning("A watcher of tasks can't be noted", exc_info=True)
 
 
-def with_notice(report: str, notice: str) -> str:
-    """Insert a line at the head of a performance report."""
+def late_parts(scheduler: Scheduler, start: float) -> list[str]:
+    """Name the bounds that evicted what a report from `start` on would show."""
+    times: dict[str, Iterator[float]] = {
+        "samples": iter(scheduler.monitor.quantities["time"]),
+        "log-records": (line.created for line in log_lines_of(scheduler).lines),
+        "profile": (time for time, _ in _compat.get_profile(scheduler)),
+    }
+    holdings = bounds.look(scheduler)
+    parts = []
+    for name, oldest_first in times.items():
+        kept, seen = holdings[name]["kept"], holdings[name]["seen"]
+        # Stacks are not counted.
+        is_cut = kept == holdings[name]["bound"] if seen is None else kept < seen
+        if is_cut and next(oldest_first, math.inf) > start:
+            parts.append(name)
+    return parts
+
+
+def with_notices(report: str, notices: Sequence[str]) -> str:
+    """Insert lines at the head of a performance report."""
+    if not notices:
+        return report
     found = BODY.search(report)
-    head = report[: found.end()] if found else ""
-    line = f"\n<p style='margin: 1em'><b>{html.escape(notice)}</b></p>\n"
-    return f"{head}{line}{report[len(head) :]}"
+    begin = found.end() if found else 0
+    lines = [f"<p style='margin: 1em'><b>{html.escape(n)}</b></p>" for n in notices]
+    return "\n".join([report[:begin], *lines, report[begin:]])

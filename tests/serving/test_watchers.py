@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import signal
 import sys
@@ -25,7 +26,7 @@ from distributed.utils_test import gen_test, inc
 import leandask
 from leandask.histories import taskbuffer
 from leandask.serving.report import report_of
-from leandask.serving.watchers import with_notice
+from leandask.serving.watchers import with_notices
 from tests.helpers.schedulers import LOCAL, lean_cluster, run_housekeeping, until
 
 TASKS = {"task-stream": 5}
@@ -119,7 +120,8 @@ async def test_a_performance_report_has_all_tasks(tmp_path, told):
     async with lean_cluster(retention=TASKS) as (s, c):
         async with performance_report(file):
             await run(c)
-        assert "number of tasks: 40 " in file.read_text()
+        # The report shows the code of the block, too.
+        assert re.findall(r"number of tasks: (\d+)", file.read_text()) == ["40"]
         assert (watched(s), told) == (0, [])
 
 
@@ -328,7 +330,23 @@ async def test_what_a_killed_client_watched_is_forgotten():
                 await asyncio.sleep(0.01)
 
 
-def test_a_notice_is_escaped_and_never_lost():
-    assert "</head>\n<body>\n<p" in with_notice("</head>\n<body>\nx", "a <b>")
-    assert "a &lt;b&gt;" in with_notice("<body>\nx", "a <b>")
-    assert with_notice("other", "a").startswith("\n<p")
+@gen_test()
+async def test_parts_of_a_report_that_begin_later_are_told(told, tmp_path):
+    file = tmp_path / "report.html"
+    async with lean_cluster(retention={"log-records": 2, "samples": 3}) as (s, _):
+        async with performance_report(file):
+            for i in range(4):
+                logging.getLogger("distributed.scheduler").warning("line %s", i)
+                s.monitor.update()
+        await until(lambda: told)
+        [text] = told
+        names = "leandask.retention.samples and leandask.retention.log-records."
+        assert text.endswith(f"begin later than this report: see {names}")
+        assert text in file.read_text()
+
+
+def test_notices_are_escaped_and_never_lost():
+    report = with_notices("</head>\n<body>\nx", ["a <b>", "c"])
+    assert re.fullmatch(r"</head>\n<body>\n<p.*a &lt;b&gt;.*\n<p.*c.*\n\nx", report)
+    assert with_notices("other", ["a"]).startswith("\n<p")
+    assert with_notices("other", []) == "other"
