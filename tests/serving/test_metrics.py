@@ -119,7 +119,7 @@ async def test_names_types_and_texts_follow_the_rules_of_prometheus(tmp_path):
         for family in text_string_to_metric_families(text)
         if family.name.startswith(OURS)
     ]
-    assert len(families) == 25
+    assert len(families) == 27
     for family in families:
         assert family.documentation
         assert family.documentation != family.name
