@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import inspect
 import logging
 import re
@@ -43,6 +44,7 @@ from distributed.utils_test import gen_test
 from sortedcontainers import SortedSet
 
 from leandask import _compat
+from leandask.histories import taskstream
 
 
 def source_of(cls):
@@ -166,12 +168,44 @@ def test_transition_ends_with_its_timestamp():
 
 
 @gen_test()
-async def test_task_stream_plugin_buffer():
+async def test_task_stream_plugin():
     async with start() as s:
         plugin = TaskStreamPlugin(s)
         assert isinstance(plugin.buffer, deque)
         assert plugin.index == 0
         assert plugin.name == "task-stream"
+        assert not hasattr(TaskStreamPlugin, "__slots__")  # instances change class
+        assert plugin.collect(None, None, None) == []
+        source = source_of(TaskStreamPlugin)
+        assert set(re.findall(r"self\.buffer(\W\w+)", source)) <= {
+            ".append",
+            "[i",
+            "[mid",
+        }
+        parameters = list(inspect.signature(plugin.rectangles).parameters)
+        assert parameters[0] == "istart"
+
+
+@gen_test()
+async def test_who_adds_a_task_stream_and_asks_for_it():
+    async with start() as s:
+        assert {"get_task_stream", "performance_report"} <= set(s.handlers)
+        for module in taskstream.STARTERS:
+            source = inspect.getsource(importlib.import_module(module))
+            assert "add_plugin(TaskStreamPlugin(self" in source
+    source = inspect.getsource(distributed.client)
+    assert "get_task_stream(start=0, stop=0)  # ensure plugin" in source
+
+
+def test_a_handler_gets_the_connection_by_its_name():
+    assert distributed.core._expects_comm(lambda comm, **kwargs: None)
+    assert not distributed.core._expects_comm(lambda **kwargs: None)
+
+
+def test_clients_warn_of_what_the_topic_of_warnings_has():
+    handlers = distributed.Client._default_event_handlers
+    with pytest.warns(UserWarning, match="a text"):
+        handlers["warn"]((0.0, "a text"))
 
 
 def test_cluster_dumps_call_to_dict():

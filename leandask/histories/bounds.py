@@ -20,6 +20,7 @@ from leandask.histories import (
     monitor,
     prefixes,
     spans,
+    taskstream,
     topics,
 )
 from leandask.histories.history import (
@@ -30,7 +31,7 @@ from leandask.histories.history import (
     Plugins,
     TransitionLog,
     look_at_messages,
-    look_at_task_stream,
+    resize_messages,
 )
 from leandask.settings.budget import COSTS, Cost
 from leandask.settings.retention import Retention, in_force
@@ -176,7 +177,14 @@ def _resize_erred_tasks(s: Any, bounds: Retention) -> None:
 
 
 def _install_plugins(s: Any, bounds: Retention, stream: RecordStream) -> None:
-    s.plugins = Plugins(s.plugins, bounds.task_stream, bounds.messages)
+    s.plugins = Plugins(s.plugins, partial(_bound_plugin, s))
+
+
+def _bound_plugin(s: Any, plugin: Any) -> None:
+    bounds = in_force(s)
+    taskstream.adopt(plugin, bounds.task_stream)
+    if connection := _compat.get_status_stream(plugin):
+        resize_messages(connection, bounds.messages)
 
 
 #: In the order in which they are installed: that of the bounds in the configuration.
@@ -212,8 +220,9 @@ BOUNDS = (
     Bound(
         "task-stream",
         install=_install_plugins,
-        resize=lambda s, b: s.plugins.resize(b.task_stream, b.messages),
-        look=lambda s: look_at_task_stream(s.plugins),
+        resize=lambda s, b: s.plugins.resize(),
+        look=taskstream.look,
+        forget=lambda s, b: taskstream.forget(s),
     ),
     Bound("event-bytes", look=topics.look_at_event_bytes),  # the topics have it
     Bound(

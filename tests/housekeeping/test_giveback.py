@@ -9,7 +9,8 @@ from distributed import Client, Scheduler
 from distributed.utils_test import gen_test, inc
 
 import leandask
-from leandask import _compat, install
+from leandask import install
+from leandask.histories.loglines import log_lines_of
 from leandask.housekeeping.giveback import BUSY_RATE, LARGEST_HISTORIES
 from tests.helpers.schedulers import (
     LOCAL,
@@ -135,7 +136,7 @@ def test_a_client_that_is_not_asynchronous_gets_the_report(start):
 async def test_a_history_too_long_to_copy_stays_and_the_others_are_copied():
     async with lean(retention={"transition-log": LARGEST_HISTORIES + 1}) as s:
         s.transition_log.extend([("key", [])] * (LARGEST_HISTORIES + 1))
-        lines = _compat.get_log_handler(s).deque
+        lines = log_lines_of(s).lines
         before, transition = list(lines), s.transition_log[0]
         assert before
         await s.extensions["leandask"].give_back.ask()
