@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
-def backup(path: Path, i: int, suffix: str = "") -> Path:
-    """Return the name of a rotated file; 0 is the file that is written to."""
-    return path.with_name(f"{path.name}.{i}{suffix}") if i else path
+def backup(path: Path, i: int) -> Path:
+    """Return the name of the file that was rotated i rotations ago."""
+    return path.with_name(f"{path.name}.{i}")
 
 
 def shift(path: Path, backups: int) -> None:
     """Rename a file to PATH.1, and each rotated file to the next number.
+
+    Each file takes one call of the system, as readers must open all of them between two
+    rotations.
 
     Raises
     ------
@@ -20,19 +24,18 @@ def shift(path: Path, backups: int) -> None:
     """
     if not backups:
         path.unlink(missing_ok=True)
+        return
+    folder = f"{path.parent}{os.sep}"
+    names = {name for name in os.listdir(folder) if name.startswith(path.name)}
     # Only up to the first free number: a failed try must not move older files.
-    for i in range(_first_free(path, backups), 0, -1):
-        for suffix in ("", ".gz") if i > 1 else ("",):
-            source = backup(path, i - 1, suffix)
-            if source.exists():
-                for old in ("", ".gz"):
-                    backup(path, i, old).unlink(missing_ok=True)
-                source.rename(backup(path, i, suffix))
-
-
-def _first_free(path: Path, backups: int) -> int:
-    """Return the first number that no rotated file has, or else the last number."""
-    for i in range(1, backups):
-        if not any(backup(path, i, suffix).exists() for suffix in ("", ".gz")):
-            return i
-    return backups
+    i = 1
+    while i < backups and names & {f"{path.name}.{i}", f"{path.name}.{i}.gz"}:
+        i += 1
+    for old in (f"{path.name}.{i}", f"{path.name}.{i}.gz"):
+        if old in names:
+            os.unlink(folder + old)
+    for i in range(i, 1, -1):
+        for suffix in ("", ".gz"):
+            if (name := f"{path.name}.{i - 1}{suffix}") in names:
+                os.rename(folder + name, f"{folder}{path.name}.{i}{suffix}")
+    os.rename(path, f"{folder}{path.name}.1")

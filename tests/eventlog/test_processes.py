@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import signal
@@ -48,16 +49,22 @@ def start_writing(name, path, max_bytes):
     )
 
 
+@pytest.fixture
+def on_exit():
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
 def text_of(path):
     if path.suffix == ".gz":
         return gzip.decompress(path.read_bytes()).decode()
     return path.read_text()
 
 
-def test_two_processes_that_share_a_file_lose_nothing_and_are_told(tmp_path):
+def test_two_processes_that_share_a_file_lose_nothing_and_are_told(tmp_path, on_exit):
     names = ["one", "other"]
     writers = [start_writing(name, tmp_path / "log", 20_000) for name in names]
-    for writer in writers:
+    for writer in map(on_exit.enter_context, writers):
         assert writer.stdout.readline() == "open\n"
     told = []
     for writer in writers:
@@ -95,34 +102,47 @@ def test_a_process_that_ended_is_nobody_else(make_sink, tmp_path, caplog):
 
 
 KILLED = """
-import logging, sys
+import logging, sys, threading
 import leandask
 from leandask.eventlog import gzipping
+begun = threading.Event()
 def copy(source, target, length):
     target.write(b"a part")
     target.flush()
-    print("gzipping", flush=True)
+    begun.set()
     sys.stdin.read()
 gzipping.shutil.copyfileobj = copy
 sink = leandask.RotatingFileSink(sys.argv[1], max_bytes=10, compress=True)
 sink.setFormatter(logging.Formatter("%(message)s"))
 for i in range(2):
     sink.handle(logging.makeLogRecord({"msg": f"line-{i}", "levelno": 30}))
+begun.wait()
+print("gzipping", flush=True)
 sink.file.join()
 """
+
+
+@contextlib.contextmanager
+def gzipping_process(log):
+    """Yield a process that has written two lines, and gzips the first one's file."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, log],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with process:
+        try:
+            assert process.stdout.readline() == b"gzipping\n"
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.fixture
 def killed(tmp_path):
     """A log whose process was killed while it gzipped the first rotated file."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, tmp_path / "log"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    with process:
-        assert process.stdout.readline() == b"gzipping\n"
-        process.kill()
+    with gzipping_process(tmp_path / "log"):
+        pass
     return tmp_path
 
 
@@ -140,13 +160,7 @@ def test_a_process_that_is_killed_while_it_gzips_loses_nothing(make_sink, killed
 
 
 def test_a_process_that_stops_while_it_gzips_stops_no_other(make_sink, tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, tmp_path / "log"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    with process:
-        assert process.stdout.readline() == b"gzipping\n"
+    with gzipping_process(tmp_path / "log") as process:
         process.send_signal(signal.SIGSTOP)
         sink = make_sink(max_bytes=10, compress=True)
         for i in range(2, 5):
@@ -155,8 +169,6 @@ def test_a_process_that_stops_while_it_gzips_stops_no_other(make_sink, tmp_path)
         assert (tmp_path / "log").read_text().split() == [
             f"line-{i}" for i in range(1, 5)
         ]
-        process.kill()
-        process.wait()
     sink.file._rotate_at = 0.0
     put(sink, "line-5")
     sink.flush()

@@ -93,13 +93,13 @@ def test_every_setting_has_a_rule_and_every_bound_a_field():
         (
             "event-log.path",
             "x.jsonl.gz",
-            "ends neither with .gz nor with a placeholder",
+            "ends neither with .gz nor with a",
         ),
-        ("event-log.path", "x.{pid}", "ends neither with .gz nor with a placeholder"),
+        ("event-log.path", "x.{pid}", "ends neither with .gz nor with a"),
         (
             "event-log.path",
             "{date}.jsonl",
-            "{hostname} or {start}, with {{ for a brace",
+            "or {start}, with {{ for a brace",
         ),
         ("event-log.path", "{}.jsonl", "whose placeholders are {scheduler_id}, {pid}"),
         ("event-log.path", "{pid:>9}.jsonl", "whose placeholders are"),
