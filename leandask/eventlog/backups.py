@@ -28,13 +28,13 @@ def shift(path: Path, backups: int) -> None:
     folder = f"{path.parent}{os.sep}"
     names = {name for name in os.listdir(folder) if name.startswith(path.name)}
     # Only up to the first free number: a failed try must not move older files.
-    i = 1
-    while i < backups and names & {f"{path.name}.{i}", f"{path.name}.{i}.gz"}:
-        i += 1
-    for old in (f"{path.name}.{i}", f"{path.name}.{i}.gz"):
+    last = 1
+    while last < backups and names & {f"{path.name}.{last}", f"{path.name}.{last}.gz"}:
+        last += 1
+    for old in (f"{path.name}.{last}", f"{path.name}.{last}.gz"):
         if old in names:
             os.unlink(folder + old)
-    for i in range(i, 1, -1):
+    for i in range(last, 1, -1):
         for suffix in ("", ".gz"):
             if (name := f"{path.name}.{i - 1}{suffix}") in names:
                 os.rename(folder + name, f"{folder}{path.name}.{i}{suffix}")
