@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 
 import pytest
 
@@ -286,6 +287,29 @@ def test_a_file_that_cannot_be_rotated_grows_and_is_tried_again(
     assert (tmp_path / "log.1").read_text().splitlines() == [*lines, "line-0020"]
     for i in range(1, backups):
         assert (tmp_path / f"log.{i + 1}").read_text() == f"{i}\n"
+
+
+def test_a_rotation_takes_one_call_for_each_file(make_sink, tmp_path, monkeypatch):
+    """Readers open all files between two rotations."""
+    for i in range(1, 101):
+        (tmp_path / f"log.{i}").write_text(f"{i}\n")
+    sink = make_sink(max_bytes=10, backups=200)
+    put(sink, "line-0")
+    sink.flush()
+    calls = Counter()
+    for name in ("rename", "stat", "lstat", "unlink", "listdir"):
+        function = getattr(os, name)
+
+        def count(*args, name=name, function=function, **kwargs):
+            calls[name] += 1
+            return function(*args, **kwargs)
+
+        monkeypatch.setattr(os, name, count)
+    put(sink, "line-1")
+    sink.flush()
+    assert calls["rename"] == 101
+    assert calls.total() < 101 + 20
+    assert (tmp_path / "log.101").read_text() == "100\n"
 
 
 def test_a_file_that_cannot_be_removed_grows(make_sink, tmp_path, mounted):

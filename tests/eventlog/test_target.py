@@ -237,6 +237,14 @@ def test_a_second_name_of_a_file_in_an_open_folder_is_refused(open_folder, tmp_p
     assert (tmp_path / "victim").read_text() == "kept\n"
 
 
+def test_a_block_device_is_refused(tmp_path):
+    try:
+        os.mknod(tmp_path / "disk", stat.S_IFBLK | 0o600, os.makedev(240, 0))
+    except PermissionError:
+        pytest.skip("a device can't be made here")
+    assert is_refused(tmp_path / "disk")  # without being opened
+
+
 def test_a_link_that_takes_the_place_of_the_file_is_not_followed(
     make_sink, tmp_path, caplog
 ):
