@@ -53,7 +53,8 @@ class RotatingFileSink(LineWriter, logging.Handler):
         Whether rotated files are gzipped, as ``filename.1.gz``, in a thread. Default:
         ``leandask.event-log.compress``.
     retry_interval, max_retry_interval : float, optional
-        As `first` and `longest` of :class:`Retry`.
+        Seconds until a failed write is tried again: after the first failure, and at
+        most. Each further failure doubles the wait.
     close_timeout : float, optional
         Longest time in seconds that :meth:`close` and :meth:`flush` wait for a write
         that hangs in another thread.
