@@ -21,8 +21,7 @@ ANOTHER = 54321
 
 def write_much(sink, n=20):
     for i in range(n):
-        put(sink, f"line-{i:04}")
-        sink.flush()
+        put(sink, f"line-{i:04}", level=logging.WARNING)  # written at once
     return [f"line-{i:04}" for i in range(n)]
 
 
