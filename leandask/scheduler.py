@@ -31,7 +31,8 @@ class LeanScheduler(Scheduler):
     Raises
     ------
     TypeError, ValueError
-        If a bound or a setting of leandask breaks its rule. Nothing is started then.
+        If a bound or a setting of leandask breaks its rule, or the event log can't be
+        written. Nothing is started then.
 
     See Also
     --------
@@ -78,7 +79,11 @@ class LeanScheduler(Scheduler):
         super().__init__(*args, **kwargs)
         if is_lazy:
             LazyDashboard(self, kwargs.get("http_prefix", "/")).install()
-        self.extensions["leandask"] = LeanExtension(self, given, bounds)
+        try:
+            self.extensions["leandask"] = LeanExtension(self, given, bounds)
+        except BaseException:
+            self.http_server.stop()  # upstream has started it already
+            raise
 
     async def start_unsafe(self) -> LeanScheduler:
         """Start as upstream does, and record the start."""
@@ -114,8 +119,8 @@ def install(
     Raises
     ------
     TypeError, ValueError
-        If a bound or a setting of leandask breaks its rule. The scheduler stays as it
-        was.
+        If a bound or a setting of leandask breaks its rule, or the event log can't be
+        written. The scheduler stays as it was.
 
     Notes
     -----

@@ -18,11 +18,13 @@ from distributed.cli import dask_scheduler
 
 import leandask
 from leandask import _compat
+from leandask.eventlog.eventlog import UnusablePath
 from leandask.eventlog.formatter import JSONFormatter, TextFormatter
 from leandask.housekeeping.process import tune_memory
 from leandask.records.loggers import record_sinks
 from leandask.scheduler import LeanScheduler
 from leandask.settings import config
+from leandask.settings.logpath import as_log_path
 from leandask.settings.retention import Retention
 
 logger = logging.getLogger("leandask")
@@ -45,6 +47,16 @@ def _parse_retention(
     return bounds
 
 
+def _parse_event_log(
+    context: click.Context, parameter: click.Parameter, given: str | None
+) -> str | None:
+    try:
+        as_log_path("--event-log", given)
+    except (TypeError, ValueError) as e:
+        raise click.UsageError(str(e)) from e
+    return given
+
+
 #: Options that ``dask scheduler`` does not have.
 OWN_OPTIONS: list[click.Parameter] = [
     click.Option(
@@ -63,9 +75,10 @@ OWN_OPTIONS: list[click.Parameter] = [
     ),
     click.Option(
         ["--event-log"],
-        type=click.Path(dir_okay=False),
-        default=None,
-        help="File to which every event is appended as a line of JSON.",
+        metavar="PATH",
+        callback=_parse_event_log,
+        help="File to which every event is appended as a line of JSON. It may have "
+        "{scheduler_id}, {pid}, {hostname} and {start} in it.",
     ),
     click.Option(
         ["--log-transitions"],
@@ -84,7 +97,7 @@ def scheduler(
 ) -> None:
     """Launch a Dask scheduler whose memory stays flat."""
     configure_console(log_format)
-    if event_log:
+    if event_log is not None:
         dask.config.set({"leandask.event-log.path": event_log})
     if log_transitions:
         dask.config.set({"leandask.stream.transitions": True})
@@ -95,7 +108,10 @@ def scheduler(
     with _compat.scheduler_factory(factory):
         upstream_command = dask_scheduler.main.callback
         assert upstream_command is not None
-        upstream_command(**upstream)
+        try:
+            upstream_command(**upstream)
+        except UnusablePath as e:
+            raise click.UsageError(str(e)) from e
 
 
 def configure_console(log_format: str) -> None:

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import time
 from typing import Any
+from weakref import WeakSet
 
 from leandask.eventlog.sink import RotatingFileSink
 from leandask.records.loggers import EVENTS, TRANSITIONS, HeldLevel, is_held
 from leandask.settings import config
+from leandask.settings.logpath import fill
 
 logger = logging.getLogger("leandask")
 
+#: Errors of opening a file that may pass: the scheduler starts, and tries again later.
+PASSING = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+    *(errno.EAGAIN, errno.EINTR, errno.ETIMEDOUT, errno.ESTALE),
+}
+
 #: The sink is added to both, as the user may set either not to propagate.
 _LOGGERS = EVENTS, TRANSITIONS
+
+#: The event logs of this process that are open.
+_attached: WeakSet[EventLog] = WeakSet()
+
+
+class UnusablePath(ValueError):
+    """The path of an event log can't be written."""
 
 
 class EventLog(RotatingFileSink):
@@ -24,15 +40,35 @@ class EventLog(RotatingFileSink):
     at INFO meanwhile: the default of logging lets only warnings pass.
 
     One process may run several schedulers: it takes only records of ``scheduler_id``.
+
+    Raises
+    ------
+    UnusablePath
+        If the file can't be opened, for a reason that does not pass by itself.
     """
 
     def __init__(self, path: str | os.PathLike[str], scheduler_id: str) -> None:
-        super().__init__(path)
+        try:
+            super().__init__(path)
+            self._open_now()
+        except OSError as e:
+            raise UnusablePath(
+                f"leandask.event-log.path must be a path that this process can append "
+                f"to ({e}); got {os.fspath(path)!r}"
+            ) from e
         self.scheduler_id = scheduler_id
         self._is_detached = False
         self._last_seq = self._missing = 0
         self._is_ending = False
         self._opened = time.time(), time.monotonic()
+        logger.info("Event log: %s", self.file.path)
+        if any(log.file is self.file for log in _attached):
+            logger.warning(
+                "Another scheduler of this process writes to the event log %s, too. "
+                "{scheduler_id} in leandask.event-log.path gives each its own",
+                self.file.path,
+            )
+        _attached.add(self)
         self._attach()
         self._level: HeldLevel | None = None
         if not EVENTS.level and (not logger.level or is_held(logger)):
@@ -44,7 +80,14 @@ class EventLog(RotatingFileSink):
     def of(cls, scheduler_id: str) -> EventLog | None:
         """Open the event log of the configuration, if it has one."""
         path = config.read("event-log.path")
-        return cls(path, scheduler_id) if path else None
+        return cls(fill(path, scheduler_id), scheduler_id) if path else None
+
+    def _open_now(self) -> None:
+        try:
+            self.open()
+        except OSError as e:
+            if e.errno not in PASSING:
+                raise
 
     def refuses(self, scheduler_id: str) -> bool:
         """Whether :meth:`handle` ignores all records of a scheduler."""
@@ -119,6 +162,7 @@ class EventLog(RotatingFileSink):
     def detach(self) -> None:
         """Write all lines, close the file, and detach from the loggers."""
         self._is_detached = True
+        _attached.discard(self)
         for log in _LOGGERS:
             log.removeHandler(self)
         if self._level is not None:

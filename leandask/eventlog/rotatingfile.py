@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import gzip
+import errno
 import os
-import shutil
+import select
 import threading
 import time
 from pathlib import Path
 from weakref import WeakValueDictionary
+
+from leandask.eventlog.backups import backup, shift
+from leandask.eventlog.filelock import hold_alone, hold_folder, is_alone
+from leandask.eventlog.gzipping import Gzipping
+from leandask.eventlog.target import Target
+
+#: Bytes that a pipe which can be written takes without waiting.
+PIPE_BYTES = select.PIPE_BUF
+#: Attempts to open the file while other processes rotate it.
+ATTEMPTS = 10
+#: Seconds until a rotation is tried again while another process rotates a file.
+PAUSE = 0.05
 
 _known: WeakValueDictionary[Path, RotatingFile] = WeakValueDictionary()
 
@@ -18,14 +29,14 @@ class RotatingFile:
     """A file that is appended to at a path, and created again if it was removed.
 
     A file that was removed is noticed before the next write; one that was moved or
-    truncated within `check_interval`. Only the owner of the process can read it (mode
-    0600).
+    truncated within `check_interval`. A file that it makes can be read by its owner
+    alone (mode 0600).
 
-    Callers of :meth:`write` and :meth:`close` must hold :attr:`lock`.
+    A pipe, a device or a socket is written to, and never rotated.
+
+    Callers of :meth:`open`, :meth:`write` and :meth:`close` must hold :attr:`lock`.
     """
 
-    #: A missing folder is created.
-    path: Path
     #: Size at which the file is renamed to ``path.1``; None never does. A file that
     #: can't be renamed grows beyond it.
     max_bytes: int | None
@@ -37,10 +48,15 @@ class RotatingFile:
     check_interval: float
     #: Seconds between two tries to rotate a file that can't be renamed.
     rotate_interval: float
+    #: Seconds that a write waits for the reader of a pipe.
+    write_timeout: float
     #: Why the file is not rotated, or a rotated one not gzipped; the owner reports it
     #: and clears it. It is not reported here: the thread that would report it may hold
     #: a lock that the reporting handler waits for.
     problem: str
+    #: What is to be told once: who else writes or reads the file.
+    remarks: list[str]
+    #: Held by callers, see above.
     lock: threading.Lock
 
     def __init__(
@@ -52,20 +68,25 @@ class RotatingFile:
         *,
         check_interval: float = 1.0,
         rotate_interval: float = 60.0,
+        write_timeout: float = 1.0,
     ) -> None:
-        self.path = path
+        self._target = Target(path)
         self.max_bytes = max_bytes
         self.backups = backups
         self.compress = compress
         self.check_interval = check_interval
         self.rotate_interval = rotate_interval
+        self.write_timeout = write_timeout
         self.lock = threading.Lock()
         self.problem = ""
+        self.remarks = []
+        self._told: set[str] = set()
         self._fd: int | None = None
         self._size = 0  # of the file, in bytes
         self._check_at = 0.0  # time.monotonic() of the next check of the path
         self._rotate_at = 0.0  # time.monotonic() before which it is not rotated
-        self._compressing: threading.Thread | None = None
+        self._is_torn = False  # a pipe took a part of a line
+        self._gzipping: Gzipping | None = None
 
     @classmethod
     def at(
@@ -75,27 +96,68 @@ class RotatingFile:
 
         Two would rotate each other's lines away. The settings of the last call apply.
         """
-        file = _known.setdefault(path, cls(path, max_bytes, backups, compress))
+        new = cls(path, max_bytes, backups, compress)
+        file = _known.setdefault(new.path, new)
         file.max_bytes, file.backups, file.compress = max_bytes, backups, compress
         return file
+
+    @property
+    def path(self) -> Path:
+        """Where it is. A missing folder is created."""
+        return self._target.path
 
     def recheck(self) -> None:
         """Have the next write check whether the file is still at its path."""
         self._check_at = 0.0
 
+    def open(self) -> int:
+        """Open the file, unless the one that is open is still at its path."""
+        now = time.monotonic()
+        if self._fd is not None:
+            # Without a link the file is removed, and what is written to it is lost.
+            if now < self._check_at and os.fstat(self._fd).st_nlink:
+                return self._fd
+            if self._target.is_in_place(self._fd):
+                self._check_at = now + self.check_interval
+                self._look(self._fd)
+                return self._fd
+            self.close()
+        for _ in range(ATTEMPTS):
+            self._fd = self._target.open()
+            try:
+                self._look(self._fd)
+                break
+            except BlockingIOError:  # another process has just rotated it
+                self.close()
+        else:
+            raise BlockingIOError(errno.EAGAIN, "It is rotated all the time")
+        self._check_at = now + self.check_interval
+        if self._target.remark:
+            self._tell(f"The event log {self.path} {self._target.remark}")
+        if self._target.is_regular:
+            self._is_torn = False
+            if self._size and os.pread(self._fd, 1, self._size - 1) != b"\n":
+                # A killed writer left a torn line.
+                self._size += os.write(self._fd, b"\n")
+        return self._fd
+
     def write(self, lines: bytearray) -> None:
-        """Append all lines, or raise an OSError and append none of them."""
-        fd = self._open()
+        """Append all lines, or raise an OSError.
+
+        What is left in `lines` after an error is to be written again.
+        """
+        fd = self.open()
         if self._is_full(len(lines)) and time.monotonic() >= self._rotate_at:
-            fd = self._rotate()
+            fd = self._rotate(fd)
+        if self._is_torn:
+            lines[:0] = b"\n"
+            self._is_torn = False
         written = 0
         try:
-            with memoryview(lines) as view:
-                while written < len(view):
-                    written += os.write(fd, view[written:])
+            while written < len(lines):
+                written += self._write_some(fd, lines, written)
         except OSError:
-            if written:
-                os.ftruncate(fd, os.fstat(fd).st_size - written)
+            self._take_back(fd, lines, written)
             raise
         self._size += written
 
@@ -107,110 +169,98 @@ class RotatingFile:
 
     def join(self) -> None:
         """Wait until the rotated file is gzipped."""
-        if self._compressing is not None:
-            self._compressing.join()
-            self._compressing = None
+        if self._gzipping is not None:
+            self._gzipping.join()
+            self._gzipping = None
 
     def after_fork(self) -> None:
         """In a child process: leave the file and the thread to the parent process."""
-        self._compressing = None
+        if self._gzipping is not None:
+            self._gzipping.close()
+            self._gzipping = None
         self.lock = threading.Lock()
         self.close()
 
-    def _open(self) -> int:
-        now = time.monotonic()
-        if self._fd is not None:
-            # Without a link the file is removed, and what is written to it is lost.
-            if now < self._check_at and os.fstat(self._fd).st_nlink:
-                return self._fd
-            if self._is_in_place(self._fd):
-                self._check_at = now + self.check_interval
-                return self._fd
-            self.close()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
-        fd = self._fd = os.open(self.path, flags, 0o600)
-        self._check_at = now + self.check_interval
-        self._size = os.fstat(fd).st_size
-        if self._size and os.pread(fd, 1, self._size - 1) != b"\n":
-            self._size += os.write(fd, b"\n")  # a killed writer left a torn line
-        return fd
+    def _look(self, fd: int) -> None:
+        """Note how large the file is, and tell if another process writes to it."""
+        if self._target.is_regular:
+            self._size = os.fstat(fd).st_size  # it may have been truncated
+            if not is_alone(fd):
+                self._tell(
+                    f"Another process writes to the event log {self.path}, too. "
+                    "{scheduler_id} in leandask.event-log.path gives each its own"
+                )
 
-    def _is_in_place(self, fd: int) -> bool:
-        try:
-            found = os.stat(self.path)
-        except FileNotFoundError:
-            return False
-        self._size = found.st_size  # it may have been truncated
-        return os.path.samestat(found, os.fstat(fd))
+    def _tell(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self.remarks.append(text)
+
+    def _write_some(self, fd: int, lines: bytearray, begin: int) -> int:
+        end = len(lines)
+        if not self._target.is_regular:
+            end = begin + PIPE_BYTES
+            poll = select.poll()
+            poll.register(fd, select.POLLOUT)
+            if not poll.poll(self.write_timeout * 1000):
+                raise TimeoutError(errno.ETIMEDOUT, "Its reader does not read")
+        with memoryview(lines) as view, view[begin:end] as part:
+            return os.write(fd, part)
+
+    def _take_back(self, fd: int, lines: bytearray, written: int) -> None:
+        """Remove what a failed write has written, or forget the lines that it wrote."""
+        if written and self._target.is_regular and hold_alone(fd):
+            os.ftruncate(fd, os.fstat(fd).st_size - written)
+        elif written:
+            whole = lines.rfind(b"\n", 0, written) + 1
+            self._is_torn = whole < written
+            del lines[:whole]
 
     def _is_full(self, more: int) -> bool:
         size = self._size  # one line may be larger than the bound
-        return bool(self.max_bytes and size and size + more > self.max_bytes)
+        return bool(
+            self._target.is_regular
+            and self.max_bytes
+            and size
+            and size + more > self.max_bytes
+        )
 
-    def _rotate(self) -> int:
+    def _rotate(self, fd: int) -> int:
         """Rename the file if possible, and open the file that is then at the path."""
         self.join()
-        self.close()
         try:
-            self._rename()
+            folder = hold_folder(self.path.parent)
+        except BlockingIOError:  # another process rotates a file, or gzips one
+            self._rotate_at = time.monotonic() + PAUSE
+            return fd
+        held = [] if folder is None else [folder]  # to be closed
+        try:
+            if self._target.is_in_place(fd):  # else another process has rotated it
+                shift(self.path, self.backups)
+                if self.backups and self.compress:
+                    self._fd = None
+                    self._gzip(fd, held)
+            self.close()
         except OSError as e:
             self._rotate_at = time.monotonic() + self.rotate_interval
             self.problem = (
                 f"Can't rotate {self.path}: {e}. It grows beyond {self.max_bytes} "
                 f"bytes; next try in {self.rotate_interval:.0f} s"
             )
-            return self._open()
-        if self.backups and self.compress:
-            thread = threading.Thread(target=self._compress, name="leandask-gzip")
-            try:
-                thread.start()
-                self._compressing = thread
-            except RuntimeError as e:  # no more threads, or the interpreter exits
-                self._note_problem(e)
-        return self._open()
+        finally:
+            for descriptor in held:
+                os.close(descriptor)
+        return self.open()
 
-    def _rename(self) -> None:
-        if not self.backups:
-            self.path.unlink(missing_ok=True)
-        # Only up to the first free number: a failed try must not move older files.
-        for i in range(self._first_free(), 0, -1):
-            for suffix in ("", ".gz") if i > 1 else ("",):
-                source = self._backup(i - 1, suffix)
-                if source.exists():
-                    for old in ("", ".gz"):
-                        self._backup(i, old).unlink(missing_ok=True)
-                    source.rename(self._backup(i, suffix))
-
-    def _first_free(self) -> int:
-        """Return the first number that no rotated file has, or else the last number."""
-        for i in range(1, self.backups):
-            if not any(self._backup(i, suffix).exists() for suffix in ("", ".gz")):
-                return i
-        return self.backups
-
-    def _backup(self, i: int, suffix: str = "") -> Path:
-        return self.path.with_name(f"{self.path.name}.{i}{suffix}") if i else self.path
-
-    def _compress(self) -> None:
-        """Replace the file that was rotated last by a gzipped one."""
-        path, gzipped = self._backup(1), self._backup(1, ".gz")
-        partial = gzipped.with_name(f"{gzipped.name}.part")
+    def _gzip(self, fd: int, held: list[int]) -> None:
+        """Gzip the file that was rotated last, and then let go of what is held."""
+        owned = [fd, *held]
+        held.clear()
         try:
-            partial.unlink(missing_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-            with (
-                path.open("rb") as source,
-                open(os.open(partial, flags, 0o600), "wb") as raw,
-                gzip.open(raw, "wb", compresslevel=6) as target,
-            ):
-                shutil.copyfileobj(source, target, 1024 * 1024)
-            partial.rename(gzipped)
-            path.unlink()
-        except OSError as e:
-            with contextlib.suppress(OSError):  # it may have filled the disk
-                partial.unlink(missing_ok=True)
+            self._gzipping = Gzipping(backup(self.path, 1), owned, self._note_problem)
+        except RuntimeError as e:  # no more threads, or the interpreter exits
             self._note_problem(e)
 
     def _note_problem(self, error: Exception) -> None:
-        self.problem = f"Can't gzip {self._backup(1)}: {error}. It stays as it is"
+        rotated = backup(self.path, 1)
+        self.problem = f"Can't gzip {rotated}: {error}. It stays as it is"

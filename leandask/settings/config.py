@@ -11,6 +11,7 @@ from typing import Any
 import dask.config
 import yaml
 
+from leandask.settings.logpath import as_log_path
 from leandask.settings.rules import (
     as_bytes,
     as_choice,
@@ -19,7 +20,6 @@ from leandask.settings.rules import (
     as_maxbytes,
     as_maxlen,
     as_part,
-    as_path,
     as_seconds,
 )
 
@@ -128,7 +128,7 @@ RULES: dict[str, Callable[[str, Any], Any]] = {
     "stream.overflow": partial(as_choice, choices=("drop", "block")),
     "stream.block-timeout": as_seconds,
     "stream.close-timeout": as_seconds,
-    "event-log.path": as_path,
+    "event-log.path": as_log_path,
     "event-log.max-bytes": partial(as_maxbytes, minimum=1),
     "event-log.backups": as_count,
     "event-log.compress": as_flag,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from numbers import Real
 from typing import Any
 
 from dask.utils import parse_bytes, parse_timedelta
+
+_URL = "[A-Za-z][A-Za-z0-9+.-]*://"
 
 
 def as_count(key: str, value: Any, minimum: int = 0) -> int:
@@ -84,19 +87,35 @@ def as_part(key: str, value: Any) -> float:
     return float(value)
 
 
-def as_path(key: str, value: Any) -> str | None:
-    """Return a path with the user's home folder filled in, or None.
+def as_path(key: str, value: Any) -> str:
+    """Return a path with ``~`` and environment variables filled in.
 
     Examples
     --------
     >>> as_path("leandask.event-log.path", "events.jsonl")
     'events.jsonl'
+    >>> as_path("leandask.event-log.path", "s3://bucket/events.jsonl")
+    Traceback (most recent call last):
+        ...
+    ValueError: leandask.event-log.path must be a path on this machine and not a URL; \
+got 's3://bucket/events.jsonl'
     """
-    if value is None:
-        return None
     if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
-        raise TypeError(f"{key} must be a path or null; got {value!r}")
-    return os.path.expanduser(os.fsdecode(value))
+        raise TypeError(f"{key} must be a path; got {value!r}")
+    text = os.fsdecode(value)
+    path = os.path.expandvars(os.path.expanduser(text))
+    # pathlib makes one slash of two.
+    if re.match(_URL if isinstance(value, str) else _URL[:-1], text):
+        rule = "a path on this machine and not a URL"
+    elif "\0" in text:
+        rule = "a path without NUL"
+    elif path.startswith("~"):
+        rule = "a path whose ~ is the home folder of a user"
+    elif re.search(r"\$(\w+|\{\w+\})", path):
+        rule = "a path whose environment variables are set"
+    else:
+        return path
+    raise ValueError(f"{key} must be {rule}; got {value!r}")
 
 
 def as_flag(key: str, value: Any) -> bool:

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import re
+import socket
 import subprocess
 import sys
 
 import dask
 import pytest
 
-from leandask.eventlog.eventlog import EventLog
+from leandask.eventlog.eventlog import EventLog, UnusablePath
 from leandask.records.factory import RecordFactory
 from leandask.records.loggers import EVENTS
 from tests.helpers.sinks import publish, records_in
@@ -66,7 +69,7 @@ def test_alone_its_level_still_holds(log):
     log.setLevel(logging.WARNING)
     publish("info")
     log.flush()
-    assert not log.file.path.exists()
+    assert log.file.path.read_text() == ""
 
 
 def test_it_ignores_records_of_another_scheduler(log):
@@ -135,6 +138,89 @@ def test_it_does_not_reattach_once_it_is_detached(log):
     log.detach()
     log.reattach()  # as a round of housekeeping that has already begun may
     assert log not in EVENTS.handlers
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("folder", "Is a directory"),
+        ("file/log", "Not a directory|File exists"),
+        ("x" * 300, "File name too long"),
+        ("fifo", "No process reads this FIFO"),
+        ("socket", "No such device or address|not supported on socket"),
+        ("closed/log", "Permission denied|Read-only file system"),
+    ],
+)
+def test_a_path_that_cannot_be_a_log_is_refused_at_the_start(
+    tmp_path, read_only, path, why
+):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    os.mkfifo(tmp_path / "fifo")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        if path.startswith("closed"):
+            read_only(tmp_path / "closed")
+        given = str(tmp_path / path)
+        rule = "leandask.event-log.path must be a path that this process can append to"
+        with dask.config.set({"leandask.event-log.path": given}):
+            with pytest.raises(UnusablePath, match=f"^{rule} .*({why}).*; got '") as e:
+                EventLog.of("Scheduler-1")
+    assert str(e.value).endswith(f"; got {given!r}")
+    assert EVENTS.handlers == [h for h in EVENTS.handlers if type(h) is not EventLog]
+
+
+@pytest.fixture
+def read_only():
+    """Make a folder in which no file can be made, also not by root."""
+    made = []
+
+    def make(folder):
+        folder.mkdir()
+        if os.geteuid():
+            folder.chmod(0o500)
+            return
+        mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(folder)]
+        if subprocess.run(mount, capture_output=True).returncode:
+            pytest.skip("a file system can't be mounted here")
+        made.append(folder)
+
+    yield make
+    for folder in made:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_missing_folder_and_a_line_break_in_a_path_are_no_fault(tmp_path, alone):
+    path = tmp_path / "new" / "with\nbreak" / "log\n.jsonl"
+    with dask.config.set({"leandask.event-log.path": path}):
+        log = EventLog.of("Scheduler-1")
+    publish("text")
+    log.detach()
+    assert len(records_in(log)) == 1
+    assert log.file.path == path
+
+
+def test_placeholders_give_each_scheduler_its_own_file(tmp_path, alone, monkeypatch):
+    monkeypatch.setattr(socket, "gethostname", lambda: "../a host")
+    path = tmp_path / "{{{hostname}}}" / "{scheduler_id}-{pid}-{start}.jsonl"
+    with dask.config.set({"leandask.event-log.path": path}):
+        logs = [EventLog.of(f"Scheduler-{i}/x") for i in range(2)]
+    for i, log in enumerate(logs):
+        log.detach()
+        assert log.file.path.parent == tmp_path / "{-a-host}"
+        name = rf"Scheduler-{i}-x-{os.getpid()}-\d{{8}}T\d{{6}}Z\.jsonl"
+        assert re.fullmatch(name, log.file.path.name)
+
+
+def test_two_schedulers_of_one_process_that_share_a_file_are_told(tmp_path, caplog):
+    with dask.config.set({"leandask.event-log.path": str(tmp_path / "log")}):
+        one = EventLog.of("Scheduler-1")
+        assert not caplog.records
+        other = EventLog.of("Scheduler-2")
+        one.detach(), other.detach()
+        EventLog.of("Scheduler-3").detach()
+    [told] = [record.getMessage() for record in caplog.records]
+    assert told.startswith("Another scheduler of this process writes to the event log")
 
 
 RECONFIGURING = """

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 
 import pytest
 
@@ -134,7 +135,7 @@ def test_waiting_lines_are_written_once_by_a_sink_that_gets_its_own_reports(
     writable_again, tmp_path
 ):
     sink = writable_again
-    sink._retry_at = 0.0
+    sink.retry.allow()
     sink.flush()
     first, *others = (tmp_path / "log").read_text().splitlines()
     assert first == "a"
@@ -160,6 +161,7 @@ def test_closing_does_not_wait_for_a_write_that_hangs(make_sink, tmp_path, caplo
     path = tmp_path / "log"
     os.mkfifo(path)
     sink = make_sink(path, max_bytes=None, close_timeout=0.05)
+    sink.file.write_timeout = 30  # as a file on a disk that hangs
     lines = ["x" * 1023] * 3000  # more than a pipe holds
     writer = threading.Thread(target=put, args=(sink, *lines), daemon=True)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -187,16 +189,17 @@ def test_closing_does_not_wait_for_a_write_that_hangs(make_sink, tmp_path, caplo
     assert sink.lines_written + sink.lines_lost == 3001
 
 
-# In a separate process: a terminal may become the controlling one of its opener.
 HANGING = """
-import logging, logging.config, os, sys, threading, time
+import logging, logging.config, os, select, sys, threading, time
 import leandask
 path, close_timeout, act, end = sys.argv[1:]
-terminal, other_end = os.openpty()
-os.symlink(os.ttyname(other_end), path)
+os.mkfifo(path)
+pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+os.set_blocking(pipe, True)
 sink = leandask.RotatingFileSink(
     path, max_bytes=None, close_timeout=float(close_timeout)
 )
+sink.file.write_timeout = 30  # as a file on a disk that hangs
 sink.setFormatter(logging.Formatter("%(message)s"))
 def put(text):
     sink.handle(logging.makeLogRecord({"msg": text, "levelno": logging.WARNING}))
@@ -204,7 +207,8 @@ def configure():
     logging.config.dictConfig({"version": 1})
 writer = threading.Thread(target=put, args=["x" * 200_000])
 writer.start()
-os.read(terminal, 1)  # it is being written, and there is no room for all of it
+select.select([pipe], [], [])
+os.read(pipe, 1)  # it is being written, and there is no room for all of it
 if act == "configure":
     configuring = threading.Thread(target=configure)
     configuring.start()
@@ -214,10 +218,10 @@ if act == "configure":
 else:
     sink.close()
 if end == "written":
-    while not os.read(terminal, 65536).endswith(b"\\n"):
+    while not os.read(pipe, 65536).endswith(b"\\n"):
         pass
 os.unlink(path)
-os.close(terminal)
+os.close(pipe)
 writer.join()
 if act == "configure":
     configuring.join()
@@ -234,7 +238,7 @@ def hang(path, close_timeout, act, end):
     return tuple(map(int, done.stdout.split()))
 
 
-@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 @pytest.mark.parametrize("end", ["written", "failed"])
 def test_logging_may_be_configured_again_during_a_write(tmp_path, end):
     counts = hang(tmp_path / "log", 5, "configure", end)
@@ -245,7 +249,7 @@ def test_logging_may_be_configured_again_during_a_write(tmp_path, end):
         assert (counts, lines) == ((2, 0, 1), ["x" * 200_000, "after"])
 
 
-@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 @pytest.mark.parametrize("end", ["written", "failed"])
 def test_a_line_that_was_given_up_is_lost_once(tmp_path, end):
     assert hang(tmp_path / "log", 0.05, "close", end) == (1, 1, int(end == "failed"))
@@ -283,6 +287,29 @@ def test_a_file_that_cannot_be_rotated_grows_and_is_tried_again(
     assert (tmp_path / "log.1").read_text().splitlines() == [*lines, "line-0020"]
     for i in range(1, backups):
         assert (tmp_path / f"log.{i + 1}").read_text() == f"{i}\n"
+
+
+def test_a_rotation_takes_one_call_for_each_file(make_sink, tmp_path, monkeypatch):
+    """Readers open all files between two rotations."""
+    for i in range(1, 101):
+        (tmp_path / f"log.{i}").write_text(f"{i}\n")
+    sink = make_sink(max_bytes=10, backups=200)
+    put(sink, "line-0")
+    sink.flush()
+    calls = Counter()
+    for name in ("rename", "stat", "lstat", "unlink", "listdir"):
+        function = getattr(os, name)
+
+        def count(*args, name=name, function=function, **kwargs):
+            calls[name] += 1
+            return function(*args, **kwargs)
+
+        monkeypatch.setattr(os, name, count)
+    put(sink, "line-1")
+    sink.flush()
+    assert calls["rename"] == 101
+    assert calls.total() < 101 + 20
+    assert (tmp_path / "log.101").read_text() == "100\n"
 
 
 def test_a_file_that_cannot_be_removed_grows(make_sink, tmp_path, mounted):

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
+from operator import itemgetter
 
 import dask
 import pytest
-from distributed import Client, Worker
+from distributed import Client, Scheduler, Worker
 from distributed.utils_test import gen_test, inc
 
-from leandask import get_report
+from leandask import LeanCluster, LeanScheduler, LogReader, get_report, install
 from tests.helpers.logs import assert_no_gap
-from tests.helpers.processes import records_of, start_worker, wait_for
-from tests.helpers.schedulers import lean, until
+from tests.helpers.processes import (
+    COMMAND,
+    free_port,
+    records_of,
+    start_worker,
+    starting,
+    wait_for,
+)
+from tests.helpers.schedulers import LOCAL, lean, until
 
 SOON = {"DASK_LEANDASK__EVENT_LOG__FLUSH_INTERVAL": "100 ms"}
 
@@ -26,9 +36,10 @@ def publish(client, text, times=1):
 
 
 @contextlib.contextmanager
-def small_disk(path, size="256k"):
+def small_disk(path, size="256k", inodes=0):
     path.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)]
+    options = f"size={size},nr_inodes={inodes}"
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)]
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("a file system can't be mounted here")
     try:
@@ -140,3 +151,115 @@ def test_sighup_reopens_the_file_and_does_not_end_the_scheduler(start, tmp_path)
         publish(client, "after")
         wait_for(lambda: "after" in log.read_text())
     assert scheduler.stop() == 0
+
+
+@gen_test()
+async def test_a_disk_that_takes_no_more_files_stops_no_rotation(tmp_path):
+    with small_disk(tmp_path / "disk", inodes=4) as disk:
+        log = disk / "log.jsonl"
+        ballast = [disk / "1", disk / "2"]
+        config = {
+            "leandask.event-log.path": str(log),
+            "leandask.event-log.max-bytes": 10_000,
+        }
+        with dask.config.set(config):
+            async with lean() as s:
+                for path in ballast:
+                    path.touch()
+                sink = s.extensions["leandask"].event_log
+                for i in range(20):
+                    s.log_event("mine", {"i": i, "text": "x" * 1000})
+                    s.stream.catch_up(10)
+                    sink.flush()
+                assert sink.failing  # renamed, and no file can be made
+                ballast[0].unlink()
+        paths = [log.with_name(f"log.jsonl.{i}") for i in range(4, 0, -1)]
+        files = [path for path in [*paths, log] if path.exists()]
+        records = [record for path in files for record in records_of(path)]
+        assert_no_gap(records)
+        assert sink.lines_lost == 0
+        assert len(records) == s.stream.stats()["written"]
+
+
+@gen_test()
+async def test_a_full_disk_at_the_start_stops_no_scheduler(tmp_path):
+    with small_disk(tmp_path / "disk", inodes=2) as disk:
+        (disk / "ballast").touch()
+        with dask.config.set({"leandask.event-log.path": str(disk / "log.jsonl")}):
+            async with lean() as s:
+                sink = s.extensions["leandask"].event_log
+                await until(lambda: sink.failing)
+                (disk / "ballast").unlink()
+        assert sink.lines_lost == 0
+        assert_no_gap(records_of(disk / "log.jsonl"))
+
+
+@pytest.mark.parametrize("path", ["s3://bucket/log.jsonl", "."])
+@pytest.mark.parametrize("make", [LeanScheduler, LeanCluster])
+def test_a_path_that_cannot_be_a_log_starts_nothing(tmp_path, monkeypatch, path, make):
+    monkeypatch.chdir(tmp_path)
+    port = free_port()
+    with dask.config.set({"leandask.event-log.path": path}):
+        with pytest.raises((ValueError, RuntimeError), match=re.escape(path)) as info:
+            make(dashboard_address=f"127.0.0.1:{port}")
+    assert "leandask.event-log.path must be" in str(info.value)
+    assert list(tmp_path.iterdir()) == []
+    socket.create_server(("127.0.0.1", port)).close()  # nobody listens there
+
+
+@gen_test()
+async def test_a_path_that_cannot_be_a_log_leaves_a_scheduler_as_it_was(tmp_path):
+    async with Scheduler(**LOCAL) as s:
+        with dask.config.set({"leandask.event-log.path": str(tmp_path)}):
+            with pytest.raises(ValueError, match=re.escape("leandask.event-log.path")):
+                install(s)
+        assert not hasattr(s, "retention") and "leandask" not in s.extensions
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("gs://bucket/log", "--event-log must be a path on this machine and not a URL"),
+        (".", "leandask.event-log.path must be a path that this process can append to"),
+    ],
+)
+def test_the_command_refuses_a_path_that_cannot_be_a_log(tmp_path, path, text):
+    given = ["--event-log", path, "--port=0", "--dashboard-address=127.0.0.1:0"]
+    done = subprocess.run([COMMAND, *given], cwd=tmp_path, stderr=-1, text=True)
+    assert done.returncode == 2
+    assert f"Error: {text}" in done.stderr
+    assert f"got '{path}'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_schedulers_on_one_path_lose_nothing_and_are_told(tmp_path):
+    log = tmp_path / "log.jsonl"
+    settings = {"MAX_BYTES": "50 kB", "COMPRESS": "true", "BACKUPS": "1000"}
+    env = {f"DASK_LEANDASK__EVENT_LOG__{name}": settings[name] for name in settings}
+    schedulers = []
+    with contextlib.ExitStack() as stack:
+        for name in ("one", "other"):
+            (tmp_path / name).mkdir()
+            start = stack.enter_context(starting(tmp_path / name))
+            schedulers.append(start("--event-log", log, **SOON, **env))
+        text = f"Another process writes to the event log {log}, too"
+        assert schedulers[1][0].stderr.count(text) == 1  # at its start
+        with contextlib.ExitStack() as clients:
+            opened = [Client(scheduler_file=str(file)) for _, file in schedulers]
+            for client in map(clients.enter_context, opened):
+                for i in range(20):
+                    publish(client, f"{i}" * 200, times=20)
+        for scheduler, _ in schedulers:
+            assert scheduler.stop() == 0
+            assert scheduler.stderr.count(text) == 1
+    by_scheduler = {}
+    reader = LogReader(log)
+    for record in reader.records():
+        by_scheduler.setdefault(record["scheduler_id"], []).append(record)
+    assert len(by_scheduler) == 2
+    for records in by_scheduler.values():
+        records.sort(key=itemgetter("seq"))
+        assert_no_gap(records)
+        assert records[-1]["event_name"] == "dask.scheduler.stop"
+    assert len(list(tmp_path.glob("log.jsonl.*"))) > 3

@@ -1,0 +1,83 @@
+"""Locks between the processes that write one event log.
+
+They are advisory, and end with their process. On a network file system they hold
+between the processes of one machine at least.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from pathlib import Path
+
+
+def is_alone(fd: int) -> bool:
+    """Whether no other process has a log open for writing; notes that this one has.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process holds the file for itself, as it compresses it.
+    """
+    alone = hold_alone(fd)
+    for _ in range(10):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return alone
+        except BlockingIOError:  # for a moment, while another process asks the same
+            time.sleep(0.001)
+        except OSError:
+            return alone
+    raise BlockingIOError("another process is compressing the file")
+
+
+def hold_alone(fd: int, timeout: float = 0.0) -> bool:
+    """Hold a file until it is closed, unless another process has it open for writing.
+
+    Returns
+    -------
+    bool
+        False if another process has it open. True also where files have no locks.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.01)
+        except OSError:  # a file system without locks
+            return True
+
+
+def hold_folder(folder: Path) -> int | None:
+    """Hold a folder, in which one process at a time rotates logs, until it is closed.
+
+    Returns
+    -------
+    int or None
+        To be closed; None where a folder can't be held.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process holds it.
+    """
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:  # it can't be listed
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.close(fd)
+        return None
+    return fd
