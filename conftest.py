@@ -26,7 +26,7 @@ logging.getLogger("leandask.events").setLevel(logging.INFO)
 import distributed.utils_test  # noqa: E402
 
 from leandask import _compat  # noqa: E402
-from leandask.records.loggers import EVENTS, TRANSITIONS  # noqa: E402
+from leandask.records.loggers import EVENTS, OWN, TRANSITIONS  # noqa: E402
 
 #: Releases before this one leave sockets to the garbage collector, which warns in
 #: whatever test runs then.
@@ -60,6 +60,15 @@ def collected():
     yield handler.records
     for logger in (EVENTS, TRANSITIONS):
         logger.removeHandler(handler)
+
+
+@pytest.fixture
+def caplog(caplog, monkeypatch):
+    """Captures the lines of leandask too, which do not reach the root's handlers."""
+    monkeypatch.setattr(OWN, "propagate", False)  # as while a scheduler runs
+    OWN.addHandler(caplog.handler)
+    yield caplog
+    OWN.removeHandler(caplog.handler)
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from leandask.histories import bounds as histories
 from leandask.housekeeping import stealing
 from leandask.housekeeping.giveback import GiveBack
 from leandask.housekeeping.rounds import Housekeeping
-from leandask.records.loggers import TRANSITIONS, HeldLevel
+from leandask.records.loggers import hold_loggers
 from leandask.records.schema import RETENTION_SET, STARTED, STOPPED
 from leandask.records.stream import RecordStream
 from leandask.serving.page import add_routes
@@ -26,6 +26,7 @@ from leandask.settings.retention import Retention, in_force
 
 if TYPE_CHECKING:
     from collections.abc import Container
+    from contextlib import ExitStack
 
     from distributed import Scheduler
 
@@ -48,25 +49,29 @@ class LeanExtension:
     bounds : Retention
         The bounds in force: what :meth:`Retention.effective` makes of these. The
         scheduler's ``retention`` holds them from now on; everything reads them there.
+    silence_logs : int or None, optional
+        Level below which lines of leandask are not shown on stderr.
     """
 
     def __init__(
-        self, scheduler: Scheduler, given: Retention, bounds: Retention
+        self,
+        scheduler: Scheduler,
+        given: Retention,
+        bounds: Retention,
+        silence_logs: int | None = None,
     ) -> None:
         self.scheduler = scheduler
         self.given = given
+        self._held = hold_loggers(config.read("stream.transitions"), silence_logs)
         self.stream = RecordStream(scheduler.id, scheduler.loop.add_callback)
         self.event_log = EventLog.of(scheduler.id)
-        self._level: HeldLevel | None = None
-        if config.read("stream.transitions"):
-            self._level = HeldLevel(TRANSITIONS, logging.DEBUG)
         self._stopped = False
         self._closing: asyncio.Task[None] | None = None
         self._answers: Answers | None = None
         try:
             self._install(bounds)
         except BaseException:
-            _close_now(self.stream, self.event_log, self._level)
+            _close_now(self.stream, self.event_log, self._held)
             raise
 
     def _install(self, bounds: Retention) -> None:
@@ -85,9 +90,7 @@ class LeanExtension:
         scheduler.handlers["leandask_set_retention"] = self.set_retention
         add_routes(scheduler)
         # For a scheduler that is never closed: runs when it is collected, or at exit.
-        weakref.finalize(
-            scheduler, _close_now, self.stream, self.event_log, self._level
-        )
+        weakref.finalize(scheduler, _close_now, self.stream, self.event_log, self._held)
         logger.info("Retention: %s", bounds)
         config.warn_of_unknown_keys()
         # Upstream starts and stops it with its own callbacks.
@@ -186,7 +189,7 @@ class LeanExtension:
         try:
             await self.stream.aclose()
         finally:  # also if the event loop ends first and cancels this
-            _close_now(self.stream, self.event_log, self._level)
+            _close_now(self.stream, self.event_log, self._held)
             _compat.forget_handlers()
 
     async def _close_last(self) -> None:
@@ -197,12 +200,11 @@ class LeanExtension:
 
 
 def _close_now(
-    stream: RecordStream, event_log: EventLog | None, level: HeldLevel | None
+    stream: RecordStream, event_log: EventLog | None, held: ExitStack
 ) -> None:
-    try:
-        stream.close()
-    finally:
-        if level is not None:
-            level.release()
-        if event_log is not None:
-            event_log.detach()
+    with held:  # until what is lost at the end was reported
+        try:
+            stream.close()
+        finally:
+            if event_log is not None:
+                event_log.detach()

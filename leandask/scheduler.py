@@ -25,6 +25,9 @@ class LeanScheduler(Scheduler):
     ----------
     retention : Retention, mapping or None, optional
         Bounds of the histories. What it omits comes from ``leandask.retention``.
+    silence_logs : int or None, optional
+        Level of logging below which leandask's own lines are not shown on stderr. In a
+        process that is not the scheduler's own it is WARNING at least.
     *args, **kwargs
         As for :class:`distributed.Scheduler`.
 
@@ -60,6 +63,7 @@ class LeanScheduler(Scheduler):
         self,
         *args: Any,
         retention: Retention | Mapping[str, Any] | None = None,
+        silence_logs: int | None = None,
         **kwargs: Any,
     ) -> None:
         given, bounds = _checked(retention)
@@ -78,7 +82,7 @@ class LeanScheduler(Scheduler):
         super().__init__(*args, **kwargs)
         if is_lazy:
             LazyDashboard(self, kwargs.get("http_prefix", "/")).install()
-        self.extensions["leandask"] = LeanExtension(self, given, bounds)
+        self.extensions["leandask"] = LeanExtension(self, given, bounds, silence_logs)
 
     async def start_unsafe(self) -> LeanScheduler:
         """Start as upstream does, and record the start."""

@@ -18,14 +18,13 @@ from distributed.cli import dask_scheduler
 
 import leandask
 from leandask import _compat
+from leandask.cli.console import Console, writes_to_console
 from leandask.eventlog.formatter import JSONFormatter
 from leandask.housekeeping.process import tune_memory
-from leandask.records.loggers import record_sinks
+from leandask.records.loggers import OWN, record_sinks
 from leandask.scheduler import LeanScheduler
 from leandask.settings import config
 from leandask.settings.retention import Retention
-
-logger = logging.getLogger("leandask")
 
 
 def _parse_retention(
@@ -91,11 +90,40 @@ def scheduler(
     if config.read("event-log.path"):
         reopen_on_hangup()
     tune_memory()
+    upstream |= combined_preloads(upstream["preload"], upstream["preload_argv"])
     factory = functools.partial(LeanScheduler, retention=retention)
     with _compat.scheduler_factory(factory):
         upstream_command = dask_scheduler.main.callback
         assert upstream_command is not None
         upstream_command(**upstream)
+
+
+def combined_preloads(given: Sequence[str], argv: Sequence[str]) -> dict[str, Any]:
+    """Return the preloads of a scheduler, the configured ones and then those given.
+
+    Upstream takes only the given ones, if there are any. A module that is both has its
+    place among the configured ones, and the arguments that were given.
+    """
+    configured = dask.config.get("distributed.scheduler.preload") or []
+    configured_argv = dask.config.get("distributed.scheduler.preload-argv") or []
+    if not given or not configured:
+        return {"preload": given, "preload_argv": argv}
+    # In the environment they may be one text.
+    configured = [configured] if isinstance(configured, str) else configured
+    if isinstance(configured_argv, str):
+        configured_argv = [configured_argv]
+    is_for_all = all(isinstance(argument, str) for argument in configured_argv)
+    if is_for_all:
+        argv = argv or configured_argv  # as upstream does
+        configured_argv = [configured_argv] * len(configured)
+    if len(configured_argv) != len(configured):
+        raise click.UsageError(
+            "distributed.scheduler.preload-argv must have a list for each of "
+            f"{configured!r}; got {configured_argv!r}"
+        )
+    preloads = dict(zip(configured, configured_argv, strict=True))
+    preloads |= dict.fromkeys(given, argv)
+    return {"preload": [*preloads], "preload_argv": [*preloads.values()]}
 
 
 def configure_console(log_format: str) -> None:
@@ -104,21 +132,17 @@ def configure_console(log_format: str) -> None:
     Handlers and levels that the user has configured stay. With ``"json"`` every handler
     that writes to the console gets the JSON format.
     """
-    ours = logging.getLogger("leandask")
-    if not ours.hasHandlers():
-        handler = logging.StreamHandler()
-        handler.setLevel(logging.INFO)  # transitions are for the event log
-        handler.setFormatter(
-            logging.Formatter(dask.config.get("distributed.admin.log-format"))
-        )
-        ours.addHandler(handler)
-    if not ours.level:
-        ours.setLevel(logging.INFO)
-    if log_format == "json":
+    json = log_format == "json"
+    propagates = config.read("stream.propagate") is not False
+    if not (OWN.hasHandlers() if propagates else OWN.handlers):
+        OWN.addHandler(Console(json))
+    if not OWN.level:
+        OWN.setLevel(logging.INFO)
+    if json:
         known = logging.root.manager.loggerDict.values()
         for logger in (logging.root, *known):
             for handler in getattr(logger, "handlers", ()):
-                if getattr(handler, "stream", None) in (sys.stderr, sys.stdout):
+                if writes_to_console(handler):
                     handler.setFormatter(JSONFormatter())
         last = logging.lastResort  # the handler of loggers that have none
         if last is not None:
@@ -134,7 +158,7 @@ def configure_console(log_format: str) -> None:
 def log_uncaught(kind: type, error: Any, traceback: Any) -> None:
     """Log an exception that ends the process or a thread, instead of printing it."""
     if kind is not SystemExit:  # threading ignores it too
-        logger.critical("Uncaught %s", kind.__name__, exc_info=(kind, error, traceback))
+        OWN.critical("Uncaught %s", kind.__name__, exc_info=(kind, error, traceback))
 
 
 def reopen_on_hangup() -> None:

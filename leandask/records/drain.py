@@ -13,7 +13,13 @@ from typing import Any, NamedTuple
 
 from leandask._throttle import Throttle
 from leandask.records.factory import RecordFactory
-from leandask.records.loggers import EVENTS, TRANSITIONS, handlers_of, record_sinks
+from leandask.records.loggers import (
+    EVENTS,
+    LAST_RESORT,
+    TRANSITIONS,
+    handlers_of,
+    record_sinks,
+)
 from leandask.records.recordqueue import RecordQueue
 from leandask.records.recordsink import RecordSink, is_record_sink, is_unmodified
 from leandask.records.text import MESSAGE_LENGTH
@@ -191,7 +197,8 @@ class Drain:
         Once per turn, as it is slow. A handler that is added during a turn gets
         LogRecords.
         """
-        self._sinks, self._ignoring = {}, {}
+        self._sinks = {}
+        self._ignoring = {id(LAST_RESORT): LAST_RESORT}  # it shows no records
         loggers = EVENTS, TRANSITIONS
         if not all([is_unmodified(logger, LOGGER_METHODS) for logger in loggers]):
             return

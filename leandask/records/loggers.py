@@ -1,14 +1,21 @@
-"""The loggers of the records: their handlers, and how their levels are held."""
+"""The loggers of leandask: their handlers, and what is set while a scheduler runs."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Iterator
-from typing import NamedTuple
+from contextlib import ExitStack
+from typing import Any, NamedTuple
 
+import dask.config
+
+from leandask import _compat
 from leandask.records.recordsink import RecordSink, is_record_sink
+from leandask.settings import config
 
+#: Logger of leandask's own lines, such as its warnings, and parent of the other two.
+OWN = logging.getLogger("leandask")
 #: Logger of the events, and of records of the scheduler itself, such as its start.
 EVENTS = logging.getLogger("leandask.events")
 #: Logger of the task transitions.
@@ -24,15 +31,16 @@ if TRANSITIONS.level == logging.NOTSET:
 
 
 class _Hold(NamedTuple):
-    """The level at which a logger is held."""
+    """The value at which an attribute of a logger is held."""
 
-    #: Level that the logger has again when the last holder releases it.
-    before: int
-    level: int
+    #: Value that it has again when the last holder releases it.
+    before: Any
+    value: Any
     holders: int
 
 
-_holds: dict[logging.Logger, _Hold] = {}
+#: By the object and the name of its attribute.
+_holds: dict[tuple[object, str], _Hold] = {}
 _lock = threading.RLock()  # the garbage collector may call release() inside
 
 
@@ -53,11 +61,56 @@ def record_sinks() -> Iterator[RecordSink]:
             yield handler
 
 
-class HeldLevel:
-    """Sets the level of a logger, and restores it when the last holder releases it.
+class Held:
+    """Sets an attribute of a logger, and restores it when the last holder releases it.
 
-    Loggers belong to the process, which may run several schedulers. A level that the
+    Loggers belong to the process, which may run several schedulers. A value that the
     user sets meanwhile is the one that is kept or restored.
+    """
+
+    def __init__(
+        self, target: logging.Logger | logging.Handler, name: str, value: Any
+    ) -> None:
+        self.target = target
+        self.name = name
+        self.value = value
+        self._is_held = True
+        with _lock:
+            before, holders = getattr(target, name), 1
+            if hold := _holds.get((target, name)):
+                holders += hold.holders
+                if before == hold.value:  # else the user has set it meanwhile
+                    before = hold.before
+            _holds[target, name] = _Hold(before, value, holders)
+            self._set(value)
+
+    def __repr__(self) -> str:
+        state = "held" if self._is_held else "released"
+        held = f"{self.target!r}, {self.name}={self.value}"
+        return f"<{type(self).__name__}: {held}, {state}>"
+
+    def release(self) -> None:
+        """Restore the value, unless it has another holder or the user has set it."""
+        with _lock:
+            if not self._is_held:
+                return
+            self._is_held = False
+            hold = _holds.pop((self.target, self.name))
+            if hold.holders > 1:
+                others = hold._replace(holders=hold.holders - 1)
+                _holds[self.target, self.name] = others
+            elif getattr(self.target, self.name) == hold.value:
+                self._set(hold.before)
+
+    def _set(self, value: Any) -> None:
+        if self.name == "level":
+            self.target.setLevel(value)  # it clears a cache too
+        else:
+            setattr(self.target, self.name, value)
+
+
+class HeldLevel(Held):
+    """Sets the level of a logger or a handler, until the last holder releases it.
 
     Examples
     --------
@@ -71,37 +124,98 @@ class HeldLevel:
     0
     """
 
-    def __init__(self, logger: logging.Logger, level: int) -> None:
-        self.logger = logger
-        self.level = level
-        self._is_held = True
+    def __init__(self, target: logging.Logger | logging.Handler, level: int) -> None:
+        super().__init__(target, "level", level)
+
+
+def is_held(logger: logging.Logger, name: str = "level") -> bool:
+    """Whether an attribute is held, and the user has not changed it since."""
+    hold = _holds.get((logger, name))
+    return hold is not None and getattr(logger, name) == hold.value
+
+
+class LastResort(logging.Handler):
+    """Shows warnings of leandask that no other handler takes, as Dask shows its own.
+
+    They go to the handlers of the logger ``distributed``, at their levels: by default
+    to stderr, unless ``silence_logs`` of a cluster silences it. Where that logger has
+    no handlers, as the root logger had some when ``distributed`` was imported, they go
+    to stderr. Records are not shown.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._users = 0
+
+    def attach(self) -> None:
+        """Add it to the logger, for one more scheduler."""
         with _lock:
-            before, holders = logger.level, 1
-            if hold := _holds.get(logger):
-                holders += hold.holders
-                if logger.level == hold.level:  # else the user has set it meanwhile
-                    before = hold.before
-            _holds[logger] = _Hold(before, level, holders)
-            logger.setLevel(level)
+            self._users += 1
+            OWN.addHandler(self)
 
-    def __repr__(self) -> str:
-        state = "held" if self._is_held else "released"
-        return f"<{type(self).__name__}: {self.logger.name} at {self.level}, {state}>"
-
-    def release(self) -> None:
-        """Restore the level, unless it has another holder or the user has set it."""
+    def detach(self) -> None:
+        """Remove it from the logger after the last scheduler."""
         with _lock:
-            if not self._is_held:
-                return
-            self._is_held = False
-            hold = _holds.pop(self.logger)
-            if hold.holders > 1:
-                _holds[self.logger] = hold._replace(holders=hold.holders - 1)
-            elif self.logger.level == hold.level:
-                self.logger.setLevel(hold.before)
+            self._users -= 1
+            if not self._users:
+                OWN.removeHandler(self)
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Show a line of leandask, unless another handler takes it."""
+        if record.name != OWN.name or any(
+            record.levelno >= handler.level
+            for handler in handlers_of(OWN)
+            if handler is not self and not isinstance(handler, logging.NullHandler)
+        ):
+            return False
+        upstream = logging.getLogger("distributed")
+        # Also if dictConfig has disabled it, as it does with each logger it leaves out.
+        if record.levelno >= upstream.getEffectiveLevel():
+            for handler in upstream.handlers or [_stderr()]:
+                if record.levelno >= handler.level:
+                    handler.handle(record)
+        return True
 
 
-def is_held(logger: logging.Logger) -> bool:
-    """Whether the level of a logger is held, and the user has not changed it since."""
-    hold = _holds.get(logger)
-    return hold is not None and logger.level == hold.level
+LAST_RESORT = LastResort()
+
+
+def _stderr() -> logging.Handler:
+    """Return a handler that writes to stderr, as it is now."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(text_format())
+    return handler
+
+
+def text_format() -> logging.Formatter:
+    """Return a formatter whose lines look like Dask's own."""
+    return logging.Formatter(dask.config.get("distributed.admin.log-format"))
+
+
+def hold_loggers(
+    transitions: bool = False, silence_logs: int | None = None
+) -> ExitStack:
+    """Set the loggers for a scheduler, until the result is closed.
+
+    In a process that is not the scheduler's own, such as a notebook, records and lines
+    of leandask do not reach the handlers of the root logger, unless
+    ``leandask.stream.propagate`` says so. `transitions` records every task transition;
+    `silence_logs` is the level of :class:`LastResort`, where it is above WARNING.
+    """
+    held = ExitStack()
+    # A value that is not a boolean is auto; it is checked where a scheduler is made.
+    propagate = config.configured("stream.propagate")
+    if not isinstance(propagate, bool):
+        propagate = _compat.is_own_process()
+    # What the user has set while another scheduler holds it stays.
+    is_users = (OWN, "propagate") in _holds and not is_held(OWN, "propagate")
+    if not propagate and not is_users:
+        held.callback(Held(OWN, "propagate", False).release)
+    LAST_RESORT.attach()
+    held.callback(LAST_RESORT.detach)
+    if silence_logs:
+        level = max(silence_logs, logging.WARNING)
+        held.callback(HeldLevel(LAST_RESORT, level).release)
+    if transitions:
+        held.callback(HeldLevel(TRANSITIONS, logging.DEBUG).release)
+    return held

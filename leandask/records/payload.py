@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 from collections import deque
 from collections.abc import ItemsView, KeysView, Mapping, ValuesView
 from typing import Any
@@ -37,6 +38,23 @@ def plain(msg: Any, limit: int) -> tuple[Any, int, bool]:
     walk = _Walk(limit)
     value = walk.value(msg, 0)
     return value, limit - max(walk.left, 0), walk.truncated
+
+
+def n_cut(value: list[Any] | dict[str, Any]) -> int:
+    """Return how many items :func:`plain` has cut from a container, by its mark.
+
+    Examples
+    --------
+    >>> n_cut(plain(["abcdef", 1, 2], limit=4)[0])
+    2
+    """
+    mark: Any
+    if isinstance(value, dict):
+        mark, start = value.get(CUT), ""
+    else:
+        mark, start = value[-1] if value else None, f"{CUT} "
+    found = re.fullmatch(rf"{start}(\d{1,18}) more", mark) if type(mark) is str else None
+    return int(found[1]) if found else 0
 
 
 class _Walk:
