@@ -27,6 +27,7 @@ import distributed.utils_test  # noqa: E402
 
 from leandask import _compat  # noqa: E402
 from leandask.records.loggers import EVENTS, OWN, TRANSITIONS  # noqa: E402
+from tests.helpers.handlers import Collector  # noqa: E402
 
 #: Releases before this one leave sockets to the garbage collector, which warns in
 #: whatever test runs then.
@@ -38,17 +39,6 @@ def pytest_configure(config):
         category = "pytest.PytestUnraisableExceptionWarning"
         unclosed = f"ignore:Exception ignored in. <socket:{category}"
         config.addinivalue_line("filterwarnings", unclosed)
-
-
-class Collector(logging.Handler):
-    """Keeps the LogRecords that reach it."""
-
-    def __init__(self):
-        super().__init__()
-        self.records = []
-
-    def emit(self, record):
-        self.records.append(record)
 
 
 @pytest.fixture

@@ -44,6 +44,13 @@ def _parse_retention(
     return bounds
 
 
+def _set_format(context: click.Context, parameter: click.Parameter, given: str) -> str:
+    """Set the format of the lines that the preloads log while options are parsed."""
+    if given == "json":
+        format_as_json()
+    return given
+
+
 #: Options that ``dask scheduler`` does not have.
 OWN_OPTIONS: list[click.Parameter] = [
     click.Option(
@@ -58,6 +65,8 @@ OWN_OPTIONS: list[click.Parameter] = [
         type=click.Choice(["text", "json"]),
         default="text",
         show_default=True,
+        is_eager=True,
+        callback=_set_format,
         help="Format of the lines on the console.",
     ),
     click.Option(
@@ -129,8 +138,7 @@ def combined_preloads(given: Sequence[str], argv: Sequence[str]) -> dict[str, An
 def configure_console(log_format: str) -> None:
     """Show the log of leandask on stderr, as text like Dask's own or as JSON.
 
-    Handlers and levels that the user has configured stay. With ``"json"`` every handler
-    that writes to the console gets the JSON format.
+    Handlers and levels that the user has configured stay.
     """
     json = log_format == "json"
     propagates = config.read("stream.propagate") is not False
@@ -139,20 +147,25 @@ def configure_console(log_format: str) -> None:
     if not OWN.level:
         OWN.setLevel(logging.INFO)
     if json:
-        known = logging.root.manager.loggerDict.values()
-        for logger in (logging.root, *known):
-            for handler in getattr(logger, "handlers", ()):
-                if writes_to_console(handler):
-                    handler.setFormatter(JSONFormatter())
-        last = logging.lastResort  # the handler of loggers that have none
-        if last is not None:
-            last.setFormatter(JSONFormatter())
-            warned = logging.getLogger("py.warnings")
-            if not warned.hasHandlers():
-                warned.addHandler(last)
-        logging.captureWarnings(True)
-        sys.excepthook = log_uncaught
-        threading.excepthook = lambda args: log_uncaught(*args[:3])
+        format_as_json()
+
+
+def format_as_json() -> None:
+    """Have every handler that writes to the console write JSON, and log what prints."""
+    known = logging.root.manager.loggerDict.values()
+    for logger in (logging.root, *known):
+        for handler in getattr(logger, "handlers", ()):
+            if writes_to_console(handler):
+                handler.setFormatter(JSONFormatter())
+    last = logging.lastResort  # the handler of loggers that have none
+    if last is not None:
+        last.setFormatter(JSONFormatter())
+        warned = logging.getLogger("py.warnings")
+        if not warned.hasHandlers():
+            warned.addHandler(last)
+    logging.captureWarnings(True)
+    sys.excepthook = log_uncaught
+    threading.excepthook = lambda args: log_uncaught(*args[:3])
 
 
 def log_uncaught(kind: type, error: Any, traceback: Any) -> None:

@@ -14,6 +14,9 @@ from leandask.records.text import CUT, encodable
 #: Containers inside containers, counted from the msg. JSON encoders stop at 254.
 MAX_DEPTH = 32
 
+# Not more digits than int() takes, as a mark may be a text of the user's.
+_CUT_KEYS = re.compile(r"(\d{1,18}) more")
+_CUT_ITEMS = re.compile(rf"{CUT} {_CUT_KEYS.pattern}")
 _SEQUENCES = (list, tuple, set, frozenset, deque, KeysView, ValuesView, ItemsView)
 
 
@@ -50,10 +53,10 @@ def n_cut(value: list[Any] | dict[str, Any]) -> int:
     """
     mark: Any
     if isinstance(value, dict):
-        mark, start = value.get(CUT), ""
+        mark, pattern = value.get(CUT), _CUT_KEYS
     else:
-        mark, start = value[-1] if value else None, f"{CUT} "
-    found = re.fullmatch(rf"{start}(\d{1,18}) more", mark) if type(mark) is str else None
+        mark, pattern = value[-1] if value else None, _CUT_ITEMS
+    found = pattern.fullmatch(mark) if type(mark) is str else None
     return int(found[1]) if found else 0
 
 
