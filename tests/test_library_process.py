@@ -118,6 +118,16 @@ async def test_a_setting_has_them_reach_the_root(propagate):
     assert messages.count("mine: hello") == messages.count("look") == expected
 
 
+def test_a_refused_setting_does_not_reach_the_root(stderr):
+    settings = {"leandask.strict": True, "leandask.retention.events": "many"}
+    options = OPTIONS | {"scheduler_kwargs": {"preload": "leandask.preload"}}
+    with dask.config.set(settings), at_root() as records:
+        with pytest.raises(RuntimeError, match="Scheduler failed to start"):
+            LocalCluster(**options)
+    assert records == []
+    assert " the scheduler does not start. leandask.retention" in stderr.getvalue()
+
+
 def state():
     loggers = OWN, EVENTS, TRANSITIONS
     return [(log.level, log.propagate, [*log.handlers]) for log in loggers]
