@@ -40,6 +40,8 @@ class LeanSpecMixin(SpecCluster):
     #: Bounds of the histories. Omitted ones come from ``leandask.retention``.
     retention: Retention | Mapping[str, Any] | None = None
 
+    _silence_logs: str | int | None = None
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._silence_logs = kwargs.get("silence_logs")
         super().__init__(*args, **kwargs)

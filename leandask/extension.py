@@ -62,9 +62,10 @@ class LeanExtension:
     ) -> None:
         self.scheduler = scheduler
         self.given = given
-        self._held = hold_loggers(config.read("stream.transitions"), silence_logs)
-        self.stream = RecordStream(scheduler.id, scheduler.loop.add_callback)
-        self.event_log = EventLog.of(scheduler.id)
+        with hold_loggers(config.read("stream.transitions"), silence_logs) as held:
+            self.stream = RecordStream(scheduler.id, scheduler.loop.add_callback)
+            self.event_log = EventLog.of(scheduler.id)
+            self._held = held.pop_all()  # they stay until it closes
         self._stopped = False
         self._closing: asyncio.Task[None] | None = None
         self._answers: Answers | None = None

@@ -26,8 +26,8 @@ class LeanScheduler(Scheduler):
     retention : Retention, mapping or None, optional
         Bounds of the histories. What it omits comes from ``leandask.retention``.
     silence_logs : int or None, optional
-        Level of logging below which leandask's own lines are not shown on stderr. In a
-        process that is not the scheduler's own it is WARNING at least.
+        Level of logging below which warnings of leandask are not shown on stderr, as
+        for :class:`distributed.Worker`.
     *args, **kwargs
         As for :class:`distributed.Scheduler`.
 

@@ -146,6 +146,20 @@ async def test_the_loggers_are_restored_after_the_last_scheduler():
 
 
 @gen_test()
+async def test_the_loggers_are_restored_if_a_scheduler_can_not_be_made(monkeypatch):
+    before = state()
+
+    def fail(scheduler_id):
+        assert not OWN.propagate
+        raise OSError("no event log")
+
+    monkeypatch.setattr("leandask.extension.EventLog.of", fail)
+    with pytest.raises(OSError, match="no event log"):
+        await lean()
+    assert state() == before
+
+
+@gen_test()
 async def test_what_the_user_sets_stays():
     with at_root() as records:
         async with lean() as s:
