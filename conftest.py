@@ -26,7 +26,8 @@ logging.getLogger("leandask.events").setLevel(logging.INFO)
 import distributed.utils_test  # noqa: E402
 
 from leandask import _compat  # noqa: E402
-from leandask.records.loggers import EVENTS, TRANSITIONS  # noqa: E402
+from leandask.records.loggers import EVENTS, OWN, TRANSITIONS  # noqa: E402
+from tests.helpers.handlers import Collector  # noqa: E402
 
 #: Releases before this one leave sockets to the garbage collector, which warns in
 #: whatever test runs then.
@@ -40,17 +41,6 @@ def pytest_configure(config):
         config.addinivalue_line("filterwarnings", unclosed)
 
 
-class Collector(logging.Handler):
-    """Keeps the LogRecords that reach it."""
-
-    def __init__(self):
-        super().__init__()
-        self.records = []
-
-    def emit(self, record):
-        self.records.append(record)
-
-
 @pytest.fixture
 def collected():
     """The LogRecords of the two loggers of records, in a list that grows."""
@@ -60,6 +50,15 @@ def collected():
     yield handler.records
     for logger in (EVENTS, TRANSITIONS):
         logger.removeHandler(handler)
+
+
+@pytest.fixture
+def caplog(caplog, monkeypatch):
+    """Captures the lines of leandask too, which do not reach the root's handlers."""
+    monkeypatch.setattr(OWN, "propagate", False)  # as while a scheduler runs
+    OWN.addHandler(caplog.handler)
+    yield caplog
+    OWN.removeHandler(caplog.handler)
 
 
 @pytest.fixture(autouse=True)

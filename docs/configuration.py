@@ -61,7 +61,9 @@ def flag(key: str) -> str:
 def rule(schema: Any) -> str:
     """Say what a setting may be."""
     if choices := schema.get("enum"):
-        return ", ".join(f"`{c}`" for c in choices if c is not False)
+        # YAML reads off as false, which is not shown.
+        shown = [c for c in choices if not (c is False and "off" in choices)]
+        return ", ".join(f"`{str(c).lower()}`" for c in shown)
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     what = KINDS[tuple(t for t in types if t != "null")]
     if "maximum" in schema:

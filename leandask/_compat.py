@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
+import click
 import dask.utils
 import distributed
 import distributed.core
@@ -258,6 +259,22 @@ def compact_heap(queue: HeapSet[Any]) -> None:
     queue._heap[:] = [entry for entry in queue._heap if entry[2]() in live]
     heapq.heapify(queue._heap)
     queue._sorted = False
+
+
+#: Packages whose commands run a scheduler in a process of its own.
+_COMMANDS = ("distributed", "leandask", "dask_mpi")
+
+
+def is_own_process() -> bool:
+    """``cli.dask_scheduler.main`` and others: whether such a command runs here.
+
+    In any other process a scheduler is a part of something else: a notebook, a service.
+    """
+    context = click.get_current_context(silent=True)
+    module = getattr(context and context.command.callback, "__module__", "")
+    if module == "__main__":  # python -m distributed.cli.dask_spec
+        module = getattr(sys.modules["__main__"].__spec__, "name", "")
+    return module.partition(".")[0] in _COMMANDS
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,6 +40,12 @@ class LeanSpecMixin(SpecCluster):
     #: Bounds of the histories. Omitted ones come from ``leandask.retention``.
     retention: Retention | Mapping[str, Any] | None = None
 
+    _silence_logs: str | int | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._silence_logs = kwargs.get("silence_logs")
+        super().__init__(*args, **kwargs)
+
     @property
     def scheduler_spec(self) -> dict[str, Any] | None:
         """Class and options of the scheduler."""
@@ -48,7 +55,9 @@ class LeanSpecMixin(SpecCluster):
     # to SpecCluster, or a subclass makes it while the cluster starts.
     @scheduler_spec.setter
     def scheduler_spec(self, spec: dict[str, Any] | None) -> None:
-        self._scheduler_spec = spec and lean_spec(spec, self.retention)
+        self._scheduler_spec = spec and lean_spec(
+            spec, self.retention, self._silence_logs
+        )
 
 
 class LeanCluster(LocalCluster, LeanSpecMixin):
@@ -90,11 +99,14 @@ class LeanCluster(LocalCluster, LeanSpecMixin):
 
 
 def lean_spec(
-    spec: dict[str, Any], retention: Retention | Mapping[str, Any] | None = None
+    spec: dict[str, Any],
+    retention: Retention | Mapping[str, Any] | None = None,
+    silence_logs: str | int | None = None,
 ) -> dict[str, Any]:
     """Return a copy of a scheduler's spec with LeanScheduler as its class.
 
-    An option ``retention`` that the spec already has stays.
+    An option ``retention`` that the spec already has stays, and so does
+    ``silence_logs``. The latter is the same as for :class:`distributed.LocalCluster`.
 
     Raises
     ------
@@ -120,4 +132,8 @@ def lean_spec(
     options = dict(spec.get("options") or {})
     if retention is not None:
         options.setdefault("retention", retention)
+    if silence_logs:
+        if isinstance(silence_logs, str):  # as upstream does with its own lines
+            silence_logs = getattr(logging, silence_logs.upper())
+        options.setdefault("silence_logs", silence_logs)
     return {**spec, "cls": cls, "options": options}

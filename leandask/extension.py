@@ -17,7 +17,7 @@ from leandask.histories import bounds as histories
 from leandask.housekeeping import stealing
 from leandask.housekeeping.giveback import GiveBack
 from leandask.housekeeping.rounds import Housekeeping
-from leandask.records.loggers import TRANSITIONS, HeldLevel
+from leandask.records.loggers import hold_loggers
 from leandask.records.schema import RETENTION_SET, STARTED, STOPPED
 from leandask.records.stream import RecordStream
 from leandask.serving.health import Health
@@ -28,6 +28,7 @@ from leandask.settings.retention import Retention, in_force
 
 if TYPE_CHECKING:
     from collections.abc import Container
+    from contextlib import ExitStack
 
     from distributed import Scheduler
     from distributed.comm import Comm
@@ -52,24 +53,29 @@ class LeanExtension:
     bounds : Retention
         The bounds in force: what :meth:`Retention.effective` makes of these. The
         scheduler's ``retention`` holds them from now on; everything reads them there.
+    silence_logs : int or None, optional
+        Level below which lines of leandask are not shown on stderr.
     """
 
     def __init__(
-        self, scheduler: Scheduler, given: Retention, bounds: Retention
+        self,
+        scheduler: Scheduler,
+        given: Retention,
+        bounds: Retention,
+        silence_logs: int | None = None,
     ) -> None:
         self.scheduler = scheduler
         self.given = given
-        self.stream = RecordStream(scheduler.id, scheduler.loop.add_callback)
-        self.event_log = EventLog.of(scheduler.id)
-        self._level: HeldLevel | None = None
-        if config.read("stream.transitions"):
-            self._level = HeldLevel(TRANSITIONS, logging.DEBUG)
+        with hold_loggers(config.read("stream.transitions"), silence_logs) as held:
+            self.stream = RecordStream(scheduler.id, scheduler.loop.add_callback)
+            self.event_log = EventLog.of(scheduler.id)
+            self._held = held.pop_all()  # they stay until it closes
         self._closing: asyncio.Task[None] | None = None
         self._answers: Answers | None = None
         try:
             self._install(bounds)
         except BaseException:
-            _close_now(self.stream, self.event_log, self._level)
+            _close_now(self.stream, self.event_log, self._held)
             raise
 
     def _install(self, bounds: Retention) -> None:
@@ -91,9 +97,7 @@ class LeanExtension:
         self.watchers = Watchers(scheduler)
         add_routes(scheduler)
         # For a scheduler that is never closed: runs when it is collected, or at exit.
-        weakref.finalize(
-            scheduler, _close_now, self.stream, self.event_log, self._level
-        )
+        weakref.finalize(scheduler, _close_now, self.stream, self.event_log, self._held)
         logger.info("Retention: %s", bounds)
         config.warn_of_unknown_keys()
         # Upstream starts and stops it with its own callbacks.
@@ -200,7 +204,7 @@ class LeanExtension:
                 await self._answers.close()
             await self.stream.aclose(self.event_log)
         finally:  # also if the event loop ends first and cancels this
-            _close_now(self.stream, self.event_log, self._level)
+            _close_now(self.stream, self.event_log, self._held)
             _compat.forget_handlers()
 
     async def _close_last(self) -> None:
@@ -233,13 +237,12 @@ def _record_stop(
 
 
 def _close_now(
-    stream: RecordStream, event_log: EventLog | None, level: HeldLevel | None
+    stream: RecordStream, event_log: EventLog | None, held: ExitStack
 ) -> None:
-    _record_stop(stream, event_log, "not closed")  # unless it is recorded already
-    try:
-        stream.close(event_log)
-    finally:
-        if level is not None:
-            level.release()
-        if event_log is not None:
-            event_log.detach()
+    with held:  # until what is lost at the end was reported
+        _record_stop(stream, event_log, "not closed")  # unless it is recorded already
+        try:
+            stream.close(event_log)
+        finally:
+            if event_log is not None:
+                event_log.detach()

@@ -7,6 +7,7 @@ import logging
 from distributed import Scheduler
 from distributed.diagnostics.plugin import SchedulerPlugin
 
+from leandask.records.loggers import hold_loggers
 from leandask.scheduler import install
 from leandask.settings import config
 
@@ -46,7 +47,8 @@ def dask_setup(scheduler: object) -> None:
         # A value that is not a boolean counts as strict: it was meant to be set.
         if config.configured("strict") is False:
             raise
-        logger.error("leandask.strict: the scheduler does not start. %s", e)
+        with hold_loggers():
+            logger.error("leandask.strict: the scheduler does not start. %s", e)
         scheduler.add_plugin(_Refusal(e), name="leandask-strict")
 
 

@@ -25,6 +25,9 @@ class LeanScheduler(Scheduler):
     ----------
     retention : Retention, mapping or None, optional
         Bounds of the histories. What it omits comes from ``leandask.retention``.
+    silence_logs : int or None, optional
+        Level of logging below which warnings of leandask are not shown on stderr, as
+        for :class:`distributed.Worker`.
     *args, **kwargs
         As for :class:`distributed.Scheduler`.
 
@@ -61,6 +64,7 @@ class LeanScheduler(Scheduler):
         self,
         *args: Any,
         retention: Retention | Mapping[str, Any] | None = None,
+        silence_logs: int | None = None,
         **kwargs: Any,
     ) -> None:
         given, bounds = _checked(retention)
@@ -80,7 +84,9 @@ class LeanScheduler(Scheduler):
         if is_lazy:
             LazyDashboard(self, kwargs.get("http_prefix", "/")).install()
         try:
-            self.extensions["leandask"] = LeanExtension(self, given, bounds)
+            self.extensions["leandask"] = LeanExtension(
+                self, given, bounds, silence_logs
+            )
         except BaseException:
             self.http_server.stop()  # upstream has started it already
             raise

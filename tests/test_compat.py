@@ -12,6 +12,7 @@ from collections import defaultdict, deque
 from functools import lru_cache, partial
 from pathlib import Path
 
+import click
 import distributed.scheduler
 import distributed.utils
 import pytest
@@ -19,7 +20,7 @@ from dask.utils import key_split
 from distributed import Scheduler, SpecCluster, Worker, core
 from distributed.batched import BatchedSend
 from distributed.broker import Broker, Topic
-from distributed.cli import dask_scheduler
+from distributed.cli import dask_scheduler, dask_spec
 from distributed.collections import HeapSet
 from distributed.comm import tcp
 from distributed.core import Server
@@ -43,6 +44,7 @@ from distributed.utils import DequeHandler, key_split_group, recursive_to_dict
 from distributed.utils_test import gen_test
 from sortedcontainers import SortedSet
 
+import leandask.cli.scheduler
 from leandask import _compat
 from leandask.histories import taskstream
 
@@ -147,6 +149,22 @@ def test_cli_dask_scheduler_scheduler():
     with _compat.scheduler_factory(dict):
         assert dask_scheduler.Scheduler is dict
     assert dask_scheduler.Scheduler is Scheduler
+
+
+@pytest.mark.parametrize(
+    ("callback", "expected"),
+    [
+        (dask_scheduler.main.callback, True),
+        (dask_spec.main.callback, True),
+        (leandask.cli.scheduler.main.callback, True),
+        (lambda: None, False),  # a command of the user's
+        (None, False),
+    ],
+)
+def test_cli_commands_run_in_their_context(callback, expected):
+    assert not _compat.is_own_process()
+    with click.Context(click.Command("name", callback=callback)).scope():
+        assert _compat.is_own_process() is expected
 
 
 @gen_test()

@@ -14,6 +14,7 @@ from distributed import Client, LocalCluster, Nanny, Scheduler, Worker
 from distributed.utils_test import async_poll_for, gen_test, inc
 
 from leandask import LeanScheduler
+from leandask.cli.scheduler import combined_preloads
 from leandask.preload import dask_setup
 from tests.helpers.processes import (
     DASK,
@@ -109,6 +110,76 @@ def test_another_preload_with_arguments_can_be_combined(start, tmp_path):
     with Client(scheduler_file=str(file)) as client:
         assert [msg for _, msg in client.get_events("other")] == ["hello"]
         assert_lean(client, log)
+
+
+#: A preload that says who has called it, with which arguments.
+CLICK = """
+import click
+@click.command()
+@click.option("--greeting", default="none")
+def dask_setup(scheduler, greeting):
+    scheduler.log_event("order", "{name} " + greeting)
+"""
+PLAIN = """
+def dask_setup(scheduler):
+    scheduler.log_event("order", "{name}")
+"""
+
+
+def test_leandask_scheduler_takes_configured_and_given_preloads(start, tmp_path):
+    for name, text in (("one", CLICK), ("both", PLAIN), ("two", CLICK)):
+        (tmp_path / f"{name}.py").write_text(text.format(name=name))
+    (tmp_path / "dask.yaml").write_text(
+        """
+        distributed:
+          scheduler:
+            preload: [leandask.preload, one.py, both.py]
+            preload-argv: [[], [--greeting, hi], []]
+        """
+    )
+    flags = ["--preload", "two.py", "--preload", "both.py", "--greeting", "hello"]
+    _, file = start(*flags, DASK_CONFIG=str(tmp_path / "dask.yaml"))
+    with Client(scheduler_file=str(file)) as client:
+        called = [msg for _, msg in client.get_events("order")]
+        assert client.scheduler_info()["type"] == "LeanScheduler"
+    assert called == ["one hi", "both", "two hello"]
+
+
+@pytest.mark.parametrize(
+    ("configured", "configured_argv", "given", "argv", "expected"),
+    [
+        # As upstream does where there are only configured or only given ones.
+        (["a"], ["--x"], (), (), ((), ())),
+        ([], ["--x"], ("g",), (), (("g",), ())),
+        # One text, as in the environment.
+        ("a", [], ("g",), (), (["a", "g"], [[], []])),
+        ("a", "--x", ("g",), (), (["a", "g"], [["--x"], ["--x"]])),
+        # Arguments for all preloads.
+        (["a", "b"], ["--x"], ("g",), (), (["a", "b", "g"], [["--x"]] * 3)),
+        (["a"], ["--x"], ("g",), ("--y",), (["a", "g"], [["--x"], ("--y",)])),
+        (["a"], [["--x"]], ("g",), (), (["a", "g"], [["--x"], ()])),
+        # None is loaded twice.
+        (["a", "b"], [], ("a", "a"), ("--y",), (["a", "b"], [("--y",), []])),
+    ],
+)
+def test_how_preloads_are_combined(configured, configured_argv, given, argv, expected):
+    setting = {
+        "distributed.scheduler.preload": configured,
+        "distributed.scheduler.preload-argv": configured_argv,
+    }
+    with dask.config.set(setting):
+        combined = combined_preloads(given, argv)
+    assert (combined["preload"], combined["preload_argv"]) == expected
+
+
+def test_arguments_that_do_not_match_the_configured_preloads_are_refused():
+    setting = {
+        "distributed.scheduler.preload": ["a", "b"],
+        "distributed.scheduler.preload-argv": [["--x"]],
+    }
+    error = r"preload-argv must have a list for each of \['a', 'b'\]; got \[\['--x'\]\]"
+    with dask.config.set(setting), pytest.raises(click.UsageError, match=error):
+        combined_preloads(("g",), ())
 
 
 BAD = {"DASK_LEANDASK__RETENTION__EVENTS": "many"}

@@ -18,16 +18,16 @@ from distributed.cli import dask_scheduler
 
 import leandask
 from leandask import _compat
+from leandask.cli.console import Console, writes_to_console
 from leandask.eventlog.eventlog import UnusablePath
-from leandask.eventlog.formatter import JSONFormatter, TextFormatter
+from leandask.eventlog.formatter import JSONFormatter
 from leandask.housekeeping.process import tune_memory
-from leandask.records.loggers import record_sinks
+from leandask.records.loggers import OWN
+from leandask.records.recordsink import record_sinks
 from leandask.scheduler import LeanScheduler
 from leandask.settings import config
 from leandask.settings.logpath import as_log_path
 from leandask.settings.retention import Retention
-
-logger = logging.getLogger("leandask")
 
 
 def _parse_retention(
@@ -57,6 +57,13 @@ def _parse_event_log(
     return given
 
 
+def _set_format(context: click.Context, parameter: click.Parameter, given: str) -> str:
+    """Set the format of the lines that the preloads log while options are parsed."""
+    if given == "json":
+        format_as_json()
+    return given
+
+
 #: Options that ``dask scheduler`` does not have.
 OWN_OPTIONS: list[click.Parameter] = [
     click.Option(
@@ -71,6 +78,8 @@ OWN_OPTIONS: list[click.Parameter] = [
         type=click.Choice(["text", "json"]),
         default="text",
         show_default=True,
+        is_eager=True,
+        callback=_set_format,
         help="Format of the lines on the console.",
     ),
     click.Option(
@@ -104,6 +113,7 @@ def scheduler(
     if config.read("event-log.path"):
         reopen_on_hangup()
     tune_memory()
+    upstream |= combined_preloads(upstream["preload"], upstream["preload_argv"])
     factory = functools.partial(LeanScheduler, retention=retention)
     with _compat.scheduler_factory(factory):
         upstream_command = dask_scheduler.main.callback
@@ -114,43 +124,71 @@ def scheduler(
             raise click.UsageError(str(e)) from e
 
 
+def combined_preloads(given: Sequence[str], argv: Sequence[str]) -> dict[str, Any]:
+    """Return the preloads of a scheduler, the configured ones and then those given.
+
+    Upstream takes only the given ones, if there are any. A module that is both has its
+    place among the configured ones, and the arguments that were given.
+    """
+    configured = dask.config.get("distributed.scheduler.preload") or []
+    configured_argv = dask.config.get("distributed.scheduler.preload-argv") or []
+    if not given or not configured:
+        return {"preload": given, "preload_argv": argv}
+    # In the environment they may be one text.
+    configured = [configured] if isinstance(configured, str) else configured
+    if isinstance(configured_argv, str):
+        configured_argv = [configured_argv]
+    is_for_all = all(isinstance(argument, str) for argument in configured_argv)
+    if is_for_all:
+        argv = argv or configured_argv  # as upstream does
+        configured_argv = [configured_argv] * len(configured)
+    if len(configured_argv) != len(configured):
+        raise click.UsageError(
+            "distributed.scheduler.preload-argv must have a list for each of "
+            f"{configured!r}; got {configured_argv!r}"
+        )
+    preloads = dict(zip(configured, configured_argv, strict=True))
+    preloads |= dict.fromkeys(given, argv)
+    return {"preload": [*preloads], "preload_argv": [*preloads.values()]}
+
+
 def configure_console(log_format: str) -> None:
     """Show the log of leandask on stderr, as text like Dask's own or as JSON.
 
-    Handlers and levels that the user has configured stay. With ``"json"`` every handler
-    that writes to the console gets the JSON format.
+    Handlers and levels that the user has configured stay.
     """
-    ours = logging.getLogger("leandask")
-    if not ours.hasHandlers():
-        handler = logging.StreamHandler()
-        handler.setLevel(logging.INFO)  # transitions are for the event log
-        handler.setFormatter(
-            TextFormatter(dask.config.get("distributed.admin.log-format"))
-        )
-        ours.addHandler(handler)
-    if not ours.level:
-        ours.setLevel(logging.INFO)
-    if log_format == "json":
-        known = logging.root.manager.loggerDict.values()
-        for logger in (logging.root, *known):
-            for handler in getattr(logger, "handlers", ()):
-                if getattr(handler, "stream", None) in (sys.stderr, sys.stdout):
-                    handler.setFormatter(JSONFormatter())
-        last = logging.lastResort  # the handler of loggers that have none
-        if last is not None:
-            last.setFormatter(JSONFormatter())
-            warned = logging.getLogger("py.warnings")
-            if not warned.hasHandlers():
-                warned.addHandler(last)
-        logging.captureWarnings(True)
-        sys.excepthook = log_uncaught
-        threading.excepthook = lambda args: log_uncaught(*args[:3])
+    json = log_format == "json"
+    propagates = config.read("stream.propagate") is not False
+    if not (OWN.hasHandlers() if propagates else OWN.handlers):
+        OWN.addHandler(Console(json))
+    if not OWN.level:
+        OWN.setLevel(logging.INFO)
+    if json:
+        format_as_json()
+
+
+def format_as_json() -> None:
+    """Have every handler that writes to the console write JSON, and log what prints."""
+    known = logging.root.manager.loggerDict.values()
+    for logger in (logging.root, *known):
+        for handler in getattr(logger, "handlers", ()):
+            if writes_to_console(handler):
+                handler.setFormatter(JSONFormatter())
+    last = logging.lastResort  # the handler of loggers that have none
+    if last is not None:
+        last.setFormatter(JSONFormatter())
+        warned = logging.getLogger("py.warnings")
+        if not warned.hasHandlers():
+            warned.addHandler(last)
+    logging.captureWarnings(True)
+    sys.excepthook = log_uncaught
+    threading.excepthook = lambda args: log_uncaught(*args[:3])
 
 
 def log_uncaught(kind: type, error: Any, traceback: Any) -> None:
     """Log an exception that ends the process or a thread, instead of printing it."""
     if kind is not SystemExit:  # threading ignores it too
-        logger.critical("Uncaught %s", kind.__name__, exc_info=(kind, error, traceback))
+        OWN.critical("Uncaught %s", kind.__name__, exc_info=(kind, error, traceback))
 
 
 def reopen_on_hangup() -> None:

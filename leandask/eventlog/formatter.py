@@ -10,7 +10,7 @@ import orjson
 from leandask.records.payload import plain
 from leandask.records.schema import STANDARD_ATTRIBUTES
 from leandask.records.severity import SEVERITY_NUMBERS
-from leandask.records.text import CUT, printable, printable_json
+from leandask.records.text import CUT, printable_json
 from leandask.records.times import rfc3339
 from leandask.settings import config
 
@@ -176,27 +176,6 @@ class JSONFormatter(logging.Formatter):
         if names := self._names:
             fields = {names.get(n) or f"leandask.{n}": v for n, v in fields.items()}
         return printable_json(orjson.dumps(fields))
-
-
-class TextFormatter(logging.Formatter):
-    """Formats LogRecords as text for a terminal: nothing in a record can control it.
-
-    A record starts one line only; those of a traceback follow.
-
-    Examples
-    --------
-    >>> record = logging.LogRecord("x", logging.INFO, "x.py", 1, "a\\x9b", None, None)
-    >>> print(TextFormatter("%(levelname)s - %(message)s").format(record))
-    INFO - a\\x9b
-    """
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        """Return the line of a record, before its traceback."""
-        return printable(super().formatMessage(record))
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return `record` as text."""
-        return "\n".join(map(printable, super().format(record).split("\n")))
 
 
 def _shortened(fields: dict[str, Any], length: int) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from leandask._throttle import Throttle
 from leandask.records.factory import RecordFactory
-from leandask.records.loggers import Shortcut, handle, record_sinks
+from leandask.records.loggers import handle
 from leandask.records.recordqueue import RecordQueue, Waiting
+from leandask.records.recordsink import Shortcut, record_sinks
 from leandask.records.text import MESSAGE_LENGTH
 
 logger = logging.getLogger("leandask")

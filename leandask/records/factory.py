@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import orjson
 
 from leandask.records.loggers import EVENTS, TRANSITIONS
+from leandask.records.payload import n_cut
 from leandask.records.schema import (
     EVENT,
     EVENT_FIELDS,
@@ -25,12 +26,15 @@ from leandask.records.schema import (
     Record,
 )
 from leandask.records.severity import SEVERITY_NUMBERS
-from leandask.records.text import name_of, one_line, printable_json
+from leandask.records.text import CUT, name_of, one_line, printable_json
 from leandask.records.times import rfc3339
 
 if TYPE_CHECKING:
     from distributed.scheduler import Transition
 
+#: Characters that a message has of a name in a list: a key such as
+#: ``('random_sample-7ef86f0c32ff64d3bd15df00ccf14220', 0, 12)`` is whole.
+LISTED_LENGTH = 64
 #: An event on its way to :meth:`RecordFactory.event`: its level, its topic, its time in
 #: seconds since the epoch, its msg as :func:`leandask.records.payload.plain` makes it,
 #: and whether that was cut. A plain tuple, as it is made on the event loop: with a
@@ -179,13 +183,52 @@ def _name(value: Any) -> str | None:
 
 
 def _describe(topic: str, msg: Any) -> str:
+    """Make the message of an event, with names of what it lists, such as lost tasks."""
     if type(msg) is not dict:
         return one_line(f"{topic}: {msg}")
-    words = [msg["action"]] if type(msg.get("action")) is str else []
+    words: list[str] = []
+    lists: list[str] = []
     for key, value in msg.items():
-        if key == "action" and words:
-            continue
-        if type(value) is dict or type(value) is list:
-            value = f"<{len(value)}>"
-        words.append(f"{key}={value}")
-    return one_line(f"{topic}: {' '.join(words)}")
+        if key == "action" and type(value) is str:
+            words.insert(0, value)
+        elif type(value) is dict:
+            missing = n_cut(value)
+            lists.append(f"{key}=<{len(value) - bool(missing) + missing}>")
+        elif type(value) is list:
+            lists.append(f"{key}={_describe_list(value)}")
+        else:
+            words.append(f"{key}={value}")
+    # The lists are last: what a message has no room for is the end of a list's names.
+    return one_line(f"{topic}: {' '.join(words + lists)}")
+
+
+def _describe_list(items: list[Any]) -> str:
+    """Show the first of some names and how many more there are, or else their number.
+
+    The first by alphabet, as most lists were sets.
+
+    Examples
+    --------
+    >>> _describe_list(["b-2", "b-1", "b-3"]), _describe_list([["x", 0]])
+    ('b-1 (+2 more)', "('x', 0)")
+    >>> _describe_list([1, 2]), _describe_list([])
+    ('<2>', '<0>')
+    """
+    missing = n_cut(items)
+    kept = items[:-1] if missing else items
+    length = len(kept) + missing
+    names = [_listed_name(item) for item in kept]
+    if not names or None in names:
+        return f"<{length}>"
+    first = min(cast("list[str]", names))
+    if len(first) > LISTED_LENGTH:
+        first = first[:LISTED_LENGTH] + CUT
+    return f"{first} (+{length - 1} more)" if length > 1 else first
+
+
+def _listed_name(item: Any) -> str | None:
+    """Return a name, or a key that was a tuple, as text; None for anything else."""
+    if type(item) is list and item and type(item[0]) is str:
+        simple = all([type(part) in (str, int) for part in item])
+        return str(tuple(item)) if simple else None
+    return item if type(item) is str else None

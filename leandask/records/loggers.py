@@ -1,23 +1,27 @@
-"""The loggers of the records: their handlers, and how their levels are held."""
+"""The loggers of leandask: their handlers, and what is set while a scheduler runs."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import dropwhile
 from traceback import walk_tb
 from typing import Any, NamedTuple
 
-from leandask.records.recordsink import RecordSink, is_record_sink, is_unmodified
+import dask.config
 
+from leandask import _compat
+from leandask.records.text import TextFormatter
+from leandask.settings import config
+
+#: Logger of leandask's own lines, such as its warnings, and parent of the other two.
+OWN = logging.getLogger("leandask")
 #: Logger of the events, and of records of the scheduler itself, such as its start.
 EVENTS = logging.getLogger("leandask.events")
 #: Logger of the task transitions.
 TRANSITIONS = logging.getLogger("leandask.transitions")
-#: Methods that a LogRecord passes through.
-LOGGER_METHODS = ("handle", "filter", "callHandlers")
-NULL_HANDLER_METHODS = ("handle",)
 for _logger in (EVENTS, TRANSITIONS):
     # Without it, logging's last resort would print records to stderr.
     _logger.addHandler(logging.NullHandler())
@@ -29,15 +33,16 @@ if TRANSITIONS.level == logging.NOTSET:
 
 
 class _Hold(NamedTuple):
-    """The level at which a logger is held."""
+    """The value at which an attribute of a logger is held."""
 
-    #: Level that the logger has again when the last holder releases it.
-    before: int
-    level: int
+    #: Value that it has again when the last holder releases it.
+    before: Any
+    value: Any
     holders: int
 
 
-_holds: dict[logging.Logger, _Hold] = {}
+#: By the object and the name of its attribute.
+_holds: dict[tuple[object, str], _Hold] = {}
 _lock = threading.RLock()  # the garbage collector may call release() inside
 
 
@@ -76,72 +81,56 @@ def handle(
                     count(another)
 
 
-def record_sinks() -> Iterator[RecordSink]:
-    """Yield each RecordSink that LogRecords of either logger reach, once."""
-    seen = set()
-    for handler in (*handlers_of(EVENTS), *handlers_of(TRANSITIONS)):
-        if is_record_sink(handler) and handler not in seen:
-            seen.add(handler)
-            yield handler
+class Held:
+    """Sets an attribute of a logger, and restores it when the last holder releases it.
 
-
-class Shortcut:
-    """Knows where records may reach their only sink without a LogRecord.
-
-    Parameters
-    ----------
-    scheduler_id : str
-        The scheduler of the records.
+    Loggers belong to the process, which may run several schedulers. A value that the
+    user sets meanwhile is the one that is kept or restored.
     """
 
-    def __init__(self, scheduler_id: str) -> None:
-        self._scheduler_id = scheduler_id
-        # By id, as a handler may not be hashable.
-        self._sinks: dict[int, RecordSink] = {}
-        self._ignoring: dict[int, logging.Handler] = {}
+    def __init__(
+        self, target: logging.Logger | logging.Handler, name: str, value: Any
+    ) -> None:
+        self.target = target
+        self.name = name
+        self.value = value
+        self._is_held = True
+        with _lock:
+            before, holders = getattr(target, name), 1
+            if hold := _holds.get((target, name)):
+                holders += hold.holders
+                if before == hold.value:  # else the user has set it meanwhile
+                    before = hold.before
+            _holds[target, name] = _Hold(before, value, holders)
+            self._set(value)
 
-    def look(self) -> None:
-        """Note which handlers are unmodified sinks, and which ignore our records.
+    def __repr__(self) -> str:
+        state = "held" if self._is_held else "released"
+        held = f"{self.target!r}, {self.name}={self.value}"
+        return f"<{type(self).__name__}: {held}, {state}>"
 
-        Once per turn, as it is slow. A handler that is added during a turn gets
-        LogRecords.
-        """
-        self._sinks, self._ignoring = {}, {}
-        loggers = EVENTS, TRANSITIONS
-        if not all([is_unmodified(logger, LOGGER_METHODS) for logger in loggers]):
-            return
-        for logger in loggers:
-            for handler in handlers_of(logger):
-                if isinstance(handler, logging.NullHandler):
-                    if is_unmodified(handler, NULL_HANDLER_METHODS):
-                        self._ignoring[id(handler)] = handler
-                elif is_record_sink(handler) and handler.is_unmodified():
-                    refused = handler.refuses(self._scheduler_id)
-                    known: dict[int, Any] = self._ignoring if refused else self._sinks
-                    known[id(handler)] = handler
+    def release(self) -> None:
+        """Restore the value, unless it has another holder or the user has set it."""
+        with _lock:
+            if not self._is_held:
+                return
+            self._is_held = False
+            hold = _holds.pop((self.target, self.name))
+            if hold.holders > 1:
+                others = hold._replace(holders=hold.holders - 1)
+                _holds[self.target, self.name] = others
+            elif getattr(self.target, self.name) == hold.value:
+                self._set(hold.before)
 
-    def only_sink(self, target: logging.Logger, level: int) -> RecordSink | None:
-        """Return the sink that can take the fields of a record, or None.
-
-        It is the only handler of the record, and no code of the user's would see a
-        LogRecord. This is the common case, an event log alone, and three times as fast.
-        """
-        if target.disabled or target.filters:
-            return None
-        takers = [
-            id(handler)
-            for handler in handlers_of(target)
-            if level >= handler.level and id(handler) not in self._ignoring
-        ]
-        sink = self._sinks.get(takers[0]) if len(takers) == 1 else None
-        return sink if sink is not None and sink.takes_fields() else None
+    def _set(self, value: Any) -> None:
+        if self.name == "level":
+            self.target.setLevel(value)  # it clears a cache too
+        else:
+            setattr(self.target, self.name, value)
 
 
-class HeldLevel:
-    """Sets the level of a logger, and restores it when the last holder releases it.
-
-    Loggers belong to the process, which may run several schedulers. A level that the
-    user sets meanwhile is the one that is kept or restored.
+class HeldLevel(Held):
+    """Sets the level of a logger or a handler, until the last holder releases it.
 
     Examples
     --------
@@ -155,37 +144,98 @@ class HeldLevel:
     0
     """
 
-    def __init__(self, logger: logging.Logger, level: int) -> None:
-        self.logger = logger
-        self.level = level
-        self._is_held = True
+    def __init__(self, target: logging.Logger | logging.Handler, level: int) -> None:
+        super().__init__(target, "level", level)
+
+
+def is_held(logger: logging.Logger, name: str = "level") -> bool:
+    """Whether an attribute is held, and the user has not changed it since."""
+    hold = _holds.get((logger, name))
+    return hold is not None and getattr(logger, name) == hold.value
+
+
+class LastResort(logging.Handler):
+    """Shows warnings of leandask that no other handler takes, as Dask shows its own.
+
+    They go to the handlers of the logger ``distributed``, at their levels: by default
+    to stderr, unless ``silence_logs`` of a cluster silences it. Where that logger has
+    no handlers, as the root logger had some when ``distributed`` was imported, they go
+    to stderr. Records are not shown.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._users = 0
+
+    def attach(self) -> None:
+        """Add it to the logger, for one more scheduler."""
         with _lock:
-            before, holders = logger.level, 1
-            if hold := _holds.get(logger):
-                holders += hold.holders
-                if logger.level == hold.level:  # else the user has set it meanwhile
-                    before = hold.before
-            _holds[logger] = _Hold(before, level, holders)
-            logger.setLevel(level)
+            self._users += 1
+            OWN.addHandler(self)
 
-    def __repr__(self) -> str:
-        state = "held" if self._is_held else "released"
-        return f"<{type(self).__name__}: {self.logger.name} at {self.level}, {state}>"
-
-    def release(self) -> None:
-        """Restore the level, unless it has another holder or the user has set it."""
+    def detach(self) -> None:
+        """Remove it from the logger after the last scheduler."""
         with _lock:
-            if not self._is_held:
-                return
-            self._is_held = False
-            hold = _holds.pop(self.logger)
-            if hold.holders > 1:
-                _holds[self.logger] = hold._replace(holders=hold.holders - 1)
-            elif self.logger.level == hold.level:
-                self.logger.setLevel(hold.before)
+            self._users -= 1
+            if not self._users:
+                OWN.removeHandler(self)
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Show a line of leandask, unless another handler takes it."""
+        if record.name != OWN.name or any(
+            record.levelno >= handler.level
+            for handler in handlers_of(OWN)
+            if handler is not self and not isinstance(handler, logging.NullHandler)
+        ):
+            return False
+        upstream = logging.getLogger("distributed")
+        # Also if dictConfig has disabled it, as it does with each logger it leaves out.
+        if record.levelno >= upstream.getEffectiveLevel():
+            for handler in upstream.handlers or [_stderr()]:
+                if record.levelno >= handler.level:
+                    handler.handle(record)
+        return True
 
 
-def is_held(logger: logging.Logger) -> bool:
-    """Whether the level of a logger is held, and the user has not changed it since."""
-    hold = _holds.get(logger)
-    return hold is not None and logger.level == hold.level
+LAST_RESORT = LastResort()
+
+
+def _stderr() -> logging.Handler:
+    """Return a handler that writes to stderr, as it is now."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(text_format())
+    return handler
+
+
+def text_format() -> logging.Formatter:
+    """Return a formatter whose lines look like Dask's own."""
+    return TextFormatter(dask.config.get("distributed.admin.log-format"))
+
+
+def hold_loggers(
+    transitions: bool = False, silence_logs: int | None = None
+) -> ExitStack:
+    """Set the loggers for a scheduler, until the result is closed.
+
+    In a process that is not the scheduler's own, such as a notebook, records and lines
+    of leandask do not reach the handlers of the root logger, unless
+    ``leandask.stream.propagate`` says so. `transitions` records every task transition;
+    `silence_logs` is the level of :class:`LastResort`, where it is above WARNING.
+    """
+    held = ExitStack()
+    # A value that is not a boolean is auto; it is checked where a scheduler is made.
+    propagate = config.configured("stream.propagate")
+    if not isinstance(propagate, bool):
+        propagate = _compat.is_own_process()
+    # What the user has set while another scheduler holds it stays.
+    is_users = (OWN, "propagate") in _holds and not is_held(OWN, "propagate")
+    if not propagate and not is_users:
+        held.callback(Held(OWN, "propagate", False).release)
+    LAST_RESORT.attach()
+    held.callback(LAST_RESORT.detach)
+    if silence_logs:
+        level = max(silence_logs, logging.WARNING)
+        held.callback(HeldLevel(LAST_RESORT, level).release)
+    if transitions:
+        held.callback(HeldLevel(TRANSITIONS, logging.DEBUG).release)
+    return held

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 from collections import deque
 from collections.abc import ItemsView, KeysView, Mapping, ValuesView
 from typing import Any
@@ -13,6 +14,9 @@ from leandask.records.text import CUT, encodable
 #: Containers inside containers, counted from the msg. JSON encoders stop at 254.
 MAX_DEPTH = 32
 
+# Not more digits than int() takes, as a mark may be a text of the user's.
+_CUT_KEYS = re.compile(r"(\d{1,18}) more")
+_CUT_ITEMS = re.compile(rf"{CUT} {_CUT_KEYS.pattern}")
 _SEQUENCES = (list, tuple, set, frozenset, deque, KeysView, ValuesView, ItemsView)
 
 
@@ -37,6 +41,23 @@ def plain(msg: Any, limit: int) -> tuple[Any, int, bool]:
     walk = _Walk(limit)
     value = walk.value(msg, 0)
     return value, limit - max(walk.left, 0), walk.truncated
+
+
+def n_cut(value: list[Any] | dict[str, Any]) -> int:
+    """Return how many items :func:`plain` has cut from a container, by its mark.
+
+    Examples
+    --------
+    >>> n_cut(plain(["abcdef", 1, 2], limit=4)[0])
+    2
+    """
+    mark: Any
+    if isinstance(value, dict):
+        mark, pattern = value.get(CUT), _CUT_KEYS
+    else:
+        mark, pattern = value[-1] if value else None, _CUT_ITEMS
+    found = pattern.fullmatch(mark) if type(mark) is str else None
+    return int(found[1]) if found else 0
 
 
 class _Walk:

@@ -1,11 +1,17 @@
-"""RecordSink: a handler that takes the fields of a record without a LogRecord."""
+"""RecordSink: a handler that takes a record without a LogRecord, and when it may."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import FunctionType, MethodType
 from typing import Any, Protocol, TypeGuard, runtime_checkable
+
+from leandask.records.loggers import EVENTS, LAST_RESORT, TRANSITIONS, handlers_of
+
+#: Methods that a LogRecord passes through.
+LOGGER_METHODS = ("handle", "filter", "callHandlers")
+NULL_HANDLER_METHODS = ("handle",)
 
 
 @runtime_checkable
@@ -73,3 +79,65 @@ def _is_own(function: object) -> bool:
         return False
     # Not __module__, which functools.wraps copies.
     return function.__globals__["__name__"].partition(".")[0] in ("logging", "leandask")
+
+
+def record_sinks() -> Iterator[RecordSink]:
+    """Yield each RecordSink that LogRecords of either logger reach, once."""
+    seen = set()
+    for handler in (*handlers_of(EVENTS), *handlers_of(TRANSITIONS)):
+        if is_record_sink(handler) and handler not in seen:
+            seen.add(handler)
+            yield handler
+
+
+class Shortcut:
+    """Knows where records may reach their only sink without a LogRecord.
+
+    Parameters
+    ----------
+    scheduler_id : str
+        The scheduler of the records.
+    """
+
+    def __init__(self, scheduler_id: str) -> None:
+        self._scheduler_id = scheduler_id
+        # By id, as a handler may not be hashable.
+        self._sinks: dict[int, RecordSink] = {}
+        self._ignoring: dict[int, logging.Handler] = {}
+
+    def look(self) -> None:
+        """Note which handlers are unmodified sinks, and which ignore our records.
+
+        Once per turn, as it is slow. A handler that is added during a turn gets
+        LogRecords.
+        """
+        self._sinks = {}
+        self._ignoring = {id(LAST_RESORT): LAST_RESORT}  # it shows no records
+        loggers = EVENTS, TRANSITIONS
+        if not all([is_unmodified(logger, LOGGER_METHODS) for logger in loggers]):
+            return
+        for logger in loggers:
+            for handler in handlers_of(logger):
+                if isinstance(handler, logging.NullHandler):
+                    if is_unmodified(handler, NULL_HANDLER_METHODS):
+                        self._ignoring[id(handler)] = handler
+                elif is_record_sink(handler) and handler.is_unmodified():
+                    refused = handler.refuses(self._scheduler_id)
+                    known: dict[int, Any] = self._ignoring if refused else self._sinks
+                    known[id(handler)] = handler
+
+    def only_sink(self, target: logging.Logger, level: int) -> RecordSink | None:
+        """Return the sink that can take the fields of a record, or None.
+
+        It is the only handler of the record, and no code of the user's would see a
+        LogRecord. This is the common case, an event log alone, and three times as fast.
+        """
+        if target.disabled or target.filters:
+            return None
+        takers = [
+            id(handler)
+            for handler in handlers_of(target)
+            if level >= handler.level and id(handler) not in self._ignoring
+        ]
+        sink = self._sinks.get(takers[0]) if len(takers) == 1 else None
+        return sink if sink is not None and sink.takes_fields() else None

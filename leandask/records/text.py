@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from typing import Any
 
@@ -100,3 +101,24 @@ def encodable(text: str) -> str:
     é\\ud800
     """
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+class TextFormatter(logging.Formatter):
+    """Formats LogRecords as text for a terminal: nothing in a record can control it.
+
+    A record starts one line only; those of a traceback follow.
+
+    Examples
+    --------
+    >>> record = logging.LogRecord("x", logging.INFO, "x.py", 1, "a\\x9b", None, None)
+    >>> print(TextFormatter("%(levelname)s - %(message)s").format(record))
+    INFO - a\\x9b
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line of a record, before its traceback."""
+        return printable(super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return `record` as text."""
+        return "\n".join(map(printable, super().format(record).split("\n")))

@@ -125,6 +125,13 @@ def as_flag(key: str, value: Any) -> bool:
     return value
 
 
+def as_flag_or_auto(key: str, value: Any) -> bool | None:
+    """Return true or false, or None for auto."""
+    if value != "auto" and not isinstance(value, bool):
+        raise ValueError(f"{key} must be true, false or auto; got {value!r}")
+    return None if value == "auto" else value
+
+
 def as_choice(key: str, value: Any, choices: tuple[str, ...]) -> str:
     """Return one of some words.
 

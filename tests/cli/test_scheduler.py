@@ -291,7 +291,7 @@ print(handlers, logging.getLogger("leandask").level, threading.active_count())
     assert out.split() == ["[]", "0", threads.strip()]
 
 
-def test_handlers_and_levels_of_the_user_stay(caplog):
+def test_handlers_and_levels_of_the_user_stay():
     ours = logging.getLogger("leandask")
     level = ours.level
     try:

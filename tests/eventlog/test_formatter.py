@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leandask import JSONFormatter
-from leandask.eventlog.formatter import PRESETS, TextFormatter
+from leandask.eventlog.formatter import PRESETS
 from leandask.records.factory import RecordFactory
 from leandask.records.payload import plain
 
@@ -297,18 +297,3 @@ def test_a_line_whose_escapes_make_it_too_long_is_cut():
     line = JSONFormatter(record_bytes=1024).encode_fields(record)
     assert len(line) <= 1024
     assert json.loads(line)["truncated"]
-
-
-def test_a_line_of_text_can_not_control_a_terminal_or_start_another_line():
-    formatter = TextFormatter("%(levelname)s - %(message)s")
-    record = log_record("a\n%s", (UNSAFE,))
-    assert formatter.format(record).startswith("ERROR - a\\na\\x7f\\x9b31m\\u202eb")
-    try:
-        raise ValueError(UNSAFE)
-    except ValueError:
-        record = log_record("failed")
-        record.exc_info = sys.exc_info()
-    first, *others = formatter.format(record).split("\n")
-    assert first == "ERROR - failed"
-    assert others[0] == "Traceback (most recent call last):"
-    assert all(line.isprintable() for line in others)

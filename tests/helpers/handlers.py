@@ -1,10 +1,21 @@
-"""Handlers that hang, are slow, or raise."""
+"""Handlers that keep LogRecords, hang, are slow, or raise."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+
+
+class Collector(logging.Handler):
+    """Keeps the LogRecords that reach it."""
+
+    def __init__(self):
+        super().__init__()
+        self.records = []
+
+    def emit(self, record):
+        self.records.append(record)
 
 
 class Gate(logging.Handler):

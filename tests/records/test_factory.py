@@ -101,6 +101,50 @@ def test_a_message_is_one_bounded_line(factory):
     assert fields["message"] == "t: many=<3> map=<0>"
 
 
+def lost_worker(keys, worker="tcp://10.0.0.1:40001"):
+    """The msg that upstream publishes under all."""
+    return {
+        "action": "remove-worker",
+        "processing-tasks": keys,
+        "lost-computed-tasks": set(),
+        "lost-scattered-tasks": set(),
+        "stimulus_id": "handle-worker-cleanup-1795561110.8573241",
+        "expected": False,
+        "worker": worker,
+    }
+
+
+@pytest.mark.parametrize(
+    ("keys", "shown"),
+    [
+        ({f"culprit-{i}" for i in range(1, 5)}, "culprit-1 (+3 more)"),
+        ({"culprit-1"}, "culprit-1"),
+        ({("x", 0, 1), ("x", 0, 0)}, "('x', 0, 0) (+1 more)"),
+        ({"a\x1b[31m\nb"}, "a\\x1b[31m\\nb"),
+        ({"k" * 600}, "k" * 64 + "…"),
+        ({f"culprit-{i:06}" for i in range(100_000)}, "(+99999 more)"),
+    ],
+)
+def test_the_message_of_a_lost_worker_names_its_first_task(factory, keys, shown):
+    _, _, fields = event(factory, "all", lost_worker(keys))
+    before, _, after = fields["message"].partition(" processing-tasks=")
+    assert shown in after
+    assert before.startswith("all: remove-worker ")
+    assert before.endswith(" expected=False worker=tcp://10.0.0.1:40001")
+    assert len(fields["message"]) <= 251
+
+
+def test_a_message_says_how_long_a_list_or_mapping_was_before_it_was_cut(factory):
+    numbers = list(range(5000))
+    for name, value in (("many", numbers), ("map", dict.fromkeys(numbers, "x"))):
+        _, _, fields = event(factory, "t", {name: value})
+        assert fields["truncated"] is True
+        assert fields["message"] == f"t: {name}=<5000>"
+    for mark in ("… 2 more", "… " + "9" * 5000 + " more"):  # of the user's
+        _, _, fields = event(factory, "t", {"names": ["a", mark]})
+        assert fields["message"].startswith("t: names=a (+")
+
+
 def test_a_transition_has_the_fields_of_the_schema_in_order(factory):
     recommendations = {("y", 0): "processing", "z": "waiting"}
     level, _, fields = transition(factory, recommendations=recommendations)

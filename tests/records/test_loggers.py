@@ -86,7 +86,7 @@ def test_a_level_is_released_once():
         one.release()
         one.release()
         assert is_held(ABOVE)
-        assert repr(one) == "<HeldLevel: leandask at 20, released>"
+        assert repr(one) == "<HeldLevel: <Logger leandask (INFO)>, level=20, released>"
         other.release()
         assert not is_held(ABOVE)
         assert levels() == FOUND

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import unicodedata
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from leandask.records.text import (
     MESSAGE_LENGTH,
     NAME_LENGTH,
+    TextFormatter,
     name_of,
     one_line,
     printable,
@@ -79,3 +81,24 @@ def test_json_has_the_same_values_for_any_text(text):
     line = printable_json(json.dumps(text, ensure_ascii=False).encode())
     assert json.loads(line) == text
     assert line.decode().isprintable()
+
+
+UNSAFE = "a\x7f\x9b31m\u202eb\u2066\u200b\U000e0001é"
+
+
+def log_record(msg, *args, exc_info=None):
+    return logging.LogRecord("app", logging.ERROR, "app.py", 1, msg, args, exc_info)
+
+
+def test_a_line_of_text_can_not_control_a_terminal_or_start_another_line():
+    formatter = TextFormatter("%(levelname)s - %(message)s")
+    record = log_record("a\n%s", UNSAFE)
+    assert formatter.format(record).startswith("ERROR - a\\na\\x7f\\x9b31m\\u202eb")
+    try:
+        raise ValueError(UNSAFE)
+    except ValueError:
+        record = log_record("failed", exc_info=sys.exc_info())
+    first, *others = formatter.format(record).split("\n")
+    assert first == "ERROR - failed"
+    assert others[0] == "Traceback (most recent call last):"
+    assert all(line.isprintable() for line in others)
