@@ -20,7 +20,6 @@ from leandask.histories import (
     monitor,
     prefixes,
     spans,
-    topics,
 )
 from leandask.histories.history import (
     Connections,
@@ -32,6 +31,7 @@ from leandask.histories.history import (
     look_at_messages,
     look_at_task_stream,
 )
+from leandask.histories.topics import topics
 from leandask.settings.budget import COSTS, Cost
 from leandask.settings.retention import Retention, in_force
 

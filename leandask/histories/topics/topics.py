@@ -10,7 +10,13 @@ from distributed.utils import recursive_to_dict
 from leandask import _compat
 from leandask.histories.history import Held
 from leandask.histories.lru import LRU
-from leandask.histories.packed import PackedEvents, Total, fit, nbytes_of, size_of
+from leandask.histories.topics.packed import (
+    PackedEvents,
+    Total,
+    fit,
+    nbytes_of,
+    size_of,
+)
 from leandask.settings.budget import COSTS
 from leandask.settings.retention import in_force
 

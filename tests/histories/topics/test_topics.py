@@ -13,7 +13,7 @@ from distributed.utils_test import gen_test
 
 import leandask
 from leandask import install
-from leandask.histories import topics as module
+from leandask.histories.topics import topics as module
 from tests.helpers.schedulers import lean, lean_cluster
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leandask.histories.packed import (
+from leandask.histories.topics.packed import (
     UNKNOWN_BYTES,
     Packed,
     PackedEvents,
