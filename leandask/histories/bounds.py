@@ -19,7 +19,6 @@ from leandask.histories import (
     lru,
     monitor,
     prefixes,
-    spans,
 )
 from leandask.histories.history import (
     Connections,
@@ -31,6 +30,7 @@ from leandask.histories.history import (
     look_at_messages,
     look_at_task_stream,
 )
+from leandask.histories.spans import spans
 from leandask.histories.topics import topics
 from leandask.settings.budget import COSTS, Cost
 from leandask.settings.retention import Retention, in_force

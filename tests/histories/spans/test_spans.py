@@ -10,7 +10,7 @@ from distributed.spans import SpansSchedulerExtension
 from distributed.utils_test import gen_test, inc
 
 from leandask import install
-from leandask.histories.spans import (
+from leandask.histories.spans.spans import (
     GRAPHS_PER_PRUNE,
     GROUPS_KEPT,
     LeanSpans,
