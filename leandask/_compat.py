@@ -20,6 +20,7 @@ import distributed
 import distributed.core
 import distributed.scheduler
 import distributed.utils
+from dask.sizeof import sizeof
 from distributed._async_taskgroup import AsyncTaskGroup
 from distributed.scheduler import TaskGroup, TaskPrefix, WorkerStatusPlugin
 
@@ -33,6 +34,20 @@ if TYPE_CHECKING:
     from distributed.diagnostics.plugin import SchedulerPlugin
     from distributed.spans import Span
     from distributed.utils import DequeHandler
+
+
+def get_sizer(kind: type) -> Callable[[Any], int]:
+    """``sizeof._lookup``, ``sizeof._lazy`` (dask/utils.py): how to measure a class.
+
+    As ``sizeof.dispatch`` does, which would keep every class forever, at 12 kB each.
+    """
+    for base in kind.__mro__:
+        package = str(getattr(base, "__module__", "")).partition(".")[0]
+        if package in sizeof._lazy:
+            sizeof.dispatch(base)  # registers the classes of that package, once
+        if base in sizeof._lookup:
+            return cast(Callable[[Any], int], sizeof._lookup[base])
+    raise TypeError(f"no size is known of {kind!r}")  # as dispatch does
 
 
 def set_broker(scheduler: Scheduler, broker: Broker) -> None:

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import distributed.scheduler
 import distributed.utils
+import numpy as np
 import pytest
+from dask.sizeof import sizeof
 from dask.utils import key_split
 from distributed import Scheduler, SpecCluster, Worker, core
 from distributed.batched import BatchedSend
@@ -71,6 +73,15 @@ def test_each_name_of_compat_has_a_test():
     assert {"get_topics", "scheduler_factory", "AsyncTaskGroup", "HOSTS"} <= {*names}
     tests = Path(__file__).read_text()
     assert not [n for n in names if not re.search(rf"\b_compat\.{n}\b", tests)]
+
+
+def test_sizeof_lookup_and_lazy():
+    assert sizeof._lookup[list] is sizeof._lookup[tuple] is sizeof.dispatch(set)
+    assert sizeof._lookup[dict] is not sizeof._lookup[list]
+    assert isinstance(sizeof._lazy, dict)
+    assert _compat.get_sizer(type("New", (dict,), {})) is sizeof._lookup[dict]
+    array = np.zeros(1000)
+    assert _compat.get_sizer(type(array))(array) == sizeof(array) >= 8000
 
 
 @gen_test()
