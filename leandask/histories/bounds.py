@@ -31,7 +31,7 @@ from leandask.histories.history import (
     look_at_task_stream,
 )
 from leandask.histories.spans import spans
-from leandask.histories.topics import topics
+from leandask.histories.topics import broker
 from leandask.settings.budget import COSTS, Cost
 from leandask.settings.retention import Retention, in_force
 
@@ -158,7 +158,7 @@ def _resize_transition_log(s: Any, bounds: Retention) -> None:
 
 def _install_messages(s: Any, bounds: Retention, stream: RecordStream) -> None:
     s.stream_comms = Connections(s.stream_comms, bounds.messages)
-    on_leave = partial(topics.forget_subscriber, s)
+    on_leave = partial(broker.forget_subscriber, s)
     s.client_comms = Connections(s.client_comms, bounds.messages, on_leave)
 
 
@@ -187,12 +187,12 @@ BOUNDS = (
         resize=_resize_transition_log,
         look=_look_at("transition_log"),
     ),
-    Bound("events", look=topics.look_at_events),  # the topics have its bound
+    Bound("events", look=broker.look_at_events),  # the topics have its bound
     Bound(
         "topics",
-        install=lambda s, b, stream: topics.install(s, stream),
-        resize=lambda s, b: topics.topics_of(s).resize(b.topics),
-        look=topics.look,
+        install=lambda s, b, stream: broker.install(s, stream),
+        resize=lambda s, b: broker.topics_of(s).resize(b.topics),
+        look=broker.look,
     ),
     Bound(
         "messages",
@@ -215,7 +215,7 @@ BOUNDS = (
         resize=lambda s, b: s.plugins.resize(b.task_stream, b.messages),
         look=lambda s: look_at_task_stream(s.plugins),
     ),
-    Bound("event-bytes", look=topics.look_at_event_bytes),  # the topics have it
+    Bound("event-bytes", look=broker.look_at_event_bytes),  # the topics have it
     Bound(
         "spans",
         install=lambda s, b, stream: spans.install(s, b.spans, b.task_prefixes),

@@ -1,14 +1,13 @@
-"""The topics of the broker, bounded in their number and in the events of each."""
+"""The topics of a broker, bounded in their number and in the events of each."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
 
-from distributed.broker import Broker, Topic
+from distributed.broker import Topic
 from distributed.utils import recursive_to_dict
 
-from leandask import _compat
-from leandask.histories.history import Held
 from leandask.histories.lru import LRU
 from leandask.histories.topics.packed import (
     PackedEvents,
@@ -17,7 +16,6 @@ from leandask.histories.topics.packed import (
     nbytes_of,
     size_of,
 )
-from leandask.settings.budget import COSTS
 from leandask.settings.retention import in_force
 
 if TYPE_CHECKING:
@@ -139,6 +137,9 @@ class LeanTopics(LRU[str, LeanTopic]):
 
     def __init__(self, scheduler: Scheduler, stream: RecordStream) -> None:
         self._scheduler = scheduler
+        #: Those that may have measured events, in the same order. Thousands of topics
+        #: may have a subscriber and no event.
+        self._with_events: OrderedDict[str, LeanTopic] = OrderedDict()
         self.stream = stream
         self.published_gone = 0
         self.total = Total()
@@ -153,6 +154,7 @@ class LeanTopics(LRU[str, LeanTopic]):
     def __delitem__(self, name: str) -> None:
         self.published_gone += self[name].count
         self[name].truncate()
+        self._with_events.pop(name, None)
         super().__delitem__(name)
 
     @property
@@ -174,6 +176,8 @@ class LeanTopics(LRU[str, LeanTopic]):
         """Add a topic, or mark it as just used; return whether it is kept."""
         if topic.name in self:
             self.move_to_end(topic.name)
+            if topic.name in self._with_events:
+                self._with_events.move_to_end(topic.name)
         elif topic.subscribers or size_of(topic.name, NAME_BYTES)[0] <= NAME_BYTES:
             topic.events.maxlen = self.max_events  # it may be older than a resize
             self[topic.name] = topic
@@ -185,7 +189,8 @@ class LeanTopics(LRU[str, LeanTopic]):
         """Keep `maxlen` topics, with the events that the bounds in force allow."""
         super().resize(maxlen)
         for topic in list(self.values()):
-            topic.resize()
+            if topic.name in self:  # an earlier one may have taken its room
+                topic.resize()
 
     def is_idle(self, key: str, value: LeanTopic) -> bool:
         """Whether a topic has no subscribers."""
@@ -194,86 +199,24 @@ class LeanTopics(LRU[str, LeanTopic]):
     def make_room(self, topic: LeanTopic, most: int) -> None:
         """Evict the oldest events until at most `most` bytes are left.
 
+        `topic` has just got an event.
+
         They are `topic`'s own if it has more than half of them, or else those of the
         least recently used topic.
         """
+        if topic.name not in self._with_events and self.get(topic.name) is topic:
+            self._with_events[topic.name] = topic
         while self.nbytes > most:
             if topic.events.nbytes > most // 2:
                 topic.events.evict()
-            else:
-                idle = next((t for t in self.values() if t.events), None)
-                if idle is None:  # the rest is in topics that others hold
-                    self.total.nbytes = 0
-                    return
+                continue
+            if not self._with_events:  # the rest is in topics that others hold
+                self.total.nbytes = 0
+                return
+            idle = next(iter(self._with_events.values()))
+            if idle.events:
                 idle.events.evict()
-                if not idle.events and not idle.subscribers and idle is not topic:
+            if not idle.events:
+                del self._with_events[idle.name]
+                if not idle.subscribers and idle is not topic:
                     self.evict(idle.name, idle)
-
-
-class LeanBroker(Broker):
-    """A broker with bounded topics, each of which hands its events to the stream.
-
-    Parameters
-    ----------
-    scheduler : Scheduler
-        The topics of its current broker move over, with their counts and subscribers.
-    stream : RecordStream
-    """
-
-    def __init__(self, scheduler: Scheduler, stream: RecordStream) -> None:
-        super().__init__(in_force(scheduler).events, scheduler)  # type: ignore[arg-type]
-        self.topics = LeanTopics(scheduler, stream)
-        _compat.set_topics(self, self.topics)
-        for name, old in _compat.get_topics(scheduler).items():
-            topic = LeanTopic(name, self.topics)
-            topic.count = old.count
-            topic.subscribers = old.subscribers
-            if self.topics.use(topic):
-                for event in old.events:
-                    topic.keep(event)
-
-    def truncate(self, topic: str | None = None) -> None:
-        """Empty all topics, or forget one: that of a worker or client that left."""
-        super().truncate(topic)
-        if topic is not None and topic in self.topics:
-            if not self.topics[topic].subscribers:
-                del self.topics[topic]
-
-
-def install(scheduler: Scheduler, stream: RecordStream) -> None:
-    """Replace the scheduler's broker."""
-    _compat.set_broker(scheduler, LeanBroker(scheduler, stream))
-
-
-def topics_of(scheduler: Scheduler) -> LeanTopics:
-    """The topics of a lean scheduler."""
-    return cast(LeanTopics, _compat.get_topics(scheduler))
-
-
-def look(scheduler: Scheduler) -> Held:
-    """Count the topics."""
-    topics = topics_of(scheduler)
-    return Held(len(topics), topics.seen)
-
-
-def look_at_events(scheduler: Scheduler) -> Held:
-    """Count the events of all topics."""
-    topics = topics_of(scheduler)
-    kept = sum([len(topic.events) for topic in topics.values()])
-    published = sum([topic.count for topic in topics.values()])
-    measured = None if topics.max_bytes is None else topics.nbytes
-    return Held(kept, topics.published_gone + published, len(topics), measured)
-
-
-def look_at_event_bytes(scheduler: Scheduler) -> Held:
-    """Count the bytes of the events of all topics, or estimate them."""
-    events = look_at_events(scheduler)
-    if events.nbytes is None:
-        return Held(events.kept * COSTS["events"].nbytes)
-    return Held(events.nbytes)
-
-
-def forget_subscriber(scheduler: Scheduler, client: str) -> None:
-    """End every subscription of a client that left."""
-    for topic in topics_of(scheduler).values():
-        topic.unsubscribe(client)
