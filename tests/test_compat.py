@@ -337,11 +337,11 @@ def test_span_attributes():
     assert "span._cumulative_worker_metrics[" in source
     assert span._metadata is None
     assert span._code == {}
-    _compat.shorten_span(span, 1)
-    span._metadata = {"collections": ["old", "new"]}
-    span._code.update({"old": None, "new": None})
-    _compat.shorten_span(span, 1)
-    assert (span._metadata, span._code) == ({"collections": ["new"]}, {"new": None})
+    assert _compat.get_span_metadata(span) == []
+    span.add_metadata({"collections": ["old"]})
+    assert _compat.get_span_metadata(span) is span._metadata["collections"]
+    assert _compat.get_span_metadata(span) == ["old"]
+    assert _compat.get_span_code(span) is span._code
 
 
 @gen_test()
@@ -384,6 +384,22 @@ def test_task_group_sums():
         "stop",
         "span_id",
     }
+
+
+def test_task_collection_types():
+    prefix = TaskPrefix("x")
+    gone, group = TaskGroup("x-1", prefix), TaskGroup("x-2", prefix)
+    for name in ("int", "int", "str"):
+        group.add_type(name)
+        gone.add_type(name)
+    assert _compat.get_types(group) is group._types
+    prefix.remove_group(gone)
+    for each in (gone, group):
+        _compat.rename_type(each, "int", "other types")
+        assert each.types == {"str", "other types"}
+    assert prefix._types == {"str": 1, "other types": 2}
+    prefix.remove_group(group)
+    assert prefix._types == {}
 
 
 def test_heap_set_heap_and_data():

@@ -20,17 +20,17 @@ from leandask.histories import (
     monitor,
     prefixes,
 )
+from leandask.histories.connections import Connections
 from leandask.histories.history import (
-    Connections,
     ErredTasks,
     Held,
-    History,
     Plugins,
     TransitionLog,
     look_at_messages,
     look_at_task_stream,
 )
-from leandask.histories.spans import spans
+from leandask.histories.names import Limit
+from leandask.histories.spans import computations, spans
 from leandask.histories.topics import broker
 from leandask.settings.budget import COSTS, Cost
 from leandask.settings.retention import Retention, in_force
@@ -117,7 +117,9 @@ def look(scheduler: Scheduler) -> dict[str, Holding]:
         holdings[entry.name] = Holding(
             kept=held.kept,
             seen=held.seen,
-            bytes=held.kept * cost.nbytes if held.nbytes is None else held.nbytes,
+            bytes=held.kept * cost.nbytes + held.weight
+            if held.nbytes is None
+            else held.nbytes,
             bound=bounds[entry.name],
             bound_bytes=most,
             holders=held.holders,
@@ -136,24 +138,30 @@ def forget_jobs(scheduler: Scheduler) -> list[Callable[[], Iterator[None] | None
     return [partial(run, entry.forget) for entry in BOUNDS if entry.forget is not None]
 
 
+def _both(bounds: Retention, name: str) -> tuple[int | None, Limit | None]:
+    """Return the entries that a history keeps, and the bytes of them."""
+    return bounds.as_dict()[name], Limit.of(bounds, name)
+
+
 def _look_at(attribute: str) -> Callable[[Any], Held]:
     """Return a function that counts a history in an attribute of the scheduler."""
 
     def look(s: Any) -> Held:
         history = getattr(s, attribute)
-        return Held(len(history), getattr(history, "seen", None))
+        seen, weight = getattr(history, "seen", None), getattr(history, "weight", 0)
+        return Held(len(history), seen, weight=weight)
 
     return look
 
 
 def _install_transition_log(s: Any, bounds: Retention, stream: RecordStream) -> None:
     s.transition_log = TransitionLog(
-        s.transition_log, bounds.transition_log, stream.transition
+        s.transition_log, *_both(bounds, "transition-log"), stream.transition
     )
 
 
 def _resize_transition_log(s: Any, bounds: Retention) -> None:
-    s.transition_log = s.transition_log.resized(bounds.transition_log)
+    s.transition_log = s.transition_log.resized(*_both(bounds, "transition-log"))
 
 
 def _install_messages(s: Any, bounds: Retention, stream: RecordStream) -> None:
@@ -167,12 +175,14 @@ def _resize_messages(s: Any, bounds: Retention) -> None:
     s.client_comms.resize(bounds.messages)
 
 
-def _resize_computations(s: Any, bounds: Retention) -> None:
-    s.computations = History(s.computations, bounds.computations)
-
-
 def _resize_erred_tasks(s: Any, bounds: Retention) -> None:
-    s.erred_tasks = ErredTasks(s.erred_tasks, bounds.erred_tasks, bounds.error_length)
+    s.erred_tasks = ErredTasks(
+        s.erred_tasks, *_both(bounds, "erred-tasks"), bounds.error_length
+    )
+
+
+def _install_spans(s: Any, bounds: Retention, stream: RecordStream) -> None:
+    spans.install(s, *_both(bounds, "spans"), bounds.task_prefixes)
 
 
 def _install_plugins(s: Any, bounds: Retention, stream: RecordStream) -> None:
@@ -191,7 +201,7 @@ BOUNDS = (
     Bound(
         "topics",
         install=lambda s, b, stream: broker.install(s, stream),
-        resize=lambda s, b: broker.topics_of(s).resize(b.topics),
+        resize=lambda s, b: broker.topics_of(s).resize(*_both(b, "topics")),
         look=broker.look,
     ),
     Bound(
@@ -206,7 +216,11 @@ BOUNDS = (
         resize=lambda s, b: loglines.resize(s, b.log_records),
         look=loglines.look,
     ),
-    Bound("computations", resize=_resize_computations, look=_look_at("computations")),
+    Bound(
+        "computations",
+        resize=lambda s, b: computations.install(s, *_both(b, "computations")),
+        look=_look_at("computations"),
+    ),
     Bound("erred-tasks", resize=_resize_erred_tasks, look=_look_at("erred_tasks")),
     Bound("error-length"),  # the erred tasks have it
     Bound(
@@ -218,16 +232,18 @@ BOUNDS = (
     Bound("event-bytes", look=broker.look_at_event_bytes),  # the topics have it
     Bound(
         "spans",
-        install=lambda s, b, stream: spans.install(s, b.spans, b.task_prefixes),
-        resize=lambda s, b: spans.resize(s, b.spans, b.task_prefixes),
+        install=lambda s, b, stream: spans.install(
+            s, *_both(b, "spans"), b.task_prefixes
+        ),
+        resize=lambda s, b: spans.resize(s, *_both(b, "spans"), b.task_prefixes),
         look=spans.look,
         forget=lambda s, b: spans.forget(s),
     ),
     Bound(
         "task-prefixes",
-        install=lambda s, b, stream: prefixes.install(s, b.task_prefixes),
-        resize=lambda s, b: prefixes.resize(s, b.task_prefixes),
-        look=_look_at("task_prefixes"),
+        install=lambda s, b, stream: prefixes.install(s, *_both(b, "task-prefixes")),
+        resize=lambda s, b: prefixes.resize(s, *_both(b, "task-prefixes")),
+        look=prefixes.look,
     ),
     Bound(
         "key-cache",
@@ -249,14 +265,14 @@ BOUNDS = (
     ),
     Bound(
         "departed",
-        install=lambda s, b, stream: departed.install(s, b.departed),
-        resize=lambda s, b: departed.resize(s, b.departed),
+        install=lambda s, b, stream: departed.install(s, *_both(b, "departed")),
+        resize=lambda s, b: departed.resize(s, *_both(b, "departed")),
         look=departed.look,
     ),
     Bound(
         "locks",
-        install=lambda s, b, stream: locks.install(s, b.locks),
-        resize=lambda s, b: locks.resize(s, b.locks),
+        install=lambda s, b, stream: locks.install(s, *_both(b, "locks")),
+        resize=lambda s, b: locks.resize(s, *_both(b, "locks")),
         look=locks.look,
         forget=lambda s, b: locks.forget(s),
     ),

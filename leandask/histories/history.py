@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
@@ -17,11 +17,12 @@ from distributed.diagnostics.task_stream import TaskStreamPlugin
 from distributed.scheduler import ErredTask, Transition
 
 from leandask import _compat
+from leandask.histories.connections import Connections, resize_messages
+from leandask.histories.names import Limit, cut, weigh
 from leandask.records.schema import RECOMMENDATIONS
 from leandask.settings.rules import smaller
 
 if TYPE_CHECKING:
-    from distributed.batched import BatchedSend
     from distributed.diagnostics.plugin import SchedulerPlugin
 
 T = TypeVar("T")
@@ -41,25 +42,38 @@ class Held(NamedTuple):
     holders: int = 1
     #: Bytes of the entries, where they are measured.
     nbytes: int | None = None
+    #: Bytes of the long names in them, where they are not.
+    weight: int = 0
 
 
 class History(deque[T]):
-    """A bounded deque that counts the entries ever added.
+    """A bounded deque that counts the entries ever added, and weighs their names.
 
     Parameters
     ----------
     items : collection, optional
-        What it holds at first, as far as its bound allows.
+        What it holds at first, as far as its bounds allow.
     maxlen : int or None, optional
         Entries kept; None is unbounded.
+    limit : Limit or None, optional
+        Bytes kept; None is unbounded.
     """
 
     #: Entries ever added: the first items too, or all that they have seen if they are a
     #: History.
     seen: int
+    #: Bytes of long names in all entries.
+    weight: int
 
-    def __init__(self, items: Collection[T] = (), maxlen: int | None = None) -> None:
-        super().__init__(items, maxlen)
+    def __init__(
+        self,
+        items: Collection[T] = (),
+        maxlen: int | None = None,
+        limit: Limit | None = None,
+    ) -> None:
+        super().__init__((), maxlen)
+        self.limit = limit
+        self.extend(items)
         self.seen = getattr(items, "seen", len(items))
 
     def __repr__(self) -> str:
@@ -68,25 +82,63 @@ class History(deque[T]):
     def __reduce__(self) -> Any:
         return deque, (list(self), self.maxlen)
 
+    def weigh(self, item: T) -> int:
+        """Bytes of the long names in an entry."""
+        return 0
+
+    def reweigh(self) -> None:
+        """Weigh all entries, and evict the oldest ones beyond the limit."""
+        self.weight = sum(map(self.weigh, self))
+        self._make_room(0, 0)
+
     def append(self, item: T) -> None:
         """Add an entry at the right."""
         self.seen += 1
+        weight = self.weigh(item)
+        if weight or self.weight:
+            self._make_room(1, weight)
         super().append(item)
 
-    def appendleft(self, item: T) -> None:
-        """Add an entry at the left."""
-        self.seen += 1
-        super().appendleft(item)
+    def extend(self, items: Iterable[T]) -> None:
+        """Add entries that were here before."""
+        super().extend(items)
+        self.reweigh()
+
+    def clear(self) -> None:
+        """Remove all entries."""
+        super().clear()
+        self.weight = 0
+
+    def _make_room(self, entries: int, weight: int) -> None:
+        """Evict until further entries, whose names have a weight, fit in."""
+        if self.maxlen == 0:
+            return
+        self.weight += weight
+        while self and (
+            (self.maxlen is not None and len(self) + entries > self.maxlen)
+            or (
+                self.limit is not None
+                and self.limit.is_exceeded(len(self) + entries, self.weight)
+            )
+        ):
+            self.weight -= self.weigh(self._pop_oldest())
+
+    def _pop_oldest(self) -> T:
+        return self.popleft()
 
 
 class TransitionLog(History[Transition]):
     """The last transitions. Each is handed to the stream when it is added.
+
+    Long keys are cut in the log alone.
 
     Parameters
     ----------
     items : collection of Transition
     maxlen : int or None
         Entries kept.
+    limit : Limit or None
+        Bytes kept.
     stream : callable
         Called with every further transition.
     """
@@ -95,24 +147,41 @@ class TransitionLog(History[Transition]):
         self,
         items: Collection[Transition],
         maxlen: int | None,
+        limit: Limit | None,
         stream: Callable[[Transition], None],
     ) -> None:
-        super().__init__(items, maxlen)
+        super().__init__(items, maxlen, limit)
         self._stream = stream
 
-    def resized(self, maxlen: int | None) -> TransitionLog:
-        """Return a log of the same transitions with another bound."""
-        return TransitionLog(self, maxlen, self._stream)
+    def resized(self, maxlen: int | None, limit: Limit | None) -> TransitionLog:
+        """Return a log of the same transitions with other bounds."""
+        return TransitionLog(self, maxlen, limit, self._stream)
+
+    def weigh(self, item: Transition) -> int:
+        """Bytes of long keys, and of what caused the transition."""
+        weight = weigh(item[0]) + weigh(item[4])
+        return weight + sum(map(weigh, item[3])) if item[3] else weight
 
     def append(self, item: Transition) -> None:
         """Add the newest transition."""
         self.seen += 1
+        kept = item
         if len(item[3]) > RECOMMENDATIONS:  # of a task with very many dependents
-            kept = dict(islice(item[3].items(), RECOMMENDATIONS))
-            _append(self, item._replace(recommendations=kept))
-        else:
-            _append(self, item)
+            first = dict(islice(item[3].items(), RECOMMENDATIONS))
+            kept = item._replace(recommendations=first)
+        weight = self.weigh(kept)
+        if weight or self.weight:
+            kept = self._shorten(kept)
+            self._make_room(1, self.weigh(kept))
+        _append(self, kept)
         self._stream(item)
+
+    def _shorten(self, item: Transition) -> Transition:
+        return item._replace(
+            key=cut(item.key),
+            recommendations={cut(key): v for key, v in item.recommendations.items()},
+            stimulus_id=cut(item.stimulus_id),
+        )
 
 
 class ErredTasks(History[ErredTask]):
@@ -123,7 +192,9 @@ class ErredTasks(History[ErredTask]):
     items : collection of ErredTask
     maxlen : int or None
         Entries kept.
-    length : int or None
+    limit : Limit or None, optional
+        Bytes kept; None is unbounded.
+    length : int or None, optional
         Characters kept of each text; None keeps all.
     """
 
@@ -131,64 +202,36 @@ class ErredTasks(History[ErredTask]):
         self,
         items: Collection[ErredTask] = (),
         maxlen: int | None = None,
+        limit: Limit | None = None,
         length: int | None = None,
     ) -> None:
         self.length = length
         # A deque keeps its last items, which are the oldest here.
         newest = list(items)[:maxlen]
-        super().__init__([self._shorten(erred) for erred in newest], maxlen)
+        super().__init__([self._shorten(erred) for erred in newest], maxlen, limit)
         self.seen = getattr(items, "seen", len(items))
+
+    def weigh(self, item: ErredTask) -> int:
+        """Bytes of a long key."""
+        return weigh(item.key)
 
     def appendleft(self, item: ErredTask) -> None:
         """Add the newest erred task."""
-        super().appendleft(self._shorten(item))
+        self.seen += 1
+        item = self._shorten(item)
+        self._make_room(1, self.weigh(item))
+        super().appendleft(item)
+
+    def _pop_oldest(self) -> ErredTask:
+        return self.pop()
 
     def _shorten(self, erred: ErredTask) -> ErredTask:
         return dataclasses.replace(
             erred,
+            key=cut(erred.key),
             exception_text=erred.exception_text[: self.length],
             traceback_text=erred.traceback_text[: self.length],
         )
-
-
-class Connections(dict[str, "BatchedSend"]):
-    """Connections to workers or clients, whose logs of sent batches are bounded.
-
-    Parameters
-    ----------
-    items : mapping
-    messages : int or None
-        Batches kept per connection; None is unbounded.
-    on_leave : callable, optional
-        Called with the name of each connection that is removed.
-    """
-
-    def __init__(
-        self,
-        items: Mapping[str, BatchedSend],
-        messages: int | None,
-        on_leave: Callable[[str], None] | None = None,
-    ) -> None:
-        super().__init__()
-        self.messages = messages
-        self._on_leave = on_leave
-        for name, connection in items.items():
-            self[name] = connection
-
-    def resize(self, messages: int | None) -> None:
-        """Set another number of batches to keep per connection."""
-        self.messages = messages
-        for connection in self.values():
-            resize_messages(connection, messages)
-
-    def __setitem__(self, name: str, connection: BatchedSend) -> None:
-        resize_messages(connection, self.messages)
-        super().__setitem__(name, connection)
-
-    def __delitem__(self, name: str) -> None:
-        super().__delitem__(name)
-        if self._on_leave is not None:
-            self._on_leave(name)
 
 
 class Plugins(dict[str, "SchedulerPlugin"]):
@@ -232,13 +275,6 @@ class Plugins(dict[str, "SchedulerPlugin"]):
         elif connection := _compat.get_status_stream(plugin):
             resize_messages(connection, self.messages)
         super().__setitem__(name, plugin)
-
-
-def resize_messages(connection: BatchedSend, messages: int | None) -> None:
-    """Keep only the last sent batches of a connection; None keeps all."""
-    _compat.set_message_log(
-        connection, deque(_compat.get_message_log(connection), maxlen=messages)
-    )
 
 
 def look_at_messages(*kinds: Connections) -> Held:

@@ -8,7 +8,8 @@ from distributed.batched import BatchedSend
 from distributed.scheduler import ErredTask, Transition
 from distributed.utils_test import gen_test
 
-from leandask.histories.history import Connections, ErredTasks, History, TransitionLog
+from leandask.histories.connections import Connections
+from leandask.histories.history import ErredTasks, History, TransitionLog
 
 
 def erred(i: int) -> ErredTask:
@@ -22,7 +23,9 @@ def test_history_is_bounded_and_counts_all():
     assert repr(history) == "<History: 3/3, 6 seen>"
 
 
-@pytest.mark.parametrize("history", [History([1, 2], 2), ErredTasks([erred(1)], 2, 9)])
+@pytest.mark.parametrize(
+    "history", [History([1, 2], 2), ErredTasks([erred(1)], 2, length=9)]
+)
 def test_a_history_reaches_a_client_as_a_deque(history):
     copy = pickle.loads(pickle.dumps(history))
     assert type(copy) is deque
@@ -61,7 +64,7 @@ async def test_connections_bound_streams_old_and_new():
 
 def test_the_log_keeps_the_first_recommendations_and_streams_all():
     streamed = []
-    log = TransitionLog((), 10, streamed.append)
+    log = TransitionLog((), 10, None, streamed.append)
     recommendations = {f"task-{i}": "waiting" for i in range(5000)}
     transition = Transition("x", "processing", "memory", recommendations, "s", 1.0)
     log.append(transition)

@@ -61,7 +61,7 @@ def topics_of(scheduler: Scheduler) -> LeanTopics:
 def look(scheduler: Scheduler) -> Held:
     """Count the topics."""
     topics = topics_of(scheduler)
-    return Held(len(topics), topics.seen)
+    return Held(len(topics), topics.seen, weight=topics.weight)
 
 
 def look_at_events(scheduler: Scheduler) -> Held:
@@ -83,5 +83,5 @@ def look_at_event_bytes(scheduler: Scheduler) -> Held:
 
 def forget_subscriber(scheduler: Scheduler, client: str) -> None:
     """End every subscription of a client that left."""
-    for topic in topics_of(scheduler).values():
+    for topic in list(topics_of(scheduler).values()):
         topic.unsubscribe(client)

@@ -9,12 +9,12 @@ from distributed.broker import Topic
 from distributed.utils import recursive_to_dict
 
 from leandask.histories.lru import LRU
+from leandask.histories.names import LONGEST, Limit, weigh
 from leandask.histories.topics.packed import (
     PackedEvents,
     Total,
     fit,
     nbytes_of,
-    size_of,
 )
 from leandask.settings.retention import in_force
 
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
 #: One event may take the bytes of all topics divided by this. A larger one is kept as a
 #: shortened copy.
 EVENT_BYTES_DIVISOR = 16
-#: Longest name of a topic, in bytes. One with a longer name is kept only if it has
-#: subscribers. Its events are still records.
-NAME_BYTES = 2048
-
 _NOBODY: Any = frozenset()
 
 
@@ -74,6 +70,11 @@ class LeanTopic(Topic):
         """What a cluster dump shows: the events."""
         return recursive_to_dict(list(self.events), exclude=exclude)
 
+    @property
+    def is_long_named(self) -> bool:
+        """Whether it is kept only if it has subscribers. Its events are records."""
+        return weigh(self.name) > LONGEST
+
     def publish(self, event: tuple[float, Any]) -> None:
         """Keep an event and hand it to the stream."""
         self.count += 1
@@ -114,6 +115,8 @@ class LeanTopic(Topic):
     def unsubscribe(self, subscriber: str) -> None:
         """Send no further event to a client."""
         self.subscribers = self.subscribers - {subscriber} or _NOBODY
+        if not self.subscribers and self.is_long_named:
+            self._topics.pop(self.name, None)
 
 
 class LeanTopics(LRU[str, LeanTopic]):
@@ -143,7 +146,8 @@ class LeanTopics(LRU[str, LeanTopic]):
         self.stream = stream
         self.published_gone = 0
         self.total = Total()
-        super().__init__(maxlen=in_force(scheduler).topics)
+        bounds = in_force(scheduler)
+        super().__init__((), bounds.topics, Limit.of(bounds, "topics"))
 
     def __missing__(self, name: str) -> LeanTopic:
         return LeanTopic(name, self)
@@ -178,16 +182,16 @@ class LeanTopics(LRU[str, LeanTopic]):
             self.move_to_end(topic.name)
             if topic.name in self._with_events:
                 self._with_events.move_to_end(topic.name)
-        elif topic.subscribers or size_of(topic.name, NAME_BYTES)[0] <= NAME_BYTES:
+        elif topic.subscribers or not topic.is_long_named:
             topic.events.maxlen = self.max_events  # it may be older than a resize
             self[topic.name] = topic
         else:
             return False
         return True
 
-    def resize(self, maxlen: int | None) -> None:
+    def resize(self, maxlen: int | None, limit: Limit | None = None) -> None:
         """Keep `maxlen` topics, with the events that the bounds in force allow."""
-        super().resize(maxlen)
+        super().resize(maxlen, limit)
         for topic in list(self.values()):
             if topic.name in self:  # an earlier one may have taken its room
                 topic.resize()

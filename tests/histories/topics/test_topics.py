@@ -332,7 +332,7 @@ async def test_an_exception_of_ours_does_not_reach_the_publisher(monkeypatch):
         raise RuntimeError("no")
 
     async with lean() as s:
-        monkeypatch.setattr(module, "size_of", raise_anything)
+        monkeypatch.setattr(module, "fit", raise_anything)
         s.log_event("mine", 1)
         assert s.get_events("mine") == ()
         assert s.stream.stats()["errors"] == 1
