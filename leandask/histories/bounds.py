@@ -20,17 +20,17 @@ from leandask.histories import (
     monitor,
     prefixes,
 )
-from leandask.histories.connections import Connections
 from leandask.histories.history import (
-    ErredTasks,
+    Connections,
     Held,
     Plugins,
-    TransitionLog,
     look_at_messages,
     look_at_task_stream,
 )
 from leandask.histories.names import Limit
 from leandask.histories.spans import computations, spans
+from leandask.histories.tasks.erredtasks import ErredTasks
+from leandask.histories.tasks.transitionlog import TransitionLog
 from leandask.histories.topics import broker
 from leandask.settings.budget import COSTS, Cost
 from leandask.settings.retention import Retention, in_force

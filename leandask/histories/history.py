@@ -6,29 +6,22 @@ upstream's types, so that a client needs no leandask.
 
 from __future__ import annotations
 
-import dataclasses
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
-from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 from distributed.diagnostics.task_stream import TaskStreamPlugin
-from distributed.scheduler import ErredTask, Transition
 
 from leandask import _compat
-from leandask.histories.connections import Connections, resize_messages
-from leandask.histories.names import Limit, cut, weigh
-from leandask.records.schema import RECOMMENDATIONS
+from leandask.histories.names import Limit
 from leandask.settings.rules import smaller
 
 if TYPE_CHECKING:
+    from distributed.batched import BatchedSend
     from distributed.diagnostics.plugin import SchedulerPlugin
 
 T = TypeVar("T")
-
-#: Called without super(), which takes half of the time of an append.
-_append = deque.append
 
 
 class Held(NamedTuple):
@@ -127,111 +120,44 @@ class History(deque[T]):
         return self.popleft()
 
 
-class TransitionLog(History[Transition]):
-    """The last transitions. Each is handed to the stream when it is added.
-
-    Long keys are cut in the log alone.
+class Connections(dict[str, "BatchedSend"]):
+    """Connections to workers or clients, whose logs of sent batches are bounded.
 
     Parameters
     ----------
-    items : collection of Transition
-    maxlen : int or None
-        Entries kept.
-    limit : Limit or None
-        Bytes kept.
-    stream : callable
-        Called with every further transition.
+    items : mapping
+    messages : int or None
+        Batches kept per connection; None is unbounded.
+    on_leave : callable, optional
+        Called with the name of each connection that is removed.
     """
 
     def __init__(
         self,
-        items: Collection[Transition],
-        maxlen: int | None,
-        limit: Limit | None,
-        stream: Callable[[Transition], None],
+        items: Mapping[str, BatchedSend],
+        messages: int | None,
+        on_leave: Callable[[str], None] | None = None,
     ) -> None:
-        super().__init__(items, maxlen, limit)
-        self._stream = stream
+        super().__init__()
+        self.messages = messages
+        self._on_leave = on_leave
+        for name, connection in items.items():
+            self[name] = connection
 
-    def resized(self, maxlen: int | None, limit: Limit | None) -> TransitionLog:
-        """Return a log of the same transitions with other bounds."""
-        return TransitionLog(self, maxlen, limit, self._stream)
+    def resize(self, messages: int | None) -> None:
+        """Set another number of batches to keep per connection."""
+        self.messages = messages
+        for connection in self.values():
+            resize_messages(connection, messages)
 
-    def weigh(self, item: Transition) -> int:
-        """Bytes of long keys, and of what caused the transition."""
-        weight = weigh(item[0]) + weigh(item[4])
-        return weight + sum(map(weigh, item[3])) if item[3] else weight
+    def __setitem__(self, name: str, connection: BatchedSend) -> None:
+        resize_messages(connection, self.messages)
+        super().__setitem__(name, connection)
 
-    def append(self, item: Transition) -> None:
-        """Add the newest transition."""
-        self.seen += 1
-        kept = item
-        if len(item[3]) > RECOMMENDATIONS:  # of a task with very many dependents
-            first = dict(islice(item[3].items(), RECOMMENDATIONS))
-            kept = item._replace(recommendations=first)
-        weight = self.weigh(kept)
-        if weight or self.weight:
-            kept = self._shorten(kept)
-            self._make_room(1, self.weigh(kept))
-        _append(self, kept)
-        self._stream(item)
-
-    def _shorten(self, item: Transition) -> Transition:
-        return item._replace(
-            key=cut(item.key),
-            recommendations={cut(key): v for key, v in item.recommendations.items()},
-            stimulus_id=cut(item.stimulus_id),
-        )
-
-
-class ErredTasks(History[ErredTask]):
-    """Erred tasks, newest first, with the heads of their exceptions and tracebacks.
-
-    Parameters
-    ----------
-    items : collection of ErredTask
-    maxlen : int or None
-        Entries kept.
-    limit : Limit or None, optional
-        Bytes kept; None is unbounded.
-    length : int or None, optional
-        Characters kept of each text; None keeps all.
-    """
-
-    def __init__(
-        self,
-        items: Collection[ErredTask] = (),
-        maxlen: int | None = None,
-        limit: Limit | None = None,
-        length: int | None = None,
-    ) -> None:
-        self.length = length
-        # A deque keeps its last items, which are the oldest here.
-        newest = list(items)[:maxlen]
-        super().__init__([self._shorten(erred) for erred in newest], maxlen, limit)
-        self.seen = getattr(items, "seen", len(items))
-
-    def weigh(self, item: ErredTask) -> int:
-        """Bytes of a long key."""
-        return weigh(item.key)
-
-    def appendleft(self, item: ErredTask) -> None:
-        """Add the newest erred task."""
-        self.seen += 1
-        item = self._shorten(item)
-        self._make_room(1, self.weigh(item))
-        super().appendleft(item)
-
-    def _pop_oldest(self) -> ErredTask:
-        return self.pop()
-
-    def _shorten(self, erred: ErredTask) -> ErredTask:
-        return dataclasses.replace(
-            erred,
-            key=cut(erred.key),
-            exception_text=erred.exception_text[: self.length],
-            traceback_text=erred.traceback_text[: self.length],
-        )
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(name)
+        if self._on_leave is not None:
+            self._on_leave(name)
 
 
 class Plugins(dict[str, "SchedulerPlugin"]):
@@ -275,6 +201,13 @@ class Plugins(dict[str, "SchedulerPlugin"]):
         elif connection := _compat.get_status_stream(plugin):
             resize_messages(connection, self.messages)
         super().__setitem__(name, plugin)
+
+
+def resize_messages(connection: BatchedSend, messages: int | None) -> None:
+    """Keep only the last sent batches of a connection; None keeps all."""
+    _compat.set_message_log(
+        connection, deque(_compat.get_message_log(connection), maxlen=messages)
+    )
 
 
 def look_at_messages(*kinds: Connections) -> Held:

@@ -10,8 +10,6 @@ from __future__ import annotations
 from sys import getsizeof
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from leandask.records.payload import plain
-from leandask.records.text import CUT
 from leandask.settings.budget import COSTS
 
 if TYPE_CHECKING:
@@ -23,6 +21,8 @@ INCLUDED, INCLUDED_BYTES = 79, 128
 PARTS, PART_BYTES = 8, 40
 #: Characters of a name that a history keeps.
 LONGEST = 2048
+#: End of a name that was cut. The character for it would double the size of the text.
+MARK = "..."
 
 
 class Limit(NamedTuple):
@@ -72,13 +72,21 @@ def cut(name: Any) -> Any:
     Examples
     --------
     >>> cut("x"), len(cut("x" * 100_000)), cut(("x", 0))
-    ('x', 2049, ('x', 0))
-    >>> [len(part) for part in cut(("x" * 100_000, "y" * 100_000))]
-    [2049, 8]
+    ('x', 2051, ('x', 0))
+    >>> [len(part) for part in cut(("x" * 100_000, "y" * 100_000, 0))]
+    [2051, 3]
     """
     if weigh(name) <= LONGEST:
         return name
     if type(name) is str:
-        return name[:LONGEST] + CUT if len(name) > LONGEST else name
-    head = plain(name, LONGEST)[0]
-    return tuple(head) if type(name) is tuple else head
+        return name[:LONGEST] + MARK if len(name) > LONGEST else name
+    if type(name) is bytes:
+        return name[:LONGEST]
+    parts, left = [], LONGEST
+    for part in name:
+        if left <= 0:
+            parts.append(MARK)
+            break
+        parts.append(cut(part))
+        left -= PART_BYTES + weigh(part)
+    return tuple(parts)
