@@ -21,6 +21,7 @@ from leandask.records.loggers import TRANSITIONS, HeldLevel
 from leandask.records.schema import RETENTION_SET, STARTED, STOPPED
 from leandask.records.stream import RecordStream
 from leandask.serving.page import add_routes
+from leandask.serving.watchers import Watchers
 from leandask.settings import config
 from leandask.settings.retention import Retention, in_force
 
@@ -83,6 +84,7 @@ class LeanExtension:
         scheduler.handlers["leandask_history"] = self.history
         scheduler.handlers["leandask_report"] = self.report
         scheduler.handlers["leandask_set_retention"] = self.set_retention
+        self.watchers = Watchers(scheduler)
         add_routes(scheduler)
         # For a scheduler that is never closed: runs when it is collected, or at exit.
         weakref.finalize(

@@ -68,7 +68,7 @@ async def test_every_history_is_bounded_and_counts_what_it_saw():
         for stream in [*s.stream_comms.values(), *s.client_comms.values()]:
             assert stream.recent_message_log.maxlen == 2
             assert stream.batch_count > 2
-        assert len(await c.get_task_stream()) == 7
+        assert len(s.plugins["task-stream"].buffer.recent) == 7
         assert s.plugins["task-stream"].index == 20
         assert len(await c.get_scheduler_logs()) == 6
 

@@ -14,19 +14,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 from leandask import _compat
 from leandask.histories import (
     departed,
+    history,
     locks,
     loglines,
     lru,
     monitor,
     prefixes,
+    taskstream,
 )
-from leandask.histories.history import (
-    Connections,
-    Held,
-    Plugins,
-    look_at_messages,
-    look_at_task_stream,
-)
+from leandask.histories.history import Held, Plugins
 from leandask.histories.names import Limit
 from leandask.histories.spans import computations, spans
 from leandask.histories.tasks.erredtasks import ErredTasks
@@ -147,9 +143,9 @@ def _look_at(attribute: str) -> Callable[[Any], Held]:
     """Return a function that counts a history in an attribute of the scheduler."""
 
     def look(s: Any) -> Held:
-        history = getattr(s, attribute)
-        seen, weight = getattr(history, "seen", None), getattr(history, "weight", 0)
-        return Held(len(history), seen, weight=weight)
+        entries = getattr(s, attribute)
+        seen, weight = getattr(entries, "seen", None), getattr(entries, "weight", 0)
+        return Held(len(entries), seen, weight=weight)
 
     return look
 
@@ -164,17 +160,6 @@ def _resize_transition_log(s: Any, bounds: Retention) -> None:
     s.transition_log = s.transition_log.resized(*_both(bounds, "transition-log"))
 
 
-def _install_messages(s: Any, bounds: Retention, stream: RecordStream) -> None:
-    s.stream_comms = Connections(s.stream_comms, bounds.messages)
-    on_leave = partial(broker.forget_subscriber, s)
-    s.client_comms = Connections(s.client_comms, bounds.messages, on_leave)
-
-
-def _resize_messages(s: Any, bounds: Retention) -> None:
-    s.stream_comms.resize(bounds.messages)
-    s.client_comms.resize(bounds.messages)
-
-
 def _resize_erred_tasks(s: Any, bounds: Retention) -> None:
     s.erred_tasks = ErredTasks(
         s.erred_tasks, *_both(bounds, "erred-tasks"), bounds.error_length
@@ -186,7 +171,14 @@ def _install_spans(s: Any, bounds: Retention, stream: RecordStream) -> None:
 
 
 def _install_plugins(s: Any, bounds: Retention, stream: RecordStream) -> None:
-    s.plugins = Plugins(s.plugins, bounds.task_stream, bounds.messages)
+    s.plugins = Plugins(s.plugins, partial(_bound_plugin, s))
+
+
+def _bound_plugin(s: Any, plugin: Any) -> None:
+    bounds = in_force(s)
+    taskstream.adopt(plugin, bounds.task_stream)
+    if connection := _compat.get_status_stream(plugin):
+        history.resize_messages(connection, bounds.messages)
 
 
 #: In the order in which they are installed: that of the bounds in the configuration.
@@ -206,14 +198,16 @@ BOUNDS = (
     ),
     Bound(
         "messages",
-        install=_install_messages,
-        resize=_resize_messages,
-        look=lambda s: look_at_messages(s.stream_comms, s.client_comms),
+        install=lambda s, b, stream: history.install_connections(
+            s, b.messages, on_leave=partial(broker.forget_subscriber, s)
+        ),
+        resize=lambda s, b: history.resize_connections(s, b.messages),
+        look=history.look_at_messages,
     ),
     Bound(
         "log-records",
-        install=lambda s, b, stream: loglines.install(s, b.log_records),
-        resize=lambda s, b: loglines.resize(s, b.log_records),
+        install=lambda s, b, stream: loglines.install(s, *_both(b, "log-records")),
+        resize=lambda s, b: loglines.resize(s, *_both(b, "log-records")),
         look=loglines.look,
     ),
     Bound(
@@ -226,8 +220,9 @@ BOUNDS = (
     Bound(
         "task-stream",
         install=_install_plugins,
-        resize=lambda s, b: s.plugins.resize(b.task_stream, b.messages),
-        look=lambda s: look_at_task_stream(s.plugins),
+        resize=lambda s, b: s.plugins.resize(),
+        look=taskstream.look,
+        forget=lambda s, b: taskstream.forget(s),
     ),
     Bound("event-bytes", look=broker.look_at_event_bytes),  # the topics have it
     Bound(

@@ -9,13 +9,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-from weakref import WeakKeyDictionary
-
-from distributed.diagnostics.task_stream import TaskStreamPlugin
 
 from leandask import _compat
 from leandask.histories.names import Limit
-from leandask.settings.rules import smaller
 
 if TYPE_CHECKING:
     from distributed.batched import BatchedSend
@@ -161,45 +157,32 @@ class Connections(dict[str, "BatchedSend"]):
 
 
 class Plugins(dict[str, "SchedulerPlugin"]):
-    """Scheduler plugins. The task stream and the status stream are bounded here.
+    """Scheduler plugins. What some of them keep is bounded here.
 
     Parameters
     ----------
     items : mapping
-    task_stream : int or None
-        Tasks that a task stream keeps, unless it keeps less itself.
-    messages : int or None
-        Batches kept of the connection to a cluster manager.
+    bound : callable
+        Bounds a plugin: called with each, and when the bounds change.
     """
 
     def __init__(
         self,
         items: Mapping[str, SchedulerPlugin],
-        task_stream: int | None,
-        messages: int | None,
+        bound: Callable[[SchedulerPlugin], object],
     ) -> None:
         super().__init__()
-        self.task_stream = task_stream
-        self.messages = messages
-        #: What task streams would keep by themselves.
-        self._own: WeakKeyDictionary[TaskStreamPlugin, int | None]
-        self._own = WeakKeyDictionary()
+        self._bound = bound
         for name, plugin in items.items():
             self[name] = plugin
 
-    def resize(self, task_stream: int | None, messages: int | None) -> None:
-        """Set other bounds."""
-        self.task_stream = task_stream
-        self.messages = messages
-        for name, plugin in self.items():
-            self[name] = plugin
+    def resize(self) -> None:
+        """Bound all plugins again."""
+        for plugin in self.values():
+            self._bound(plugin)
 
     def __setitem__(self, name: str, plugin: SchedulerPlugin) -> None:
-        if isinstance(plugin, TaskStreamPlugin):
-            own = self._own.setdefault(plugin, plugin.buffer.maxlen)
-            plugin.buffer = deque(plugin.buffer, smaller(own, self.task_stream))
-        elif connection := _compat.get_status_stream(plugin):
-            resize_messages(connection, self.messages)
+        self._bound(plugin)
         super().__setitem__(name, plugin)
 
 
@@ -210,18 +193,25 @@ def resize_messages(connection: BatchedSend, messages: int | None) -> None:
     )
 
 
-def look_at_messages(*kinds: Connections) -> Held:
-    """Count the batches that all connections of some kinds keep."""
+def install_connections(
+    scheduler: Any, messages: int | None, on_leave: Callable[[str], None]
+) -> None:
+    """Bound the connections to workers and to clients, which may leave."""
+    scheduler.stream_comms = Connections(scheduler.stream_comms, messages)
+    scheduler.client_comms = Connections(scheduler.client_comms, messages, on_leave)
+
+
+def resize_connections(scheduler: Any, messages: int | None) -> None:
+    """Set another number of batches to keep per connection."""
+    scheduler.stream_comms.resize(messages)
+    scheduler.client_comms.resize(messages)
+
+
+def look_at_messages(scheduler: Any) -> Held:
+    """Count the batches that all connections keep."""
+    kinds = scheduler.stream_comms, scheduler.client_comms
     holders = sum(map(len, kinds))
     if all(kind.messages == 0 for kind in kinds):
         return Held(0, None, holders)
     logs = [_compat.get_message_log(c) for kind in kinds for c in kind.values()]
     return Held(sum(map(len, logs)), None, holders)
-
-
-def look_at_task_stream(plugins: Plugins) -> Held:
-    """Count the tasks of the task stream, if a client or a page started it."""
-    plugin = plugins.get(TaskStreamPlugin.name)
-    if not isinstance(plugin, TaskStreamPlugin):
-        return Held(0, 0)
-    return Held(len(plugin.buffer), plugin.index)

@@ -176,7 +176,7 @@ class GiveBack:
     def _get_histories(self) -> list[Any]:
         scheduler = self.scheduler
         histories: list[Any] = [scheduler.transition_log, scheduler.erred_tasks]
-        histories.append(log_lines_of(scheduler).deque)
+        histories.append(log_lines_of(scheduler).lines)
         topics = topics_of(scheduler)
         is_measured = topics.max_bytes is not None
         if is_measured and topics.nbytes <= LARGEST_EVENT_BYTES:

@@ -100,6 +100,14 @@ class LeanCollector(PrometheusCollector):
             given["longest_pause"],
         )
 
+        stream = report["task_stream"]
+        yield gauge(
+            "watched_tasks",
+            "Tasks of the task stream kept for clients that watch it",
+            stream["tasks"],
+        )
+        yield gauge("watched_bytes", "Size of these tasks", stream["bytes"])
+
     def _memory(self, memory: Mapping[str, Any]) -> Iterator[Metric]:
         texts = {
             "rss": "Resident memory of the scheduler's process",

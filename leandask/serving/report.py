@@ -9,6 +9,8 @@ from distributed.system import MEMORY_LIMIT
 
 from leandask._versions import versions
 from leandask.histories import bounds
+from leandask.histories.taskbuffer import MOST_BYTES
+from leandask.histories.taskstream import task_stream_of
 from leandask.records.stream import StreamStats
 from leandask.records.text import name_of
 from leandask.records.times import rfc3339
@@ -46,6 +48,17 @@ class GiveBackReport(TypedDict):
     count: int
     #: Longest time that this held the event loop, in seconds.
     longest_pause: float
+
+
+class TaskStreamReport(TypedDict):
+    """What is kept of the task stream, beyond its bound, for clients that watch it."""
+
+    #: Connections of such clients.
+    watchers: int
+    tasks: int
+    #: Bytes of these tasks, and what they are at most.
+    bytes: int
+    bytes_most: int
 
 
 class EventLogReport(TypedDict):
@@ -91,6 +104,7 @@ class Report(TypedDict):
     stream: StreamStats
     housekeeping: HousekeepingReport
     give_back: GiveBackReport
+    task_stream: TaskStreamReport
     #: None if there is no event log.
     event_log: EventLogReport | None
     #: The last ones, newest first; none if ``blocked-handlers`` have ``events``.
@@ -146,6 +160,7 @@ def report_of(scheduler: Scheduler) -> Report:
             "count": give_back.count,
             "longest_pause": give_back.longest_pause,
         },
+        "task_stream": _task_stream(scheduler),
         "event_log": _event_log(extension.event_log),
         # Warnings contain text of events.
         "warnings": []
@@ -176,6 +191,16 @@ def _rss_peak_without_proc(rss: int) -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return max(peak if sys.platform == "darwin" else peak * 1024, rss)
+
+
+def _task_stream(scheduler: Scheduler) -> TaskStreamReport:
+    stream = task_stream_of(scheduler)
+    return {
+        "watchers": 0 if stream is None else stream.n_watchers,
+        "tasks": 0 if stream is None else stream.buffer.n_older,
+        "bytes": 0 if stream is None else stream.buffer.nbytes,
+        "bytes_most": MOST_BYTES,
+    }
 
 
 def _event_log(sink: EventLog | None) -> EventLogReport | None:

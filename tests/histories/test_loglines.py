@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import sys
+from collections import deque
 
 import pytest
-from distributed import Scheduler
+from distributed import Client, LocalCluster, Scheduler
 from distributed.utils import DequeHandler
 from distributed.utils_test import gen_test
 
@@ -34,6 +36,53 @@ def log(lines: LogLines, msg: str, *args: object) -> None:
 
 def test_log_lines_take_over_what_was_logged_before(lines):
     assert [lines.format(line) for line in lines.deque] == ["INFO before"]
+
+
+def test_a_log_line_has_what_readers_of_log_records_read(lines):
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        exc_info = sys.exc_info()
+    args = ("x.y", logging.ERROR, __file__, 7, "100%% of %s", ("it",), exc_info, "func")
+    record = logging.LogRecord(*args)
+    lines.handle(record)
+    line = lines.deque[-1]
+    assert isinstance(line, logging.LogRecord)
+    assert (line.msg, line.args, line.getMessage()) == ("100% of it", (), "100% of it")
+    same = set(vars(record)) - {"msg", "args", "exc_info"}
+    assert {name: vars(line).get(name) for name in same} == {
+        name: vars(record)[name] for name in same
+    } | {"message": None}
+    assert line.exc_info is None
+    assert line.exc_text.endswith("ValueError: broken")
+    everything = (
+        "%(asctime)s %(created)f %(filename)s %(funcName)s %(levelname)s %(levelno)s "
+        "%(lineno)d %(message)s %(module)s %(msecs)d %(name)s %(pathname)s %(process)d "
+        "%(processName)s %(relativeCreated)d %(thread)d %(threadName)s"
+    )
+    formatter = logging.Formatter(everything)
+    assert formatter.format(line) == formatter.format(record)
+
+
+def test_the_lines_read_as_upstreams_deque(lines):
+    for i in range(4):
+        log(lines, "%s", i)
+    messages = [line.getMessage() for line in lines.deque]
+    assert messages == ["1", "2", "3"]
+    assert [line.msg for line in reversed(lines.deque)] == messages[::-1]
+    assert [line.msg for line in lines.deque[:2]] == messages[:2]
+    assert (len(lines.deque), lines.deque.maxlen) == (3, 3)
+    fetched = pickle.loads(pickle.dumps(lines.deque))  # by a client without leandask
+    assert (type(fetched), type(fetched[0])) == (deque, logging.LogRecord)
+    assert [line.getMessage() for line in fetched] == messages
+    lines.clear()
+    assert not lines.deque
+
+
+def test_a_format_without_the_message_keeps_its_text(lines):
+    lines.setFormatter(logging.Formatter("%(name)s"))
+    log(lines, "%s", "hello")
+    assert (lines.deque[-1].text, lines.deque[-1].msg) == ("x", "x")
 
 
 def test_log_lines_are_text_and_keep_no_args_alive(lines):
@@ -78,3 +127,26 @@ async def test_the_log_records_of_a_scheduler_that_becomes_lean_are_released():
         install(s)
         assert "held is here" in s.get_logs()[0][1]
         assert len(old.deque) == 0
+
+
+@gen_test()
+async def test_clients_and_cluster_managers_get_the_logs():
+    async with (
+        LocalCluster(
+            processes=False, n_workers=1, asynchronous=True, dashboard_address=":0"
+        ) as cluster,
+        Client(cluster, asynchronous=True) as c,
+    ):
+        install(cluster.scheduler)
+        logging.getLogger("distributed.scheduler").warning("%s scheduler", "this")
+        logging.getLogger("distributed.worker").warning("%s worker", "this")
+        [newest] = await c.get_scheduler_logs(n=1)
+        assert (newest[0], newest[1][-14:]) == ("WARNING", "this scheduler")
+        [of_worker] = (await c.get_worker_logs(n=1)).values()
+        assert of_worker[0][1].endswith("WARNING - this worker")
+        logs = await cluster.get_logs()
+        assert "this scheduler" in logs["Scheduler"]
+        assert "this worker" not in logs["Scheduler"]
+        [(created, _, text)] = cluster.scheduler.get_logs(n=1, timestamps=True)
+        assert text == newest[1]
+        assert not cluster.scheduler.get_logs(start=created + 1)

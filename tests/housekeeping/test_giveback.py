@@ -10,7 +10,8 @@ from distributed.scheduler import Transition
 from distributed.utils_test import gen_test, inc
 
 import leandask
-from leandask import _compat, install
+from leandask import install
+from leandask.histories.loglines import log_lines_of
 from leandask.housekeeping.giveback import BUSY_RATE, LARGEST_HISTORIES
 from tests.helpers.schedulers import (
     LOCAL,
@@ -137,7 +138,7 @@ async def test_a_history_too_long_to_copy_stays_and_the_others_are_copied():
     async with lean(retention={"transition-log": LARGEST_HISTORIES + 1}) as s:
         item = Transition("key", "waiting", "memory", {}, "stimulus", 1.0)
         s.transition_log.extend([item] * (LARGEST_HISTORIES + 1))
-        lines = _compat.get_log_handler(s).deque
+        lines = log_lines_of(s).lines
         before, transition = list(lines), s.transition_log[0]
         assert before
         await s.extensions["leandask"].give_back.ask()

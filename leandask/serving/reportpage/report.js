@@ -8,6 +8,7 @@ function showReport(report) {
   showRecords(report.stream);
   showEventLog(report.event_log);
   showHousekeeping(report.housekeeping, report.give_back);
+  showWatched(report.task_stream);
   showWarnings(report.warnings);
 }
 
@@ -65,6 +66,11 @@ function showEventLog(log) {
   setText(byId("log-bytes"), formatSize(log.bytes_written));
   setFaults(byId("log-lost"), log.lines_lost);
   setFaults(byId("log-errors"), log.errors);
+}
+
+function showWatched({ tasks, bytes }) {
+  setText(byId("watched"),
+    tasks ? `${formatNumber(tasks)}, ${formatSize(bytes)}` : "none");
 }
 
 function showHousekeeping(housekeeping, giveBack) {

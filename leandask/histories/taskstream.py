@@ -1,0 +1,188 @@
+"""The task stream: the last tasks for pages, all of them for who watches."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import Counter, deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from dask.utils import format_bytes, parse_timedelta
+from distributed.diagnostics.task_stream import TaskStreamPlugin
+from distributed.metrics import time
+
+from leandask._throttle import Throttle
+from leandask.histories.history import Held
+from leandask.histories.taskbuffer import MOST_BYTES, Task, TaskBuffer
+from leandask.records.times import rfc3339
+from leandask.settings.rules import smaller
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from distributed import Scheduler
+    from distributed.comm import Comm
+
+logger = logging.getLogger("leandask")
+
+#: Seconds between two warnings in the scheduler's log that an answer is cut.
+WARN_SECONDS = 60.0
+#: Modules of upstream that add a task stream when a client or a page needs one.
+STARTERS = ("distributed.scheduler", "distributed.dashboard.components.scheduler")
+
+_warning = Throttle(WARN_SECONDS)
+
+
+class TaskStream(TaskStreamPlugin):
+    """A task stream that is whole for those who watch it. See :func:`adopt`."""
+
+    buffer: TaskBuffer
+    #: How many windows each connection has open: blocks of code around which a client
+    #: asked for the task stream.
+    windows: Counter[Comm]
+    #: Connections of clients that watch until they leave.
+    staying: set[Comm]
+    #: Whether it was added by Python code, which reads it when it likes.
+    is_held: bool
+
+    @property
+    def n_watchers(self) -> int:
+        """Connections of clients that watch."""
+        return len({*self.windows, *self.staying})
+
+    def watch(self, connection: Comm, until_gone: bool = False) -> None:
+        """Keep all tasks from now on: until `unwatch`, or until the client is gone."""
+        if until_gone:
+            self.staying.add(connection)
+        else:
+            self.windows[connection] += 1
+        self.forget_gone()
+
+    def unwatch(self, connection: Comm) -> None:
+        """Close a window of a connection."""
+        self.windows[connection] -= 1
+        self.forget_gone()
+
+    def forget_gone(self) -> None:
+        """Forget windows that are closed, and clients that are gone."""
+        for connection, n_open in list(self.windows.items()):
+            if n_open <= 0 or connection.closed():
+                del self.windows[connection]
+        self.staying = {each for each in self.staying if not each.closed()}
+        is_watched = bool(self.windows or self.staying or self.is_held)
+        self.buffer.is_watched = is_watched
+
+    def collect(
+        self,
+        start: Any = None,
+        stop: Any = None,
+        count: int | None = None,
+        start_index: int | None = None,
+    ) -> list[Task]:
+        """Return tasks as upstream does; warn if some of them are missing."""
+        start, stop = _as_time(start), _as_time(stop)
+        # Before 2026.6 there is no start_index.
+        index = {} if start_index is None else {"start_index": start_index}
+        tasks: list[Task] = super().collect(start, stop, count, **index)
+        notice = self.notice_of(tasks, start, stop, count, start_index)
+        if notice and _warning.acquire():
+            logger.warning(notice)
+        return tasks
+
+    def notice_of(
+        self,
+        tasks: Sequence[Task] = (),
+        start: Any = None,
+        stop: Any = None,
+        count: int | None = None,
+        start_index: int | None = None,
+    ) -> str:
+        """Say that an answer misses tasks; empty if it is whole.
+
+        It takes the answer of `collect`, and what that was asked for.
+        """
+        buffer, start, stop = self.buffer, _as_time(start), _as_time(stop)
+        n_evicted = self.index - len(buffer)
+        if start_index is not None:
+            is_cut = start_index < n_evicted
+        elif not n_evicted or (stop is not None and stop <= buffer.evicted_from):
+            is_cut = False
+        elif start is not None:
+            is_cut = start <= buffer.evicted_until
+        else:
+            is_cut = count is None or len(tasks) < count
+        if not is_cut:
+            return ""
+        return (
+            "The task stream is cut: older tasks are missing, the last of which ended "
+            f"at {rfc3339(buffer.evicted_until)}. The scheduler keeps the last "
+            f"{buffer.bound} tasks (leandask.retention.task-stream), and the last "
+            f"{buffer.most} while a client watches, in at most "
+            f"{format_bytes(MOST_BYTES)}."
+        )
+
+    def rectangles(self, istart: int | None, *args: Any, **kwargs: Any) -> Any:
+        """Return what a page draws of the last tasks, as upstream does."""
+        n_older = self.index - len(self.buffer.recent)
+        return super().rectangles(max(istart or 0, n_older), *args, **kwargs)
+
+
+def adopt(plugin: TaskStreamPlugin, bound: int | None) -> None:
+    """Make a task stream of upstream's, in its place, or set another bound for ours.
+
+    Who made it, and pages, hold it already. A class derived from upstream's is its
+    author's, and stays as it is.
+    """
+    if type(plugin) is TaskStreamPlugin:
+        most = cast("deque[Task]", plugin.buffer).maxlen
+        stream = cast(TaskStream, plugin)
+        stream.__class__ = TaskStream
+        stream.windows, stream.staying = Counter(), set()
+        stream.is_held = _is_added_by_a_user()
+        tasks = list(plugin.buffer)
+        stream.buffer = TaskBuffer(tasks, smaller(most, bound), most)
+        if plugin.index > len(tasks):  # upstream has evicted some
+            stream.buffer.note_evicted(0.0, time())
+        stream.forget_gone()
+    elif isinstance(plugin, TaskStream):
+        plugin.buffer.resize(smaller(plugin.buffer.most, bound))
+
+
+def task_stream_of(scheduler: Scheduler) -> TaskStream | None:
+    """The task stream, if a client or a page started it."""
+    plugin = scheduler.plugins.get(TaskStreamPlugin.name)
+    return plugin if isinstance(plugin, TaskStream) else None
+
+
+def look(scheduler: Scheduler) -> Held:
+    """Count the last tasks."""
+    stream = task_stream_of(scheduler)
+    if stream is None:
+        return Held(0, 0)
+    return Held(len(stream.buffer.recent), stream.index)
+
+
+def forget(scheduler: Scheduler) -> None:
+    """Forget clients that are gone, and what was kept for them."""
+    stream = task_stream_of(scheduler)
+    if stream is not None:
+        stream.forget_gone()
+
+
+def _is_added_by_a_user() -> bool:
+    """Whether a plugin is being added, and not by upstream's own code."""
+    frame: FrameType | None = sys._getframe()
+    is_adding = False
+    while frame is not None:
+        if frame.f_code.co_name == "add_plugin":
+            is_adding = True
+        elif is_adding:
+            return frame.f_globals.get("__name__") not in STARTERS
+        frame = frame.f_back
+    return False
+
+
+def _as_time(value: Any) -> Any:
+    """Return a time in seconds since the epoch; upstream also takes ``"60s"``, ago."""
+    return time() - parse_timedelta(value) if isinstance(value, str) else value

@@ -1,0 +1,148 @@
+"""Watchers: clients that asked for the task stream, and what they are told."""
+
+from __future__ import annotations
+
+import html
+import logging
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+from distributed.comm import get_address_host
+
+from leandask import _compat
+from leandask._throttle import Throttle
+from leandask.histories.taskstream import TaskStream, task_stream_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from distributed import Scheduler
+    from distributed.comm import Comm
+
+logger = logging.getLogger("leandask")
+
+#: Seconds between two warnings that a client could not be noted or told.
+WARN_SECONDS = 60.0
+#: Where the head of a report begins, in upstream's template.
+BODY = re.compile(r"^ *<body>$", re.MULTILINE)
+
+
+class Watchers:
+    """Notes which clients watch the task stream; tells them if an answer is cut.
+
+    A client says so by what it calls: ``distributed.get_task_stream`` asks for the
+    index of the stream, or before 2026.6 for the tasks from 0 to 0, and afterwards for
+    those since then. ``performance_report`` does the latter, and then asks for the
+    report. ``Client.get_task_stream`` just asks: such a client may ask again, so it
+    watches until it leaves.
+
+    A window belongs to the connection that opened it. It is open until one that knows
+    where to begin is asked for on it, or it closes. A client closes connections that it
+    does not need only if it has more than 512 of them.
+    """
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.scheduler = scheduler
+        self._warning = Throttle(WARN_SECONDS)
+        handlers = scheduler.handlers
+        self._collect: Any = handlers["get_task_stream"]
+        self._index: Any = handlers.get("get_task_stream_index")  # since 2026.6
+        self._report: Any = handlers["performance_report"]
+        handlers["get_task_stream"] = self.get_task_stream
+        handlers["performance_report"] = self.performance_report
+        if self._index is not None:
+            handlers["get_task_stream_index"] = self.get_task_stream_index
+
+    # Upstream passes the connection to a handler whose first parameter is `comm`.
+
+    def get_task_stream_index(self, comm: Comm) -> int:
+        """Answer as upstream does, and open a window."""
+        index: int = self._index()
+        self._note(lambda stream: stream.watch(comm))
+        return index
+
+    def get_task_stream(self, comm: Comm, **asked: Any) -> Any:
+        """Answer as upstream does, and open or close a window."""
+        tasks = self._collect(**asked)
+        self._note(lambda stream: self._note_asked(stream, comm, tasks, **asked))
+        return tasks
+
+    async def performance_report(self, comm: Comm, **asked: Any) -> str:
+        """Answer as upstream does, and close a window."""
+        notices: list[str] = []
+        try:
+            report: str = await self._report(**asked)
+            self._note(lambda s: notices.append(s.notice_of(start=asked.get("start"))))
+        finally:
+            self._note(lambda stream: self._close(stream, comm))
+        for notice in filter(None, notices):
+            self._tell(comm, notice)
+            report = with_notice(report, notice)
+        return report
+
+    def _note_asked(
+        self,
+        stream: TaskStream,
+        comm: Comm,
+        tasks: Any,
+        start: Any = None,
+        stop: Any = None,
+        count: int | None = None,
+        start_index: int | None = None,
+    ) -> None:
+        if notice := stream.notice_of(tasks, start, stop, count, start_index):
+            self._tell(comm, notice)
+        is_time = isinstance(start, (int, float))
+        if start_index is not None:
+            self._close(stream, comm)
+        elif start == 0 and stop == 0:
+            stream.watch(comm)
+        elif self._index is None and is_time and comm in stream.windows:
+            stream.unwatch(comm)
+        elif count is None or start is not None:
+            stream.watch(comm, until_gone=True)
+
+    def _close(self, stream: TaskStream, comm: Comm) -> None:
+        """Close a window: of this connection, or of another from the same host."""
+        if comm not in stream.windows:
+            host = get_address_host(comm.peer_address)
+            for other in reversed(stream.windows):
+                if get_address_host(other.peer_address) == host:
+                    comm = other
+                    break
+        stream.unwatch(comm)
+
+    def _tell(self, comm: Comm, notice: str) -> None:
+        """Have the client raise a Python warning. Others on its host do so too.
+
+        That a connection belongs to a client is not known, only where it comes from.
+        Clients subscribe to the topic of warnings by themselves.
+        """
+        scheduler, host = self.scheduler, get_address_host(comm.peer_address)
+        topic = _compat.get_topics(scheduler).get("warn")
+        event = {"op": "event", "topic": "warn", "event": (time.time(), notice)}
+        for name in topic.subscribers if topic is not None else ():
+            stream = scheduler.client_comms.get(name)
+            if stream is None or stream.comm is None:
+                continue
+            if get_address_host(stream.comm.peer_address) == host:
+                scheduler.send_all({name: [event]}, {})
+
+    def _note(self, act: Callable[[TaskStream], object]) -> None:
+        """Do something with the task stream, if it is ours. Never raises."""
+        try:
+            stream = task_stream_of(self.scheduler)
+            if stream is not None:
+                act(stream)
+        except Exception:
+            if self._warning.acquire():
+                logger.warning("A watcher of tasks can't be noted", exc_info=True)
+
+
+def with_notice(report: str, notice: str) -> str:
+    """Insert a line at the head of a performance report."""
+    found = BODY.search(report)
+    head = report[: found.end()] if found else ""
+    line = f"\n<p style='margin: 1em'><b>{html.escape(notice)}</b></p>\n"
+    return f"{head}{line}{report[len(head) :]}"

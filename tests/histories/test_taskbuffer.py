@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import pickle
+import random
+from collections import deque
+
+import pytest
+
+from leandask.histories import taskbuffer
+from leandask.histories.taskbuffer import TaskBuffer
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(taskbuffer, "BLOCK", 8)
+
+
+def task(i: int, **fields: object) -> dict[str, object]:
+    startstops = ({"action": "compute", "start": i, "stop": i + 0.5},)
+    return {"key": f"x-{i}", "startstops": startstops, **fields}
+
+
+def numbers(buffer):
+    return [int(each["key"][2:]) for each in buffer]
+
+
+def filled(n: int, *, bound: int | None = 5, most: int | None = None) -> TaskBuffer:
+    buffer = TaskBuffer([], bound, most)
+    buffer.is_watched = True
+    for i in range(n):
+        buffer.append(task(i))
+    return buffer
+
+
+@pytest.mark.parametrize("bound", [0, 1, 5, 100, None])
+def test_all_tasks_are_read_back_while_somebody_watches(bound):
+    buffer = filled(70, bound=bound)
+    assert list(buffer) == [task(i) for i in range(70)]
+    assert (buffer[-1], buffer[0], buffer[9:11]) == (task(69), task(0), buffer[9:11])
+    assert numbers(reversed(buffer)) == [*reversed(range(70))]
+    with pytest.raises(IndexError, match=r"has no index 70"):
+        buffer[70]
+
+
+def test_only_the_last_are_kept_while_nobody_watches():
+    buffer = filled(70)
+    buffer.is_watched = False
+    assert (numbers(buffer), buffer.nbytes, buffer.n_older) == ([*range(65, 70)], 0, 0)
+    for i in range(70, 90):
+        buffer.append(task(i))
+    assert numbers(buffer) == [*range(85, 90)]
+    assert (buffer.evicted_from, buffer.evicted_until) == (0.5, 84.5)
+
+
+@pytest.mark.parametrize("most", [5, 7, 12, 20, 40])
+def test_upstreams_bound_holds_while_somebody_watches(most):
+    buffer = filled(100, most=most)
+    assert most - 8 < len(buffer) <= most
+    assert numbers(buffer) == [*range(100 - len(buffer), 100)]
+    assert buffer.evicted_until == 99 - len(buffer) + 0.5
+
+
+def test_packed_tasks_are_bounded_in_bytes(monkeypatch):
+    monkeypatch.setattr(taskbuffer, "MOST_BYTES", 20_000)
+    buffer = filled(0)
+    noise = random.Random(0)
+    for i in range(200):
+        buffer.append(task(i, exception=noise.randbytes(500)))
+    assert buffer.nbytes < 20_000 + 8 * taskbuffer.TASK_BYTES
+    assert 20 < len(buffer) < 60
+    assert numbers(buffer) == [*range(200 - len(buffer), 200)]
+
+
+def test_a_bound_may_change_while_somebody_watches():
+    buffer = filled(50)
+    for bound in (40, 3, None, 60, 4):
+        buffer.resize(bound)
+        assert numbers(buffer) == [*range(50)]
+    buffer.is_watched = False
+    assert numbers(buffer) == [*range(47, 50)]
+
+
+def test_what_can_not_be_packed_is_kept_as_text():
+    buffer = TaskBuffer([], 0, None)
+    buffer.is_watched = True
+    for i in range(8):
+        buffer.append(task(i, frames=[memoryview(b"frame")], odd=lambda: 0))
+    assert buffer[3]["frames"] == [b"frame"]
+    assert "<lambda>" in buffer[3]["odd"]
+
+
+def test_a_client_that_fetches_it_gets_a_deque():
+    fetched = pickle.loads(pickle.dumps(filled(20, most=50)))
+    assert type(fetched) is deque
+    assert (numbers(fetched), fetched.maxlen) == ([*range(20)], 50)
+
+
+def test_a_packed_task_takes_a_fraction_of_its_objects(monkeypatch):
+    monkeypatch.setattr(taskbuffer, "BLOCK", 128)
+    buffer = filled(0)
+    for i in range(1280 + buffer.bound):
+        fields = {"stimulus_id": f"task-finished-{1.8e9 + i}", "worker": "tcp://a:1"}
+        buffer.append(task(i, status="OK", type=b"x" * 40, thread=140160, **fields))
+    assert buffer.n_older == 1280
+    assert buffer.nbytes < 1280 * 60
+
+
+def test_clear_counts_what_it_evicts():
+    buffer = filled(30)
+    buffer.clear()
+    assert (len(buffer), buffer.evicted_until) == (0, 29.5)

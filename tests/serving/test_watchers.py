@@ -1,0 +1,334 @@
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import sys
+from contextlib import asynccontextmanager, contextmanager
+from time import time
+
+import dask.config
+import pytest
+from distributed import (
+    Client,
+    LocalCluster,
+    Scheduler,
+    Worker,
+    get_client,
+    get_task_stream,
+    performance_report,
+    wait,
+)
+from distributed.diagnostics.task_stream import TaskStreamPlugin
+from distributed.utils_test import gen_test, inc
+
+import leandask
+from leandask.histories import taskbuffer
+from leandask.serving.report import report_of
+from leandask.serving.watchers import with_notice
+from tests.helpers.schedulers import LOCAL, lean_cluster, run_housekeeping, until
+
+TASKS = {"task-stream": 5}
+#: Whether `get_task_stream` begins at an index: since 2026.6.
+IS_BY_INDEX = hasattr(Scheduler, "get_task_stream_index")
+#: What upstream keeps.
+MOST = "distributed.scheduler.dashboard.tasks.task-stream-length"
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(taskbuffer, "BLOCK", 8)
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """The warnings that clients of this process show."""
+    from distributed import client
+
+    shown = []
+    monkeypatch.setattr(
+        client.warnings, "warn", lambda message, *a, **kw: shown.append(str(message))
+    )
+    return shown
+
+
+@contextmanager
+def most(number):
+    """Have upstream keep so many tasks."""
+    status = MOST.replace("tasks.", "status.")
+    with dask.config.set({MOST: number, status: 1}):
+        yield
+
+
+@asynccontextmanager
+async def watching(client):
+    """Yield the tasks that `get_task_stream` has once this is closed.
+
+    Before 2026.6 it was not for asynchronous clients; this calls what it calls.
+    """
+    tasks = []
+    if IS_BY_INDEX:
+        async with get_task_stream(client=client) as stream:
+            yield tasks
+        tasks += stream.data
+    else:
+        await client.get_task_stream(start=0, stop=0)
+        start = time() - 1  # workers only estimate the scheduler's time
+        yield tasks
+        tasks += await client.get_task_stream(start=start)
+
+
+async def run(client, n=40, function=inc):
+    """Run tasks, and return their keys."""
+    futures = client.map(function, range(n), key=[f"t{time()}-{i}" for i in range(n)])
+    await wait(futures)
+    return {future.key for future in futures}
+
+
+def keys(tasks):
+    return {task["key"] for task in tasks}
+
+
+def watched(scheduler):
+    """How many tasks are kept because somebody watches."""
+    return report_of(scheduler)["task_stream"]["tasks"]
+
+
+def fail(i):
+    raise ValueError(i)
+
+
+@gen_test()
+async def test_get_task_stream_has_all_tasks_and_they_are_forgotten_after_it(told):
+    async with lean_cluster(retention=TASKS) as (s, c):
+        async with watching(c) as tasks:
+            ran = await run(c) | await run(c, function=fail)
+            assert watched(s) >= 75
+        assert keys(tasks) == ran
+        errors = [task for task in tasks if task["status"] == "error"]
+        assert len(errors) == 40
+        assert all("exception" in task for task in errors)
+        assert report_of(s)["task_stream"]["watchers"] == watched(s) == 0
+        assert len(s.plugins["task-stream"].buffer) == 5
+    assert told == []
+
+
+@gen_test()
+async def test_a_performance_report_has_all_tasks(tmp_path, told):
+    file = tmp_path / "report.html"
+    async with lean_cluster(retention=TASKS) as (s, c):
+        async with performance_report(file):
+            await run(c)
+        assert "number of tasks: 40 " in file.read_text()
+        assert (watched(s), told) == (0, [])
+
+
+@gen_test()
+async def test_windows_of_clients_may_be_nested_and_overlap():
+    async with lean_cluster(retention=TASKS) as (s, c):
+        async with Client(s.address, asynchronous=True) as other:
+            overlapping = watching(other)
+            async with watching(c) as outer:
+                first = await run(c)
+                async with watching(c) as inner:
+                    second = await run(c)
+                    overlap = await overlapping.__aenter__()
+                    third = await run(c)
+            fourth = await run(c)
+            await overlapping.__aexit__(None, None, None)
+        assert keys(outer) >= first | second | third
+        assert keys(inner) >= second | third
+        assert not keys(inner) & first or not IS_BY_INDEX
+        assert keys(overlap) >= third | fourth
+        assert watched(s) == 0
+
+
+@gen_test()
+async def test_a_client_that_asks_once_may_ask_again_until_it_leaves(told):
+    async with lean_cluster(retention=TASKS) as (s, c):
+        assert not await c.get_task_stream()
+        begin = time() - 1
+        ran = await run(c)
+        assert keys(await c.get_task_stream()) == ran
+        assert keys(await c.get_task_stream(start="60s")) == ran
+        assert keys(await c.get_task_stream(start=begin)) == ran
+        assert len(await c.get_task_stream(count=3)) == 3
+        assert len(await c.get_task_stream(count=30)) == 30
+        assert not await c.get_task_stream(stop=begin)
+        assert watched(s) == 35
+        await c.close()
+        await until(lambda: not s.clients or set(s.clients) == {"fire-and-forget"})
+        await run_housekeeping(s)
+        assert (watched(s), told) == (0, [])
+
+
+@gen_test()
+async def test_what_is_beyond_upstreams_bound_is_told(told, tmp_path):
+    file = tmp_path / "report.html"
+    with most(20):
+        async with lean_cluster(retention=TASKS) as (_, c):
+            async with watching(c) as tasks:
+                await run(c)
+            assert 12 < len(tasks) <= 20
+            await until(lambda: told)
+            assert "The task stream is cut" in told[0]
+            assert "last 5 tasks (leandask.retention.task-stream)" in told[0]
+            async with performance_report(file):
+                await run(c)
+            head = file.read_text().partition("application/json")[0]
+            assert re.search(r"<body>\s*<p[^>]*><b>The task stream is cut: ", head)
+            await until(lambda: len(told) == 2)
+
+
+@gen_test()
+async def test_tasks_from_before_somebody_watched_are_told(told):
+    async with lean_cluster(retention=TASKS) as (s, c):
+        s.get_task_stream()  # as a page does: it starts the stream
+        begin = time()
+        await run(c)
+        assert len(await c.get_task_stream(count=5)) == 5
+        assert len(await c.get_task_stream(start=time() + 60)) == 0
+        assert told == []
+        for asked in ({}, {"count": 6}, {"start": begin}, {"stop": time()}):
+            told.clear()
+            assert len(await c.get_task_stream(**asked)) == 5
+            await until(lambda: told)
+
+
+@gen_test()
+async def test_pages_show_the_last_tasks_whoever_watches():
+    async with lean_cluster(retention=TASKS) as (s, c):
+        async with watching(c):
+            await run(c)
+            plugin = s.plugins["task-stream"]
+            assert len(plugin.rectangles(istart=0)["key"]) == 5
+            assert len(plugin.rectangles(istart=38)["key"]) == 2
+            assert report_of(s)["histories"]["task-stream"]["kept"] == 5
+
+
+@gen_test()
+async def test_other_bounds_may_be_set_while_a_client_watches():
+    async with lean_cluster(retention=TASKS) as (s, c):
+        async with watching(c) as tasks:
+            ran = await run(c)
+            await leandask.set_retention(c, task_stream=2)
+            ran |= await run(c)
+            await leandask.set_retention(c, task_stream=50)
+            ran |= await run(c)
+        assert keys(tasks) == ran
+        assert len(s.plugins["task-stream"].buffer) <= 50
+
+
+@gen_test()
+async def test_a_scheduler_that_becomes_lean_while_a_client_watches(told):
+    async with (
+        Scheduler(**LOCAL) as s,
+        Worker(s.address, dashboard=False),
+        Client(s.address, asynchronous=True) as c,
+    ):
+        plugin = TaskStreamPlugin(s)  # as pages hold it
+        s.plugins["task-stream"] = plugin
+        async with watching(c) as tasks:
+            await run(c)
+            leandask.install(s, retention=TASKS)
+            await run(c)
+        assert s.plugins["task-stream"] is plugin
+        assert 5 <= len(tasks) < 80
+        await until(lambda: told)
+        async with watching(c) as tasks:
+            ran = await run(c)
+        assert keys(tasks) >= ran
+
+
+@gen_test()
+async def test_a_plugin_that_is_added_in_python_keeps_what_it_was_made_for():
+    async with lean_cluster(retention=TASKS) as (s, c):
+        plugin = TaskStreamPlugin(s, maxlen=30)
+        s.add_plugin(plugin)
+        begin = time() - 1
+        ran = await run(c, n=30)
+        assert keys(plugin.collect(start=begin)) == ran == keys(plugin.buffer)
+        s.remove_plugin("task-stream")
+        assert watched(s) == 0
+        s.get_task_stream()
+        await run(c)
+        assert watched(s) == 0
+
+
+@gen_test()
+async def test_a_task_may_watch():
+    def watch():
+        with get_task_stream(client=get_client()) as stream:
+            get_client().gather(get_client().map(inc, range(40), pure=False))
+        return [task["key"] for task in stream.data]
+
+    async with lean_cluster(retention=TASKS) as (s, c):
+        watching = c.submit(watch, pure=False)
+        assert len(await watching) >= 40
+        assert watched(s) == 0
+
+
+@gen_test()
+async def test_workers_of_the_same_process():
+    async with (
+        LocalCluster(
+            processes=False,
+            n_workers=1,
+            asynchronous=True,
+            dashboard_address=":0",
+            scheduler_kwargs={},
+        ) as cluster,
+        Client(cluster, asynchronous=True) as c,
+    ):
+        leandask.install(cluster.scheduler, retention=TASKS)
+        async with watching(c) as tasks:
+            ran = await run(c) | await run(c, function=fail)
+        assert keys(tasks) == ran
+        assert watched(cluster.scheduler) == 0
+
+
+@asynccontextmanager
+async def client_that_watches(address):
+    """Run a process with a client that watches, until it is killed."""
+    program = (
+        "import sys, time\n"
+        "from distributed import Client, get_task_stream\n"
+        "client = Client(sys.argv[1])\n"
+        "with get_task_stream(client=client):\n"
+        "    print('watching', flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, address, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert await process.stdout.readline() == b"watching\n"
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+@gen_test()
+async def test_what_a_killed_client_watched_is_forgotten():
+    async with lean_cluster(retention=TASKS) as (s, c):
+        async with client_that_watches(s.address) as process:
+            await run(c)
+            await run_housekeeping(s)
+            assert watched(s) == 35
+            process.send_signal(signal.SIGKILL)
+            await process.wait()
+
+            async def is_forgotten():
+                await run_housekeeping(s)
+                return watched(s) == 0
+
+            while not await is_forgotten():
+                await asyncio.sleep(0.01)
+
+
+def test_a_notice_is_escaped_and_never_lost():
+    assert "</head>\n<body>\n<p" in with_notice("</head>\n<body>\nx", "a <b>")
+    assert "a &lt;b&gt;" in with_notice("<body>\nx", "a <b>")
+    assert with_notice("other", "a").startswith("\n<p")
