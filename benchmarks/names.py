@@ -121,7 +121,7 @@ async def topics(client: Client, address: str, count: int) -> None:
     for i in range(count):
         topic = name("topic", i)
         if i % 2:
-            client.subscribe_topic(topic, print)
+            client.subscribe_topic(topic, str)
         await client.log_event(topic, {"action": "mine"})
         if i % 2:
             client.unsubscribe_topic(topic)

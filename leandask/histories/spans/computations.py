@@ -70,7 +70,7 @@ def shorten_code(code: Any, maxlen: int) -> None:
     # Sorted by text, not by age: upstream keeps no other order.
     del code[: -maxlen or None]
     while size_of([*code], CODE_BYTES)[0] > CODE_BYTES:
-        del code[0]
+        code.remove(max(code, key=lambda snippet: size_of(snippet, CODE_BYTES)[0]))
 
 
 def _weigh(computation: Computation) -> int:

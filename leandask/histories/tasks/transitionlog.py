@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection
 from itertools import islice
+from typing import Any
 
 from distributed.scheduler import Transition
 
 from leandask.histories.history import History
-from leandask.histories.names import Limit, cut, weigh
+from leandask.histories.names import INCLUDED, LONGEST, Limit, cut, weigh
 from leandask.records.schema import RECOMMENDATIONS
 
 #: Called without super(), which takes half of the time of an append.
@@ -53,17 +54,32 @@ class TransitionLog(History[Transition]):
 
     def append(self, item: Transition) -> None:
         """Add the newest transition."""
-        self.seen += 1
-        kept = item
+        key, recommendations = item[0], item[3]
+        if (
+            self.weight
+            or (len(key) > INCLUDED if type(key) is str else weigh(key))
+            or (recommendations and self._are_long(recommendations))
+            or len(item[4]) > INCLUDED
+        ):
+            self._append_long(item)
+        else:
+            self.seen += 1
+            _append(self, item)
+        self._stream(item)
+
+    def _are_long(self, recommendations: Any) -> bool:
+        for key in recommendations:
+            if len(key) > INCLUDED if type(key) is str else weigh(key):
+                return True
+        return len(recommendations) > RECOMMENDATIONS
+
+    def _append_long(self, item: Transition) -> None:
         if len(item[3]) > RECOMMENDATIONS:  # of a task with very many dependents
             first = dict(islice(item[3].items(), RECOMMENDATIONS))
-            kept = item._replace(recommendations=first)
-        weight = self.weigh(kept)
-        if weight or self.weight:
-            kept = self._shorten(kept)
-            self._make_room(1, self.weigh(kept))
-        _append(self, kept)
-        self._stream(item)
+            item = item._replace(recommendations=first)
+        if self.weigh(item) > LONGEST:
+            item = self._shorten(item)
+        super().append(item)
 
     def _shorten(self, item: Transition) -> Transition:
         return item._replace(

@@ -50,6 +50,8 @@ class LeanTopic(Topic):
     count: int
     #: Clients that are sent every event.
     subscribers: set[str]
+    #: Whether it may lose events for those of others: it has some that are measured.
+    is_evictable: bool
 
     def __init__(
         self, name: str, topics: LeanTopics
@@ -57,6 +59,7 @@ class LeanTopic(Topic):
         self.events = PackedEvents(topics.max_events, topics.total)
         self.count = 0
         self.subscribers = _NOBODY
+        self.is_evictable = False
         self.name = name
         self._topics = topics
 
@@ -140,9 +143,9 @@ class LeanTopics(LRU[str, LeanTopic]):
 
     def __init__(self, scheduler: Scheduler, stream: RecordStream) -> None:
         self._scheduler = scheduler
-        #: Those that may have measured events, in the same order. Thousands of topics
-        #: may have a subscriber and no event.
-        self._with_events: OrderedDict[str, LeanTopic] = OrderedDict()
+        #: Those with measured events, in the same order. Thousands of topics may have a
+        #: subscriber and no event.
+        self._evictable: OrderedDict[str, LeanTopic] = OrderedDict()
         self.stream = stream
         self.published_gone = 0
         self.total = Total()
@@ -158,7 +161,8 @@ class LeanTopics(LRU[str, LeanTopic]):
     def __delitem__(self, name: str) -> None:
         self.published_gone += self[name].count
         self[name].truncate()
-        self._with_events.pop(name, None)
+        if name in self._evictable:
+            self._evictable.pop(name).is_evictable = False
         super().__delitem__(name)
 
     @property
@@ -178,15 +182,16 @@ class LeanTopics(LRU[str, LeanTopic]):
 
     def use(self, topic: LeanTopic) -> bool:
         """Add a topic, or mark it as just used; return whether it is kept."""
-        if topic.name in self:
-            self.move_to_end(topic.name)
-            if topic.name in self._with_events:
-                self._with_events.move_to_end(topic.name)
-        elif topic.subscribers or not topic.is_long_named:
+        name = topic.name
+        try:
+            self.move_to_end(name)
+        except KeyError:
+            if not topic.subscribers and topic.is_long_named:
+                return False
             topic.events.maxlen = self.max_events  # it may be older than a resize
-            self[topic.name] = topic
-        else:
-            return False
+            self[name] = topic
+        if topic.is_evictable:
+            self._evictable.move_to_end(name)
         return True
 
     def resize(self, maxlen: int | None, limit: Limit | None = None) -> None:
@@ -208,19 +213,20 @@ class LeanTopics(LRU[str, LeanTopic]):
         They are `topic`'s own if it has more than half of them, or else those of the
         least recently used topic.
         """
-        if topic.name not in self._with_events and self.get(topic.name) is topic:
-            self._with_events[topic.name] = topic
+        if not topic.is_evictable and self.get(topic.name) is topic:
+            self._evictable[topic.name] = topic
+            topic.is_evictable = True
         while self.nbytes > most:
             if topic.events.nbytes > most // 2:
                 topic.events.evict()
                 continue
-            if not self._with_events:  # the rest is in topics that others hold
+            if not self._evictable:  # the rest is in topics that others hold
                 self.total.nbytes = 0
                 return
-            idle = next(iter(self._with_events.values()))
+            idle = next(iter(self._evictable.values()))
             if idle.events:
                 idle.events.evict()
             if not idle.events:
-                del self._with_events[idle.name]
+                self._evictable.pop(idle.name).is_evictable = False
                 if not idle.subscribers and idle is not topic:
                     self.evict(idle.name, idle)
