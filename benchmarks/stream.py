@@ -26,7 +26,7 @@ from distributed.scheduler import Transition
 
 from benchmarks.harness.cluster import MIB
 from leandask.eventlog.eventlog import EventLog
-from leandask.histories.history import TransitionLog
+from leandask.histories.tasks.transitionlog import TransitionLog
 from leandask.records.loggers import EVENTS, TRANSITIONS
 from leandask.records.stream import RecordStream
 
@@ -65,7 +65,7 @@ class Measured:
         TRANSITIONS.setLevel(logging.DEBUG if on else logging.WARNING)
         self.stream = RecordStream("bench", lambda f: f())
         self.sink = EventLog(str(Path(folder, "events.jsonl")), "bench")
-        self.log = TransitionLog((), 100, self.stream.transition)
+        self.log = TransitionLog((), 100, None, self.stream.transition)
 
     def close(self, fair: bool = True) -> None:
         """Stop the stream and remove what it wrote."""

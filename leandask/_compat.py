@@ -21,6 +21,7 @@ import distributed
 import distributed.core
 import distributed.scheduler
 import distributed.utils
+from dask.sizeof import sizeof
 from distributed._async_taskgroup import AsyncTaskGroup
 from distributed.scheduler import TaskGroup, TaskPrefix, WorkerStatusPlugin
 
@@ -34,6 +35,20 @@ if TYPE_CHECKING:
     from distributed.diagnostics.plugin import SchedulerPlugin
     from distributed.spans import Span
     from distributed.utils import DequeHandler
+
+
+def get_sizer(kind: type) -> Callable[[Any], int]:
+    """``sizeof._lookup``, ``sizeof._lazy`` (dask/utils.py): how to measure a class.
+
+    As ``sizeof.dispatch`` does, which would keep every class forever, at 12 kB each.
+    """
+    for base in kind.__mro__:
+        package = str(getattr(base, "__module__", "")).partition(".")[0]
+        if package in sizeof._lazy:
+            sizeof.dispatch(base)  # registers the classes of that package, once
+        if base in sizeof._lookup:
+            return cast(Callable[[Any], int], sizeof._lookup[base])
+    raise TypeError(f"no size is known of {kind!r}")  # as dispatch does
 
 
 def set_broker(scheduler: Scheduler, broker: Broker) -> None:
@@ -215,12 +230,14 @@ def set_span_metrics(span: Span, metrics: Any) -> None:
     span._cumulative_worker_metrics = metrics
 
 
-def shorten_span(span: Span, maxlen: int) -> None:
-    """``Span._metadata``, ``Span._code``: grow with each graph of a running span."""
-    if span._metadata is not None:
-        del span._metadata["collections"][: -maxlen or None]
-    for code in [*span._code][: -maxlen or None]:
-        del span._code[code]
+def get_span_metadata(span: Span) -> list[Any]:
+    """``Span._metadata``: about the collections of each graph of a running span."""
+    return [] if span._metadata is None else span._metadata["collections"]
+
+
+def get_span_code(span: Span) -> dict[Any, None]:
+    """``Span._code``: grows with each graph of a running span."""
+    return span._code
 
 
 def get_nthreads_offset(span: Span) -> int:
@@ -231,6 +248,26 @@ def get_nthreads_offset(span: Span) -> int:
 def set_nthreads_offset(span: Span, offset: int) -> None:
     """``Span._total_nthreads_offset``: moves when the history is shortened."""
     span._total_nthreads_offset = offset
+
+
+def get_types(group: TaskGroup) -> dict[str, int]:
+    """``TaskCollection._types``: results ever made, by type."""
+    return group._types
+
+
+def rename_type(group: TaskGroup, name: str, other: str) -> None:
+    """``TaskCollection._types``: the prefix has the sums of its groups in ``_groups``.
+
+    ``TaskPrefix.remove_group`` subtracts those of a group when its tasks are gone.
+    """
+    count = group._types.pop(name)
+    group._types[other] += count
+    if group in group.prefix._groups:
+        types = group.prefix._types
+        types[other] += count
+        types[name] -= count
+        if not types[name]:
+            del types[name]
 
 
 def fold_groups(groups: Sequence[TaskGroup]) -> TaskGroup:

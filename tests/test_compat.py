@@ -15,7 +15,9 @@ from pathlib import Path
 import click
 import distributed.scheduler
 import distributed.utils
+import numpy as np
 import pytest
+from dask.sizeof import sizeof
 from dask.utils import key_split
 from distributed import Scheduler, SpecCluster, Worker, core
 from distributed.batched import BatchedSend
@@ -75,6 +77,15 @@ def test_each_name_of_compat_has_a_test():
     assert {"get_topics", "scheduler_factory", "AsyncTaskGroup", "HOSTS"} <= {*names}
     tests = Path(__file__).read_text()
     assert not [n for n in names if not re.search(rf"\b_compat\.{n}\b", tests)]
+
+
+def test_sizeof_lookup_and_lazy():
+    assert sizeof._lookup[list] is sizeof._lookup[tuple] is sizeof.dispatch(set)
+    assert sizeof._lookup[dict] is not sizeof._lookup[list]
+    assert isinstance(sizeof._lazy, dict)
+    assert _compat.get_sizer(type("New", (dict,), {})) is sizeof._lookup[dict]
+    array = np.zeros(1000)
+    assert _compat.get_sizer(type(array))(array) == sizeof(array) >= 8000
 
 
 @gen_test()
@@ -378,11 +389,11 @@ def test_span_attributes():
     assert "span._cumulative_worker_metrics[" in source
     assert span._metadata is None
     assert span._code == {}
-    _compat.shorten_span(span, 1)
-    span._metadata = {"collections": ["old", "new"]}
-    span._code.update({"old": None, "new": None})
-    _compat.shorten_span(span, 1)
-    assert (span._metadata, span._code) == ({"collections": ["new"]}, {"new": None})
+    assert _compat.get_span_metadata(span) == []
+    span.add_metadata({"collections": ["old"]})
+    assert _compat.get_span_metadata(span) is span._metadata["collections"]
+    assert _compat.get_span_metadata(span) == ["old"]
+    assert _compat.get_span_code(span) is span._code
 
 
 @gen_test()
@@ -425,6 +436,22 @@ def test_task_group_sums():
         "stop",
         "span_id",
     }
+
+
+def test_task_collection_types():
+    prefix = TaskPrefix("x")
+    gone, group = TaskGroup("x-1", prefix), TaskGroup("x-2", prefix)
+    for name in ("int", "int", "str"):
+        group.add_type(name)
+        gone.add_type(name)
+    assert _compat.get_types(group) is group._types
+    prefix.remove_group(gone)
+    for each in (gone, group):
+        _compat.rename_type(each, "int", "other types")
+        assert each.types == {"str", "other types"}
+    assert prefix._types == {"str": 1, "other types": 2}
+    prefix.remove_group(group)
+    assert prefix._types == {}
 
 
 def test_heap_set_heap_and_data():

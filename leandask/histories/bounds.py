@@ -14,25 +14,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 from leandask import _compat
 from leandask.histories import (
     departed,
+    history,
     locks,
     loglines,
     lru,
     monitor,
     prefixes,
-    spans,
     taskstream,
-    topics,
 )
-from leandask.histories.history import (
-    Connections,
-    ErredTasks,
-    Held,
-    History,
-    Plugins,
-    TransitionLog,
-    look_at_messages,
-    resize_messages,
-)
+from leandask.histories.history import Held, Plugins
+from leandask.histories.names import Limit
+from leandask.histories.spans import computations, spans
+from leandask.histories.tasks.erredtasks import ErredTasks
+from leandask.histories.tasks.transitionlog import TransitionLog
+from leandask.histories.topics import broker
 from leandask.settings.budget import COSTS, Cost
 from leandask.settings.retention import Retention, in_force
 
@@ -118,7 +113,9 @@ def look(scheduler: Scheduler) -> dict[str, Holding]:
         holdings[entry.name] = Holding(
             kept=held.kept,
             seen=held.seen,
-            bytes=held.kept * cost.nbytes if held.nbytes is None else held.nbytes,
+            bytes=held.kept * cost.nbytes + held.weight
+            if held.nbytes is None
+            else held.nbytes,
             bound=bounds[entry.name],
             bound_bytes=most,
             holders=held.holders,
@@ -137,43 +134,40 @@ def forget_jobs(scheduler: Scheduler) -> list[Callable[[], Iterator[None] | None
     return [partial(run, entry.forget) for entry in BOUNDS if entry.forget is not None]
 
 
+def _both(bounds: Retention, name: str) -> tuple[int | None, Limit | None]:
+    """Return the entries that a history keeps, and the bytes of them."""
+    return bounds.as_dict()[name], Limit.of(bounds, name)
+
+
 def _look_at(attribute: str) -> Callable[[Any], Held]:
     """Return a function that counts a history in an attribute of the scheduler."""
 
     def look(s: Any) -> Held:
-        history = getattr(s, attribute)
-        return Held(len(history), getattr(history, "seen", None))
+        entries = getattr(s, attribute)
+        seen, weight = getattr(entries, "seen", None), getattr(entries, "weight", 0)
+        return Held(len(entries), seen, weight=weight)
 
     return look
 
 
 def _install_transition_log(s: Any, bounds: Retention, stream: RecordStream) -> None:
     s.transition_log = TransitionLog(
-        s.transition_log, bounds.transition_log, stream.transition
+        s.transition_log, *_both(bounds, "transition-log"), stream.transition
     )
 
 
 def _resize_transition_log(s: Any, bounds: Retention) -> None:
-    s.transition_log = s.transition_log.resized(bounds.transition_log)
-
-
-def _install_messages(s: Any, bounds: Retention, stream: RecordStream) -> None:
-    s.stream_comms = Connections(s.stream_comms, bounds.messages)
-    on_leave = partial(topics.forget_subscriber, s)
-    s.client_comms = Connections(s.client_comms, bounds.messages, on_leave)
-
-
-def _resize_messages(s: Any, bounds: Retention) -> None:
-    s.stream_comms.resize(bounds.messages)
-    s.client_comms.resize(bounds.messages)
-
-
-def _resize_computations(s: Any, bounds: Retention) -> None:
-    s.computations = History(s.computations, bounds.computations)
+    s.transition_log = s.transition_log.resized(*_both(bounds, "transition-log"))
 
 
 def _resize_erred_tasks(s: Any, bounds: Retention) -> None:
-    s.erred_tasks = ErredTasks(s.erred_tasks, bounds.erred_tasks, bounds.error_length)
+    s.erred_tasks = ErredTasks(
+        s.erred_tasks, *_both(bounds, "erred-tasks"), bounds.error_length
+    )
+
+
+def _install_spans(s: Any, bounds: Retention, stream: RecordStream) -> None:
+    spans.install(s, *_both(bounds, "spans"), bounds.task_prefixes)
 
 
 def _install_plugins(s: Any, bounds: Retention, stream: RecordStream) -> None:
@@ -184,7 +178,7 @@ def _bound_plugin(s: Any, plugin: Any) -> None:
     bounds = in_force(s)
     taskstream.adopt(plugin, bounds.task_stream)
     if connection := _compat.get_status_stream(plugin):
-        resize_messages(connection, bounds.messages)
+        history.resize_messages(connection, bounds.messages)
 
 
 #: In the order in which they are installed: that of the bounds in the configuration.
@@ -195,26 +189,32 @@ BOUNDS = (
         resize=_resize_transition_log,
         look=_look_at("transition_log"),
     ),
-    Bound("events", look=topics.look_at_events),  # the topics have its bound
+    Bound("events", look=broker.look_at_events),  # the topics have its bound
     Bound(
         "topics",
-        install=lambda s, b, stream: topics.install(s, stream),
-        resize=lambda s, b: topics.topics_of(s).resize(b.topics),
-        look=topics.look,
+        install=lambda s, b, stream: broker.install(s, stream),
+        resize=lambda s, b: broker.topics_of(s).resize(*_both(b, "topics")),
+        look=broker.look,
     ),
     Bound(
         "messages",
-        install=_install_messages,
-        resize=_resize_messages,
-        look=lambda s: look_at_messages(s.stream_comms, s.client_comms),
+        install=lambda s, b, stream: history.install_connections(
+            s, b.messages, on_leave=partial(broker.forget_subscriber, s)
+        ),
+        resize=lambda s, b: history.resize_connections(s, b.messages),
+        look=history.look_at_messages,
     ),
     Bound(
         "log-records",
-        install=lambda s, b, stream: loglines.install(s, b.log_records),
-        resize=lambda s, b: loglines.resize(s, b.log_records),
+        install=lambda s, b, stream: loglines.install(s, *_both(b, "log-records")),
+        resize=lambda s, b: loglines.resize(s, *_both(b, "log-records")),
         look=loglines.look,
     ),
-    Bound("computations", resize=_resize_computations, look=_look_at("computations")),
+    Bound(
+        "computations",
+        resize=lambda s, b: computations.install(s, *_both(b, "computations")),
+        look=_look_at("computations"),
+    ),
     Bound("erred-tasks", resize=_resize_erred_tasks, look=_look_at("erred_tasks")),
     Bound("error-length"),  # the erred tasks have it
     Bound(
@@ -224,19 +224,21 @@ BOUNDS = (
         look=taskstream.look,
         forget=lambda s, b: taskstream.forget(s),
     ),
-    Bound("event-bytes", look=topics.look_at_event_bytes),  # the topics have it
+    Bound("event-bytes", look=broker.look_at_event_bytes),  # the topics have it
     Bound(
         "spans",
-        install=lambda s, b, stream: spans.install(s, b.spans, b.task_prefixes),
-        resize=lambda s, b: spans.resize(s, b.spans, b.task_prefixes),
+        install=lambda s, b, stream: spans.install(
+            s, *_both(b, "spans"), b.task_prefixes
+        ),
+        resize=lambda s, b: spans.resize(s, *_both(b, "spans"), b.task_prefixes),
         look=spans.look,
         forget=lambda s, b: spans.forget(s),
     ),
     Bound(
         "task-prefixes",
-        install=lambda s, b, stream: prefixes.install(s, b.task_prefixes),
-        resize=lambda s, b: prefixes.resize(s, b.task_prefixes),
-        look=_look_at("task_prefixes"),
+        install=lambda s, b, stream: prefixes.install(s, *_both(b, "task-prefixes")),
+        resize=lambda s, b: prefixes.resize(s, *_both(b, "task-prefixes")),
+        look=prefixes.look,
     ),
     Bound(
         "key-cache",
@@ -258,14 +260,14 @@ BOUNDS = (
     ),
     Bound(
         "departed",
-        install=lambda s, b, stream: departed.install(s, b.departed),
-        resize=lambda s, b: departed.resize(s, b.departed),
+        install=lambda s, b, stream: departed.install(s, *_both(b, "departed")),
+        resize=lambda s, b: departed.resize(s, *_both(b, "departed")),
         look=departed.look,
     ),
     Bound(
         "locks",
-        install=lambda s, b, stream: locks.install(s, b.locks),
-        resize=lambda s, b: locks.resize(s, b.locks),
+        install=lambda s, b, stream: locks.install(s, *_both(b, "locks")),
+        resize=lambda s, b: locks.resize(s, *_both(b, "locks")),
         look=locks.look,
         forget=lambda s, b: locks.forget(s),
     ),

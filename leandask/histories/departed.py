@@ -13,6 +13,7 @@ from dask.utils import parse_timedelta
 
 from leandask import _compat
 from leandask.histories.history import Held
+from leandask.histories.names import Limit, weigh
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -34,20 +35,28 @@ class Departed(_compat.AsyncTaskGroup):
         Its current background tasks move over.
     maxlen : int or None
         Entries that may wait; None is unbounded.
+    limit : Limit or None
+        Bytes of the entries that may wait; None is unbounded.
     """
 
     #: Entries ever added: one for a worker, two for a client.
     seen: int
+    #: Bytes of long names of those that wait.
+    weight: int
 
-    def __init__(self, scheduler: Scheduler, maxlen: int | None) -> None:
+    def __init__(
+        self, scheduler: Scheduler, maxlen: int | None, limit: Limit | None
+    ) -> None:
         super().__init__()
-        self.seen = 0
+        self.seen = self.weight = 0
         old = _compat.get_background_tasks(scheduler)
         _compat.share_tasks(self, old)
         self.closed = old.closed
         self.maxlen = maxlen
-        #: When to call, by the event loop's clock, and what; the next one first.
-        self.waiting: deque[tuple[float, Forget]] = deque()
+        self.limit = limit
+        #: When to call, by the event loop's clock, what, and the weight of its name;
+        #: the next one first.
+        self.waiting: deque[tuple[float, Forget, int]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
     def call_later(
@@ -60,14 +69,18 @@ class Departed(_compat.AsyncTaskGroup):
             return
         loop = asyncio.get_running_loop()
         self.seen += 1
-        self.waiting.append((loop.time() + delay, partial(afunc, *args, **kwargs)))
+        weight = _weigh_names(afunc)
+        self.weight += weight
+        forget = partial(afunc, *args, **kwargs)
+        self.waiting.append((loop.time() + delay, forget, weight))
         self._forget_surplus()
         if self._timer is None:
             self._set_timer(loop)
 
-    def resize(self, maxlen: int | None) -> None:
-        """Set another bound, and forget the topics beyond it."""
+    def resize(self, maxlen: int | None, limit: Limit | None = None) -> None:
+        """Set other bounds, and forget the topics beyond them."""
         self.maxlen = maxlen
+        self.limit = limit
         self._forget_surplus()
 
     def close(self) -> None:
@@ -77,13 +90,21 @@ class Departed(_compat.AsyncTaskGroup):
             self._timer.cancel()
             self._timer = None
         self.waiting.clear()
+        self.weight = 0
 
     def _forget_surplus(self) -> None:
-        while self.maxlen is not None and len(self.waiting) > self.maxlen:
+        while self.waiting and (
+            (self.maxlen is not None and len(self.waiting) > self.maxlen)
+            or (
+                self.limit is not None
+                and self.limit.is_exceeded(len(self.waiting), self.weight)
+            )
+        ):
             self._forget_next()
 
     def _forget_next(self) -> None:
-        _, forget = self.waiting.popleft()
+        _, forget, weight = self.waiting.popleft()
+        self.weight -= weight
         self.call_soon(forget)
 
     def _forget_due(self) -> None:
@@ -98,9 +119,14 @@ class Departed(_compat.AsyncTaskGroup):
             self._timer = loop.call_at(self.waiting[0][0], self._forget_due)
 
 
-def install(scheduler: Scheduler, maxlen: int | None) -> None:
+def _weigh_names(afunc: Any) -> int:
+    """Weigh the name of a worker or client, which is in the function's closure."""
+    return sum(weigh(c.cell_contents) for c in getattr(afunc, "__closure__", ()) or ())
+
+
+def install(scheduler: Scheduler, maxlen: int | None, limit: Limit | None) -> None:
     """Replace the scheduler's background tasks; None is unbounded."""
-    _compat.set_background_tasks(scheduler, Departed(scheduler, maxlen))
+    _compat.set_background_tasks(scheduler, Departed(scheduler, maxlen, limit))
 
 
 def departed_of(scheduler: Scheduler) -> Departed:
@@ -108,12 +134,12 @@ def departed_of(scheduler: Scheduler) -> Departed:
     return cast(Departed, _compat.get_background_tasks(scheduler))
 
 
-def resize(scheduler: Scheduler, maxlen: int | None) -> None:
-    """Set another bound, and forget the topics beyond it."""
-    departed_of(scheduler).resize(maxlen)
+def resize(scheduler: Scheduler, maxlen: int | None, limit: Limit | None) -> None:
+    """Set other bounds, and forget the topics beyond them."""
+    departed_of(scheduler).resize(maxlen, limit)
 
 
 def look(scheduler: Scheduler) -> Held:
     """Count the entries that wait."""
     departed = departed_of(scheduler)
-    return Held(len(departed.waiting), departed.seen)
+    return Held(len(departed.waiting), departed.seen, weight=departed.weight)

@@ -6,25 +6,18 @@ upstream's types, so that a client needs no leandask.
 
 from __future__ import annotations
 
-import dataclasses
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
-from itertools import islice
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from distributed.scheduler import ErredTask, Transition
-
 from leandask import _compat
-from leandask.records.schema import RECOMMENDATIONS
+from leandask.histories.names import Limit
 
 if TYPE_CHECKING:
     from distributed.batched import BatchedSend
     from distributed.diagnostics.plugin import SchedulerPlugin
 
 T = TypeVar("T")
-
-#: Called without super(), which takes half of the time of an append.
-_append = deque.append
 
 
 class Held(NamedTuple):
@@ -38,25 +31,38 @@ class Held(NamedTuple):
     holders: int = 1
     #: Bytes of the entries, where they are measured.
     nbytes: int | None = None
+    #: Bytes of the long names in them, where they are not.
+    weight: int = 0
 
 
 class History(deque[T]):
-    """A bounded deque that counts the entries ever added.
+    """A bounded deque that counts the entries ever added, and weighs their names.
 
     Parameters
     ----------
     items : collection, optional
-        What it holds at first, as far as its bound allows.
+        What it holds at first, as far as its bounds allow.
     maxlen : int or None, optional
         Entries kept; None is unbounded.
+    limit : Limit or None, optional
+        Bytes kept; None is unbounded.
     """
 
     #: Entries ever added: the first items too, or all that they have seen if they are a
     #: History.
     seen: int
+    #: Bytes of long names in all entries.
+    weight: int
 
-    def __init__(self, items: Collection[T] = (), maxlen: int | None = None) -> None:
-        super().__init__(items, maxlen)
+    def __init__(
+        self,
+        items: Collection[T] = (),
+        maxlen: int | None = None,
+        limit: Limit | None = None,
+    ) -> None:
+        super().__init__((), maxlen)
+        self.limit = limit
+        self.extend(items)
         self.seen = getattr(items, "seen", len(items))
 
     def __repr__(self) -> str:
@@ -65,87 +71,49 @@ class History(deque[T]):
     def __reduce__(self) -> Any:
         return deque, (list(self), self.maxlen)
 
+    def weigh(self, item: T) -> int:
+        """Bytes of the long names in an entry."""
+        return 0
+
+    def reweigh(self) -> None:
+        """Weigh all entries, and evict the oldest ones beyond the limit."""
+        self.weight = sum(map(self.weigh, self))
+        self._make_room(0, 0)
+
     def append(self, item: T) -> None:
         """Add an entry at the right."""
         self.seen += 1
+        weight = self.weigh(item)
+        if weight or self.weight:
+            self._make_room(1, weight)
         super().append(item)
 
-    def appendleft(self, item: T) -> None:
-        """Add an entry at the left."""
-        self.seen += 1
-        super().appendleft(item)
+    def extend(self, items: Iterable[T]) -> None:
+        """Add entries that were here before."""
+        super().extend(items)
+        self.reweigh()
 
+    def clear(self) -> None:
+        """Remove all entries."""
+        super().clear()
+        self.weight = 0
 
-class TransitionLog(History[Transition]):
-    """The last transitions. Each is handed to the stream when it is added.
+    def _make_room(self, entries: int, weight: int) -> None:
+        """Evict until further entries, whose names have a weight, fit in."""
+        if self.maxlen == 0:
+            return
+        self.weight += weight
+        while self and (
+            (self.maxlen is not None and len(self) + entries > self.maxlen)
+            or (
+                self.limit is not None
+                and self.limit.is_exceeded(len(self) + entries, self.weight)
+            )
+        ):
+            self.weight -= self.weigh(self._pop_oldest())
 
-    Parameters
-    ----------
-    items : collection of Transition
-    maxlen : int or None
-        Entries kept.
-    stream : callable
-        Called with every further transition.
-    """
-
-    def __init__(
-        self,
-        items: Collection[Transition],
-        maxlen: int | None,
-        stream: Callable[[Transition], None],
-    ) -> None:
-        super().__init__(items, maxlen)
-        self._stream = stream
-
-    def resized(self, maxlen: int | None) -> TransitionLog:
-        """Return a log of the same transitions with another bound."""
-        return TransitionLog(self, maxlen, self._stream)
-
-    def append(self, item: Transition) -> None:
-        """Add the newest transition."""
-        self.seen += 1
-        if len(item[3]) > RECOMMENDATIONS:  # of a task with very many dependents
-            kept = dict(islice(item[3].items(), RECOMMENDATIONS))
-            _append(self, item._replace(recommendations=kept))
-        else:
-            _append(self, item)
-        self._stream(item)
-
-
-class ErredTasks(History[ErredTask]):
-    """Erred tasks, newest first, with the heads of their exceptions and tracebacks.
-
-    Parameters
-    ----------
-    items : collection of ErredTask
-    maxlen : int or None
-        Entries kept.
-    length : int or None
-        Characters kept of each text; None keeps all.
-    """
-
-    def __init__(
-        self,
-        items: Collection[ErredTask] = (),
-        maxlen: int | None = None,
-        length: int | None = None,
-    ) -> None:
-        self.length = length
-        # A deque keeps its last items, which are the oldest here.
-        newest = list(items)[:maxlen]
-        super().__init__([self._shorten(erred) for erred in newest], maxlen)
-        self.seen = getattr(items, "seen", len(items))
-
-    def appendleft(self, item: ErredTask) -> None:
-        """Add the newest erred task."""
-        super().appendleft(self._shorten(item))
-
-    def _shorten(self, erred: ErredTask) -> ErredTask:
-        return dataclasses.replace(
-            erred,
-            exception_text=erred.exception_text[: self.length],
-            traceback_text=erred.traceback_text[: self.length],
-        )
+    def _pop_oldest(self) -> T:
+        return self.popleft()
 
 
 class Connections(dict[str, "BatchedSend"]):
@@ -225,8 +193,23 @@ def resize_messages(connection: BatchedSend, messages: int | None) -> None:
     )
 
 
-def look_at_messages(*kinds: Connections) -> Held:
-    """Count the batches that all connections of some kinds keep."""
+def install_connections(
+    scheduler: Any, messages: int | None, on_leave: Callable[[str], None]
+) -> None:
+    """Bound the connections to workers and to clients, which may leave."""
+    scheduler.stream_comms = Connections(scheduler.stream_comms, messages)
+    scheduler.client_comms = Connections(scheduler.client_comms, messages, on_leave)
+
+
+def resize_connections(scheduler: Any, messages: int | None) -> None:
+    """Set another number of batches to keep per connection."""
+    scheduler.stream_comms.resize(messages)
+    scheduler.client_comms.resize(messages)
+
+
+def look_at_messages(scheduler: Any) -> Held:
+    """Count the batches that all connections keep."""
+    kinds = scheduler.stream_comms, scheduler.client_comms
     holders = sum(map(len, kinds))
     if all(kind.messages == 0 for kind in kinds):
         return Held(0, None, holders)

@@ -11,6 +11,7 @@ from distributed.semaphore import SemaphoreExtension
 
 from leandask.histories.history import Held
 from leandask.histories.lru import LRU
+from leandask.histories.names import Limit
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 #: Seconds after its last refresh when a lease of an unknown name is forgotten. Upstream
 #: refreshes each five times per ``distributed.scheduler.locks.lease-timeout``, 30 s.
 LEASE_SECONDS = 300.0
+#: Copies of a name that upstream keeps, each from another message.
+COPIES = 3
 
 
 class Locks(LRU[Any, int]):
@@ -40,6 +43,10 @@ class Locks(LRU[Any, int]):
         self.move_to_end(name)
         return super().__getitem__(name)
 
+    def weigh(self, key: Any) -> int:
+        """Bytes of a long name in all its copies."""
+        return COPIES * super().weigh(key)
+
     def is_idle(self, key: Any, value: int) -> bool:
         """Whether nobody holds it or waits for it."""
         pending = self._extension.metrics["pending"]
@@ -50,19 +57,19 @@ class Locks(LRU[Any, int]):
         self._extension.close(key)
 
 
-def install(scheduler: Scheduler, locks: int | None) -> None:
+def install(scheduler: Scheduler, locks: int | None, limit: Limit | None) -> None:
     """Bound the names of locks and semaphores that nobody holds; None is unbounded."""
     extension = scheduler.extensions.get("semaphores")
     if extension is not None:
         # Without a bound at first: evicting a name closes it, which changes max_leases.
         extension.max_leases = names = Locks(extension)
-        names.resize(locks)
+        names.resize(locks, limit)
 
 
-def resize(scheduler: Scheduler, locks: int | None) -> None:
-    """Set another bound, and close names beyond it."""
+def resize(scheduler: Scheduler, locks: int | None, limit: Limit | None) -> None:
+    """Set other bounds, and close names beyond them."""
     if "semaphores" in scheduler.extensions:
-        scheduler.extensions["semaphores"].max_leases.resize(locks)
+        scheduler.extensions["semaphores"].max_leases.resize(locks, limit)
 
 
 def look(scheduler: Scheduler) -> Held:
@@ -70,7 +77,8 @@ def look(scheduler: Scheduler) -> Held:
     extension = scheduler.extensions.get("semaphores")
     if extension is None:
         return Held(0, 0)
-    return Held(len(extension.max_leases), extension.max_leases.seen)
+    names = extension.max_leases
+    return Held(len(names), names.seen, weight=names.weight)
 
 
 def forget(scheduler: Scheduler) -> Iterator[None]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from distributed.utils import DequeHandler
 
 from leandask import _compat
-from leandask.histories.history import Held
+from leandask.histories.history import Held, History
+from leandask.histories.names import Limit, weigh
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -115,6 +116,14 @@ class LineRecords(Sequence[logging.LogRecord]):
         self.lines.clear()
 
 
+class Lines(History[LogLine]):
+    """The last log lines."""
+
+    def weigh(self, item: LogLine) -> int:
+        """Bytes of a long text."""
+        return weigh(item.before) + weigh(item.message) + weigh(item.after)
+
+
 class LogLines(DequeHandler):
     """Keeps log lines as text, without the args and frames of their LogRecords.
 
@@ -124,24 +133,31 @@ class LogLines(DequeHandler):
         Its formatter, its level and its LogRecords, as lines, move over.
     maxlen : int or None
         Lines kept.
+    limit : Limit or None, optional
+        Bytes kept.
     """
 
     #: What readers of a `DequeHandler` read.
     deque: Any
 
-    def __init__(self, old: DequeHandler, maxlen: int | None) -> None:
+    def __init__(
+        self, old: DequeHandler, maxlen: int | None, limit: Limit | None = None
+    ) -> None:
         super().__init__(level=old.level, n=maxlen)
         self.setFormatter(old.formatter)
-        #: Lines ever logged.
-        self.seen = 0
-        self.lines: deque[LogLine] = deque(maxlen=maxlen)
+        self.lines = Lines((), maxlen, limit)
         self.deque = LineRecords(self.lines)
         for record in old.deque:
             self.emit(record)
 
-    def resize(self, maxlen: int | None) -> None:
-        """Set another number of lines to keep."""
-        self.lines = deque(self.lines, maxlen)
+    @property
+    def seen(self) -> int:
+        """Lines ever logged."""
+        return self.lines.seen
+
+    def resize(self, maxlen: int | None, limit: Limit | None = None) -> None:
+        """Set another number of lines, and of bytes, to keep."""
+        self.lines = Lines(self.lines, maxlen, limit)
         self.deque = LineRecords(self.lines)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -151,7 +167,6 @@ class LogLines(DequeHandler):
         except Exception:
             self.handleError(record)
             return
-        self.seen += 1
         self.lines.append(line)
 
     def format(self, record: logging.LogRecord) -> str:
@@ -161,10 +176,10 @@ class LogLines(DequeHandler):
         return super().format(record)
 
 
-def install(scheduler: Scheduler, maxlen: int | None) -> None:
+def install(scheduler: Scheduler, maxlen: int | None, limit: Limit | None) -> None:
     """Replace the handler behind a scheduler's ``get_logs``; None is unbounded."""
     old = _compat.get_log_handler(scheduler)
-    lines = LogLines(old, maxlen)
+    lines = LogLines(old, maxlen, limit)
     scheduler_logger = logging.getLogger("distributed.scheduler")
     scheduler_logger.addHandler(lines)
     scheduler_logger.removeHandler(old)
@@ -178,15 +193,15 @@ def log_lines_of(scheduler: Scheduler) -> LogLines:
     return cast(LogLines, _compat.get_log_handler(scheduler))
 
 
-def resize(scheduler: Scheduler, maxlen: int | None) -> None:
-    """Set another number of lines to keep."""
-    log_lines_of(scheduler).resize(maxlen)
+def resize(scheduler: Scheduler, maxlen: int | None, limit: Limit | None) -> None:
+    """Set another number of lines, and of bytes, to keep."""
+    log_lines_of(scheduler).resize(maxlen, limit)
 
 
 def look(scheduler: Scheduler) -> Held:
     """Count the lines."""
-    lines = log_lines_of(scheduler)
-    return Held(len(lines.lines), lines.seen)
+    lines = log_lines_of(scheduler).lines
+    return Held(len(lines), lines.seen, weight=lines.weight)
 
 
 def _shortened(text: str, length: int) -> str:

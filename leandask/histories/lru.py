@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import Any, TypeVar
 
 from leandask import _compat
 from leandask.histories.history import Held
+from leandask.histories.names import Limit, weigh
 from leandask.settings.rules import smaller
 
 K = TypeVar("K")
 V = TypeVar("V")
 
-#: Entries that are checked for one that may be evicted, each time one is added. It is
-#: more than one, so that a mapping full of entries in use shrinks once these are idle.
+#: Entries in use that are passed over, each time one is added, for those that may be
+#: evicted. It is more than one, so that a mapping full of entries in use shrinks once
+#: these are idle.
 SCAN = 16
+#: Characters of a key whose prefix, escaped form or color is cached.
+LONGEST_CACHED = 160
 
 
 class LRU(OrderedDict[K, V]):
-    """A mapping in the order of use. Its bound evicts entries that are idle.
+    """A mapping in the order of use. Its bounds evict entries that are idle.
 
     Parameters
     ----------
@@ -28,18 +32,26 @@ class LRU(OrderedDict[K, V]):
         What it holds at first, the least recently used first.
     maxlen : int or None, optional
         Entries kept; None is unbounded. Entries in use stay, even beyond the bound.
+    limit : Limit or None, optional
+        Bytes kept; None is unbounded. The newest entry stays, even beyond it.
     """
 
     maxlen: int | None
     #: Entries ever added.
     seen: int
+    #: Bytes of long names.
+    weight: int
 
     def __init__(
-        self, items: Iterable[tuple[K, V]] = (), maxlen: int | None = None
+        self,
+        items: Iterable[tuple[K, V]] = (),
+        maxlen: int | None = None,
+        limit: Limit | None = None,
     ) -> None:
         super().__init__()
         self.maxlen = maxlen
-        self.seen = 0
+        self.limit = limit
+        self.seen = self.weight = 0
         for key, value in items:
             self[key] = value
 
@@ -57,19 +69,47 @@ class LRU(OrderedDict[K, V]):
             return
         super().__setitem__(key, value)
         self.seen += 1
-        if self.maxlen is not None and len(self) > self.maxlen:
+        self.weight += self.weigh(key)
+        if self.is_full:
             self._shrink(keep=key)
 
-    def resize(self, maxlen: int | None) -> None:
-        """Set another bound, and evict what is idle beyond it."""
+    def __delitem__(self, key: K) -> None:
+        super().__delitem__(key)
+        self.weight -= self.weigh(key)
+
+    def pop(self, key: K, *default: Any) -> Any:
+        """Remove and return a value; not every CPython's calls ``__delitem__``."""
+        if key not in self:
+            return super().pop(key, *default)
+        value = super().__getitem__(key)
+        del self[key]
+        return value
+
+    def clear(self) -> None:
+        """Remove all entries."""
+        super().clear()
+        self.weight = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it holds more than its bounds allow."""
+        if self.maxlen is not None and len(self) > self.maxlen:
+            return True
+        return self.limit is not None and self.limit.is_exceeded(len(self), self.weight)
+
+    def resize(self, maxlen: int | None, limit: Limit | None = None) -> None:
+        """Set other bounds, and evict what is idle beyond them."""
         self.maxlen = maxlen
-        if maxlen is None:
-            return
+        self.limit = limit
         for key, value in list(self.items()):
-            if len(self) <= maxlen:
+            if not self.is_full:
                 return
-            if self.is_idle(key, value):
+            if key in self and self.is_idle(key, value):
                 self.evict(key, value)
+
+    def weigh(self, key: K) -> int:
+        """Bytes of a long name."""
+        return weigh(key)
 
     def is_idle(self, key: K, value: V) -> bool:
         """Whether an entry may be evicted."""
@@ -80,15 +120,14 @@ class LRU(OrderedDict[K, V]):
         del self[key]
 
     def _shrink(self, keep: K) -> None:
-        assert self.maxlen is not None
-        for _ in range(SCAN):
-            if len(self) <= self.maxlen:
-                return
+        in_use = 0
+        while in_use < SCAN and self.is_full:
             key, value = next(iter(self.items()))
             if key != keep and self.is_idle(key, value):
                 self.evict(key, value)
             else:
                 self.move_to_end(key)  # so that the next call starts after it
+                in_use += 1
 
 
 def install_key_caches(maxlen: int | None) -> None:
@@ -97,7 +136,7 @@ def install_key_caches(maxlen: int | None) -> None:
     Upstream's ``key_split`` caches 100,000 keys of up to 334 bytes, 17 to 33 MB, mostly
     of tasks that are gone. The others have no bound: every key that the page of the
     graph ever drew, at 260 bytes, and every function whose color a page showed, at 200.
-    A miss takes about 1 µs. None leaves upstream's bound.
+    Long keys are not cached. A miss takes about 1 µs. None leaves upstream's bound.
 
     The addresses of hosts get a cache of 10,000 at 200 bytes in any case. It is never
     emptied, as a miss may ask DNS.
@@ -115,14 +154,17 @@ def resize_key_caches(maxlen: int | None) -> None:
 
 
 def clear_key_caches(maxlen: int | None) -> None:
-    """Empty the caches that hold more than `maxlen` keys: ours, and upstream's.
+    """Empty those of our caches that hold more than `maxlen` keys, and upstream's.
 
-    Upstream's are still used by modules that did not get ours.
+    Upstream's are still used by modules that did not get ours, with keys of any length.
     """
+    if maxlen is None:
+        return
     for name, whole in _compat.KEY_CACHES.items():
-        for cached in (_compat.get_key_cache(name), whole):
-            if maxlen is not None and cached.cache_info().currsize > maxlen:
-                cached.cache_clear()
+        cached = _compat.get_key_cache(name)
+        if cached is not whole and cached.cache_info().currsize > maxlen:
+            cached.cache_clear()
+        whole.cache_clear()
 
 
 def _resize_key_cache(name: str, maxlen: int | None) -> None:
@@ -130,7 +172,27 @@ def _resize_key_cache(name: str, maxlen: int | None) -> None:
     if maxlen is None:
         _compat.set_key_cache(name, whole)
     elif maxlen != _maxlen_of(name):
-        _compat.set_key_cache(name, lru_cache(maxlen)(whole.__wrapped__))
+        _compat.set_key_cache(name, _cache_short_keys(whole.__wrapped__, maxlen))
+
+
+def _cache_short_keys(function: Any, maxlen: int) -> Any:
+    """Cache the results of a function for short keys, as ``lru_cache`` does."""
+    cached = lru_cache(maxlen)(function)
+    # It asks itself, upstream's whole cache, for the first part of a tuple.
+    asks_itself = function.__name__ == "key_split"
+
+    @wraps(function)
+    def look_up(key: Any, *args: Any) -> Any:
+        if asks_itself:
+            while type(key) is tuple and key:
+                key = key[0]
+        if type(key) is str and len(key) <= LONGEST_CACHED:
+            return cached(key, *args)
+        return function(key, *args)
+
+    for name in ("cache_info", "cache_clear", "cache_parameters"):
+        setattr(look_up, name, getattr(cached, name))
+    return look_up
 
 
 def _maxlen_of(name: str) -> int | None:

@@ -14,8 +14,8 @@ from dask.utils import format_bytes
 
 from leandask.histories.loglines import log_lines_of
 from leandask.histories.lru import clear_key_caches
-from leandask.histories.spans import LeanSpans
-from leandask.histories.topics import topics_of
+from leandask.histories.spans.spans import LeanSpans
+from leandask.histories.topics.broker import topics_of
 from leandask.housekeeping.process import reallocate, shrink_table, trim_heap
 from leandask.records.schema import MEMORY_GIVEN_BACK
 from leandask.settings import config

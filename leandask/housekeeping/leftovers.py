@@ -13,6 +13,7 @@ from distributed.core import Status
 from distributed.diagnostics.plugin import SchedulerUploadFile
 
 from leandask import _compat
+from leandask.histories.spans.groups import fold_types
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -73,6 +74,28 @@ def release_fired(
 
     fired = scheduler.clients[FIRED].wants_what
     return _in_slices(release, fired, 50, slice_seconds)
+
+
+def forget_resources(scheduler: Scheduler) -> None:
+    """Forget the names of resources that no worker has.
+
+    Upstream looks a name up with a default, or adds it when a task asks for it.
+    """
+    resources = scheduler.resources
+    for name in [name for name, supply in resources.items() if not supply]:
+        del resources[name]
+
+
+def forget_types(
+    scheduler: Scheduler, slice_seconds: float = SLICE_SECONDS
+) -> Iterator[None]:
+    """Forget types of results, where the tasks of a living group had very many."""
+
+    def forget(groups: Iterable[TaskGroup]) -> None:
+        for group in groups:
+            fold_types(group)
+
+    return _in_slices(forget, scheduler.task_groups.values(), 100, slice_seconds)
 
 
 def compact_queue(scheduler: Scheduler) -> None:

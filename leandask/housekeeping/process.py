@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import distributed.scheduler
 import distributed.semaphore
+import distributed.utils
 
 if TYPE_CHECKING:
     from leandask.histories.departed import Departed
@@ -37,8 +38,9 @@ TRIM_SECONDS, TRIM_TIMES = 60.0, 10_000
 #: RSS in bytes up to which the heap is trimmed.
 TRIM_RSS = 512 * 2**20
 
-#: Shown warnings that Python remembers for one of upstream's modules, 255 bytes each.
-SHOWN_WARNINGS = 1000
+#: Shown warnings that Python remembers for one of upstream's modules, 255 bytes each,
+#: and characters of their texts.
+SHOWN_WARNINGS, SHOWN_CHARACTERS = 1000, 255_000
 
 
 class GarbageCollector:
@@ -173,8 +175,19 @@ def forget_warnings() -> None:
     """Forget which warnings were shown: upstream's texts contain keys and leases."""
     for module in (distributed.scheduler, distributed.semaphore):
         shown = vars(module).get("__warningregistry__", {})
-        if len(shown) > SHOWN_WARNINGS:
+        texts = [key[0] for key in shown if isinstance(key, tuple)]
+        characters = sum(len(text) for text in texts if isinstance(text, str))
+        if len(shown) > SHOWN_WARNINGS or characters > SHOWN_CHARACTERS:
             shown.clear()
+
+
+def forget_functions() -> None:
+    """Forget the functions that were asked for their arguments, and all they hold.
+
+    Upstream keeps the last 1000 that clients ran on the scheduler. Asking again takes
+    20 µs.
+    """
+    distributed.utils.has_keyword.cache_clear()
 
 
 def forget_source_lines() -> None:

@@ -57,6 +57,8 @@ class Housekeeping:
             partial(stealing.forget_gone, scheduler),
             partial(leftovers.forget_bandwidths, scheduler),
             partial(leftovers.forget_dead_groups, scheduler),
+            partial(leftovers.forget_types, scheduler),
+            partial(leftovers.forget_resources, scheduler),
             partial(leftovers.release_fired, scheduler),
             partial(leftovers.compact_queue, scheduler),
             partial(leftovers.forget_connections, scheduler),
@@ -71,6 +73,7 @@ class Housekeeping:
             *bounds.forget_jobs(scheduler),
             # The process and its memory.
             _compat.forget_handlers,
+            process.forget_functions,
             process.forget_warnings,
             process.forget_source_lines,
             garbage.collect_if_due,

@@ -11,7 +11,7 @@ import dask.config
 from distributed.config import defaults as upstream_defaults
 
 from leandask.settings import config
-from leandask.settings.budget import as_budget, describe, divide, format_bound
+from leandask.settings.budget import COSTS, as_budget, describe, divide, format_bound
 from leandask.settings.rules import as_count, as_maxbytes, as_maxlen, smaller
 
 if TYPE_CHECKING:
@@ -179,6 +179,34 @@ for unbounded; got True
             bound = smaller(bound, _upstream_setting(field.metadata["upstream"]))
             bounds[field.name] = bound if bound is None else max(bound, minimum)
         return dataclasses.replace(self, **bounds)
+
+    def nbytes(self, name: str) -> int | None:
+        """Return the bytes that the entries of a history may take; None is unbounded.
+
+        With a budget these are its share, which long names use up: fewer entries fit in
+        then. Without one as many bytes of long names may come on top of its entries.
+
+        Parameters
+        ----------
+        name : str
+            As the configuration names it.
+
+        Returns
+        -------
+        int or None
+
+        Examples
+        --------
+        >>> Retention(topics=1000).nbytes("topics")
+        1400000
+        >>> Retention(topics=1000, budget="16 MiB").nbytes("topics")
+        700000
+        """
+        bound = getattr(self, _attribute(name))
+        if bound is None:
+            return None
+        nbytes: int = bound * COSTS[name].nbytes
+        return 2 * nbytes if self.budget is None else nbytes
 
     def describe(self) -> str:
         """Return a table of the bounds: each with its size, and the sum.

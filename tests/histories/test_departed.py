@@ -100,3 +100,25 @@ async def test_install_keeps_running_tasks():
         done.set()
         while len(s._ongoing_background_tasks) > before:
             await asyncio.sleep(0.01)
+
+
+@gen_test()
+async def test_clients_with_long_names_that_left_take_the_place_of_others():
+    async with lean(retention={"departed": 10}) as s:
+        departed = s._ongoing_background_tasks
+
+        async def leave(client):
+            async def forget():
+                client.strip()
+
+            departed.call_later(3600, forget)
+
+        for i in range(10):
+            await leave(f"client-{i}")
+        assert (len(departed.waiting), departed.weight) == (10, 0)
+        for _ in range(10):
+            await leave("x" * 10_000)
+            assert departed.weight <= 2 * 10 * 1600
+        assert len(departed.waiting) == 2
+        departed.resize(0)
+        assert departed.weight == 0

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from distributed import Client, Lock, MultiLock, Scheduler, Semaphore
+from distributed.metrics import time
 from distributed.utils_test import gen_test
 
 from leandask import install
@@ -163,3 +164,19 @@ async def test_multi_locks_that_are_free_are_forgotten():
         assert not names
         async with MultiLock(["a", "b"]):
             assert set(names) == {"a", "b"}
+
+
+@gen_test()
+async def test_locks_with_long_names_take_the_place_of_others_unless_held():
+    async with lean(retention={"locks": 1000}) as s:
+        semaphores = s.extensions["semaphores"]
+        held = f"held-{'x' * 100_000}"
+        semaphores.create(held, 1, lease_timeout=30)
+        semaphores.leases[held]["lease"] = time()
+        for i in range(100):
+            semaphores.create(f"{i}-{'x' * 100_000}", 1, lease_timeout=30)
+        names = semaphores.max_leases
+        assert held in names
+        assert 2 <= len(names) <= 2 * 1000 * 1000 // (3 * 100_000) + 1
+        report = s.extensions["leandask"].report()["histories"]["locks"]
+        assert report["bytes"] == 1000 * len(names) + names.weight

@@ -133,14 +133,35 @@ def test_addresses_of_hosts_are_kept_up_to_a_bound_and_never_emptied(caches):
     assert _compat.HOSTS.cache_info().hits == info.hits + 1
 
 
-def test_upstreams_cache_is_emptied_only_beyond_the_bound(caches):
+def test_ours_are_emptied_beyond_the_bound_and_upstreams_always(caches):
+    install_key_caches(100)
     for i in range(50):
         dask.utils.key_split(f"x-{i}")
-    clear_key_caches(50)
+        upstream.key_split(f"x-{i}")
     clear_key_caches(None)
     assert dask.utils.key_split.cache_info().currsize == 50
-    clear_key_caches(49)
+    clear_key_caches(50)
     assert dask.utils.key_split.cache_info().currsize == 0
+    assert upstream.key_split.cache_info().currsize == 50
+    clear_key_caches(49)
+    assert upstream.key_split.cache_info().currsize == 0
+
+
+def test_long_keys_are_not_cached(caches):
+    pytest.importorskip("bokeh")
+    from distributed.dashboard.components import scheduler as pages
+
+    install_key_caches(100)
+    before = dask.utils.key_split.cache_info().currsize
+    long = "inc-" + "0" * 100_000
+    for key in (long, (long, 1), ((long, 1), 2), (("inc-1", 1), 2)):
+        assert upstream.key_split(key) == "inc"
+    assert upstream.key_split.cache_info().currsize == 1  # of "inc-1"
+    assert dask.utils.key_split.cache_info().currsize == before
+    assert pages.url_escape("%" * 1000) == "%25" * 1000
+    assert pages.color_of("x" * 1000) == pages.color_of.__wrapped__("x" * 1000)
+    assert pages.url_escape.cache_info().currsize == 0
+    assert pages.color_of.cache_info().currsize == 0
 
 
 def test_upstreams_cache_is_an_lru_cache(caches):

@@ -5,6 +5,7 @@ import pickle
 
 from distributed import Client, Scheduler, Worker
 from distributed.metrics import context_meter
+from distributed.scheduler import TaskPrefix
 from distributed.utils_test import gen_test, inc
 
 from leandask import install
@@ -13,6 +14,8 @@ from leandask.histories.prefixes import (
     METRICS_PER_PREFIX,
     OTHER_ACTIVITIES,
     OTHER_PREFIXES,
+    TYPES,
+    TYPES_LIMIT,
     WorkerMetrics,
 )
 from tests.helpers.schedulers import LOCAL, lean, lean_cluster
@@ -159,3 +162,47 @@ async def test_metrics_of_workers_reach_the_scheduler():
             assert len({*map(id, words)}) == len({*words})
         assert any(k[1] == OTHER_PREFIXES for k in executed)
         assert len(executed) <= 2 * METRICS_PER_PREFIX
+
+
+@gen_test()
+async def test_bandwidths_by_type_are_bounded():
+    async with lean() as s:
+        for i in range(10 * TYPES):
+            s.bandwidth_types[f"mine.Type{i}"] = 1.0
+            s.bandwidth_types["mine.Type0"] = 2.0  # one that is in use
+        assert len(s.bandwidth_types) == TYPES
+        assert s.bandwidth_types["mine.Type0"] == 2.0
+        for i in range(100):
+            s.bandwidth_types[f"{i}" + "x" * 10_000] = 1.0
+        assert sum(map(len, s.bandwidth_types)) < TYPES_LIMIT.nbytes
+
+
+def test_sums_with_very_long_names_become_one_and_totals_stay():
+    metrics, long = WorkerMetrics({}, prefixes=100), "x" * 100_000
+    for i in range(50):
+        metrics["execute", f"{long}{i}", "cpu", "seconds"] += 1
+        metrics["execute", "inc", f"{long}{i}", "seconds"] += 1
+        metrics["execute", "inc", "cpu", f"{long}{i}"] += 1
+        metrics[f"{long}{i}"] += 1
+    assert metrics["execute", OTHER_PREFIXES, "cpu", "seconds"] == 50
+    assert metrics["execute", OTHER_PREFIXES, OTHER_ACTIVITIES, "seconds"] == 50
+    assert metrics[OTHER_ACTIVITIES] == 100
+    assert (len(metrics), metrics.weight) == (3, 0)
+    for i in range(1000):
+        metrics["execute", f"f{i}", f"{i}" + "x" * 1000, "seconds"] += 1
+        assert metrics.weight <= 101 * 220 + 1000
+    assert sum(metrics.values()) == 1200
+
+
+@gen_test()
+async def test_long_prefixes_take_the_place_of_others_and_are_cut_when_evicted():
+    async with lean(retention={"task-prefixes": 100}) as s:
+        old = s.task_prefixes["x" * 100_000] = TaskPrefix("x" * 100_000)
+        for i in range(100):
+            s.task_prefixes[f"inc{i}"] = TaskPrefix(f"inc{i}")
+        assert (len(s.task_prefixes), s.task_prefixes.weight) == (100, 0)
+        assert len(old.name) == 2051
+        for i in range(100):
+            s.task_prefixes[f"{i}" + "y" * 50_000] = TaskPrefix("y")
+        held = s.extensions["leandask"].report()["histories"]["task-prefixes"]
+        assert 200_000 < held["bytes"] <= 2 * held["bound_bytes"]

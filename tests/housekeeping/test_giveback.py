@@ -6,6 +6,7 @@ import sys
 import dask.config
 import pytest
 from distributed import Client, Scheduler
+from distributed.scheduler import Transition
 from distributed.utils_test import gen_test, inc
 
 import leandask
@@ -135,7 +136,8 @@ def test_a_client_that_is_not_asynchronous_gets_the_report(start):
 @gen_test()
 async def test_a_history_too_long_to_copy_stays_and_the_others_are_copied():
     async with lean(retention={"transition-log": LARGEST_HISTORIES + 1}) as s:
-        s.transition_log.extend([("key", [])] * (LARGEST_HISTORIES + 1))
+        item = Transition("key", "waiting", "memory", {}, "stimulus", 1.0)
+        s.transition_log.extend([item] * (LARGEST_HISTORIES + 1))
         lines = log_lines_of(s).lines
         before, transition = list(lines), s.transition_log[0]
         assert before

@@ -341,3 +341,19 @@ async def test_a_plugin_of_the_users_class_keeps_its_data(tmp_path):
     async with lean(plugins=[Mine(str(file), load=False)]) as s:
         leftovers.forget_uploads(s)
         assert get_contents(s) == [b"mine"]
+
+
+@gen_test()
+async def test_names_of_resources_that_no_worker_has_are_forgotten():
+    async with lean() as s, Worker(s.address, resources={"GPU": 1}, dashboard=False):
+        async with Client(s.address, asynchronous=True) as c:
+            waiting = c.submit(inc, 2, resources={"none": 1})
+            assert await c.submit(inc, 1, resources={"GPU": 1}) == 2
+            await until(lambda: "none" in s.resources)
+            await run_housekeeping(s)
+            assert s.resources.keys() == {"GPU"}
+            async with Worker(s.address, resources={"none": 1}, dashboard=False):
+                assert await waiting == 3
+            del waiting
+        await run_housekeeping(s)
+        assert s.resources.keys() == {"GPU"}

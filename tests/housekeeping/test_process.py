@@ -12,6 +12,7 @@ import distributed.semaphore
 import psutil
 import pytest
 from distributed import Client
+from distributed.utils import has_keyword
 from distributed.utils_test import gen_test
 
 from leandask import _compat
@@ -20,6 +21,7 @@ from leandask.housekeeping.process import (
     GarbageCollector,
     HeapTrimmer,
     forget_source_lines,
+    forget_warnings,
     reallocate,
     shrink_table,
     trim_heap,
@@ -193,3 +195,34 @@ def test_the_heap_is_trimmed_when_it_is_due_and_the_process_is_small():
     trimmer.trim_if_due()  # not before 10,000 times what that took
     assert get_rss() > before - 2**20
     assert len(kept) == len(kept_too)
+
+
+@gen_test()
+async def test_functions_that_clients_ran_are_forgotten():
+    class Held:
+        pass
+
+    held = Held()
+    alive = weakref.ref(held)
+
+    def run(dask_scheduler, held=held):
+        return len(dask_scheduler.workers)
+
+    async with lean() as s, Client(s.address, asynchronous=True) as c:
+        assert await c.run_on_scheduler(run) == 0
+        assert has_keyword(run, "dask_scheduler")
+        del run, held
+        await run_housekeeping(s)
+        assert has_keyword.cache_info().currsize < 10
+        gc.collect()
+        assert alive() is None
+
+
+def test_shown_warnings_with_long_texts_are_forgotten(monkeypatch):
+    shown = {("x" * 100_000, UserWarning, i): True for i in range(3)}
+    shown["version"] = 1
+    monkeypatch.setattr(
+        distributed.scheduler, "__warningregistry__", shown, raising=False
+    )
+    forget_warnings()
+    assert shown == {}

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import datetime
+import gc
 import pickle
 import sys
 import tracemalloc
 from collections import OrderedDict, deque
+from weakref import WeakSet
 
 import numpy as np
 import pytest
+from dask.sizeof import sizeof
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leandask.histories.packed import (
+from leandask.histories.topics.packed import (
     UNKNOWN_BYTES,
     Packed,
     PackedEvents,
@@ -154,3 +157,49 @@ def test_arrays_count_with_their_data_and_hostile_objects_by_a_guess():
             raise RuntimeError("no")
 
     assert size_of(Hostile(), 10**6) == (UNKNOWN_BYTES, False)
+
+
+def made_anew(i):
+    """Objects of classes that nothing else refers to."""
+    kind = type(f"Kind{i}", (), {})
+    kinds = [type(f"{base.__name__}{i}", (base,), {}) for base in (dict, list, tuple)]
+    objects = [kind(), *(made({kind(): 1}) for made in kinds)]
+    return objects, [kind, *kinds]
+
+
+def test_sizes_keep_no_class_alive():
+    size_of(made_anew("warm-up")[0], 10**6)
+    taught, alive = len(sizeof._lookup), WeakSet()
+    for i in range(100):
+        objects, kinds = made_anew(i)
+        alive.update(kinds)
+        events = PackedEvents(10, Total())
+        events.append((0.0, objects))
+    del objects, kinds, events
+    gc.collect()
+    assert len(sizeof._lookup) == taught
+    assert len(alive) == 0
+
+
+def test_the_parts_of_other_containers_are_measured():
+    class Mapping(dict):
+        pass
+
+    class Sequence(list):
+        pass
+
+    text = "x" * 5000
+    for msg in (Mapping(a=text), Sequence([text]), [Mapping(a=[Sequence([text])])]):
+        assert 5000 < size_of(msg, 10**6)[0] < 6000
+
+
+def test_a_size_that_a_user_registered_counts():
+    class Mine:
+        pass
+
+    sizeof.register(Mine, lambda obj: 12_345)
+    try:
+        assert size_of(Mine(), 10**6) == (12_345, False)
+        assert size_of(type("Child", (Mine,), {})(), 10**6) == (12_345, False)
+    finally:
+        del sizeof._lookup[Mine]

@@ -13,7 +13,8 @@ from distributed.utils_test import gen_test
 
 import leandask
 from leandask import install
-from leandask.histories import topics as module
+from leandask.histories.topics import topics as module
+from leandask.histories.topics.packed import PackedEvents
 from tests.helpers.schedulers import lean, lean_cluster
 
 
@@ -206,6 +207,50 @@ async def test_the_least_recently_used_topics_lose_their_events_first():
         assert len(s.get_events("topic-499")) == 1
 
 
+@pytest.mark.parametrize("number", [10, 5000])
+@gen_test()
+async def test_making_room_takes_no_longer_with_many_subscribed_topics(
+    monkeypatch, number
+):
+    looks = 0
+    length = PackedEvents.__len__
+
+    def count(self):
+        nonlocal looks
+        looks += 1
+        return length(self)
+
+    async with lean(retention={"event-bytes": "100 kB"}) as s:
+        for i in range(number):
+            s.subscribe_topic(f"subscribed-{i}", "client-1")
+        topics = s._broker.topics
+        for i in range(400):
+            s.log_event(f"topic-{i}", {"i": i, "text": "x" * 500})
+        monkeypatch.setattr(PackedEvents, "__len__", count)
+        for i in range(100):
+            s.log_event(f"topic-{i}", {"i": i, "text": "x" * 500})
+        monkeypatch.undo()
+        assert topics.nbytes <= 100_000
+        assert looks < 2000
+
+
+@gen_test()
+async def test_topics_whose_events_are_gone_lose_none_for_others():
+    async with lean(retention={"event-bytes": "100 kB"}) as s:
+        for i in range(100):
+            s.subscribe_topic(f"topic-{i}", "client-1")
+        for i in [*range(100), *range(50)]:
+            s.log_event(f"topic-{i}", {"i": i, "text": "x" * 500})
+        s.log_event("topic-99", 1)
+        for i in range(1000):
+            s.log_event(f"new-{i}", {"i": i, "text": "x" * 500})
+        topics = s._broker.topics
+        kept = {name for name, topic in topics.items() if topic.events}
+        assert all(name.startswith("new-") for name in kept)
+        assert topics.nbytes == sum(topic.events.nbytes for topic in topics.values())
+        assert {f"topic-{i}" for i in range(100)} <= topics.keys()
+
+
 @gen_test()
 async def test_a_huge_event_is_kept_shortened_and_sent_whole(collected):
     async with lean() as s:
@@ -287,7 +332,7 @@ async def test_an_exception_of_ours_does_not_reach_the_publisher(monkeypatch):
         raise RuntimeError("no")
 
     async with lean() as s:
-        monkeypatch.setattr(module, "size_of", raise_anything)
+        monkeypatch.setattr(module, "fit", raise_anything)
         s.log_event("mine", 1)
         assert s.get_events("mine") == ()
         assert s.stream.stats()["errors"] == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from distributed.metrics import time
@@ -11,19 +11,26 @@ from distributed.spans import Span, SpansSchedulerExtension
 from leandask import _compat
 from leandask.histories.history import Held
 from leandask.histories.lru import LRU
-from leandask.histories.prefixes import WorkerMetrics
+from leandask.histories.names import Limit, weigh
+from leandask.histories.prefixes import METRIC_BYTES, METRICS_PER_PREFIX, WorkerMetrics
+from leandask.histories.spans.computations import Computations
+from leandask.histories.spans.groups import (
+    CODE_BYTES,
+    fold_dead_groups,
+    is_live,
+    weigh_groups,
+)
+from leandask.histories.spans.nthreads import trim_nthreads_history
+from leandask.histories.topics.packed import size_of
 
 if TYPE_CHECKING:
     from distributed import Scheduler
-    from distributed.scheduler import TaskGroup, TaskState, WorkerState
+    from distributed.scheduler import TaskState, WorkerState
 
 #: Graphs between two calls of :meth:`LeanSpans.prune`.
 GRAPHS_PER_PRUNE = 16
-#: Finished groups of tasks that a span or computation keeps, 1.3 kB each.
-GROUPS_KEPT = 20
-#: Past changes of the number of threads that are kept, 88 bytes each.
-NTHREADS_HISTORY = 10_000
-#: Tags that are remembered when all of their spans are forgotten, 150 bytes each.
+#: Tags whose hashes are remembered when all of their spans are forgotten, 150 bytes
+#: each.
 FORGOTTEN_TAGS = 1000
 
 
@@ -49,6 +56,8 @@ class LeanSpans(SpansSchedulerExtension):
         Its current spans move over.
     maxlen : int or None
         Finished spans kept; None keeps all of everything.
+    limit : Limit or None
+        Bytes of the finished spans kept.
     prefixes : int or None
         Task prefixes with sums of their own in the measurements of a span.
     """
@@ -62,16 +71,20 @@ class LeanSpans(SpansSchedulerExtension):
         self,
         scheduler: Scheduler,
         maxlen: int | None,
+        limit: Limit | None,
         prefixes: int | None,
     ) -> None:
         super().__init__(scheduler)
         vars(self).update(vars(scheduler.extensions["spans"]))
         self.maxlen = maxlen
+        self.limit = limit
         self.evicted = 0
         self._prefixes = prefixes
         self.on_graph = lambda: None
         self._graphs = 0
-        self._forgotten: LRU[str, None] = LRU(maxlen=FORGOTTEN_TAGS)
+        self._forgotten: LRU[int, None] = LRU(maxlen=FORGOTTEN_TAGS)
+        #: Bytes of long names, code and measurements, by the id of a finished span.
+        self._weights: dict[str, int] = {}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(self.spans)} spans, {self.maxlen} kept>"
@@ -92,7 +105,8 @@ class LeanSpans(SpansSchedulerExtension):
         ValueError
             If no span of these tags is known.
         """
-        if any(self.find_by_tags(*tags)) or not any(t in self._forgotten for t in tags):
+        is_forgotten = any(hash(tag) in self._forgotten for tag in tags)
+        if any(self.find_by_tags(*tags)) or not is_forgotten:
             return super().merge_by_tags(*tags)
         return ForgottenSpan(("(forgotten)",), "(forgotten)", None, [(time(), 0)])
 
@@ -109,9 +123,18 @@ class LeanSpans(SpansSchedulerExtension):
         """Add the measurements of a worker, without those of forgotten spans."""
         super().heartbeat(ws, {k: v for k, v in data.items() if k[1] in self.spans})
 
-    def resize(self, maxlen: int | None, prefixes: int | None) -> None:
+    @property
+    def weight(self) -> int:
+        """Bytes of long names, code and measurements of the finished spans."""
+        return sum(self._weights.values())
+
+    def resize(
+        self, maxlen: int | None, limit: Limit | None, prefixes: int | None
+    ) -> None:
         """Set other bounds, and evict what is beyond them."""
         self.maxlen = maxlen
+        self.limit = limit
+        self._weights.clear()
         self._prefixes = prefixes
         for span in self.spans.values():
             metrics = _compat.get_span_metrics(span)
@@ -126,41 +149,62 @@ class LeanSpans(SpansSchedulerExtension):
         gone = self._prune_siblings(self.root_spans)
         if gone:
             self._forget(gone)
-        for computation in self.scheduler.computations:
-            fold_dead_groups(computation.groups, self.scheduler)
-            # Sorted by text, not by age: upstream keeps no other order.
-            del computation.code[: -self.maxlen or None]
+        computations = self.scheduler.computations
+        if isinstance(computations, Computations):
+            computations.prune(self.scheduler, self.maxlen)
 
     def _prune_siblings(self, siblings: list[Span]) -> set[Span]:
         """Shorten a list of spans; return the evicted ones, with their descendants."""
         assert self.maxlen is not None
         gone: set[Span] = set()
-        live = {span for span in siblings if self._is_live(span)}
-        surplus = len(siblings) - len(live) - self.maxlen
-        if surplus > 0:
-            finished = (span for span in siblings if span not in live)
-            roots = {span for span, _ in zip(finished, range(surplus), strict=False)}
+        finished: list[Span] = []
+        for span in siblings:
+            if self._is_live(span):
+                self._weights.pop(span.id, None)
+                gone |= self._shorten(span, self.maxlen)
+            else:
+                if span.id not in self._weights:
+                    gone |= self._shorten(span, self.maxlen)
+                    self._weights[span.id] = sum(map(_weigh, span.traverse_spans()))
+                finished.append(span)
+        roots = set(self._get_surplus(finished, self.maxlen))
+        if roots:
             siblings[:] = [span for span in siblings if span not in roots]
             gone.update(s for root in roots for s in root.traverse_spans())
-        for span in siblings:
-            fold_dead_groups(span.groups, self.scheduler)
-            _compat.shorten_span(span, self.maxlen)
-            metrics = _compat.get_span_metrics(span)
-            if not isinstance(metrics, WorkerMetrics):
-                bounded = WorkerMetrics(metrics, self._prefixes)
-                _compat.set_span_metrics(span, bounded)
-            if span.children:
-                gone |= self._prune_siblings(span.children)
         return gone
 
+    def _get_surplus(self, finished: list[Span], maxlen: int) -> Iterator[Span]:
+        """Yield the finished spans that are beyond the bounds, the oldest first."""
+        kept, weight = len(finished), sum(self._weights[s.id] for s in finished)
+        for span in finished:
+            is_full = self.limit is not None and self.limit.is_exceeded(kept, weight)
+            if kept <= maxlen and not is_full:
+                return
+            yield span
+            kept, weight = kept - 1, weight - self._weights[span.id]
+
+    def _shorten(self, span: Span, maxlen: int) -> set[Span]:
+        """Shorten what a span keeps; return the evicted spans below it."""
+        fold_dead_groups(span.groups, self.scheduler)
+        metadata, code = _compat.get_span_metadata(span), _compat.get_span_code(span)
+        for _ in range(n_surplus([*metadata], maxlen)):
+            del metadata[0]
+        for each in [*code][: n_surplus([*code], maxlen)]:
+            del code[each]
+        metrics = _compat.get_span_metrics(span)
+        if not isinstance(metrics, WorkerMetrics):
+            bounded = WorkerMetrics(metrics, self._prefixes)
+            _compat.set_span_metrics(span, bounded)
+        return self._prune_siblings(span.children) if span.children else set()
+
     def _is_live(self, span: Span) -> bool:
-        groups = self.scheduler.task_groups
-        return any(groups.get(tg.name) is tg for tg in span.traverse_groups())
+        return is_live(span.traverse_groups(), self.scheduler)
 
     def _forget(self, gone: set[Span]) -> None:
         self.evicted += len(gone)
         for span in gone:
             self.spans.pop(span.id, None)
+            self._weights.pop(span.id, None)
         searches: tuple[tuple[Any, set[Any]], ...] = (
             (self.spans_search_by_name, {span.name for span in gone}),
             (self.spans_search_by_tag, {tag for span in gone for tag in span.name}),
@@ -171,20 +215,31 @@ class LeanSpans(SpansSchedulerExtension):
                 if not search[key]:
                     del search[key]
         for tag in searches[1][1] - self.spans_search_by_tag.keys():
-            self._forgotten[tag] = None
+            self._forgotten[hash(tag)] = None
 
 
-def install(scheduler: Scheduler, maxlen: int | None, prefixes: int | None) -> None:
+def install(
+    scheduler: Scheduler,
+    maxlen: int | None,
+    limit: Limit | None,
+    prefixes: int | None,
+) -> None:
     """Replace upstream's extension for spans, unless the user has replaced it."""
     if type(scheduler.extensions.get("spans")) is SpansSchedulerExtension:
-        scheduler.extensions["spans"] = LeanSpans(scheduler, maxlen, prefixes)
+        spans = LeanSpans(scheduler, maxlen, limit, prefixes)
+        scheduler.extensions["spans"] = spans
 
 
-def resize(scheduler: Scheduler, maxlen: int | None, prefixes: int | None) -> None:
+def resize(
+    scheduler: Scheduler,
+    maxlen: int | None,
+    limit: Limit | None,
+    prefixes: int | None,
+) -> None:
     """Set other bounds, and evict what is beyond them."""
     spans = scheduler.extensions.get("spans")
     if isinstance(spans, LeanSpans):
-        spans.resize(maxlen, prefixes)
+        spans.resize(maxlen, limit, prefixes)
 
 
 def look(scheduler: Scheduler) -> Held:
@@ -192,7 +247,8 @@ def look(scheduler: Scheduler) -> Held:
     spans = scheduler.extensions.get("spans")
     if not isinstance(spans, LeanSpans):
         return Held(len(getattr(spans, "spans", ())))
-    return Held(len(spans.spans), len(spans.spans) + spans.evicted)
+    seen = len(spans.spans) + spans.evicted
+    return Held(len(spans.spans), seen, weight=spans.weight)
 
 
 def forget(scheduler: Scheduler) -> None:
@@ -204,41 +260,25 @@ def forget(scheduler: Scheduler) -> None:
     trim_nthreads_history(scheduler, known)
 
 
-def fold_dead_groups(
-    groups: set[TaskGroup], scheduler: Scheduler, maxlen: int = GROUPS_KEPT
-) -> None:
-    """Replace the dead groups that stopped first by one group with their sums.
-
-    A group is dead when it has no task of the scheduler. `maxlen` of them stay.
-    """
-    if len(groups) <= maxlen + 1:
-        return
-    live = scheduler.task_groups
-    dead = [tg for tg in groups if live.get(tg.name) is not tg]
-    if len(dead) > maxlen + 1:
-        dead.sort(key=lambda tg: tg.stop)
-        surplus = dead[: len(dead) - maxlen]
-        groups.difference_update(surplus)
-        groups.add(_compat.fold_groups(surplus))
+def n_surplus(entries: list[Any], maxlen: int) -> int:
+    """Count the oldest entries beyond a number of entries, and of bytes."""
+    size, kept = 0, 0
+    for entry in reversed(entries[-maxlen or len(entries) :]):
+        size += size_of(entry, CODE_BYTES)[0]
+        if size > CODE_BYTES:
+            break
+        kept += 1
+    return len(entries) - kept
 
 
-def trim_nthreads_history(
-    scheduler: Scheduler, spans: Collection[Span], maxlen: int = NTHREADS_HISTORY
-) -> None:
-    """Forget the changes of the number of threads that no span needs.
-
-    Each span of the scheduler has an index into that history, which is moved with it. A
-    span that began more than `maxlen` changes ago loses the oldest: it counts as having
-    had no threads then.
-    """
-    history = scheduler.total_nthreads_history
-    offsets = [_compat.get_nthreads_offset(span) for span in spans]
-    oldest = min(offsets, default=len(history) - 1)
-    surplus = max(oldest, len(history) - maxlen)
-    if surplus > 0:
-        if oldest < surplus:
-            # Upstream needs a change that is older than the end of a span.
-            history[surplus] = (history[0][0], 0)
-        del history[:surplus]
-        for span, offset in zip(spans, offsets, strict=True):
-            _compat.set_nthreads_offset(span, max(offset - surplus, 0))
+def _weigh(span: Span) -> int:
+    """Bytes of a span's long names, code and measurements."""
+    weight = weigh(span.name) + weigh_groups(span.groups)
+    for kept in (_compat.get_span_metadata(span), [*_compat.get_span_code(span)]):
+        weight += size_of(kept, CODE_BYTES)[0] if kept else 0
+    metrics = _compat.get_span_metrics(span)
+    return (
+        weight
+        + metrics.weight
+        + METRIC_BYTES * max(len(metrics) - METRICS_PER_PREFIX, 0)
+    )

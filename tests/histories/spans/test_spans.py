@@ -10,13 +10,9 @@ from distributed.spans import SpansSchedulerExtension
 from distributed.utils_test import gen_test, inc
 
 from leandask import install
-from leandask.histories.spans import (
-    GRAPHS_PER_PRUNE,
-    GROUPS_KEPT,
-    LeanSpans,
-    fold_dead_groups,
-    trim_nthreads_history,
-)
+from leandask.histories.spans.groups import GROUPS_KEPT, fold_dead_groups
+from leandask.histories.spans.nthreads import trim_nthreads_history
+from leandask.histories.spans.spans import GRAPHS_PER_PRUNE, LeanSpans
 from tests.helpers.schedulers import LOCAL, lean, lean_cluster, run_housekeeping
 
 

@@ -7,11 +7,11 @@ import sys
 from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from sys import getsizeof
 from typing import Any
 
-from dask.sizeof import sizeof
-
+from leandask import _compat
 from leandask.records.payload import plain
 
 #: Bytes of an event in addition to its packed msg: a tuple, a time, a header of bytes.
@@ -256,12 +256,23 @@ def size_of(msg: Any, limit: int) -> tuple[int, bool]:
                 left.extend(obj)
         else:
             is_plain = False
-            size += _size_of_other(obj)
+            nbytes, parts = _size_of_other(obj)
+            size += nbytes
+            if size <= limit:
+                left.extend(parts)
     return size, is_plain
 
 
-def _size_of_other(obj: Any) -> int:
+def _size_of_other(obj: Any) -> tuple[int, Iterable[Any]]:
+    """Measure an object of another type; return its parts if they are not included."""
     try:
-        return max(int(sizeof(obj)), 16)
+        sizer = _compat.get_sizer(type(obj))
+        # Dask's own measure the parts too, and would keep their classes forever.
+        if sizer is _compat.get_sizer(dict):
+            return getsizeof(obj), chain(dict.keys(obj), dict.values(obj))
+        if sizer is _compat.get_sizer(list):
+            base = next(kind for kind in _SEQUENCES if isinstance(obj, kind))
+            return getsizeof(obj), base.__iter__(obj)
+        return max(int(sizer(obj)), 16), ()
     except Exception:  # a hostile object may raise anything
-        return UNKNOWN_BYTES
+        return UNKNOWN_BYTES, ()

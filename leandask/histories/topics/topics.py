@@ -1,17 +1,21 @@
-"""The topics of the broker, bounded in their number and in the events of each."""
+"""The topics of a broker, bounded in their number and in the events of each."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
 
-from distributed.broker import Broker, Topic
+from distributed.broker import Topic
 from distributed.utils import recursive_to_dict
 
-from leandask import _compat
-from leandask.histories.history import Held
 from leandask.histories.lru import LRU
-from leandask.histories.packed import PackedEvents, Total, fit, nbytes_of, size_of
-from leandask.settings.budget import COSTS
+from leandask.histories.names import LONGEST, Limit, weigh
+from leandask.histories.topics.packed import (
+    PackedEvents,
+    Total,
+    fit,
+    nbytes_of,
+)
 from leandask.settings.retention import in_force
 
 if TYPE_CHECKING:
@@ -25,10 +29,6 @@ if TYPE_CHECKING:
 #: One event may take the bytes of all topics divided by this. A larger one is kept as a
 #: shortened copy.
 EVENT_BYTES_DIVISOR = 16
-#: Longest name of a topic, in bytes. One with a longer name is kept only if it has
-#: subscribers. Its events are still records.
-NAME_BYTES = 2048
-
 _NOBODY: Any = frozenset()
 
 
@@ -50,6 +50,8 @@ class LeanTopic(Topic):
     count: int
     #: Clients that are sent every event.
     subscribers: set[str]
+    #: Whether it may lose events for those of others: it has some that are measured.
+    is_evictable: bool
 
     def __init__(
         self, name: str, topics: LeanTopics
@@ -57,6 +59,7 @@ class LeanTopic(Topic):
         self.events = PackedEvents(topics.max_events, topics.total)
         self.count = 0
         self.subscribers = _NOBODY
+        self.is_evictable = False
         self.name = name
         self._topics = topics
 
@@ -69,6 +72,11 @@ class LeanTopic(Topic):
     def _to_dict(self, *, exclude: Container[str] = ()) -> Any:
         """What a cluster dump shows: the events."""
         return recursive_to_dict(list(self.events), exclude=exclude)
+
+    @property
+    def is_long_named(self) -> bool:
+        """Whether it is kept only if it has subscribers. Its events are records."""
+        return weigh(self.name) > LONGEST
 
     def publish(self, event: tuple[float, Any]) -> None:
         """Keep an event and hand it to the stream."""
@@ -110,6 +118,8 @@ class LeanTopic(Topic):
     def unsubscribe(self, subscriber: str) -> None:
         """Send no further event to a client."""
         self.subscribers = self.subscribers - {subscriber} or _NOBODY
+        if not self.subscribers and self.is_long_named:
+            self._topics.pop(self.name, None)
 
 
 class LeanTopics(LRU[str, LeanTopic]):
@@ -133,10 +143,14 @@ class LeanTopics(LRU[str, LeanTopic]):
 
     def __init__(self, scheduler: Scheduler, stream: RecordStream) -> None:
         self._scheduler = scheduler
+        #: Those with measured events, in the same order. Thousands of topics may have a
+        #: subscriber and no event.
+        self._evictable: OrderedDict[str, LeanTopic] = OrderedDict()
         self.stream = stream
         self.published_gone = 0
         self.total = Total()
-        super().__init__(maxlen=in_force(scheduler).topics)
+        bounds = in_force(scheduler)
+        super().__init__((), bounds.topics, Limit.of(bounds, "topics"))
 
     def __missing__(self, name: str) -> LeanTopic:
         return LeanTopic(name, self)
@@ -147,6 +161,8 @@ class LeanTopics(LRU[str, LeanTopic]):
     def __delitem__(self, name: str) -> None:
         self.published_gone += self[name].count
         self[name].truncate()
+        if name in self._evictable:
+            self._evictable.pop(name).is_evictable = False
         super().__delitem__(name)
 
     @property
@@ -166,20 +182,24 @@ class LeanTopics(LRU[str, LeanTopic]):
 
     def use(self, topic: LeanTopic) -> bool:
         """Add a topic, or mark it as just used; return whether it is kept."""
-        if topic.name in self:
-            self.move_to_end(topic.name)
-        elif topic.subscribers or size_of(topic.name, NAME_BYTES)[0] <= NAME_BYTES:
+        name = topic.name
+        try:
+            self.move_to_end(name)
+        except KeyError:
+            if not topic.subscribers and topic.is_long_named:
+                return False
             topic.events.maxlen = self.max_events  # it may be older than a resize
-            self[topic.name] = topic
-        else:
-            return False
+            self[name] = topic
+        if topic.is_evictable:
+            self._evictable.move_to_end(name)
         return True
 
-    def resize(self, maxlen: int | None) -> None:
+    def resize(self, maxlen: int | None, limit: Limit | None = None) -> None:
         """Keep `maxlen` topics, with the events that the bounds in force allow."""
-        super().resize(maxlen)
+        super().resize(maxlen, limit)
         for topic in list(self.values()):
-            topic.resize()
+            if topic.name in self:  # an earlier one may have taken its room
+                topic.resize()
 
     def is_idle(self, key: str, value: LeanTopic) -> bool:
         """Whether a topic has no subscribers."""
@@ -188,86 +208,25 @@ class LeanTopics(LRU[str, LeanTopic]):
     def make_room(self, topic: LeanTopic, most: int) -> None:
         """Evict the oldest events until at most `most` bytes are left.
 
+        `topic` has just got an event.
+
         They are `topic`'s own if it has more than half of them, or else those of the
         least recently used topic.
         """
+        if not topic.is_evictable and self.get(topic.name) is topic:
+            self._evictable[topic.name] = topic
+            topic.is_evictable = True
         while self.nbytes > most:
             if topic.events.nbytes > most // 2:
                 topic.events.evict()
-            else:
-                idle = next((t for t in self.values() if t.events), None)
-                if idle is None:  # the rest is in topics that others hold
-                    self.total.nbytes = 0
-                    return
+                continue
+            if not self._evictable:  # the rest is in topics that others hold
+                self.total.nbytes = 0
+                return
+            idle = next(iter(self._evictable.values()))
+            if idle.events:
                 idle.events.evict()
-                if not idle.events and not idle.subscribers and idle is not topic:
+            if not idle.events:
+                self._evictable.pop(idle.name).is_evictable = False
+                if not idle.subscribers and idle is not topic:
                     self.evict(idle.name, idle)
-
-
-class LeanBroker(Broker):
-    """A broker with bounded topics, each of which hands its events to the stream.
-
-    Parameters
-    ----------
-    scheduler : Scheduler
-        The topics of its current broker move over, with their counts and subscribers.
-    stream : RecordStream
-    """
-
-    def __init__(self, scheduler: Scheduler, stream: RecordStream) -> None:
-        super().__init__(in_force(scheduler).events, scheduler)  # type: ignore[arg-type]
-        self.topics = LeanTopics(scheduler, stream)
-        _compat.set_topics(self, self.topics)
-        for name, old in _compat.get_topics(scheduler).items():
-            topic = LeanTopic(name, self.topics)
-            topic.count = old.count
-            topic.subscribers = old.subscribers
-            if self.topics.use(topic):
-                for event in old.events:
-                    topic.keep(event)
-
-    def truncate(self, topic: str | None = None) -> None:
-        """Empty all topics, or forget one: that of a worker or client that left."""
-        super().truncate(topic)
-        if topic is not None and topic in self.topics:
-            if not self.topics[topic].subscribers:
-                del self.topics[topic]
-
-
-def install(scheduler: Scheduler, stream: RecordStream) -> None:
-    """Replace the scheduler's broker."""
-    _compat.set_broker(scheduler, LeanBroker(scheduler, stream))
-
-
-def topics_of(scheduler: Scheduler) -> LeanTopics:
-    """The topics of a lean scheduler."""
-    return cast(LeanTopics, _compat.get_topics(scheduler))
-
-
-def look(scheduler: Scheduler) -> Held:
-    """Count the topics."""
-    topics = topics_of(scheduler)
-    return Held(len(topics), topics.seen)
-
-
-def look_at_events(scheduler: Scheduler) -> Held:
-    """Count the events of all topics."""
-    topics = topics_of(scheduler)
-    kept = sum([len(topic.events) for topic in topics.values()])
-    published = sum([topic.count for topic in topics.values()])
-    measured = None if topics.max_bytes is None else topics.nbytes
-    return Held(kept, topics.published_gone + published, len(topics), measured)
-
-
-def look_at_event_bytes(scheduler: Scheduler) -> Held:
-    """Count the bytes of the events of all topics, or estimate them."""
-    events = look_at_events(scheduler)
-    if events.nbytes is None:
-        return Held(events.kept * COSTS["events"].nbytes)
-    return Held(events.nbytes)
-
-
-def forget_subscriber(scheduler: Scheduler, client: str) -> None:
-    """End every subscription of a client that left."""
-    for topic in topics_of(scheduler).values():
-        topic.unsubscribe(client)

@@ -1,0 +1,82 @@
+"""Groups of tasks: what spans and computations keep of those that have finished."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from leandask import _compat
+from leandask.histories.names import LONGEST, cut, weigh
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from distributed import Scheduler
+    from distributed.scheduler import TaskGroup
+
+#: Finished groups of tasks that a span or computation keeps, 1.3 kB each.
+GROUPS_KEPT = 20
+#: Types of results that a group keeps by name, 100 to 1000 bytes each.
+TYPES_KEPT = 100
+#: Bytes of code that a span or computation keeps, and of what its graphs say of their
+#: collections.
+CODE_BYTES = 64 * 1024
+#: Name of the types beyond these, and of those with very long names.
+OTHER_TYPES = "other types"
+
+
+def fold_dead_groups(
+    groups: set[TaskGroup], scheduler: Scheduler, maxlen: int = GROUPS_KEPT
+) -> None:
+    """Replace the dead groups that stopped first by one group with their sums.
+
+    A group is dead when it has no task of the scheduler. `maxlen` of them stay, with
+    the heads of long names.
+    """
+    live = scheduler.task_groups
+    dead = [tg for tg in groups if live.get(tg.name) is not tg]
+    for group in dead:
+        shorten_group(group, scheduler)
+    if len(dead) > maxlen + 1:
+        dead.sort(key=lambda tg: tg.stop)
+        surplus = dead[: len(dead) - maxlen]
+        groups.difference_update(surplus)
+        total = _compat.fold_groups(surplus)
+        fold_types(total)
+        groups.add(total)
+
+
+def is_live(groups: Iterable[TaskGroup], scheduler: Scheduler) -> bool:
+    """Whether any group has a task of the scheduler."""
+    live = scheduler.task_groups
+    return any(live.get(tg.name) is tg for tg in groups)
+
+
+def shorten_group(group: TaskGroup, scheduler: Scheduler) -> None:
+    """Cut the long names of a dead group."""
+    group.name = cut(group.name)
+    prefix, known = group.prefix, scheduler.task_prefixes
+    # Without get(), which would mark it as used.
+    if prefix.name not in known or known[prefix.name] is not prefix:
+        prefix.name = cut(prefix.name)
+    fold_types(group)
+
+
+def fold_types(group: TaskGroup) -> None:
+    """Count the types of results that have very long names, or are too many, as one.
+
+    Upstream counts each type that a task of the group ever had.
+    """
+    types = _compat.get_types(group)
+    surplus = [name for name in types if weigh(name) > LONGEST]
+    if len(types) - len(surplus) > TYPES_KEPT:
+        surplus = [name for name in types if name != OTHER_TYPES][TYPES_KEPT:]
+    for name in surplus:
+        _compat.rename_type(group, name, OTHER_TYPES)
+
+
+def weigh_groups(groups: Iterable[TaskGroup]) -> int:
+    """Bytes of the long names of groups, of their prefixes and of their types."""
+    return sum(
+        weigh(tg.name) + weigh(tg.prefix.name) + sum(map(weigh, _compat.get_types(tg)))
+        for tg in groups
+    )

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from distributed.scheduler import Computation, TaskGroup, TaskPrefix
+from distributed.utils_test import gen_test
+
+from leandask.histories.spans.groups import (
+    OTHER_TYPES,
+    TYPES_KEPT,
+    fold_dead_groups,
+    fold_types,
+)
+from tests.helpers.schedulers import lean, run_housekeeping
+
+LONG = "x" * 100_000
+
+
+def test_types_of_a_group_are_bounded_and_their_sums_stay():
+    prefix = TaskPrefix("make")
+    group, other = TaskGroup("make-1", prefix), TaskGroup("make-2", prefix)
+    for i in range(10 * TYPES_KEPT):
+        group.add_type(f"mine.Type{i}")
+        fold_types(group)
+    for name in (LONG, "int"):
+        other.add_type(name)
+    fold_types(other)
+    assert len(group.types) == TYPES_KEPT + 1
+    assert sum(group._types.values()) == 10 * TYPES_KEPT
+    assert other._types == {"int": 1, OTHER_TYPES: 1}
+    prefix.remove_group(group)
+    assert prefix._types == {"int": 1, OTHER_TYPES: 1}
+    prefix.remove_group(other)
+    assert prefix._types == {}
+
+
+@gen_test()
+async def test_types_in_groups_that_never_end_are_bounded():
+    async with lean() as s:
+        group = TaskGroup("make-1", TaskPrefix("make"))
+        s.task_groups[group.name] = group
+        for i in range(10 * TYPES_KEPT):
+            group.add_type(f"mine.Type{i}")
+        await run_housekeeping(s)
+        assert len(group.types) == TYPES_KEPT + 1
+        del s.task_groups[group.name]
+
+
+@gen_test()
+async def test_names_of_dead_groups_are_cut_and_those_of_live_ones_stay():
+    async with lean() as s:
+        dead, live = [TaskGroup(f"{LONG}-{i}", TaskPrefix(LONG)) for i in range(2)]
+        s.task_groups[live.name] = live
+        s.task_prefixes[LONG] = live.prefix
+        groups = {dead, live}
+        fold_dead_groups(groups, s)
+        assert groups == {dead, live}
+        assert len(dead.name) == len(dead.prefix.name) == 2051
+        assert live.name == f"{LONG}-1" and live.prefix.name == LONG
+        del s.task_groups[live.name]
+
+
+@gen_test()
+async def test_computations_that_ended_make_room_for_what_they_weigh():
+    async with lean(retention={"computations": 20}) as s:
+        for i in range(20):
+            computation = Computation()
+            computation.code.add((f"{i:02}" * 5000,))
+            computation.code.add((LONG,))
+            s.computations.append(computation)
+        await run_housekeeping(s)
+        assert all(
+            [len(code) for (code,) in c.code] == [10_000] for c in s.computations
+        )
+        # Twice what 20 of them take: code of 10 kB takes the place of three.
+        assert len(s.computations) == 11
+        assert s.computations[-1] is computation
+        held = s.extensions["leandask"].report()["histories"]["computations"]
+        assert held["bytes"] <= 2 * held["bound_bytes"]

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+from distributed import Client
+
+from benchmarks import names
+from benchmarks.harness.cluster import Cluster
+from benchmarks.tasks import (
+    held_as_reported,
+    held_by_long_names,
+    increment,
+    settle,
+)
+from leandask.histories.names import LONGEST, Limit, cut, weigh
+from tests.helpers.processes import wait_for
+
+
+def test_short_names_weigh_nothing_and_long_ones_their_bytes():
+    assert weigh("x" * 79) == weigh(b"x") == weigh(5) == weigh(("x" * 79, 1, 2)) == 0
+    assert 99_900 < weigh("x" * 100_000) < 100_000
+    assert 199_800 < weigh(("x" * 100_000, ("é" * 100_000, 1))) < 200_000
+    assert weigh(tuple(range(10_000))) > 10_000
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x" * 100_000, b"x" * 100_000, ("x" * 100_000, 0), ("x" * 100,) * 10_000],
+)
+def test_a_name_that_was_cut_is_of_the_same_kind_and_short(name):
+    assert type(cut(name)) is type(name)
+    assert weigh(cut(name)) <= LONGEST + 100
+    assert cut(cut(name)) == cut(name)
+
+
+def test_a_limit_counts_entries_and_names():
+    limit = Limit(1000, each=100)
+    assert not limit.is_exceeded(10, 0)
+    assert limit.is_exceeded(10, 1)
+    assert limit.is_exceeded(1, 901)
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    monkeypatch.setenv("DASK_LEANDASK__RETENTION__BUDGET", "16 MiB")
+    monkeypatch.setenv("DASK_LEANDASK__HOUSEKEEPING__INTERVAL", "500ms")
+    cluster = Cluster("leandask", n_workers=1)
+    yield cluster
+    cluster.close()
+
+
+async def use_names(cluster, kinds, count):
+    """Use a number of names of each kind, with a client that leaves then."""
+    async with Client(
+        cluster.address, asynchronous=True, set_as_default=False
+    ) as client:
+        with client.as_current():
+            for kind in kinds:
+                await names.LOADS[kind](client, cluster.address, count)
+
+
+def test_what_is_kept_of_long_names_is_bounded_and_reported(cluster):
+    kinds = names.LOADS.keys() - {"workers", "clients"}  # they take long
+    cluster.client.sync(use_names, cluster, kinds, 15)
+    # Each kind had 1.5 MB, of which up to four copies were kept.
+    wait_for(lambda: cluster.ask(held_by_long_names) < 4e6)
+    held, reported = cluster.ask(held_by_long_names), cluster.ask(held_as_reported)
+    assert held < reported < 16 * 2**20
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+def test_memory_after_1500_names_of_each_kind(cluster):
+    cluster.client.submit(increment, 1).result()
+    cluster.ask(settle)
+    before = cluster.rss
+    for kind in names.LOADS:
+        cluster.client.sync(use_names, cluster, [kind], 1500)
+        print(f"{kind}: {cluster.rss - before:+.1f} MiB")
+    time.sleep(75)  # free memory goes back once a minute
+    print(f"at the end: {cluster.rss - before:+.1f} MiB")
+    assert cluster.rss - before <= 20
+    held, reported = cluster.ask(held_by_long_names), cluster.ask(held_as_reported)
+    assert held < reported < 16 * 2**20
