@@ -7,6 +7,7 @@ unchanged.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +18,7 @@ from leandask.records.loggers import EVENTS, TRANSITIONS
 from leandask.records.schema import (
     EVENT,
     EVENT_FIELDS,
+    OTEL_EVENT_NAME,
     RECOMMENDATIONS,
     SCHEMA_VERSION,
     STANDARD_ATTRIBUTES,
@@ -141,6 +143,8 @@ class RecordFactory:
         attributes["created"] = timestamp
         attributes["msecs"] = timestamp % 1 * 1000
         attributes["relativeCreated"] = (timestamp - self._epoch) * 1000
+        if "opentelemetry._logs" in sys.modules:  # else it is one more field to others
+            attributes[OTEL_EVENT_NAME] = fields["event_name"]
         log_record = self._kind.__new__(self._kind)
         log_record.__dict__ = attributes
         return log_record
