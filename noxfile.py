@@ -75,6 +75,14 @@ def pythons(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
+@nox.session
+def opentelemetry(session: nox.Session) -> None:
+    """Test the records in the OpenTelemetry of a year ago; the gate has the newest."""
+    tools = ["hypothesis", "pytest", "pytest-timeout", "pytest-xdist"]
+    session.install(".", "opentelemetry-sdk==1.38.0", *tools)
+    session.run("pytest", "-n0", "tests/records/test_opentelemetry.py")
+
+
 @nox.session(default=False)
 @nox.parametrize("scheduler", ["lean", "upstream"])
 def upstream_suite(session: nox.Session, scheduler: str) -> None:
