@@ -97,4 +97,5 @@ collect_ignore = [
     "tests/records/fuzz_payload.py",
     "tests/deployment/programs",
     "tests/benchmarks/programs",
+    "tests/upstream",
 ]

@@ -6,6 +6,10 @@ gate, ``.ci/run``, tests the oldest and the newest.
 
 from __future__ import annotations
 
+import os
+import shutil
+from pathlib import Path
+
 import nox
 
 #: The oldest one, the last of each year, and every one of the newest three months.
@@ -32,6 +36,24 @@ TESTS = [
     "tests/deployment/test_deployment.py",
 ]
 
+#: What upstream's own tests need besides Dask.
+UPSTREAM_SUITE = [
+    "aiohttp",
+    "asyncssh",
+    "cryptography",
+    "ipykernel",
+    "ipywidgets",
+    "jinja2",
+    "jsonschema",
+    "pytest",
+    "pytest-rerunfailures",
+    "pytest-timeout",
+    "pytest-xdist",
+    "requests",
+    "scipy",
+    "zarr",
+]
+
 nox.options.default_venv_backend = "venv"
 
 
@@ -46,11 +68,50 @@ def upstream(session: nox.Session, distributed: str) -> None:
     session.run("pytest", *(session.posargs or TESTS))
 
 
-@nox.session(python=["3.12", "3.13"])
+@nox.session(python=["3.12", "3.13", "3.14"])
 def pythons(session: nox.Session) -> None:
     """Run the tests, or those that are named, with a Python that the gate lacks."""
     session.install(".[test]")
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def opentelemetry(session: nox.Session) -> None:
+    """Test the records in the OpenTelemetry of a year ago; the gate has the newest."""
+    tools = ["hypothesis", "pytest", "pytest-timeout", "pytest-xdist"]
+    session.install(".", "opentelemetry-sdk==1.38.0", *tools)
+    session.run("pytest", "-n0", "tests/records/test_opentelemetry.py")
+
+
+@nox.session(default=False)
+@nox.parametrize("scheduler", ["lean", "upstream"])
+def upstream_suite(session: nox.Session, scheduler: str) -> None:
+    """Run upstream's own tests with LeanScheduler in place of its class, or without.
+
+    ``nox --session upstream_suite -- CHECKOUT``, and then tests or options for pytest.
+    CHECKOUT is a clone of dask/distributed at the newest release, which has no tests.
+    """
+    if not session.posargs:
+        session.error("name the folder of a clone of dask/distributed")
+    checkout, *args = session.posargs
+    session.install(".[dashboard,metrics]", "dask[complete]", *UPSTREAM_SUITE)
+    find = "import distributed; print(*distributed.__path__)"
+    installed = str(session.run("python", "-c", find, silent=True)).strip()
+    # The tests are imported as parts of the package: it gets them here.
+    merged = Path(session.create_tmp()).absolute() / "merged"
+    no_git = shutil.ignore_patterns(".git")
+    shutil.copytree(checkout, merged, ignore=no_git, dirs_exist_ok=True)
+    shutil.copytree(installed, merged / "distributed", dirs_exist_ok=True)
+    paths = [str(merged)]
+    if scheduler == "lean":
+        paths.append(str(Path("tests/upstream").absolute()))
+    session.chdir(merged)
+    session.run(
+        "pytest",
+        "--timeout-method=signal",
+        *(args or ["distributed"]),
+        env={"PYTHONPATH": os.pathsep.join(paths)},
+    )
 
 
 @nox.session

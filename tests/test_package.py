@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import leandask
+from tests.helpers.paths import ROOT
 
 
 def test_all_lists_of_the_public_names_agree():
@@ -22,3 +26,22 @@ def test_all_lists_of_the_public_names_agree():
 def test_each_public_name_can_be_imported():
     for name in leandask.__all__:
         assert getattr(leandask, name).__name__ == name
+
+
+def test_upstreams_suite_gets_our_class_in_every_process():
+    program = """if True:
+        from distributed.deploy import local, spec
+        from distributed.cli import dask_scheduler
+        from distributed import Scheduler, scheduler, utils_test
+        for module in (local, spec, dask_scheduler, scheduler, utils_test):
+            assert module.Scheduler is Scheduler, module
+        print(Scheduler)
+    """
+    path = os.pathsep.join([str(ROOT / "tests" / "upstream"), *sys.path])
+    shown = subprocess.check_output(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": path},
+        text=True,
+        timeout=60,
+    )
+    assert shown == f"{leandask.LeanScheduler}\n"

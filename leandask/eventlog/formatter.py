@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from leandask.records.payload import plain
-from leandask.records.schema import STANDARD_ATTRIBUTES
+from leandask.records.schema import OTEL_EVENT_NAME, STANDARD_ATTRIBUTES
 from leandask.records.severity import SEVERITY_NUMBERS
 from leandask.records.text import CUT, printable_json
 from leandask.records.times import rfc3339
@@ -139,6 +139,7 @@ class JSONFormatter(logging.Formatter):
             for name in STANDARD_ATTRIBUTES:
                 del fields[name]
             fields.pop("asctime", None)  # set by another formatter
+            fields.pop(OTEL_EVENT_NAME, None)
             if record.args or type(record.msg) is not str:
                 fields["message"] = record.getMessage()
             else:

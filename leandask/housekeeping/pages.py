@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from distributed.diagnostics.plugin import SchedulerPlugin
 
+from leandask import _compat
+
 if TYPE_CHECKING:
     from bokeh.server.session import ServerSession
     from distributed import Scheduler
@@ -40,10 +42,10 @@ def trim_group_timing(scheduler: Scheduler) -> None:
     """Keep what the page of progress by group shows, and nothing once it is closed.
 
     Upstream's plugin appends to its series every second, forever, once the page was
-    opened.
+    opened. One that is there without a dashboard was added by a user, and stays.
     """
     timing: GroupTiming | None = scheduler.plugins.get("group-timing")  # type: ignore[assignment]
-    if timing is None:
+    if timing is None or not _compat.has_pages(scheduler):
         return
     if not has_sessions(scheduler):
         scheduler.remove_plugin(name=timing.name)
@@ -62,7 +64,7 @@ def forget_closed_graphs(scheduler: Scheduler) -> None:
     its place, as upstream would raise if it found none.
     """
     module: Any = sys.modules.get("distributed.diagnostics.graph_layout")
-    if module is None:
+    if module is None or not _compat.has_pages(scheduler):
         return
     plugins = scheduler.plugins.items()
     layouts = {name for name, p in plugins if isinstance(p, module.GraphLayout)}

@@ -7,6 +7,7 @@ unchanged.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -18,6 +19,7 @@ from leandask.records.payload import n_cut
 from leandask.records.schema import (
     EVENT,
     EVENT_FIELDS,
+    OTEL_EVENT_NAME,
     RECOMMENDATIONS,
     SCHEMA_VERSION,
     STANDARD_ATTRIBUTES,
@@ -149,6 +151,8 @@ class RecordFactory:
         attributes["created"] = timestamp
         attributes["msecs"] = timestamp % 1 * 1000
         attributes["relativeCreated"] = (timestamp - self._epoch) * 1000
+        if "opentelemetry._logs" in sys.modules:  # else it is one more field to others
+            attributes[OTEL_EVENT_NAME] = fields["event_name"]
         log_record = self._kind.__new__(self._kind)
         log_record.__dict__ = attributes
         return log_record

@@ -34,6 +34,9 @@ TRANSITION_FIELDS = (
 )
 #: Attributes that every LogRecord has. All others are fields.
 STANDARD_ATTRIBUTES = tuple(logging.makeLogRecord({}).__dict__)
+#: Attribute that OpenTelemetry's handler takes the EventName of a LogRecord from:
+#: https://opentelemetry.io/docs/specs/semconv/registry/attributes/otel/.
+OTEL_EVENT_NAME = "otel.event.name"
 #: Recommendations of a transition that are named; all are counted. A task may have as
 #: many as it has dependents.
 RECOMMENDATIONS = 1000

@@ -6,6 +6,7 @@ from functools import partial
 
 import dask.config
 from distributed import Client, Worker
+from distributed.diagnostics.graph_layout import GraphLayout
 from distributed.diagnostics.progress import GroupTiming
 from distributed.utils_test import gen_test, inc
 from tornado.httpclient import AsyncHTTPClient
@@ -138,11 +139,16 @@ async def test_progress_by_group_is_forgotten_with_its_page():
 
 
 @gen_test()
-async def test_progress_by_group_is_forgotten_if_no_page_was_ever_open():
+async def test_what_a_user_added_without_a_dashboard_stays():
     async with lean() as s:
-        s.add_plugin(GroupTiming(s))
+        timing, layout = GroupTiming(s), GraphLayout(s)
+        timing.time[:] = timing.nthreads[:] = range(1000)
+        for plugin in (timing, layout):
+            s.add_plugin(plugin)
         await run_housekeeping(s)
-        assert GroupTiming.name not in s.plugins
+        assert s.plugins[timing.name] is timing
+        assert len(timing.time) == 1000
+        assert s.plugins[layout.name] is layout
 
 
 @gen_test()
