@@ -1,0 +1,93 @@
+"""What leandask uses of `distributed` beyond its public interface, and why.
+
+Everything here can change with an upstream release. Each name has a test in
+``tests/test_compat.py`` that fails by that name. The files named are `distributed`'s.
+"""
+
+from leandask._compat.caches import (
+    HOSTS,
+    KEY_CACHES,
+    get_key_cache,
+    set_key_cache,
+)
+from leandask._compat.commands import (
+    is_own_process,
+    scheduler_factory,
+)
+from leandask._compat.pages import (
+    add_to_menu,
+    get_http_prefix,
+    has_pages,
+    replace_collectors,
+)
+from leandask._compat.scheduler import (
+    AsyncTaskGroup,
+    compact_heap,
+    forget_handlers,
+    get_background_tasks,
+    get_log_handler,
+    get_message_log,
+    get_owner_of_unknown_durations,
+    get_profile,
+    get_running_prefixes,
+    get_sizer,
+    get_status_stream,
+    get_topics,
+    set_background_tasks,
+    set_broker,
+    set_log_handler,
+    set_message_log,
+    set_topics,
+    share_tasks,
+)
+from leandask._compat.spans import (
+    fold_groups,
+    get_nthreads_offset,
+    get_span_code,
+    get_span_metadata,
+    get_span_metrics,
+    get_types,
+    rename_type,
+    set_nthreads_offset,
+    set_span_metrics,
+)
+
+__all__ = [
+    "HOSTS",
+    "KEY_CACHES",
+    "AsyncTaskGroup",
+    "add_to_menu",
+    "compact_heap",
+    "fold_groups",
+    "forget_handlers",
+    "get_background_tasks",
+    "get_http_prefix",
+    "get_key_cache",
+    "get_log_handler",
+    "get_message_log",
+    "get_nthreads_offset",
+    "get_owner_of_unknown_durations",
+    "get_profile",
+    "get_running_prefixes",
+    "get_sizer",
+    "get_span_code",
+    "get_span_metadata",
+    "get_span_metrics",
+    "get_status_stream",
+    "get_topics",
+    "get_types",
+    "has_pages",
+    "is_own_process",
+    "rename_type",
+    "replace_collectors",
+    "scheduler_factory",
+    "set_background_tasks",
+    "set_broker",
+    "set_key_cache",
+    "set_log_handler",
+    "set_message_log",
+    "set_nthreads_offset",
+    "set_span_metrics",
+    "set_topics",
+    "share_tasks",
+]
