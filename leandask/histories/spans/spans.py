@@ -90,21 +90,7 @@ class LeanSpans(SpansSchedulerExtension):
         return f"<{type(self).__name__}: {len(self.spans)} spans, {self.maxlen} kept>"
 
     def merge_by_tags(self, *tags: str) -> Span:
-        """Return the sum of all spans of the tags, empty where all are forgotten.
-
-        Parameters
-        ----------
-        *tags : str
-
-        Returns
-        -------
-        Span
-
-        Raises
-        ------
-        ValueError
-            If no span of these tags is known.
-        """
+        """Return the sum of all spans of the tags, empty where all are forgotten."""
         is_forgotten = any(hash(tag) in self._forgotten for tag in tags)
         if any(self.find_by_tags(*tags)) or not is_forgotten:
             return super().merge_by_tags(*tags)
