@@ -206,7 +206,12 @@ class Proxy:
     [
         (logging.Logger, "callHandlers"),
         (logging.Logger, "handle"),
-        (logging.Handler, "acquire"),
+        pytest.param(
+            *(logging.Handler, "acquire"),
+            marks=pytest.mark.skipif(
+                sys.version_info >= (3, 13), reason="logging no longer calls it"
+            ),
+        ),
         (logging.Handler, "handle"),
         (RotatingFileSink, "emit"),
         (JSONFormatter, "fields"),
