@@ -133,7 +133,7 @@ class EventLog(RotatingFileSink):
         that there is room for one more line.
         """
         if seq > self._last_seq:
-            self._retry_at = 0.0
+            self.retry.allow()
             self._flush(self.close_timeout)
             self._missing = seq - 1 - self.lines_written - self.buffer.lines
         return self._missing

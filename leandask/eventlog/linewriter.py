@@ -67,6 +67,7 @@ class Retry:
         """Note a success, and return whether the try before had failed."""
         failed, self.failing = self.failing, False
         self._wait = self.first
+        self.allow()
         return failed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import ExitStack
 
 import dask
 import pytest
@@ -154,7 +155,7 @@ def test_a_scheduler_that_was_never_closed_ends_its_log_too(tmp_path):
     stream = make_stream()
     event_log = EventLog(tmp_path / "log.jsonl", "Scheduler-1")
     stream.event("mine", (1.5, 1))
-    _close_now(stream, event_log, None)
+    _close_now(stream, event_log, ExitStack())
     end = end_of(tmp_path / "log.jsonl")
     assert (end["seq"], end["reason"], end["missing_total"]) == (2, "not closed", 0)
 
