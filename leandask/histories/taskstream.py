@@ -42,7 +42,7 @@ class Window(NamedTuple):
 
     connection: Comm
     #: Where its tasks begin, if it asks for them by this, since 2026.6.
-    index: int | None
+    begin: int | None
     #: When it was opened, in seconds since the epoch.
     opened: float
 
@@ -63,9 +63,9 @@ class TaskStream(TaskStreamPlugin):
         """Connections of clients that watch."""
         return len(self.staying.union(window.connection for window in self.windows))
 
-    def watch(self, connection: Comm, index: int | None = None) -> None:
+    def watch(self, connection: Comm, begin: int | None = None) -> None:
         """Keep all tasks from now on, until `unwatch`."""
-        self.windows.append(Window(connection, index, time()))
+        self.windows.append(Window(connection, begin, time()))
         self.forget_gone()
 
     def stay(self, connection: Comm) -> None:

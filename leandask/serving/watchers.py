@@ -123,7 +123,7 @@ class Watchers:
             stream.stay(comm)
 
     def _close(
-        self, stream: TaskStream, comm: Comm, index: int | None = None, start: float = 0
+        self, stream: TaskStream, comm: Comm, begin: int | None = None, start: float = 0
     ) -> None:
         """Close the window that begins at an index, or that was opened at a time.
 
@@ -133,7 +133,7 @@ class Watchers:
         windows = [
             window
             for window in stream.windows
-            if window.index == index
+            if window.begin == begin
             and get_address_host(window.connection.peer_address) == host
         ]
         if windows:
