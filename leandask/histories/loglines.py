@@ -6,6 +6,7 @@ import logging
 import weakref
 from collections import deque
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from distributed.utils import DequeHandler
@@ -27,10 +28,12 @@ class LogLine(NamedTuple):
     It takes 425 bytes for a line of 110 characters, a LogRecord with one argument 643.
     """
 
-    #: The line as the handler's formatter made it: its message, and what is around it.
+    #: The line as the handler's formatter made it: its message, what is around it, and
+    #: the traceback and the stack below it.
     before: str
     message: str
     after: str
+    below: str
     #: As in the LogRecord.
     name: str
     levelno: int
@@ -46,10 +49,10 @@ class LogLine(NamedTuple):
         """Keep a LogRecord whose text is this."""
         parts: list[Any] = []
         left = LINE_LENGTH
-        for part in text.partition(record.getMessage()):
+        for part in _parts(text, record):
             parts.append(_shortened(part, left))
             left = max(left - len(part), 0)
-        return cls._make(parts + [getattr(record, name) for name in cls._fields[3:]])
+        return cls._make(parts + [getattr(record, name) for name in cls._fields[4:]])
 
 
 class LineRecord(logging.LogRecord):
@@ -62,13 +65,12 @@ class LineRecord(logging.LogRecord):
     text: str
 
     def __init__(self, line: LogLine) -> None:
-        message = line.message or line.before  # a format without the message
         super().__init__(
             line.name,
             line.levelno,
             line.pathname,
             line.lineno,
-            message,
+            line.message,
             (),
             None,
             line.funcName,
@@ -78,8 +80,8 @@ class LineRecord(logging.LogRecord):
         self.created = line.created
         self.msecs = int(line.created % 1 * 1000) + 0.0
         self.thread, self.threadName = line.thread, line.threadName
-        self.exc_text = line.after.removeprefix("\n") or None
-        self.text = line.before + line.message + line.after
+        self.exc_text = line.below or None
+        self.text = "".join(line[:4])
 
     def __reduce__(self) -> Any:
         # A client that fetches it needs no leandask.
@@ -121,7 +123,7 @@ class Lines(History[LogLine]):
 
     def weigh(self, item: LogLine) -> int:
         """Bytes of a long text."""
-        return weigh(item.before) + weigh(item.message) + weigh(item.after)
+        return sum(map(weigh, item[:4]))
 
 
 class LogLines(DequeHandler):
@@ -157,8 +159,8 @@ class LogLines(DequeHandler):
 
     def resize(self, maxlen: int | None, limit: Limit | None = None) -> None:
         """Set another number of lines, and of bytes, to keep."""
-        self.lines = Lines(self.lines, maxlen, limit)
-        self.deque = LineRecords(self.lines)
+        with self.lock or nullcontext():  # other threads log
+            self.lines = self.deque.lines = Lines(self.lines, maxlen, limit)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a LogRecord's line."""
@@ -202,6 +204,18 @@ def look(scheduler: Scheduler) -> Held:
     """Count the lines."""
     lines = log_lines_of(scheduler).lines
     return Held(len(lines), lines.seen, weight=lines.weight)
+
+
+def _parts(text: str, record: logging.LogRecord) -> tuple[str, str, str, str]:
+    """Split a line into its message, what is around it, and what is below it."""
+    below = "\n".join(filter(None, (record.exc_text, record.stack_info)))
+    end = len(text) - len(below) if text.endswith(below) else len(text)
+    message = record.getMessage()
+    begin = text.rfind(message, 0, end)
+    if begin < 0:  # a format without the message
+        return "", text[:end], "", text[end:]
+    after = begin + len(message)
+    return text[:begin], message, text[after:end], text[end:]
 
 
 def _shortened(text: str, length: int) -> str:

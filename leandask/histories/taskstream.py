@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from dask.utils import format_bytes, parse_timedelta
 from distributed.diagnostics.task_stream import TaskStreamPlugin
@@ -31,16 +31,28 @@ WARN_SECONDS = 60.0
 #: Modules of upstream that add a task stream when a client or a page needs one.
 STARTERS = ("distributed.scheduler", "distributed.dashboard.components.scheduler")
 
+#: Windows that are noted; of more, the last ones. One takes 200 bytes.
+MOST_WINDOWS = 1000
+
 _warning = Throttle(WARN_SECONDS)
+
+
+class Window(NamedTuple):
+    """A block of code around which a client asked for the task stream."""
+
+    connection: Comm
+    #: Where its tasks begin, if it asks for them by this, since 2026.6.
+    begin: int | None
+    #: When it was opened, in seconds since the epoch.
+    opened: float
 
 
 class TaskStream(TaskStreamPlugin):
     """A task stream that is whole for those who watch it. See :func:`adopt`."""
 
     buffer: TaskBuffer
-    #: How many windows each connection has open: blocks of code around which a client
-    #: asked for the task stream.
-    windows: Counter[Comm]
+    #: Windows that are open, the last `MOST_WINDOWS` of them.
+    windows: deque[Window]
     #: Connections of clients that watch until they leave.
     staying: set[Comm]
     #: Whether it was added by Python code, which reads it when it likes.
@@ -49,26 +61,27 @@ class TaskStream(TaskStreamPlugin):
     @property
     def n_watchers(self) -> int:
         """Connections of clients that watch."""
-        return len({*self.windows, *self.staying})
+        return len(self.staying.union(window.connection for window in self.windows))
 
-    def watch(self, connection: Comm, until_gone: bool = False) -> None:
-        """Keep all tasks from now on: until `unwatch`, or until the client is gone."""
-        if until_gone:
-            self.staying.add(connection)
-        else:
-            self.windows[connection] += 1
+    def watch(self, connection: Comm, begin: int | None = None) -> None:
+        """Keep all tasks from now on, until `unwatch`."""
+        self.windows.append(Window(connection, begin, time()))
         self.forget_gone()
 
-    def unwatch(self, connection: Comm) -> None:
-        """Close a window of a connection."""
-        self.windows[connection] -= 1
+    def stay(self, connection: Comm) -> None:
+        """Keep all tasks from now on, until the client is gone."""
+        self.staying.add(connection)
+        self.forget_gone()
+
+    def unwatch(self, window: Window) -> None:
+        """Close a window."""
+        self.windows.remove(window)
         self.forget_gone()
 
     def forget_gone(self) -> None:
-        """Forget windows that are closed, and clients that are gone."""
-        for connection, n_open in list(self.windows.items()):
-            if n_open <= 0 or connection.closed():
-                del self.windows[connection]
+        """Forget clients that are gone, and what is kept for nobody."""
+        for window in [each for each in self.windows if each.connection.closed()]:
+            self.windows.remove(window)
         self.staying = {each for each in self.staying if not each.closed()}
         is_watched = bool(self.windows or self.staying or self.is_held)
         self.buffer.is_watched = is_watched
@@ -138,7 +151,7 @@ def adopt(plugin: TaskStreamPlugin, bound: int | None) -> None:
         most = cast("deque[Task]", plugin.buffer).maxlen
         stream = cast(TaskStream, plugin)
         stream.__class__ = TaskStream
-        stream.windows, stream.staying = Counter(), set()
+        stream.windows, stream.staying = deque(maxlen=MOST_WINDOWS), set()
         stream.is_held = _is_added_by_a_user()
         tasks = list(plugin.buffer)
         stream.buffer = TaskBuffer(tasks, smaller(most, bound), most)

@@ -40,9 +40,10 @@ class Watchers:
     report. ``Client.get_task_stream`` just asks: such a client may ask again, so it
     watches until it leaves.
 
-    A window belongs to the connection that opened it. It is open until one that knows
-    where to begin is asked for on it, or it closes. A client closes connections that it
-    does not need only if it has more than 512 of them.
+    A window belongs to the connection that opened it. It is open until that closes, or
+    tasks from where it began are asked for: by this connection, or by another from the
+    same host, as a client has several. It closes those that it does not need only if
+    they are more than 512.
     """
 
     def __init__(self, scheduler: Scheduler) -> None:
@@ -62,7 +63,7 @@ class Watchers:
     def get_task_stream_index(self, comm: Comm) -> int:
         """Answer as upstream does, and open a window."""
         index: int = self._index()
-        self._note(lambda stream: stream.watch(comm))
+        self._note(lambda stream: stream.watch(comm, index))
         return index
 
     def get_task_stream(self, comm: Comm, **asked: Any) -> Any:
@@ -84,7 +85,7 @@ class Watchers:
             report: str = await self._report(**asked)
             self._note(note)
         finally:
-            self._note(lambda stream: self._close(stream, comm))
+            self._note(lambda stream: self._close(stream, comm, start=asked["start"]))
         return with_notices(report, notices)
 
     def _notices(self, stream: TaskStream, start: float) -> list[str]:
@@ -109,23 +110,35 @@ class Watchers:
             self._tell(comm, notice)
         is_time = isinstance(start, (int, float))
         if start_index is not None:
-            self._close(stream, comm)
+            self._close(stream, comm, start_index)
         elif start == 0 and stop == 0:
             stream.watch(comm)
-        elif self._index is None and is_time and comm in stream.windows:
-            stream.unwatch(comm)
+        elif (
+            self._index is None
+            and is_time
+            and any(window.connection is comm for window in stream.windows)
+        ):
+            self._close(stream, comm, start=start)
         elif count is None or start is not None:
-            stream.watch(comm, until_gone=True)
+            stream.stay(comm)
 
-    def _close(self, stream: TaskStream, comm: Comm) -> None:
-        """Close a window: of this connection, or of another from the same host."""
-        if comm not in stream.windows:
-            host = get_address_host(comm.peer_address)
-            for other in reversed(stream.windows):
-                if get_address_host(other.peer_address) == host:
-                    comm = other
-                    break
-        stream.unwatch(comm)
+    def _close(
+        self, stream: TaskStream, comm: Comm, begin: int | None = None, start: float = 0
+    ) -> None:
+        """Close the window that begins at an index, or that was opened at a time.
+
+        The clock of a client may be wrong: the one that was opened next to it.
+        """
+        host = get_address_host(comm.peer_address)
+        windows = [
+            window
+            for window in stream.windows
+            if window.begin == begin
+            and get_address_host(window.connection.peer_address) == host
+        ]
+        if windows:
+            own = [window for window in windows if window.connection is comm]
+            stream.unwatch(min(own or windows, key=lambda w: abs(w.opened - start)))
 
     def _tell(self, comm: Comm, notice: str) -> None:
         """Have the client raise a Python warning. Others on its host do so too.

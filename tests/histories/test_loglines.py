@@ -85,6 +85,26 @@ def test_a_format_without_the_message_keeps_its_text(lines):
     assert (lines.deque[-1].text, lines.deque[-1].msg) == ("x", "x")
 
 
+@pytest.mark.parametrize("message", ["", "s", "WARNING", "two\nlines", "broken"])
+def test_a_message_may_occur_elsewhere_in_its_line(lines, message, capsys):
+    lines.setFormatter(logging.Formatter("%(levelname)s %(name)s s %(message)s [x]"))
+    record = logging.LogRecord("s", logging.WARNING, "", 1, message, (), None)
+    record.exc_text, record.stack_info = "ValueError: broken", "Stack of s"
+    lines.handle(record)
+    line = lines.deque[-1]
+    below = "ValueError: broken\nStack of s"
+    assert (line.getMessage(), line.exc_text) == (message, below)
+    assert line.text == f"WARNING s s {message} [x]\n{below}"
+    assert capsys.readouterr().err == ""
+
+
+def test_who_holds_the_deque_sees_later_lines(lines):
+    held = lines.deque
+    lines.resize(2)
+    log(lines, "%s", "later")
+    assert (held.maxlen, held[-1].msg) == (2, "later")
+
+
 def test_log_lines_are_text_and_keep_no_args_alive(lines):
     held = Held()
     count = sys.getrefcount(held)

@@ -257,6 +257,39 @@ async def test_a_plugin_that_is_added_in_python_keeps_what_it_was_made_for():
         assert watched(s) == 0
 
 
+@pytest.mark.skipif(not IS_BY_INDEX, reason="a window is closed on its connection")
+@gen_test()
+async def test_a_window_closed_on_another_connection_closes_no_other_clients():
+    async with lean_cluster(retention=TASKS) as (s, c):
+        later = watching(c)
+        async with Client(s.address, asynchronous=True) as other:
+            async with watching(other) as tasks:
+                ran = await run(other)
+                later_tasks = await later.__aenter__()
+                # The connection that opened the window is in use when it is closed.
+                slow = asyncio.create_task(other.run_on_scheduler(asyncio.sleep, 0.1))
+                await asyncio.sleep(0)
+            await slow
+        await until(lambda: watched(s) == 0 or len(s.clients) < 3)
+        await run_housekeeping(s)
+        ran_later = await run(c)
+        await later.__aexit__(None, None, None)
+        assert (keys(tasks), keys(later_tasks)) == (ran, ran_later)
+        assert watched(s) == 0
+
+
+@gen_test()
+async def test_a_client_that_opens_windows_all_the_time():
+    async with lean_cluster(retention=TASKS) as (s, c):
+        for _ in range(3):
+            await c.get_task_stream(start=0, stop=0)
+        stream = s.plugins["task-stream"]
+        for _ in range(2000):
+            stream.watch(stream.windows[0].connection)
+        assert report_of(s)["task_stream"]["watchers"] == 1
+        assert len(stream.windows) == 1000
+
+
 @gen_test()
 async def test_a_task_may_watch():
     def watch():
