@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -54,7 +55,7 @@ def hold_alone(fd: int, timeout: float = 0.0) -> bool:
             return True
 
 
-def hold_folder(folder: Path) -> int | None:
+def hold_folder(folder: Path, how: int = fcntl.LOCK_EX) -> int | None:
     """Hold a folder, in which one process at a time rotates logs, until it is closed.
 
     Returns
@@ -72,7 +73,7 @@ def hold_folder(folder: Path) -> int | None:
     except OSError:  # it can't be listed
         return None
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, how | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(fd)
         raise
@@ -81,3 +82,26 @@ def hold_folder(folder: Path) -> int | None:
             os.close(fd)
         return None
     return fd
+
+
+@contextlib.contextmanager
+def standing_still(folder: Path, timeout: float = 0.25) -> Iterator[None]:
+    """Have no process rotate logs in a folder, if none does so for `timeout` seconds.
+
+    It is for the moment in which files are listed and opened. Rotations wait for it.
+    """
+    fd = None
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            fd = hold_folder(folder, fcntl.LOCK_SH)
+            break
+        except BlockingIOError:
+            if time.monotonic() >= deadline:  # it is gzipping: nothing is rotated
+                break
+            time.sleep(0.002)
+    try:
+        yield
+    finally:
+        if fd is not None:
+            os.close(fd)

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from leandask.reading.files.listing import find_log
-from leandask.reading.files.logfile import BLOCK, LONGEST_LINE, open_regular
+from leandask.eventlog.filelock import standing_still
+from leandask.reading.files.listing import FoundFile, find_log
+from leandask.reading.files.logfile import (
+    BLOCK,
+    LONGEST_LINE,
+    LogFile,
+    open_regular,
+)
 from leandask.reading.filter import RecordFilter
 from leandask.reading.lines import InvalidRecord, record_of
 from leandask.reading.problems import Problems
@@ -61,14 +68,10 @@ class Follow:
         """
         self._check_place()
         yield from self._read()
-        while (path := self._next()) is not None:
-            try:
-                following = open_regular(path)
-            except FileNotFoundError:  # renamed after it was listed
-                continue
+        while (following := self._next()) is not None:
             yield from self._read()  # what was appended before the rotation
             self._file.close()
-            self._switch(following)
+            self._switch(following.raw)
             yield from self._read()
 
     def _switch(self, file: BinaryIO) -> None:
@@ -108,19 +111,37 @@ class Follow:
         elif self._bytes(self._whole, len(rest := self._rest[:BLOCK])) != rest:
             self._go_to(self._whole)
 
-    def _next(self) -> Path | None:
-        """Return the file that follows the open one; None if it is the last."""
+    def _next(self) -> LogFile | None:
+        """Open the file that follows the open one; None if it is the last."""
+        while not self._is_in_place():
+            with standing_still(self.path.parent):
+                found = self._following()
+                if found is None:
+                    return None
+                file = LogFile(found)
+                if file.open():
+                    return file
+        return None
+
+    def _is_in_place(self) -> bool:
+        """Whether the open file is at the path, or none is there."""
+        try:
+            status = os.stat(self.path)
+        except FileNotFoundError:  # between two names, or removed
+            return True
+        return os.path.samestat(status, os.fstat(self._file.fileno()))
+
+    def _following(self) -> FoundFile | None:
         held = os.fstat(self._file.fileno())
         try:
-            if os.path.samestat(os.stat(self.path), held):
-                return None
             files = find_log(self.path).files
-        except FileNotFoundError:  # between two names, or removed
+        except FileNotFoundError:
             return None
-        paths = [*(file.path for file in files), self.path]
-        same = [file.identity == (held.st_dev, held.st_ino) for file in files]
+        for file, following in pairwise(files):
+            if file.identity == (held.st_dev, held.st_ino):
+                return following
         # If the open file was removed, the files between it and the last are unknown.
-        return paths[same.index(True) + 1] if any(same) else self.path
+        return files[-1] if files[-1].path == self.path else None
 
     def _read(self) -> Iterator[dict[str, Any]]:
         while block := self._bytes(self._position, BLOCK):

@@ -17,7 +17,9 @@ from typing import Any
 
 from dask.utils import parse_bytes, parse_timedelta
 
-_URL = "[A-Za-z][A-Za-z0-9+.-]*://"
+#: Start of a URL, also of one that names several protocols (``simplecache::s3://``).
+#: pathlib makes one slash of two, and ``file:/x`` has one.
+_URL = re.compile("[A-Za-z][A-Za-z0-9+.:-]*:/")
 
 
 def as_count(key: str, value: Any, minimum: int = 0) -> int:
@@ -104,9 +106,10 @@ got 's3://bucket/events.jsonl'
         raise TypeError(f"{key} must be a path; got {value!r}")
     text = os.fsdecode(value)
     path = os.path.expandvars(os.path.expanduser(text))
-    # pathlib makes one slash of two.
-    if re.match(_URL if isinstance(value, str) else _URL[:-1], text):
+    if _URL.match(path):
         rule = "a path on this machine and not a URL"
+    elif path.endswith(os.sep):
+        rule = "a path of a file and not of a folder"
     elif "\0" in text:
         rule = "a path without NUL"
     elif path.startswith("~"):

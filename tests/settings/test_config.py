@@ -86,6 +86,10 @@ def test_every_setting_has_a_rule_and_every_bound_a_field():
         ("event-log.path", Path("s3://b/x"), "not a URL; got PosixPath('s3:/b/x')"),
         ("event-log.path", "file:///tmp/x", "not a URL; got 'file:///tmp/x'"),
         ("event-log.path", "GS+x://", "not a URL; got 'GS+x://'"),
+        ("event-log.path", "file:/tmp/x", "not a URL; got 'file:/tmp/x'"),
+        ("event-log.path", "a::s3://b/x.jsonl", "not a URL; got 'a::s3://b/x.jsonl'"),
+        ("event-log.path", "$BUCKET/x.jsonl", "not a URL; got '$BUCKET/x.jsonl'"),
+        ("event-log.path", "logs/", "a file and not of a folder; got 'logs/'"),
         ("event-log.path", "a\0b", "must be a path without NUL; got 'a\\x00b'"),
         ("event-log.path", "~nobody-here/x", "whose ~ is the home folder of a user"),
         ("event-log.path", "$NOT_SET_HERE/x", "whose environment variables are set"),
@@ -114,7 +118,10 @@ def test_every_setting_has_a_rule_and_every_bound_a_field():
         ("event-log.flush-interval", [], "such as '500 ms'; got []"),
     ],
 )
-def test_a_bad_setting_is_refused_with_key_rule_and_value(key, value, error):
+def test_a_bad_setting_is_refused_with_key_rule_and_value(
+    key, value, error, monkeypatch
+):
+    monkeypatch.setenv("BUCKET", "s3://b")
     with dask.config.set({f"leandask.{key}": value}):
         with pytest.raises((TypeError, ValueError)) as info:
             config.check()
@@ -132,7 +139,7 @@ def test_a_bad_setting_is_refused_with_key_rule_and_value(key, value, error):
         ("event-log.max-bytes", None, None),
         ("event-log.path", "~/x", os.path.expanduser("~/x")),
         ("event-log.path", "$HOME/${HOME}", os.path.expandvars("$HOME/$HOME")),
-        ("event-log.path", "s3:/x", "s3:/x"),
+        ("event-log.path", "./s3:/x", "./s3:/x"),
         ("event-log.path", "./C:x", "./C:x"),
         ("event-log.path", None, None),
     ],

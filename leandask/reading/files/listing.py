@@ -5,27 +5,43 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from leandask.eventlog.filelock import standing_still
 from leandask.eventlog.filenames import Place, place_of
 
 #: Times that a folder is listed, until twice in a row a log has the same files. A file
 #: that is renamed while its folder is listed may be missing from the list.
 LISTINGS = 10
 
+#: Name of a file, and what the folder says of its identity.
+_Name = tuple[str, int]
+
 
 class FoundFile(NamedTuple):
     """A file of a log, as it was found."""
 
-    path: Path
+    #: A text, as making a Path takes longer than looking at the file.
+    name: str
     #: None if it can't be looked at.
     status: os.stat_result | None
+
+    @property
+    def path(self) -> Path:
+        """Where it was found."""
+        return Path(self.name)
 
     @property
     def identity(self) -> tuple[int, int] | None:
         """What it keeps when it is renamed; None if it can't be looked at."""
         return self.status and (self.status.st_dev, self.status.st_ino)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes on the disk; 0 if it can't be looked at."""
+        return self.status.st_size if self.status else 0
 
 
 class Log(NamedTuple):
@@ -39,7 +55,7 @@ class Log(NamedTuple):
     @property
     def nbytes(self) -> int:
         """Bytes of all files."""
-        return sum(file.status.st_size for file in self.files if file.status)
+        return sum(file.nbytes for file in self.files)
 
     @property
     def last_written(self) -> float:
@@ -67,7 +83,7 @@ def find_log(base: Path) -> Log:
     OSError
         If the folder can't be listed.
     """
-    for log in _settled(base.parent, base.name):
+    for log in _found(base.parent, base.name):
         return log
     raise FileNotFoundError(f"There is no log {base}: no regular file of this name")
 
@@ -78,57 +94,70 @@ def find_logs(folder: Path) -> list[Log]:
     The folder is listed twice, whatever the number of its files: more often only if
     they are renamed meanwhile.
     """
-    return _settled(folder, None)
+    return _found(folder, None)
 
 
-def _settled(folder: Path, only: str | None) -> list[Log]:
-    """List a folder until no file was renamed in between, or give up."""
-    now = _listed(folder, only)
-    for _ in range(LISTINGS):
-        before, now = now, _listed(folder, only)
-        if all(_names(before.get(base)) == _names(now[base]) for base in now):
-            break
-    return [Log(folder / base, files) for base, files in now.items()]
-
-
-def _names(files: list[FoundFile] | None) -> list[tuple[str, object]]:
-    return [(file.path.name, file.identity) for file in files or ()]
-
-
-def _listed(folder: Path, only: str | None) -> dict[str, list[FoundFile]]:
-    """Return the files of each log, or of `only` one, by the file written to."""
-    logs: dict[str, dict[Place, FoundFile]] = {}
+def _found(folder: Path, only: str | None) -> list[Log]:
     try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if (placed := place_of(entry.name, only)) is not None:
-                    _add(logs.setdefault(placed[0], {}), placed[1], folder, entry)
+        with standing_still(folder):
+            return _settled(folder, only)
     except (FileNotFoundError, NotADirectoryError):
-        pass
+        return []
     except PermissionError:
         if only is None:
             raise
         # The file itself may be readable; that its folder is not is reported.
         base = folder / only
-        return {only: [FoundFile(folder, None), FoundFile(base, base.stat())]}
-    return {base: [at[p] for p in sorted(at)] for base, at in logs.items() if at}
+        found = [FoundFile(str(folder), None), FoundFile(str(base), base.stat())]
+        return [Log(base, found)]
 
 
-def _add(
-    files: dict[Place, FoundFile], place: Place, folder: Path, entry: os.DirEntry[str]
-) -> None:
-    """Add an entry of a folder to the files of its log, if it is a regular file.
+def _settled(folder: Path, only: str | None) -> list[Log]:
+    """Look at the files of each log, or of `only` one, between two equal listings."""
+    files: dict[str, list[FoundFile]] = {}
+    names: dict[str, list[_Name]] = {}
+    for _ in range(LISTINGS):
+        before, names = names, _listed(folder, only)
+        changed = [base for base in names if names[base] != before.get(base)]
+        for base in changed:
+            files[base] = [*_look(folder, names[base])]
+        if not changed:
+            break
+    return [Log(folder / base, files[base]) for base in names if files[base]]
+
+
+def _listed(folder: Path, only: str | None) -> dict[str, list[_Name]]:
+    """Return the names of the files of each log, the oldest first.
+
+    It takes a tenth of the time of looking at each file: a scheduler may rename them
+    many times per second.
+    """
+    logs: dict[str, list[tuple[Place, _Name]]] = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if (placed := place_of(entry.name, only)) is not None:
+                base, place = placed
+                name = entry.name, entry.inode()
+                logs.setdefault(base, []).append((place, name))
+    return {base: [name for _, name in sorted(placed)] for base, placed in logs.items()}
+
+
+def _look(folder: Path, names: list[_Name]) -> Iterator[FoundFile]:
+    """Yield the files that exist under some names, if they are regular files.
 
     Only these are read: reading a FIFO, a socket or a device could wait for ever.
     """
-    if place in files and entry.name.endswith(".gz"):
-        return  # being compressed: it still exists plain
-    status = None
-    try:
-        status = entry.stat()
-    except FileNotFoundError:  # removed, or a symbolic link that leads nowhere
-        return
-    except OSError:  # it is reported when it is opened
-        pass
-    if status is None or stat.S_ISREG(status.st_mode):
-        files[place] = FoundFile(folder / entry.name, status)
+    found = {name for name, _ in names}
+    for name, _ in names:
+        if name.endswith(".gz") and name.removesuffix(".gz") in found:
+            continue  # being compressed: it still exists plain
+        path = os.path.join(folder, name)
+        try:
+            status = os.stat(path)
+        except FileNotFoundError:  # removed, or a symbolic link that leads nowhere
+            continue
+        except OSError:  # it is reported when it is opened
+            yield FoundFile(path, None)
+        else:
+            if stat.S_ISREG(status.st_mode):
+                yield FoundFile(path, status)

@@ -35,23 +35,37 @@ class LogFile:
     found : FoundFile
     """
 
-    #: Its name when it was opened.
-    path: Path
+    #: How it was found last.
+    found: FoundFile
     #: Bytes on the disk, when it was opened.
     nbytes: int
     #: Why it can't be read, if it can't be opened.
     error: OSError | None
 
     def __init__(self, found: FoundFile) -> None:
-        self.path = found.path
-        self.identity = found.identity
-        self.nbytes = found.status.st_size if found.status else 0
+        self.found = found
+        self.nbytes = found.nbytes
         self.error = None
         self._raw: BinaryIO | None = None
 
     def __repr__(self) -> str:
         state = self.error or ("open" if self._raw else "closed")
         return f"<{type(self).__name__} {str(self.path)!r}: {state}>"
+
+    @property
+    def path(self) -> Path:
+        """Its name when it was opened."""
+        return self.found.path
+
+    @property
+    def identity(self) -> tuple[int, int] | None:
+        """What it keeps when it is renamed; None if it can't be looked at."""
+        return self.found.identity
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is open."""
+        return self._raw is not None
 
     @property
     def is_gzipped(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from leandask.eventlog.filelock import standing_still
 from leandask.eventlog.filenames import ENDINGS
 from leandask.reading.files.listing import FoundFile, Log, find_log, find_logs
 from leandask.reading.files.logfile import READ_ERRORS, LogFile, open_regular
@@ -50,18 +51,46 @@ class LogFiles:
         OSError
             If its files are renamed all the time.
         """
-        for _ in range(ATTEMPTS):
-            files = cls(log.base, [LogFile(found) for found in log.files])
-            if files._open_ends():
-                return files
+        files = cls(log.base, [])
+        try:
+            files._take(log.files)
+            for _ in range(ATTEMPTS):
+                if files._open_ends():
+                    return files
+                with standing_still(log.base.parent):
+                    files._take(find_log(log.base).files)
+                    files._open_ends()
+        except BaseException:
             files.close()
-            log = find_log(log.base)
+            raise
+        files.close()
         raise OSError(f"The files of {log.base} are renamed all the time")
+
+    def _take(self, listed: list[FoundFile]) -> None:
+        """Have the files that were found, of which some may be open already."""
+        opened = {file.identity: file for file in self.files if file.is_open}
+        for file in self.files:
+            if opened.get(file.identity) is not file:
+                file.close()
+        self.files = []
+        for found in listed:
+            file = (
+                opened.pop(found.identity)
+                if found.identity in opened
+                else LogFile(found)
+            )
+            file.found, file.nbytes = found, found.nbytes
+            self.files.append(file)
+        for file in opened.values():
+            file.close()
 
     def _open_ends(self) -> bool:
         half = OPEN_FILES // 2
+        for file in self.files[half:-half]:
+            file.close()
         ends = self.files[:half] + self.files[half:][-half:]
-        return all(file.open() for file in ends)
+        # All of them, so that a try after a rotation has fewer to open.
+        return all([file.open() for file in ends])
 
     def __enter__(self) -> LogFiles:
         return self
@@ -93,25 +122,29 @@ class LogFiles:
             for _ in range(ATTEMPTS):
                 if file.open():
                     break
-                self._find(file)
+                with standing_still(self.base.parent):
+                    self._find(file)
+                    file.open()
+            else:
+                file.error = OSError("it is renamed all the time")
             yield file
             file.close()
 
-    def _find(self, file: LogFile) -> None:
-        """Find the name that a file has now, or note that it has none."""
+    def _find(self, wanted: LogFile) -> None:
+        """Find the names that all files have now, or note that one has none."""
         try:
-            files = find_log(self.base).files
+            listed = find_log(self.base).files
         except FileNotFoundError:
-            files = []
-        for found in files:
-            if found.identity == file.identity and _size(found) >= file.nbytes:
-                file.path = found.path
-                return
-        file.error = FileNotFoundError("it was removed while the log was read")
-
-
-def _size(found: FoundFile) -> int:
-    return found.status.st_size if found.status else 0
+            listed = []
+        named = {found.identity: found for found in listed}
+        for file in self.files:
+            found = named.get(file.identity)
+            # A file that is shorter was emptied: what was in it may be in a new file.
+            if found is not None and found.nbytes >= file.nbytes:
+                if not file.is_open:
+                    file.found = found
+            elif file is wanted:
+                file.error = FileNotFoundError("it was removed while the log was read")
 
 
 def open_logs(path: str | os.PathLike[str]) -> Iterator[LogFiles]:
@@ -148,7 +181,7 @@ def _opened(log: Log) -> LogFiles:
     try:
         return LogFiles.of(log)
     except OSError as e:
-        file = LogFile(FoundFile(log.base, None))
+        file = LogFile(FoundFile(str(log.base), None))
         file.error = e
         return LogFiles(log.base, [file])
 

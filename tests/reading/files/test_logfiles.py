@@ -305,3 +305,29 @@ def test_a_gzip_bomb_is_read_to_a_bound_and_told(tmp_path, monkeypatch, byte, lo
     assert sum(expanded) < 3 * 2**20 + logfile.EXPANSION * compressed
     [problem] = [p for p in reader.problems.notices if p.kind == "unreadable"]
     assert "it expands to more than" in problem.text or "too short" in problem.text
+
+
+def test_a_scheduler_that_rotates_all_the_time_waits_while_files_are_found(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "log.jsonl"
+    log = RotatingFile(path, max_bytes=1, backups=100, compress=False)
+    scandir = os.scandir
+
+    def write_and_scandir(folder):
+        log.write(bytearray(b"0\n"))
+        log._rotate_at = 0.0  # it would wait for 50 ms
+        return scandir(folder)
+
+    for i in range(1, 51):
+        log.write(bytearray(b"%d\n" % i))
+    monkeypatch.setattr(os, "scandir", write_and_scandir)
+    found = find_log(path)
+    log.write(bytearray(b"0\n"))  # a rotation, so that all have other names
+    with LogFiles.of(found) as files:
+        numbers = []
+        for file in files.newest_first():
+            numbers += [int(line) for block in file.blocks() for line in block.split()]
+            log.write(bytearray(b"0\n"))
+    log.close()
+    assert [n for n in numbers if n] == [*range(50, 0, -1)]
