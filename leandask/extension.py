@@ -20,6 +20,7 @@ from leandask.housekeeping.rounds import Housekeeping
 from leandask.records.loggers import hold_loggers
 from leandask.records.schema import RETENTION_SET, STARTED, STOPPED
 from leandask.records.stream import RecordStream
+from leandask.records.text import name_of
 from leandask.serving.health import Health
 from leandask.serving.page import add_routes
 from leandask.serving.watchers import Watchers
@@ -133,7 +134,7 @@ class LeanExtension:
             from leandask.serving.answers import Answers
 
             self._answers = Answers(self.scheduler, self.stream, self.event_log)
-        asker = client or comm.peer_address
+        asker = name_of(client or comm.peer_address)  # a client may say anything
         return await self._answers.find(
             limit, filters, schedulers, asker, is_gone=comm.closed
         )

@@ -107,8 +107,11 @@ class EventLog(RotatingFileSink):
     def write_fields(self, fields: dict[str, Any], level: int) -> None:
         """Write the fields of a record, unless a later one came first."""
         line = self.formatter.encode_fields(fields)  # type: ignore[union-attr]
+        seq = fields["seq"]
         with self.lock:  # type: ignore[union-attr]
-            if self._is_new(fields["seq"]):
+            # As in _is_new, which takes a while to call for every record.
+            if not self._is_ending or seq > self._last_seq:
+                self._last_seq = seq
                 self.buffer.add(line, level)
         if self.buffer.is_due:
             self._flush()

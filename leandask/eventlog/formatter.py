@@ -176,7 +176,10 @@ class JSONFormatter(logging.Formatter):
     def _line(self, fields: dict[str, Any]) -> bytes:
         if names := self._names:
             fields = {names.get(n) or f"leandask.{n}": v for n, v in fields.items()}
-        return printable_json(orjson.dumps(fields))
+        line = orjson.dumps(fields)
+        if line.isascii() and line.find(0x7F) < 0:  # most lines; see printable_json
+            return line
+        return printable_json(line)
 
 
 def _shortened(fields: dict[str, Any], length: int) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import dask.config
 
-from leandask import _compat
 from leandask.records.text import TextFormatter
 from leandask.settings import config
 
@@ -226,6 +225,8 @@ def hold_loggers(
     # A value that is not a boolean is auto; it is checked where a scheduler is made.
     propagate = config.configured("stream.propagate")
     if not isinstance(propagate, bool):
+        from leandask import _compat  # imports distributed, which readers don't need
+
         propagate = _compat.is_own_process()
     # What the user has set while another scheduler holds it stays.
     is_users = (OWN, "propagate") in _holds and not is_held(OWN, "propagate")

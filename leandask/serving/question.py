@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from leandask.reading.filter import SLACK, Filter
+from leandask.reading.filter import SLACK, Filter, Filters
+from leandask.records.text import NAME_LENGTH, one_line
 from leandask.records.times import rfc3339
 from leandask.settings import config
 from leandask.settings.rules import as_choice, as_count
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 #: Texts in one parameter of a filter, and characters of any other text in it. A line is
 #: compared with each of them.
 MAX_TEXTS, MAX_LENGTH = 1000, 1000
+#: Names of the filters.
+NAMES = frozenset(Filters.__annotations__)
 #: Whose records a client may ask for.
 SCHEDULERS = ("own", "all")
 
@@ -92,7 +95,7 @@ def _texts_of(value: Any) -> list[str]:
 
 
 def check_sizes(filters: Mapping[str, Any]) -> None:
-    """Raise TypeError or ValueError for a filter that is too large, by its sizes.
+    """Raise TypeError or ValueError for filters that are unknown or too large.
 
     Examples
     --------
@@ -101,6 +104,12 @@ def check_sizes(filters: Mapping[str, Any]) -> None:
         ...
     ValueError: topic must be a text, or a list of at most 1000 texts; got 100000 texts
     """
+    if not isinstance(filters, Mapping) or not filters.keys() <= NAMES:
+        got = [*filters] if isinstance(filters, Mapping) else filters
+        raise TypeError(
+            f"filters must be of {', '.join(sorted(NAMES))}; "
+            f"got {one_line(repr(got), NAME_LENGTH)}"
+        )
     for name, value in filters.items():
         if isinstance(value, (list, tuple, set, frozenset)):
             if len(value) > MAX_TEXTS:

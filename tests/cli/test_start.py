@@ -40,6 +40,15 @@ print(LeanScheduler.__name__, "LeanScheduler" in dir(leandask))
 """) == ["False", "False", "LeanScheduler", "True"]
 
 
+def test_reading_and_writing_logs_does_not_import_distributed():
+    assert run("""
+import sys
+import leandask.cli.main
+from leandask import JSONFormatter, LogReader, RotatingFileSink
+print("distributed" in sys.modules, "numpy" in sys.modules)
+""") == ["False", "False"]
+
+
 def test_a_package_that_is_already_imported_is_not_deferred():
     before = sys.modules["json"]
     with deferred("json"):

@@ -240,6 +240,38 @@ async def test_clients_take_turns():
     assert not turns
 
 
+@gen_test()
+async def test_a_client_can_not_send_what_is_neither_a_filter_nor_a_name(path):
+    with dask.config.set(logged(path)):
+        async with lean() as s, Client(s.address, asynchronous=True) as client:
+            ask = client.scheduler.leandask_history
+            for filters in ({"x" * 10_000: []}, {5: "x"}, ["key"], None):
+                with pytest.raises(TypeError, match="filters must be of action, ") as e:
+                    await ask(limit=1, filters=filters)
+                assert len(str(e.value)) < 1000
+            for name in ({"a": 1}, ["a"], 5, "x" * 10_000):
+                answer = await ask(limit=1, filters={}, client=name)
+                assert answer["truncated"] == "limit"
+
+
+@gen_test()
+async def test_of_the_name_of_a_client_its_start_is_kept_while_it_waits(path):
+    with dask.config.set(logged(path)):
+        async with lean() as s, Client(s.address, asynchronous=True) as client:
+            fill(s, 640)
+            answers = patient(s)
+            asking = asyncio.ensure_future(
+                client.scheduler.leandask_history(
+                    limit=1, filters={"key": "nothing"}, client="x" * 10_000
+                )
+            )
+            await until(lambda: answers._open)
+            (asked,) = answers._open
+            assert len(asked.client) < 1000
+            answers.pause = 0.0
+            await asking
+
+
 @gen_test(timeout=60)
 async def test_a_short_question_does_not_wait_for_long_ones(path):
     with dask.config.set(logged(path)):
