@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
-from functools import lru_cache, wraps
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial, update_wrapper, wraps
+from typing import Any, NamedTuple, TypeVar
 
 from leandask import _compat
 from leandask.histories.history import Held
@@ -177,21 +177,66 @@ def _resize_key_cache(name: str, maxlen: int | None) -> None:
 
 def _cache_short_keys(function: Any, maxlen: int) -> Any:
     """Cache the results of a function for short keys, as ``lru_cache`` does."""
+    if function.__name__ == "key_split":
+        return _cache_prefixes(function, maxlen)
     cached = lru_cache(maxlen)(function)
-    # It asks itself, upstream's whole cache, for the first part of a tuple.
-    asks_itself = function.__name__ == "key_split"
 
     @wraps(function)
     def look_up(key: Any, *args: Any) -> Any:
-        if asks_itself:
-            while type(key) is tuple and key:
-                key = key[0]
         if type(key) is str and len(key) <= LONGEST_CACHED:
             return cached(key, *args)
         return function(key, *args)
 
     for name in ("cache_info", "cache_clear", "cache_parameters"):
         setattr(look_up, name, getattr(cached, name))
+    return look_up
+
+
+class _CacheInfo(NamedTuple):
+    """What ``lru_cache`` tells of a cache, less the hits, which nobody counts here."""
+
+    misses: int
+    maxsize: int
+    currsize: int
+
+
+class _Prefixes(dict[Any, str]):
+    """The prefixes of short keys. A hit runs no line of Python.
+
+    Once it is full it is emptied: each new task asks at least twice, and nobody later.
+    """
+
+    def __init__(self, function: Callable[[Any], str], maxlen: int) -> None:
+        super().__init__()
+        self.function = function
+        self.maxlen = maxlen
+        self.misses = 0
+
+    def __missing__(self, key: Any) -> str:
+        self.misses += 1
+        if type(key) is tuple and key:
+            # The function would ask itself, which is upstream's whole cache.
+            prefix, is_short = self[key[0]], not weigh(key)
+        else:
+            prefix = self.function(key)
+            is_short = type(key) is str and len(key) <= LONGEST_CACHED
+        if is_short and self.maxlen:
+            if len(self) >= self.maxlen:
+                self.clear()
+            self[key] = prefix
+        return prefix
+
+    def info(self) -> _CacheInfo:
+        """Return counters, as ``cache_info`` does."""
+        return _CacheInfo(self.misses, self.maxlen, len(self))
+
+
+def _cache_prefixes(function: Any, maxlen: int) -> Any:
+    prefixes = _Prefixes(function, maxlen)
+    look_up: Any = update_wrapper(partial(prefixes.__getitem__), function)
+    look_up.cache_info = prefixes.info
+    look_up.cache_clear = prefixes.clear
+    look_up.cache_parameters = lambda: {"maxsize": maxlen, "typed": False}
     return look_up
 
 
