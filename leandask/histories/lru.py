@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from functools import lru_cache, partial, update_wrapper, wraps
+from sys import getsizeof
 from typing import Any, NamedTuple, TypeVar
 
 from leandask import _compat
@@ -21,6 +22,8 @@ V = TypeVar("V")
 SCAN = 16
 #: Characters of a key whose prefix, escaped form or color is cached.
 LONGEST_CACHED = 160
+#: Bytes of a place in a table, and of a number in a key.
+PLACE_BYTES, NUMBER_BYTES = 50, 24
 
 
 class LRU(OrderedDict[K, V]):
@@ -198,6 +201,8 @@ class _CacheInfo(NamedTuple):
     misses: int
     maxsize: int
     currsize: int
+    #: Bytes of the keys, with their places in the table.
+    nbytes: int
 
 
 class _Prefixes(dict[Any, str]):
@@ -210,7 +215,7 @@ class _Prefixes(dict[Any, str]):
         super().__init__()
         self.function = function
         self.maxlen = maxlen
-        self.misses = 0
+        self.misses = self.nbytes = 0
 
     def __missing__(self, key: Any) -> str:
         self.misses += 1
@@ -224,11 +229,19 @@ class _Prefixes(dict[Any, str]):
             if len(self) >= self.maxlen:
                 self.clear()
             self[key] = prefix
+            self.nbytes += getsizeof(key) + PLACE_BYTES
+            if type(key) is tuple:
+                self.nbytes += NUMBER_BYTES * (len(key) - 1)
         return prefix
+
+    def clear(self) -> None:
+        """Forget all keys."""
+        super().clear()
+        self.nbytes = 0
 
     def info(self) -> _CacheInfo:
         """Return counters, as ``cache_info`` does."""
-        return _CacheInfo(self.misses, self.maxlen, len(self))
+        return _CacheInfo(self.misses, self.maxlen, len(self), self.nbytes)
 
 
 def _cache_prefixes(function: Any, maxlen: int) -> Any:
@@ -248,4 +261,4 @@ def _maxlen_of(name: str) -> int | None:
 def look_at_key_caches() -> Held:
     """Count the keys whose prefix is cached."""
     info = _compat.get_key_cache("key_split").cache_info()
-    return Held(info.currsize, info.misses)
+    return Held(info.currsize, info.misses, nbytes=getattr(info, "nbytes", None))

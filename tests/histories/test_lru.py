@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gc
 import pickle
 import sys
+import tracemalloc
 from functools import lru_cache
 
 import dask.utils
@@ -17,6 +19,7 @@ from leandask.histories.lru import (
     SCAN,
     clear_key_caches,
     install_key_caches,
+    look_at_key_caches,
     resize_key_caches,
 )
 
@@ -192,3 +195,20 @@ def test_a_hit_of_the_prefix_runs_no_python(caches):
     finally:
         sys.setprofile(None)
     assert "call" not in calls
+
+
+@pytest.mark.parametrize("make", [lambda i: f"inc-{i:032x}", lambda i: ("inc-1", i)])
+def test_the_report_counts_cached_keys_within_20_percent(caches, make):
+    install_key_caches(10_000)
+    tracemalloc.start()
+    try:
+        for i in range(3000):
+            upstream.key_split(make(1000 + i))
+        before, counted = tracemalloc.get_traced_memory()[0], look_at_key_caches()
+        upstream.key_split.cache_clear()
+        gc.collect()  # which empties CPython's lists of free tuples
+        freed = before - tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert counted.nbytes == pytest.approx(freed, rel=0.2)
+    assert look_at_key_caches().nbytes == 0

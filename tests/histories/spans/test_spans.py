@@ -107,6 +107,21 @@ async def test_finished_child_spans_of_a_live_span_are_evicted():
 
 
 @gen_test()
+async def test_a_span_below_another_is_weighed_once():
+    async with lean_cluster() as (s, c):
+        spans = s.extensions["spans"]
+        with span("x" * 1000), span("y" * 1000):
+            await compute(s, c, 1)
+        spans.prune()
+        # The name of the inner one has both tags.
+        assert 2700 < (weight := spans.weight) < 4000
+        spans.prune()
+        assert spans.weight == weight
+        spans.resize(0, None, None)
+        assert spans.weight == 0
+
+
+@gen_test()
 async def test_groups_of_a_scheduler_that_is_never_idle_are_bounded_and_sums_stay():
     async with lean_cluster() as (s, c):
         held = c.submit(asyncio.sleep, 3600, key="held-1")
