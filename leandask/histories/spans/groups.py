@@ -76,7 +76,7 @@ def fold_types(group: TaskGroup) -> None:
 
 
 def weigh_groups(groups: set[TaskGroup], scheduler: Scheduler) -> int:
-    """Bytes of groups but the first, long names, types, and prefixes kept here alone."""
+    """Bytes of groups but the first, long names, types, and prefixes only they keep."""
     known = scheduler.task_prefixes
     prefixes = {tg.prefix.name: tg.prefix for tg in groups}
     evicted = [name for name, p in prefixes.items() if dict.get(known, name) is not p]
