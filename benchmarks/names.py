@@ -12,6 +12,7 @@ from distributed import (
     Event,
     Lock,
     MultiLock,
+    Queue,
     Variable,
     Worker,
     span,
@@ -116,6 +117,15 @@ async def values(client: Client, address: str, count: int) -> None:
         await client.unpublish_dataset(name("dataset", i))
 
 
+async def queues(client: Client, address: str, count: int) -> None:
+    """Queues."""
+    for i in range(count):
+        queue = Queue(name("queue", i))
+        await queue.put(1)
+        await queue.get()
+        queue.close()
+
+
 async def topics(client: Client, address: str, count: int) -> None:
     """Topics, with a subscription and without."""
     for i in range(count):
@@ -159,6 +169,6 @@ LOADS: dict[str, Load] = {
     load.__name__: load
     for load in (
         *(keys, prefixes, erred, tags, annotations, types, activities),
-        *(locks, values, topics, workers, clients),
+        *(locks, values, queues, topics, workers, clients),
     )
 }

@@ -145,7 +145,8 @@ def _look_at(attribute: str) -> Callable[[Any], Held]:
     def look(s: Any) -> Held:
         entries = getattr(s, attribute)
         seen, weight = getattr(entries, "seen", None), getattr(entries, "weight", 0)
-        return Held(len(entries), seen, weight=weight)
+        nbytes = getattr(entries, "nbytes", None)
+        return Held(len(entries), seen, nbytes=nbytes, weight=weight)
 
     return look
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
-from functools import lru_cache, wraps
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial, update_wrapper, wraps
+from sys import getsizeof
+from typing import Any, NamedTuple, TypeVar
 
 from leandask import _compat
 from leandask.histories.history import Held
@@ -21,6 +22,8 @@ V = TypeVar("V")
 SCAN = 16
 #: Characters of a key whose prefix, escaped form or color is cached.
 LONGEST_CACHED = 160
+#: Bytes of a place in a table, and of a number in a key.
+PLACE_BYTES, NUMBER_BYTES = 50, 24
 
 
 class LRU(OrderedDict[K, V]):
@@ -177,21 +180,76 @@ def _resize_key_cache(name: str, maxlen: int | None) -> None:
 
 def _cache_short_keys(function: Any, maxlen: int) -> Any:
     """Cache the results of a function for short keys, as ``lru_cache`` does."""
+    if function.__name__ == "key_split":
+        return _cache_prefixes(function, maxlen)
     cached = lru_cache(maxlen)(function)
-    # It asks itself, upstream's whole cache, for the first part of a tuple.
-    asks_itself = function.__name__ == "key_split"
 
     @wraps(function)
     def look_up(key: Any, *args: Any) -> Any:
-        if asks_itself:
-            while type(key) is tuple and key:
-                key = key[0]
         if type(key) is str and len(key) <= LONGEST_CACHED:
             return cached(key, *args)
         return function(key, *args)
 
     for name in ("cache_info", "cache_clear", "cache_parameters"):
         setattr(look_up, name, getattr(cached, name))
+    return look_up
+
+
+class _CacheInfo(NamedTuple):
+    """What ``lru_cache`` tells of a cache, less the hits, which nobody counts here."""
+
+    misses: int
+    maxsize: int
+    currsize: int
+    #: Bytes of the keys, with their places in the table.
+    nbytes: int
+
+
+class _Prefixes(dict[Any, str]):
+    """The prefixes of short keys. A hit runs no line of Python.
+
+    Once it is full it is emptied: each new task asks at least twice, and nobody later.
+    """
+
+    def __init__(self, function: Callable[[Any], str], maxlen: int) -> None:
+        super().__init__()
+        self.function = function
+        self.maxlen = maxlen
+        self.misses = self.nbytes = 0
+
+    def __missing__(self, key: Any) -> str:
+        self.misses += 1
+        if type(key) is tuple and key:
+            # The function would ask itself, which is upstream's whole cache.
+            prefix, is_short = self[key[0]], not weigh(key)
+        else:
+            prefix = self.function(key)
+            is_short = type(key) is str and len(key) <= LONGEST_CACHED
+        if is_short and self.maxlen:
+            if len(self) >= self.maxlen:
+                self.clear()
+            self[key] = prefix
+            self.nbytes += getsizeof(key) + PLACE_BYTES
+            if type(key) is tuple:
+                self.nbytes += NUMBER_BYTES * (len(key) - 1)
+        return prefix
+
+    def clear(self) -> None:
+        """Forget all keys."""
+        super().clear()
+        self.nbytes = 0
+
+    def info(self) -> _CacheInfo:
+        """Return counters, as ``cache_info`` does."""
+        return _CacheInfo(self.misses, self.maxlen, len(self), self.nbytes)
+
+
+def _cache_prefixes(function: Any, maxlen: int) -> Any:
+    prefixes = _Prefixes(function, maxlen)
+    look_up: Any = update_wrapper(partial(prefixes.__getitem__), function)
+    look_up.cache_info = prefixes.info
+    look_up.cache_clear = prefixes.clear
+    look_up.cache_parameters = lambda: {"maxsize": maxlen, "typed": False}
     return look_up
 
 
@@ -203,4 +261,4 @@ def _maxlen_of(name: str) -> int | None:
 def look_at_key_caches() -> Held:
     """Count the keys whose prefix is cached."""
     info = _compat.get_key_cache("key_split").cache_info()
-    return Held(info.currsize, info.misses)
+    return Held(info.currsize, info.misses, nbytes=getattr(info, "nbytes", None))

@@ -53,13 +53,16 @@ def weigh(name: Any) -> int:
     (0, 0, 921, 921)
     """
     kind = type(name)
-    if kind is str or kind is bytes:
+    if kind is str:
         return 0 if len(name) <= INCLUDED else getsizeof(name) - INCLUDED_BYTES
-    if kind is not tuple:
-        return 0  # a number
+    if not isinstance(name, tuple):
+        is_text = isinstance(name, (str, bytes))
+        return max(getsizeof(name) - INCLUDED_BYTES, 0) if is_text else 0
     weight = 0
     for part in name:
-        if type(part) is not int:
+        kind = type(part)
+        # Most parts are numbers, and texts that are short.
+        if kind is not int and (kind is not str or len(part) > INCLUDED):
             weight += weigh(part)
     if len(name) > PARTS:
         weight += PART_BYTES * (len(name) - PARTS)
@@ -78,9 +81,9 @@ def cut(name: Any) -> Any:
     """
     if weigh(name) <= LONGEST:
         return name
-    if type(name) is str:
+    if isinstance(name, str):
         return name[:LONGEST] + MARK if len(name) > LONGEST else name
-    if type(name) is bytes:
+    if isinstance(name, bytes):
         return name[:LONGEST]
     parts, left = [], LONGEST
     for part in name:

@@ -184,7 +184,8 @@ for unbounded; got True
         """Return the bytes that the entries of a history may take; None is unbounded.
 
         With a budget these are its share, which long names use up: fewer entries fit in
-        then. Without one as many bytes of long names may come on top of its entries.
+        then. Without one as many bytes of long names may come on top of its entries; of
+        spans and computations, seven times as many of further groups, names and code.
 
         Parameters
         ----------
@@ -206,7 +207,9 @@ for unbounded; got True
         if bound is None:
             return None
         nbytes: int = bound * COSTS[name].nbytes
-        return 2 * nbytes if self.budget is None else nbytes
+        if self.budget is not None:
+            return nbytes
+        return nbytes * (8 if name in ("spans", "computations") else 2)
 
     def describe(self) -> str:
         """Return a table of the bounds: each with its size, and the sum.

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import gc
 import pickle
+import sys
+import tracemalloc
 from functools import lru_cache
 
 import dask.utils
@@ -16,6 +19,7 @@ from leandask.histories.lru import (
     SCAN,
     clear_key_caches,
     install_key_caches,
+    look_at_key_caches,
     resize_key_caches,
 )
 
@@ -156,7 +160,7 @@ def test_long_keys_are_not_cached(caches):
     long = "inc-" + "0" * 100_000
     for key in (long, (long, 1), ((long, 1), 2), (("inc-1", 1), 2)):
         assert upstream.key_split(key) == "inc"
-    assert upstream.key_split.cache_info().currsize == 1  # of "inc-1"
+    assert upstream.key_split.cache_info().currsize == 3  # "inc-1", in two tuples
     assert dask.utils.key_split.cache_info().currsize == before
     assert pages.url_escape("%" * 1000) == "%25" * 1000
     assert pages.color_of("x" * 1000) == pages.color_of.__wrapped__("x" * 1000)
@@ -177,4 +181,34 @@ def test_prefix_and_group_of_a_key_come_from_one_cache(caches):
         assert upstream.key_split(key) == upstream.key_split_group(key) == "inc"
     assert dask.utils.key_split.cache_info().currsize == before
     info = upstream.key_split.cache_info()
-    assert (info.currsize, info.hits, info.misses) == (100, 1000, 1000)
+    assert (info.currsize, info.misses) == (100, 1000)
+
+
+def test_a_hit_of_the_prefix_runs_no_python(caches):
+    install_key_caches(100)
+    key, calls = ("inc-1", 0), []
+    sys.setprofile(lambda frame, event, arg: calls.append(event))
+    try:
+        upstream.key_split(key)
+        calls.clear()
+        upstream.key_split(key)
+    finally:
+        sys.setprofile(None)
+    assert "call" not in calls
+
+
+@pytest.mark.parametrize("make", [lambda i: f"inc-{i:032x}", lambda i: ("inc-1", i)])
+def test_the_report_counts_cached_keys_within_20_percent(caches, make):
+    install_key_caches(10_000)
+    tracemalloc.start()
+    try:
+        for i in range(3000):
+            upstream.key_split(make(1000 + i))
+        before, counted = tracemalloc.get_traced_memory()[0], look_at_key_caches()
+        upstream.key_split.cache_clear()
+        gc.collect()  # which empties CPython's lists of free tuples
+        freed = before - tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert counted.nbytes == pytest.approx(freed, rel=0.2)
+    assert look_at_key_caches().nbytes == 0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from typing import NamedTuple
 
 import pytest
 from distributed import Client
@@ -22,6 +23,22 @@ def test_short_names_weigh_nothing_and_long_ones_their_bytes():
     assert 99_900 < weigh("x" * 100_000) < 100_000
     assert 199_800 < weigh(("x" * 100_000, ("é" * 100_000, 1))) < 200_000
     assert weigh(tuple(range(10_000))) > 10_000
+
+
+class Text(str):
+    """A text of a user's own type: graphs are pickled, so keys may be of it."""
+
+
+class Pair(NamedTuple):
+    text: str
+    number: int
+
+
+@pytest.mark.parametrize("name", [Text("x" * 100_000), Pair("x" * 100_000, 1)])
+def test_a_name_of_a_users_own_type_is_weighed_and_cut(name):
+    assert weigh(name) > 99_900
+    assert weigh(cut(name)) <= LONGEST + 100
+    assert weigh(Text("x")) == 0
 
 
 @pytest.mark.parametrize(

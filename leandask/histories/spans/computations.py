@@ -42,7 +42,7 @@ class Computations(History[Computation]):
         super().__init__(items, maxlen, limit)
 
     def weigh(self, item: Computation) -> int:
-        """Bytes of code, annotations and long names; 0 while it runs."""
+        """Bytes of groups, code, annotations and long names; 0 while it runs."""
         return self._weights.get(item.id, 0)
 
     def prune(self, scheduler: Scheduler, max_code: int) -> None:
@@ -54,7 +54,7 @@ class Computations(History[Computation]):
             shorten_code(computation.code, max_code)
             is_newest = computation is self[-1]
             if not is_newest and not is_live(computation.groups, scheduler):
-                self._weights[computation.id] = _weigh(computation)
+                self._weights[computation.id] = _weigh(computation, scheduler)
         self.reweigh()
         kept = {computation.id for computation in self}
         self._weights = {i: w for i, w in self._weights.items() if i in kept}
@@ -73,8 +73,8 @@ def shorten_code(code: Any, maxlen: int) -> None:
         code.remove(max(code, key=lambda snippet: size_of(snippet, CODE_BYTES)[0]))
 
 
-def _weigh(computation: Computation) -> int:
-    weight = weigh_groups(computation.groups)
+def _weigh(computation: Computation, scheduler: Scheduler) -> int:
+    weight = weigh_groups(computation.groups, scheduler)
     for kept in ([*computation.code], computation.annotations):
         weight += size_of(kept, CODE_BYTES)[0] if kept else 0
     return weight

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from distributed import Scheduler
     from distributed.scheduler import TaskGroup
 
-#: Finished groups of tasks that a span or computation keeps, 1.3 kB each.
-GROUPS_KEPT = 20
-#: Types of results that a group keeps by name, 100 to 1000 bytes each.
-TYPES_KEPT = 100
+#: Finished groups of tasks that a span or computation keeps, bytes of each but the
+#: first, and of a prefix of theirs that the scheduler has evicted.
+GROUPS_KEPT, GROUP_BYTES, PREFIX_BYTES = 20, 1300, 1300
+#: Types of results that a group keeps by name, and bytes of each but the first.
+TYPES_KEPT, TYPE_BYTES = 100, 80
 #: Bytes of code that a span or computation keeps, and of what its graphs say of their
 #: collections.
 CODE_BYTES = 64 * 1024
@@ -74,9 +75,15 @@ def fold_types(group: TaskGroup) -> None:
         _compat.rename_type(group, name, OTHER_TYPES)
 
 
-def weigh_groups(groups: Iterable[TaskGroup]) -> int:
-    """Bytes of the long names of groups, of their prefixes and of their types."""
-    return sum(
-        weigh(tg.name) + weigh(tg.prefix.name) + sum(map(weigh, _compat.get_types(tg)))
-        for tg in groups
-    )
+def weigh_groups(groups: set[TaskGroup], scheduler: Scheduler) -> int:
+    """Bytes of groups but the first, long names, types, and prefixes only they keep."""
+    known = scheduler.task_prefixes
+    prefixes = {tg.prefix.name: tg.prefix for tg in groups}
+    evicted = [name for name, p in prefixes.items() if dict.get(known, name) is not p]
+    names = [*prefixes, *(tg.name for tg in groups)]
+    weight = GROUP_BYTES * max(len(groups) - 1, 0) + PREFIX_BYTES * len(evicted)
+    for group in groups:
+        types = _compat.get_types(group)
+        names += types
+        weight += TYPE_BYTES * max(len(types) - 1, 0)
+    return weight + sum(map(weigh, names))

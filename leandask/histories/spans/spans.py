@@ -83,7 +83,8 @@ class LeanSpans(SpansSchedulerExtension):
         self.on_graph = lambda: None
         self._graphs = 0
         self._forgotten: LRU[int, None] = LRU(maxlen=FORGOTTEN_TAGS)
-        #: Bytes of long names, code and measurements, by the id of a finished span.
+        #: Bytes of groups, long names, code and measurements of a finished span and of
+        #: those below it, by its id. Those below it have none of their own.
         self._weights: dict[str, int] = {}
 
     def __repr__(self) -> str:
@@ -111,7 +112,7 @@ class LeanSpans(SpansSchedulerExtension):
 
     @property
     def weight(self) -> int:
-        """Bytes of long names, code and measurements of the finished spans."""
+        """Bytes of groups, names, code and measurements of the finished spans."""
         return sum(self._weights.values())
 
     def resize(
@@ -151,7 +152,7 @@ class LeanSpans(SpansSchedulerExtension):
             else:
                 if span.id not in self._weights:
                     gone |= self._shorten(span, self.maxlen)
-                    self._weights[span.id] = sum(map(_weigh, span.traverse_spans()))
+                    self._weigh(span)
                 finished.append(span)
         roots = set(self._get_surplus(finished, self.maxlen))
         if roots:
@@ -182,6 +183,13 @@ class LeanSpans(SpansSchedulerExtension):
             bounded = WorkerMetrics(metrics, self._prefixes)
             _compat.set_span_metrics(span, bounded)
         return self._prune_siblings(span.children) if span.children else set()
+
+    def _weigh(self, span: Span) -> None:
+        weight = 0
+        for each in span.traverse_spans():
+            weight += _weigh(each, self.scheduler)
+            self._weights.pop(each.id, None)
+        self._weights[span.id] = weight
 
     def _is_live(self, span: Span) -> bool:
         return is_live(span.traverse_groups(), self.scheduler)
@@ -257,9 +265,9 @@ def n_surplus(entries: list[Any], maxlen: int) -> int:
     return len(entries) - kept
 
 
-def _weigh(span: Span) -> int:
-    """Bytes of a span's long names, code and measurements."""
-    weight = weigh(span.name) + weigh_groups(span.groups)
+def _weigh(span: Span, scheduler: Scheduler) -> int:
+    """Bytes of a span's groups but the first, long names, code and measurements."""
+    weight = weigh(span.name) + weigh_groups(span.groups, scheduler)
     for kept in (_compat.get_span_metadata(span), [*_compat.get_span_code(span)]):
         weight += size_of(kept, CODE_BYTES)[0] if kept else 0
     metrics = _compat.get_span_metrics(span)

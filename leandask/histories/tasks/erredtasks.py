@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection
+from sys import getsizeof
 
 from distributed.scheduler import ErredTask
 
 from leandask.histories.history import History
 from leandask.histories.names import Limit, cut, weigh
+
+#: Bytes of an entry without its two texts.
+ENTRY_BYTES = 500
 
 
 class ErredTasks(History[ErredTask]):
@@ -37,6 +41,12 @@ class ErredTasks(History[ErredTask]):
         newest = list(items)[:maxlen]
         super().__init__([self._shorten(erred) for erred in newest], maxlen, limit)
         self.seen = getattr(items, "seen", len(items))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all entries: a text of characters takes 1 to 4 bytes for each."""
+        texts = [t for e in self for t in (e.exception_text, e.traceback_text)]
+        return self.weight + ENTRY_BYTES * len(self) + sum(map(getsizeof, texts))
 
     def weigh(self, item: ErredTask) -> int:
         """Bytes of a long key."""

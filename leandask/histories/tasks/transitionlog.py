@@ -54,24 +54,18 @@ class TransitionLog(History[Transition]):
 
     def append(self, item: Transition) -> None:
         """Add the newest transition."""
-        key, recommendations = item[0], item[3]
+        key, _, _, recommendations, stimulus_id, _ = item
         if (
-            self.weight
-            or (len(key) > INCLUDED if type(key) is str else weigh(key))
-            or (recommendations and self._are_long(recommendations))
-            or len(item[4]) > INCLUDED
+            (len(key) if type(key) is str else weigh(key)) > INCLUDED
+            or len(stimulus_id) > INCLUDED
+            or (recommendations and _are_long(recommendations, key))
+            or self.weight
         ):
             self._append_long(item)
         else:
             self.seen += 1
             _append(self, item)
         self._stream(item)
-
-    def _are_long(self, recommendations: Any) -> bool:
-        for key in recommendations:
-            if len(key) > INCLUDED if type(key) is str else weigh(key):
-                return True
-        return len(recommendations) > RECOMMENDATIONS
 
     def _append_long(self, item: Transition) -> None:
         if len(item[3]) > RECOMMENDATIONS:  # of a task with very many dependents
@@ -87,3 +81,11 @@ class TransitionLog(History[Transition]):
             recommendations={cut(key): v for key, v in item.recommendations.items()},
             stimulus_id=cut(item.stimulus_id),
         )
+
+
+def _are_long(recommendations: Any, weighed: Any) -> bool:
+    for key in recommendations:
+        if key is not weighed:
+            if (len(key) if type(key) is str else weigh(key)) > INCLUDED:
+                return True
+    return len(recommendations) > RECOMMENDATIONS

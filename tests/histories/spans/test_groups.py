@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import gc
+import tracemalloc
+
+import pytest
 from distributed.scheduler import Computation, TaskGroup, TaskPrefix
 from distributed.utils_test import gen_test
 
@@ -60,18 +64,52 @@ async def test_names_of_dead_groups_are_cut_and_those_of_live_ones_stay():
 
 @gen_test()
 async def test_computations_that_ended_make_room_for_what_they_weigh():
-    async with lean(retention={"computations": 20}) as s:
+    async with lean(retention={"computations": 20, "budget": None}) as s:
         for i in range(20):
             computation = Computation()
-            computation.code.add((f"{i:02}" * 5000,))
+            computation.code.add((f"{i:02}" * 30_000,))
             computation.code.add((LONG,))
             s.computations.append(computation)
         await run_housekeeping(s)
         assert all(
-            [len(code) for (code,) in c.code] == [10_000] for c in s.computations
+            [len(code) for (code,) in c.code] == [60_000] for c in s.computations
         )
-        # Twice what 20 of them take: code of 10 kB takes the place of three.
-        assert len(s.computations) == 11
+        # Eight times what 20 of them take.
+        assert len(s.computations) == 9
         assert s.computations[-1] is computation
         held = s.extensions["leandask"].report()["histories"]["computations"]
-        assert held["bytes"] <= 2 * held["bound_bytes"]
+        assert held["bytes"] <= 8 * held["bound_bytes"]
+
+
+@gen_test()
+async def test_the_report_counts_groups_prefixes_and_types_within_20_percent():
+    async with lean() as s:
+        gc.collect()
+        tracemalloc.start()
+        try:
+            for i in range(8):
+                s.computations.append(make_computation(i, groups=10, types=5))
+            s.computations.append(Computation())
+            s.computations.prune(s, 100)
+            gc.collect()
+            before = tracemalloc.get_traced_memory()[0]
+            held = s.extensions["leandask"].report()["histories"]["computations"]
+            s.computations.clear()
+            gc.collect()
+            freed = before - tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+        assert held["bytes"] == pytest.approx(freed, rel=0.2)
+
+
+def make_computation(number, groups, types):
+    """Make a computation whose groups have prefixes of their own."""
+    computation = Computation()
+    for i in range(groups):
+        name = f"name-{number}-{i}"
+        group = TaskGroup(f"{name}-{number:032x}", TaskPrefix(name))
+        group.add_duration("compute", 0.0, 1.0 + number)
+        for each in range(types):
+            group.add_type(f"mine.Type{each}")
+        computation.groups.add(group)
+    return computation

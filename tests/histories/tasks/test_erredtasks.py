@@ -50,3 +50,9 @@ def test_long_keys_are_cut_and_take_the_place_of_others():
     for i in range(100):
         history.appendleft(erred(i))
     assert (len(history), history.weight) == (20, 0)
+
+
+def test_what_erred_tasks_take_follows_their_texts():
+    short, long = (ErredTasks([erred(1)], 9, length=n) for n in (10, 1000))
+    assert long.nbytes - short.nbytes == 2 * 990
+    assert 500 < short.nbytes < 700

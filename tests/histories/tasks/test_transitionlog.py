@@ -49,3 +49,11 @@ def test_long_keys_take_the_place_of_other_transitions():
     assert len(log) == 10
     log.clear()
     assert log.weight == 0
+
+
+def test_a_long_key_in_a_recommendation_counts():
+    log = TransitionLog((), 10, None, lambda item: None)
+    for long in ("x" * 1000, ("x" * 1000, 0)):
+        item = Transition("x", "processing", "memory", {"y": 1, long: 2}, "s", 1.0)
+        log.append(item)
+    assert log.weight == 2 * 921
