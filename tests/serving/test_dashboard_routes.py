@@ -87,6 +87,7 @@ async def answer(scheduler, path, method="GET"):
         scheduler,
         path,
         method=method,
+        connect_timeout=120,
         request_timeout=120,  # /hardware measures the machine
         follow_redirects=False,
         raise_error=False,
