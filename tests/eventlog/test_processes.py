@@ -217,7 +217,7 @@ def test_a_child_process_keeps_nobody_from_rotating(make_sink, tmp_path, monkeyp
     os.read(copying[0], 1)
     child = os.fork()
     if child == 0:
-        os.write(copying[1], b"x")  # it has let go of the files
+        os.write(copying[1], b"x")  # it has let go of the file and the folder
         signal.pause()
     try:
         os.read(copying[0], 1)
