@@ -88,7 +88,7 @@ async def test_the_report_counts_groups_prefixes_and_types_within_20_percent():
         tracemalloc.start()
         try:
             for i in range(8):
-                s.computations.append(make_computation(i, groups=10, types=5))
+                s.computations.append(make_computation(i, groups=10, types=20))
             s.computations.append(Computation())
             s.computations.prune(s, 100)
             gc.collect()
