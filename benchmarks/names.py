@@ -120,10 +120,11 @@ async def values(client: Client, address: str, count: int) -> None:
 async def queues(client: Client, address: str, count: int) -> None:
     """Queues."""
     for i in range(count):
-        queue = Queue(name("queue", i))
+        queue = await Queue(name("queue", i))
         await queue.put(1)
         await queue.get()
         queue.close()
+        queue.close()  # upstream counts one that was awaited twice
 
 
 async def topics(client: Client, address: str, count: int) -> None:
