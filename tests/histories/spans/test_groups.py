@@ -91,9 +91,9 @@ async def test_the_report_counts_groups_prefixes_and_types_within_20_percent():
                 s.computations.append(make_computation(i, groups=10, types=20))
             s.computations.append(Computation())
             s.computations.prune(s, 100)
+            held = s.extensions["leandask"].report()["histories"]["computations"]
             gc.collect()
             before = tracemalloc.get_traced_memory()[0]
-            held = s.extensions["leandask"].report()["histories"]["computations"]
             s.computations.clear()
             gc.collect()
             freed = before - tracemalloc.get_traced_memory()[0]
