@@ -13,7 +13,7 @@ from dask.utils import parse_timedelta
 
 from leandask import _compat
 from leandask.histories.history import Held
-from leandask.histories.names import Limit, weigh
+from leandask.histories.names import Limit, is_beyond, weigh
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -93,12 +93,8 @@ class Departed(_compat.AsyncTaskGroup):
         self.weight = 0
 
     def _forget_surplus(self) -> None:
-        while self.waiting and (
-            (self.maxlen is not None and len(self.waiting) > self.maxlen)
-            or (
-                self.limit is not None
-                and self.limit.is_exceeded(len(self.waiting), self.weight)
-            )
+        while self.waiting and is_beyond(
+            len(self.waiting), self.weight, self.maxlen, self.limit
         ):
             self._forget_next()
 

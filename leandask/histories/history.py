@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from leandask import _compat
-from leandask.histories.names import Limit
+from leandask.histories.names import Limit, is_beyond
 
 if TYPE_CHECKING:
     from distributed.batched import BatchedSend
@@ -103,12 +103,8 @@ class History(deque[T]):
         if self.maxlen == 0:
             return
         self.weight += weight
-        while self and (
-            (self.maxlen is not None and len(self) + entries > self.maxlen)
-            or (
-                self.limit is not None
-                and self.limit.is_exceeded(len(self) + entries, self.weight)
-            )
+        while self and is_beyond(
+            len(self) + entries, self.weight, self.maxlen, self.limit
         ):
             self.weight -= self.weigh(self._pop_oldest())
 

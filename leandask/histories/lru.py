@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from leandask import _compat
 from leandask.histories.history import Held
-from leandask.histories.names import Limit, weigh
+from leandask.histories.names import Limit, is_beyond, weigh
 from leandask.settings.rules import smaller
 
 K = TypeVar("K")
@@ -96,9 +96,7 @@ class LRU(OrderedDict[K, V]):
     @property
     def is_full(self) -> bool:
         """Whether it holds more than its bounds allow."""
-        if self.maxlen is not None and len(self) > self.maxlen:
-            return True
-        return self.limit is not None and self.limit.is_exceeded(len(self), self.weight)
+        return is_beyond(len(self), self.weight, self.maxlen, self.limit)
 
     def resize(self, maxlen: int | None, limit: Limit | None = None) -> None:
         """Set other bounds, and evict what is idle beyond them."""

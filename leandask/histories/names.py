@@ -44,6 +44,13 @@ class Limit(NamedTuple):
         return kept * self.each + weight > self.nbytes
 
 
+def is_beyond(kept: int, weight: int, maxlen: int | None, limit: Limit | None) -> bool:
+    """Whether a history keeps more entries, or more bytes, than its bounds allow."""
+    if maxlen is not None and kept > maxlen:
+        return True
+    return limit is not None and limit.is_exceeded(kept, weight)
+
+
 def weigh(name: Any) -> int:
     """Return the bytes of a name beyond those that the size of an entry includes.
 

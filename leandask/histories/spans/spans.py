@@ -11,7 +11,7 @@ from distributed.spans import Span, SpansSchedulerExtension
 from leandask import _compat
 from leandask.histories.history import Held
 from leandask.histories.lru import LRU
-from leandask.histories.names import Limit, weigh
+from leandask.histories.names import Limit, is_beyond, weigh
 from leandask.histories.prefixes import METRIC_BYTES, METRICS_PER_PREFIX, WorkerMetrics
 from leandask.histories.spans.computations import Computations
 from leandask.histories.spans.groups import (
@@ -164,8 +164,7 @@ class LeanSpans(SpansSchedulerExtension):
         """Yield the finished spans that are beyond the bounds, the oldest first."""
         kept, weight = len(finished), sum(self._weights[s.id] for s in finished)
         for span in finished:
-            is_full = self.limit is not None and self.limit.is_exceeded(kept, weight)
-            if kept <= maxlen and not is_full:
+            if not is_beyond(kept, weight, maxlen, self.limit):
                 return
             yield span
             kept, weight = kept - 1, weight - self._weights[span.id]
