@@ -236,6 +236,7 @@ class RotatingFile:
         held = [] if folder is None else [folder]  # to be closed
         try:
             if self._target.is_in_place(fd):  # else another process has rotated it
+                self._look(fd)  # who shares it may not have opened the next one yet
                 shift(self.path, self.backups)
                 if self.backups and self.compress:
                     self._fd = None
