@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from distributed import Client
 
-from tests.helpers.processes import start, start_worker  # noqa: F401
+from tests.helpers.processes import start_worker
 
 pytest.importorskip("uvloop")
 
