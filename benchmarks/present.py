@@ -1,4 +1,4 @@
-"""What live tasks take: memory, peaks, CPU and pauses, of upstream's scheduler and ours.
+"""What live tasks take of memory and CPU, in upstream's scheduler and in ours.
 
 Run ``python -m benchmarks.present``; see ``--help``. Each case runs in new scheduler
 processes, which take turns, round by round. The ratio is of the medians of the rounds.
@@ -18,7 +18,7 @@ import dask.array as da
 import numpy as np
 from distributed import wait
 
-from benchmarks.harness.cluster import COMMANDS, MIB, Cluster, be_quiet
+from benchmarks.harness.cluster import MIB, Cluster, be_quiet
 from benchmarks.harness.machine import machine
 from benchmarks.scenarios import wait_until, wait_until_empty
 from benchmarks.tasks import (
@@ -133,13 +133,13 @@ def released(batches: int) -> Callable[[Cluster, int], Point]:
     """Return a measurement of what stays after tasks were released."""
 
     def measure(cluster: Cluster, count: int) -> Point:
+        size = count // batches
         futures = []
-        for i in range(batches):
-            futures += cluster.client.map(
-                increment, range(i * count // batches, (i + 1) * count // batches)
-            )
-            wait_until(lambda: cluster.ask(n_tasks) == len(futures))
-        del futures
+        for first in range(0, count, size):
+            futures += cluster.client.map(increment, range(first, first + size))
+            n_sent = len(futures)
+            wait_until(lambda n=n_sent: cluster.ask(n_tasks) == n)  # type: ignore[misc]
+        futures.clear()
         wait_until_empty(cluster)
         cluster.ask(settle)
         return {"RSS MiB": cluster.rss}
