@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from distributed.comm import Comm
 
     from leandask.serving.history.answers import Answers
-    from leandask.serving.report import Report
     from leandask.serving.history.search import Answer
+    from leandask.serving.report import Report
 
 logger = logging.getLogger("leandask")
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from leandask.housekeeping.giveback import Outcome
-    from leandask.serving.report import Report
     from leandask.serving.history.search import Answer
+    from leandask.serving.report import Report
 
 
 class Past(TypedDict):
