@@ -76,6 +76,14 @@ def pythons(session: nox.Session) -> None:
 
 
 @nox.session
+def uvloop(session: nox.Session) -> None:
+    """Run the tests, or those that are named, on uvloop."""
+    session.install(".[test,uvloop]")
+    env = {"DASK_DISTRIBUTED__ADMIN__EVENT_LOOP": "uvloop"}
+    session.run("pytest", *session.posargs, env=env)
+
+
+@nox.session
 def opentelemetry(session: nox.Session) -> None:
     """Test the records in the OpenTelemetry of a year ago; the gate has the newest."""
     tools = ["hypothesis", "pytest", "pytest-timeout", "pytest-xdist"]

@@ -60,6 +60,46 @@ def settle(dask_scheduler: Any = None) -> None:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
+def watch_collections(dask_scheduler: Any = None) -> None:
+    """Note how much CPU each collection of garbage takes, from now on."""
+    import gc
+
+    took: list[float] = []
+    began = 0.0
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        nonlocal began
+        if phase == "start":
+            began = time.thread_time()
+        else:
+            took.append(time.thread_time() - began)
+
+    gc.callbacks.append(note)
+    dask_scheduler.collections = took
+
+
+def collections_of(dask_scheduler: Any = None) -> tuple[float, float]:
+    """Return the seconds of all collections since then, and of the longest."""
+    took = dask_scheduler.collections
+    return sum(took), max(took, default=0.0)
+
+
+def stop_collecting(dask_scheduler: Any = None) -> None:
+    """Stop the collection of garbage."""
+    import gc
+
+    gc.collect()
+    gc.disable()
+    gc.enable = gc.disable  # also for who would enable it again
+
+
+def n_live_states(dask_scheduler: Any = None) -> int:
+    """Count the states of tasks that are in memory, forgotten or not."""
+    import gc
+
+    return sum("TaskState" in type(obj).__name__ for obj in gc.get_objects())
+
+
 def held_by_long_names(dask_scheduler: Any = None) -> int:
     """Add the characters of the long texts that any object refers to."""
     import gc

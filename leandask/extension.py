@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from distributed import Scheduler
     from distributed.comm import Comm
 
-    from leandask.serving.answers import Answers
+    from leandask.serving.history.answers import Answers
+    from leandask.serving.history.search import Answer
     from leandask.serving.report import Report
-    from leandask.serving.search import Answer
 
 logger = logging.getLogger("leandask")
 
@@ -131,7 +131,7 @@ class LeanExtension:
     ) -> Answer:
         """Read the event log: see :class:`Answers`."""
         if self._answers is None:
-            from leandask.serving.answers import Answers
+            from leandask.serving.history.answers import Answers
 
             self._answers = Answers(self.scheduler, self.stream, self.event_log)
         asker = name_of(client or comm.peer_address)  # a client may say anything

@@ -27,6 +27,11 @@ COMMANDS: dict[str, list[str]] = {
     "upstream": _UPSTREAM,
     "recommended": ["env", f"DASK_CONFIG={_RECOMMENDED}", *_UPSTREAM],
     "leandask": _LEANDASK,
+    "leandask-malloc": [
+        "env",
+        "DASK_LEANDASK__MEMORY__ALLOCATOR=malloc",
+        *_LEANDASK,
+    ],
     "all-logged": [*_LEANDASK, "--log-transitions", "--event-log={folder}/log.jsonl"],
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import distributed.core
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from distributed.batched import BatchedSend
     from distributed.broker import Broker, Topic
     from distributed.collections import HeapSet
+    from distributed.comm import Comm
     from distributed.diagnostics.plugin import SchedulerPlugin
     from distributed.utils import DequeHandler
 
@@ -49,6 +50,11 @@ def get_topics(scheduler: Scheduler) -> dict[str, Topic]:
 def set_topics(broker: Broker, topics: dict[str, Any]) -> None:
     """``Broker._topics``: its ``__missing__`` makes a topic."""
     broker._topics = cast(Any, topics)
+
+
+def get_connections(scheduler: Scheduler) -> Collection[Comm]:
+    """``Server._comms`` (core.py): the connections that others have opened."""
+    return scheduler._comms.keys()
 
 
 def get_log_handler(scheduler: Scheduler) -> DequeHandler:

@@ -164,6 +164,10 @@ def report_lines(report: Report) -> Iterator[str]:
         f"limit {format_bytes(memory['limit'])}; {report['workers']} workers, "
         f"{report['clients']} clients, {report['tasks']} tasks"
     )
+    yield "about " + ", ".join(
+        f"{format_bytes(live['bytes'])} of {live['count']} {name}"
+        for name, live in report["present"].items()
+    )
     yield ""
     yield f"{'history':15} {'kept':>9} {'bound':>9} {'seen':>12} {'bytes':>12}"
     for name, held in report["histories"].items():

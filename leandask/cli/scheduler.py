@@ -19,6 +19,7 @@ from distributed.cli import dask_scheduler
 import leandask
 from leandask import _compat
 from leandask.cli.console import Console, writes_to_console
+from leandask.cli.eventloop import prefer_uvloop
 from leandask.eventlog.eventlog import UnusablePath
 from leandask.eventlog.formatter import JSONFormatter
 from leandask.housekeeping.process import tune_memory
@@ -112,6 +113,7 @@ def scheduler(
         dask.config.set({"leandask.stream.transitions": True})
     if config.read("event-log.path"):
         reopen_on_hangup()
+    prefer_uvloop()
     tune_memory()
     upstream |= combined_preloads(upstream["preload"], upstream["preload_argv"])
     factory = functools.partial(LeanScheduler, retention=retention)

@@ -20,9 +20,9 @@ import distributed.utils
 if TYPE_CHECKING:
     from leandask.histories.departed import Departed
 
-#: Bytes from which a message gets separate memory: glibc's initial threshold. So do the
-#: 256 KiB that msgpack allocates to pack a message, which takes 12 µs.
-LARGE_MESSAGE = 128 * 1024
+#: Bytes from which a message gets separate memory. msgpack allocates 256 KiB to pack a
+#: message of any size: to map and unmap these each time takes 12 µs.
+LARGE_MESSAGE = 512 * 1024
 #: Parameters of ``mallopt``, from glibc's ``malloc.h``.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 

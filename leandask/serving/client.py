@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from leandask.reading.filter import Filter
 from leandask.reading.lines import record_of
-from leandask.serving.question import check_sizes
+from leandask.serving.history.question import check_sizes
 
 if TYPE_CHECKING:
     from distributed import Client
 
     from leandask.housekeeping.giveback import Outcome
+    from leandask.serving.history.search import Answer
     from leandask.serving.report import Report
-    from leandask.serving.search import Answer
 
 
 class Past(TypedDict):

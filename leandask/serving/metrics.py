@@ -85,6 +85,12 @@ class LeanCollector(PrometheusCollector):
 
     def _families(self, report: Report) -> Iterator[Metric]:
         yield from self._memory(report["memory"])
+        yield self._gauge(
+            "live_bytes",
+            "Estimated size of all tasks, workers, clients or connections",
+            {name: live["bytes"] for name, live in report["present"].items()},
+            "kind",
+        )
         yield from self._histories(report["histories"])
         yield from self._stream(report["stream"])
         if report["event_log"] is not None:

@@ -14,6 +14,7 @@ from leandask.histories.taskstream import task_stream_of
 from leandask.records.recordqueue import StreamStats
 from leandask.records.text import name_of
 from leandask.records.times import rfc3339
+from leandask.serving.present import Present, present_of
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -99,6 +100,8 @@ class Report(TypedDict):
     clients: int
     tasks: int
     memory: MemoryReport
+    #: What the tasks, workers, clients and connections take, estimated from samples.
+    present: Present
     #: By the name of the bound.
     histories: dict[str, Holding]
     stream: StreamStats
@@ -116,7 +119,7 @@ def report_of(scheduler: Scheduler) -> Report:
 
     Notes
     -----
-    Call it on the scheduler's event loop. It takes about 0.3 ms.
+    Call it on the scheduler's event loop. It takes about 5 ms.
 
     See Also
     --------
@@ -149,6 +152,7 @@ def report_of(scheduler: Scheduler) -> Report:
         "clients": len([c for c in scheduler.clients if c != "fire-and-forget"]),
         "tasks": len(scheduler.tasks),
         "memory": {"rss": rss, "rss_peak": rss_peak(rss), "limit": MEMORY_LIMIT},
+        "present": present_of(scheduler),
         "histories": bounds.look(scheduler),
         "stream": extension.stream.stats(),
         "housekeeping": {

@@ -3,6 +3,7 @@
 function showReport(report) {
   showScheduler(report);
   showMemory(report.memory);
+  showPresent(report.present);
   showChart(report.rss_samples);
   showHistories(report.histories);
   showRecords(report.stream);
@@ -35,6 +36,13 @@ function showMemory({ rss, rss_peak: peak, limit }) {
   const share = setBar(bar, rss, limit, `${formatSize(rss)} of ${formatSize(limit)}`);
   bar.classList.toggle("high", share > .75);
   bar.classList.toggle("over", share > .9);
+}
+
+function showPresent(present) {
+  for (const [name, { count, bytes }] of Object.entries(present)) {
+    setText(byId(`live-${name}`),
+      count ? `${formatNumber(count)}, about ${formatSize(bytes)}` : "none");
+  }
 }
 
 function showRecords(stream) {

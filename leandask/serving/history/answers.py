@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from distributed.comm import CommClosedError
 
-from leandask.serving.question import Question
-from leandask.serving.search import Answer, Search
+from leandask.serving.history.question import Question
+from leandask.serving.history.search import Answer, Search
 
 if TYPE_CHECKING:
     from distributed import Scheduler

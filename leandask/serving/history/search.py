@@ -10,7 +10,7 @@ from leandask.reading.backward import BackwardScan
 
 if TYPE_CHECKING:
     from leandask.eventlog.eventlog import EventLog
-    from leandask.serving.question import Question
+    from leandask.serving.history.question import Question
 
 
 class Answer(TypedDict):

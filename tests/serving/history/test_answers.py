@@ -15,7 +15,7 @@ from leandask import LogReader
 from leandask.reading.backward import BackwardScan
 from leandask.reading.filter import Filter
 from leandask.reading.lines import record_of
-from leandask.serving.answers import Answers, Asked, Turns
+from leandask.serving.history.answers import Answers, Asked, Turns
 from tests.helpers.logs import lines
 from tests.helpers.processes import start_worker
 from tests.helpers.schedulers import lean, until
@@ -299,8 +299,8 @@ async def test_a_short_question_does_not_wait_for_long_ones(path):
 
 @gen_test()
 async def test_the_number_of_questions_is_bounded(path, monkeypatch):
-    monkeypatch.setattr("leandask.serving.answers.MAX_OF_CLIENT", 2)
-    monkeypatch.setattr("leandask.serving.answers.MAX_OF_ALL", 3)
+    monkeypatch.setattr("leandask.serving.history.answers.MAX_OF_CLIENT", 2)
+    monkeypatch.setattr("leandask.serving.history.answers.MAX_OF_ALL", 3)
     with dask.config.set(logged(path)):
         async with (
             lean() as s,
@@ -320,7 +320,7 @@ async def test_the_number_of_questions_is_bounded(path, monkeypatch):
                 await leandask.get_history(other)
             await asyncio.gather(*asked)
             await leandask.get_history(one)
-            monkeypatch.setattr("leandask.serving.answers.MAX_BYTES", 10)
+            monkeypatch.setattr("leandask.serving.history.answers.MAX_BYTES", 10)
             await leandask.get_history(one, topic=["x" * 5, "y" * 5])
             with pytest.raises(ValueError, match="must be at most 10 bytes at once"):
                 await leandask.get_history(one, topic=["x" * 5, "y" * 6])

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import asyncio
+
+from distributed import Client
+from distributed.utils_test import gen_test, inc
+
+from leandask.serving.present import OVERHEAD, SAMPLE_TASKS, present_of
+from tests.helpers.schedulers import lean, lean_cluster
+
+KB = 1000
+
+
+@gen_test()
+async def test_the_present_is_counted():
+    async with lean_cluster() as (s, c):
+        future = c.submit(inc, 1)
+        await future
+        present = present_of(s)
+        assert {name: live["count"] for name, live in present.items()} == {
+            "tasks": 1,
+            "workers": 1,
+            "clients": len(s.clients),
+            "connections": len(s._comms),
+        }
+        assert all(500 < live["bytes"] < 200 * KB for live in present.values())
+
+
+@gen_test()
+async def test_what_each_task_has_counts_and_what_they_share_does_not():
+    def shared(x, text="x" * 500 * KB):
+        return x
+
+    async with lean() as s, Client(s.address, asynchronous=True) as c:
+        n_tasks = 3 * SAMPLE_TASKS + 7
+        own = [bytes([i]) * 10 * KB for i in range(n_tasks)]
+        futures = c.map(shared, own, key=[("shared", i) for i in range(n_tasks)])
+        while len(s.tasks) < n_tasks:
+            await asyncio.sleep(0.01)
+        live = present_of(s)["tasks"]
+        assert live["count"] == n_tasks
+        assert 10 * KB < live["bytes"] / n_tasks / OVERHEAD < 15 * KB
+        futures.clear()
+        while s.tasks:
+            await asyncio.sleep(0.01)
+        assert present_of(s)["tasks"]["count"] == 0
