@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from distributed.comm import get_address_host
+from distributed.comm.inproc import InProc
 
 from leandask import _compat
 from leandask._throttle import Throttle
@@ -66,11 +67,21 @@ class Watchers:
         self._note(lambda stream: stream.watch(comm, index))
         return index
 
-    def get_task_stream(self, comm: Comm, **asked: Any) -> Any:
+    def get_task_stream(
+        self, comm: Comm, serializers: Sequence[str] | None = None, **asked: Any
+    ) -> Any:
         """Answer as upstream does, and open or close a window."""
-        tasks = self._collect(**asked)
-        self._note(lambda stream: self._note_asked(stream, comm, tasks, **asked))
-        return tasks
+        answer = None
+        # A client may tell what it reads; one in this process reads objects.
+        is_read = serializers is None or "msgpack" in serializers
+        if is_read and not isinstance(comm, InProc):
+            self._collect(count=0)  # starts the task stream, if there is none yet
+            stream = task_stream_of(self.scheduler)
+            answer = None if stream is None else stream.answer(**asked)
+        if answer is None:
+            answer = self._collect(**asked)
+        self._note(lambda stream: self._note_asked(stream, comm, **asked))
+        return answer
 
     async def performance_report(self, comm: Comm, **asked: Any) -> str:
         """Answer as upstream does, and close a window."""
@@ -100,13 +111,12 @@ class Watchers:
         self,
         stream: TaskStream,
         comm: Comm,
-        tasks: Any,
         start: Any = None,
         stop: Any = None,
         count: int | None = None,
         start_index: int | None = None,
     ) -> None:
-        if notice := stream.notice_of(tasks, start, stop, count, start_index):
+        if notice := stream.notice_of(start, stop, count, start_index):
             self._tell(comm, notice)
         is_time = isinstance(start, (int, float))
         if start_index is not None:

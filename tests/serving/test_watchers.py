@@ -21,10 +21,12 @@ from distributed import (
     wait,
 )
 from distributed.diagnostics.task_stream import TaskStreamPlugin
+from distributed.protocol import dumps, loads
 from distributed.utils_test import gen_test, inc
 
 import leandask
 from leandask.histories import taskbuffer
+from leandask.histories.tasks.taskblock import Block
 from leandask.serving.report import report_of
 from leandask.serving.watchers import with_notices
 from tests.helpers.schedulers import LOCAL, lean_cluster, run_housekeeping, until
@@ -112,6 +114,35 @@ async def test_get_task_stream_has_all_tasks_and_they_are_forgotten_after_it(tol
         assert report_of(s)["task_stream"]["watchers"] == watched(s) == 0
         assert len(s.plugins["task-stream"].buffer) == 5
     assert told == []
+
+
+@gen_test()
+async def test_the_tasks_of_an_answer_are_not_unpacked(monkeypatch):
+    unpacked = []
+    unpack = Block.unpack
+    monkeypatch.setattr(
+        Block, "unpack", lambda self: unpacked.append(self) or unpack(self)
+    )
+    async with lean_cluster(retention=TASKS) as (s, c):
+        async with watching(c) as tasks:
+            ran = await run(c, n=400)
+            assert report_of(s)["task_stream"]["tasks"] > 390
+        assert keys(tasks) == ran
+        # By their times, the first of them is looked for.
+        assert len(unpacked) <= (0 if IS_BY_INDEX else 8)
+
+
+@pytest.mark.parametrize("readable", [None, ("dask", "pickle")], ids=str)
+@gen_test()
+async def test_an_answer_is_the_same_as_upstreams(readable):
+    async with lean_cluster(retention=TASKS) as (s, _):
+        async with Client(s.address, asynchronous=True, deserializers=readable) as c:
+            await c.get_task_stream()
+            await run(c)
+            await run(c, function=fail)
+            upstreams = loads(dumps(list(s.plugins["task-stream"].buffer)))
+            assert {task["status"] for task in upstreams} == {"OK", "error"}
+            assert await c.get_task_stream() == upstreams
 
 
 @gen_test()
