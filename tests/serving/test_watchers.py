@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import re
 import signal
@@ -154,6 +155,15 @@ async def test_a_performance_report_has_all_tasks(tmp_path, told):
         # The report shows the code of the block, too.
         assert re.findall(r"number of tasks: (\d+)", file.read_text()) == ["40"]
         assert (watched(s), told) == (0, [])
+
+
+@gen_test()
+async def test_nothing_that_a_report_drew_is_kept(tmp_path):
+    async with lean_cluster(retention=TASKS):
+        async with performance_report(tmp_path / "report.html"):
+            pass
+        names = [type(each).__name__ for each in gc.get_objects()]
+        assert "TabPanel" not in names
 
 
 @gen_test()
