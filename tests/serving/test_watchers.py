@@ -244,8 +244,9 @@ async def test_pages_show_the_last_tasks_whoever_watches():
         async with watching(c):
             await run(c)
             plugin = s.plugins["task-stream"]
-            assert len(plugin.rectangles(istart=0)["key"]) == 5
-            assert len(plugin.rectangles(istart=38)["key"]) == 2
+            # One that took long to unpickle is drawn twice.
+            assert len({*plugin.rectangles(istart=0)["key"]}) == 5
+            assert len({*plugin.rectangles(istart=38)["key"]}) == 2
             assert report_of(s)["histories"]["task-stream"]["kept"] == 5
 
 
