@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import math
-import pickle
-import zlib
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+from distributed.protocol import Serialized
+
+from leandask.histories.tasks.taskblock import Block, Task, answer, ends, pack
 
 #: Tasks that are packed together. As one of these, a task takes 50 bytes instead of
 #: 1045, and it is packed in 10 µs and unpacked in 8.
@@ -18,18 +19,6 @@ TASK_BYTES = 1045
 #: Bytes of packed tasks. Without errors that is more than 100,000 tasks, all that
 #: upstream keeps; one that errs takes 100 to 10,000.
 MOST_BYTES = 16 * 2**20
-
-#: A task as upstream keeps it: what its worker reported.
-Task = dict[str, Any]
-
-
-class Block(NamedTuple):
-    """Tasks that are packed together."""
-
-    data: bytes
-    #: When the first and the last of them ended, in seconds since the epoch.
-    earliest: float
-    latest: float
 
 
 class TaskBuffer(Sequence[Task]):
@@ -117,6 +106,19 @@ class TaskBuffer(Sequence[Task]):
         if not is_watched:
             self._evict(0)
 
+    def answer(self, begin: int, end: int) -> Serialized | None:
+        """Return tasks for a client, packed; None if that is not possible."""
+        blocks = []
+        while begin < end:
+            number, offset = divmod(begin, BLOCK)
+            stop = min(end, begin - offset + BLOCK)
+            if number < len(self._blocks) and stop - begin == BLOCK:
+                blocks.append(self._blocks[number])
+            else:
+                blocks.append(pack(self[begin:stop]))
+            begin = stop
+        return answer(blocks)
+
     def resize(self, bound: int | None) -> None:
         """Set another number of tasks to keep while nobody watches."""
         self.bound = bound
@@ -132,18 +134,18 @@ class TaskBuffer(Sequence[Task]):
         """Evict all tasks."""
         self._evict(0)
         while self.recent:
-            self.note_evicted(*_ends([self.recent.popleft()]))
+            self.note_evicted(*ends([self.recent.popleft()]))
 
     def _shorten(self) -> None:
         """Move tasks beyond the bound to the older ones, or evict them."""
         while self.bound is not None and len(self.recent) > self.bound:
             task = self.recent.popleft()
             if not self._is_watched:
-                self.note_evicted(*_ends([task]))
+                self.note_evicted(*ends([task]))
                 continue
             self._unpacked.append(task)
             if len(self._unpacked) == BLOCK:
-                block = Block(_pack(self._unpacked), *_ends(self._unpacked))
+                block = pack(self._unpacked)
                 self._blocks.append(block)
                 self._packed_bytes += len(block.data)
                 self._unpacked.clear()
@@ -159,7 +161,7 @@ class TaskBuffer(Sequence[Task]):
             self._evict_block()
         n_beyond = len(self._unpacked) - n_older
         if n_beyond > 0:
-            self.note_evicted(*_ends(self._unpacked[:n_beyond]))
+            self.note_evicted(*ends(self._unpacked[:n_beyond]))
             del self._unpacked[:n_beyond]
 
     def _evict_block(self) -> None:
@@ -174,38 +176,5 @@ class TaskBuffer(Sequence[Task]):
 
     def _unpack(self, block: Block) -> list[Task]:
         if self._read is None or self._read[0] is not block:
-            self._read = block, pickle.loads(zlib.decompress(block.data))
+            self._read = block, block.unpack()
         return self._read[1]
-
-
-def _ends(tasks: Sequence[Task]) -> tuple[float, float]:
-    """When the first and the last of some tasks ended."""
-    ends = [max(part["stop"] for part in task["startstops"]) for task in tasks]
-    return min(ends), max(ends)
-
-
-class _Pickler(pickle.Pickler):
-    #: What workers send serialized, such as exceptions, is in views of a message.
-    dispatch_table = {memoryview: lambda view: (bytes, (view.tobytes(),))}
-
-
-def _pack(tasks: list[Task]) -> bytes:
-    try:
-        data = _dump(tasks)
-    except Exception:  # workers of the same process send objects as they are
-        data = _dump([{name: _plain(v) for name, v in t.items()} for t in tasks])
-    return zlib.compress(data, 1)
-
-
-def _plain(value: Any) -> Any:
-    try:
-        _dump(value)
-    except Exception:
-        return repr(value)
-    return value
-
-
-def _dump(value: Any) -> bytes:
-    file = io.BytesIO()
-    _Pickler(file, 5).dump(value)
-    return file.getvalue()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections import deque
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from dask.utils import format_bytes, parse_timedelta
@@ -14,7 +13,8 @@ from distributed.metrics import time
 
 from leandask._throttle import Throttle
 from leandask.histories.history import Held
-from leandask.histories.taskbuffer import MOST_BYTES, Task, TaskBuffer
+from leandask.histories.taskbuffer import MOST_BYTES, TaskBuffer
+from leandask.histories.tasks.taskblock import Task
 from leandask.records.times import rfc3339
 from leandask.settings.rules import smaller
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from distributed import Scheduler
     from distributed.comm import Comm
+    from distributed.protocol import Serialized
 
 logger = logging.getLogger("leandask")
 
@@ -86,35 +87,32 @@ class TaskStream(TaskStreamPlugin):
         is_watched = bool(self.windows or self.staying or self.is_held)
         self.buffer.is_watched = is_watched
 
-    def collect(
-        self,
-        start: Any = None,
-        stop: Any = None,
-        count: int | None = None,
-        start_index: int | None = None,
-    ) -> list[Task]:
+    def collect(self, *args: Any, **kwargs: Any) -> list[Task]:
         """Return tasks as upstream does; warn if some of them are missing."""
-        start, stop = _as_time(start), _as_time(stop)
-        # Before 2026.6 there is no start_index.
-        index = {} if start_index is None else {"start_index": start_index}
-        tasks: list[Task] = super().collect(start, stop, count, **index)
-        notice = self.notice_of(tasks, start, stop, count, start_index)
-        if notice and _warning.acquire():
-            logger.warning(notice)
-        return tasks
+        self._warn(*args, **kwargs)
+        places = self.find(*args, **kwargs)
+        return [self.buffer[place] for place in places]
+
+    def answer(self, **asked: Any) -> Serialized | None:
+        """Return the same for a client, packed; None if that is not possible."""
+        self._warn(**asked)
+        places = self.find(**asked)
+        return self.buffer.answer(places.start, places.stop)
+
+    def find(self, *args: Any, **kwargs: Any) -> range:
+        """Where in the buffer the tasks are that `collect` of upstream returns."""
+        cursor = _Cursor(self.buffer, self.index)
+        n_found = len(TaskStreamPlugin.collect(cast(Any, cursor), *args, **kwargs))
+        return range(cursor.place + 1 - n_found, cursor.place + 1)
 
     def notice_of(
         self,
-        tasks: Sequence[Task] = (),
         start: Any = None,
         stop: Any = None,
         count: int | None = None,
         start_index: int | None = None,
     ) -> str:
-        """Say that an answer misses tasks; empty if it is whole.
-
-        It takes the answer of `collect`, and what that was asked for.
-        """
+        """Say what an answer of `collect` misses; empty if it is whole."""
         buffer, start, stop = self.buffer, _as_time(start), _as_time(stop)
         n_evicted = self.index - len(buffer)
         if start_index is not None:
@@ -124,7 +122,7 @@ class TaskStream(TaskStreamPlugin):
         elif start is not None:
             is_cut = start <= buffer.evicted_until
         else:
-            is_cut = count is None or len(tasks) < count
+            is_cut = count is None or len(self.find(stop=stop, count=count)) < count
         if not is_cut:
             return ""
         return (
@@ -135,10 +133,39 @@ class TaskStream(TaskStreamPlugin):
             f"{format_bytes(MOST_BYTES)}."
         )
 
+    def _warn(self, *args: Any, **kwargs: Any) -> None:
+        """Warn if an answer misses tasks."""
+        notice = self.notice_of(*args, **kwargs)
+        if notice and _warning.acquire():
+            logger.warning(notice)
+
     def rectangles(self, istart: int | None, *args: Any, **kwargs: Any) -> Any:
         """Return what a page draws of the last tasks, as upstream does."""
         n_older = self.index - len(self.buffer.recent)
         return super().rectangles(max(istart or 0, n_older), *args, **kwargs)
+
+
+class _Cursor:
+    """Stands for a buffer in upstream's `collect`, and for the task it read last.
+
+    So it tells where the tasks are, and none of them is unpacked but for its times.
+    """
+
+    def __init__(self, tasks: TaskBuffer, index: int):
+        self.tasks = tasks
+        #: As of the stream.
+        self.buffer, self.index = self, index
+        #: Where the task that was read last is.
+        self.place = -1
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, str):
+            return self.tasks[self.place][key]
+        self.place = key
+        return self
 
 
 def adopt(plugin: TaskStreamPlugin, bound: int | None) -> None:

@@ -5,9 +5,11 @@ import random
 from collections import deque
 
 import pytest
+from distributed.protocol import dumps, loads
 
 from leandask.histories import taskbuffer
 from leandask.histories.taskbuffer import TaskBuffer
+from leandask.histories.tasks.taskblock import Block
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +42,27 @@ def test_all_tasks_are_read_back_while_somebody_watches(bound):
     assert numbers(reversed(buffer)) == [*reversed(range(70))]
     with pytest.raises(IndexError, match=r"has no index 70"):
         buffer[70]
+
+
+def test_an_answer_has_any_of_the_tasks():
+    buffer = filled(43)
+    everything = loads(dumps([*buffer]))
+    for begin in range(0, 44, 3):
+        for end in range(begin, 44, 5):
+            answer = loads(dumps(buffer.answer(begin, end)))
+            assert answer == everything[begin:end]
+
+
+def test_an_answer_unpacks_its_first_block_alone(monkeypatch):
+    buffer, unpacked = filled(45), []
+    unpack = Block.unpack
+    monkeypatch.setattr(
+        Block, "unpack", lambda self: unpacked.append(self) or unpack(self)
+    )
+    assert buffer.answer(0, 45)
+    assert unpacked == []
+    assert buffer.answer(3, 45)
+    assert [block.earliest for block in unpacked] == [0.5]
 
 
 def test_only_the_last_are_kept_while_nobody_watches():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import re
 import signal
@@ -21,10 +22,12 @@ from distributed import (
     wait,
 )
 from distributed.diagnostics.task_stream import TaskStreamPlugin
+from distributed.protocol import dumps, loads
 from distributed.utils_test import gen_test, inc
 
 import leandask
 from leandask.histories import taskbuffer
+from leandask.histories.tasks.taskblock import Block
 from leandask.serving.report import report_of
 from leandask.serving.watchers import with_notices
 from tests.helpers.schedulers import LOCAL, lean_cluster, run_housekeeping, until
@@ -115,6 +118,35 @@ async def test_get_task_stream_has_all_tasks_and_they_are_forgotten_after_it(tol
 
 
 @gen_test()
+async def test_the_tasks_of_an_answer_are_not_unpacked(monkeypatch):
+    unpacked = []
+    unpack = Block.unpack
+    monkeypatch.setattr(
+        Block, "unpack", lambda self: unpacked.append(self) or unpack(self)
+    )
+    async with lean_cluster(retention=TASKS) as (s, c):
+        async with watching(c) as tasks:
+            ran = await run(c, n=400)
+            assert report_of(s)["task_stream"]["tasks"] > 390
+        assert keys(tasks) == ran
+        # By their times, the first of them is looked for.
+        assert len(unpacked) <= (0 if IS_BY_INDEX else 8)
+
+
+@pytest.mark.parametrize("readable", [None, ("dask", "pickle")], ids=str)
+@gen_test()
+async def test_an_answer_is_the_same_as_upstreams(readable):
+    async with lean_cluster(retention=TASKS) as (s, _):
+        async with Client(s.address, asynchronous=True, deserializers=readable) as c:
+            await c.get_task_stream()
+            await run(c)
+            await run(c, function=fail)
+            upstreams = loads(dumps(list(s.plugins["task-stream"].buffer)))
+            assert {task["status"] for task in upstreams} == {"OK", "error"}
+            assert await c.get_task_stream() == upstreams
+
+
+@gen_test()
 async def test_a_performance_report_has_all_tasks(tmp_path, told):
     file = tmp_path / "report.html"
     async with lean_cluster(retention=TASKS) as (s, c):
@@ -123,6 +155,15 @@ async def test_a_performance_report_has_all_tasks(tmp_path, told):
         # The report shows the code of the block, too.
         assert re.findall(r"number of tasks: (\d+)", file.read_text()) == ["40"]
         assert (watched(s), told) == (0, [])
+
+
+@gen_test()
+async def test_nothing_that_a_report_drew_is_kept(tmp_path):
+    async with lean_cluster(retention=TASKS):
+        async with performance_report(tmp_path / "report.html"):
+            pass
+        names = [type(each).__name__ for each in gc.get_objects()]
+        assert "TabPanel" not in names
 
 
 @gen_test()
@@ -203,8 +244,9 @@ async def test_pages_show_the_last_tasks_whoever_watches():
         async with watching(c):
             await run(c)
             plugin = s.plugins["task-stream"]
-            assert len(plugin.rectangles(istart=0)["key"]) == 5
-            assert len(plugin.rectangles(istart=38)["key"]) == 2
+            # One that took long to unpickle is drawn twice.
+            assert len({*plugin.rectangles(istart=0)["key"]}) == 5
+            assert len({*plugin.rectangles(istart=38)["key"]}) == 2
             assert report_of(s)["histories"]["task-stream"]["kept"] == 5
 
 
