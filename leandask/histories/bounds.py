@@ -177,7 +177,7 @@ def _install_plugins(s: Any, bounds: Retention, stream: RecordStream) -> None:
 
 def _bound_plugin(s: Any, plugin: Any) -> None:
     bounds = in_force(s)
-    taskstream.adopt(plugin, bounds.task_stream)
+    taskstream.adopt(plugin, *_both(bounds, "task-stream"))
     if connection := _compat.get_status_stream(plugin):
         history.resize_messages(connection, bounds.messages)
 

@@ -6,14 +6,10 @@ from typing import NamedTuple
 import pytest
 from distributed import Client
 
-from benchmarks import names
 from benchmarks.harness.cluster import Cluster
-from benchmarks.tasks import (
-    held_as_reported,
-    held_by_long_names,
-    increment,
-    settle,
-)
+from benchmarks.names.held import held_as_reported, held_by_long_names
+from benchmarks.names.loads import LOADS
+from benchmarks.tasks import increment, settle
 from leandask.histories.names import LONGEST, Limit, cut, weigh
 from tests.helpers.processes import wait_for
 
@@ -74,11 +70,11 @@ async def use_names(cluster, kinds, count):
     ) as client:
         with client.as_current():
             for kind in kinds:
-                await names.LOADS[kind](client, cluster.address, count)
+                await LOADS[kind](client, cluster.address, count)
 
 
 def test_what_is_kept_of_long_names_is_bounded_and_reported(cluster):
-    kinds = names.LOADS.keys() - {"workers", "clients"}  # they take long
+    kinds = LOADS.keys() - {"workers", "clients"}  # they take long
     cluster.client.sync(use_names, cluster, kinds, 15)
     # Each kind had 1.5 MB, of which up to four copies were kept.
     wait_for(lambda: cluster.ask(held_by_long_names) < 4e6)
@@ -92,7 +88,7 @@ def test_memory_after_1500_names_of_each_kind(cluster):
     cluster.client.submit(increment, 1).result()
     cluster.ask(settle)
     before = cluster.rss
-    for kind in names.LOADS:
+    for kind in LOADS:
         cluster.client.sync(use_names, cluster, [kind], 1500)
         print(f"{kind}: {cluster.rss - before:+.1f} MiB")
     time.sleep(75)  # free memory goes back once a minute

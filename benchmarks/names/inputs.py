@@ -1,0 +1,59 @@
+"""Names of any length, and functions that make some on a worker."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable
+from typing import Any
+
+from distributed.metrics import context_meter
+
+try:
+    from distributed import Pub  # before 2026
+except ImportError:
+    Pub = None
+
+#: Characters of a name.
+LENGTH = 100_000
+
+
+def name(kind: str, number: int) -> str:
+    """Make a name of letters alone, all of which belong to the prefix of a key."""
+    letters = "".join(chr(ord("a") + int(digit)) for digit in f"{number:08}")
+    return f"{kind}-{letters}-{'x' * (LENGTH - len(kind) - 10)}"
+
+
+def fail(text: str) -> None:
+    """Raise an error."""
+    raise ValueError(text)
+
+
+def make(number: int) -> Any:
+    """Return an object whose class has a long name."""
+    return type(f"T{number:08}{'x' * LENGTH}", (), {})()
+
+
+def measure(number: int) -> None:
+    """Measure an activity that has a long name."""
+    context_meter.digest_metric(f"activity-{number:08}{'x' * LENGTH}", 1.0, "seconds")
+
+
+def publish(number: int) -> None:
+    """Publish to a topic."""
+    Pub(name("published", number)).put(1)
+
+
+def make_submit(number: int) -> Callable[..., Any]:
+    """Make a function of long code that submits a task."""
+    lines = (
+        "def submit(client, *args):\n",
+        "    return client.submit(*args, pure=False)\n",
+        f"    # {name('code', number)}\n",
+    )
+    code = "".join(lines)
+    file = f"<code-{number}>"
+    names: dict[str, Any] = {"__name__": "program"}
+    linecache.cache[file] = len(code), None, [*lines], file
+    exec(compile(code, file, "exec"), names)
+    submit: Callable[..., Any] = names["submit"]
+    return submit
