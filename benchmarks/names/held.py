@@ -49,6 +49,12 @@ def _empty_topics(s: Any) -> None:
         s._broker.topics.pop(name)
 
 
+def _empty_departed(s: Any) -> None:
+    departed = s._ongoing_background_tasks
+    departed.waiting.clear()
+    departed.weight = 0
+
+
 def _empty_spans(s: Any) -> None:
     s.computations.clear()
     s.extensions["spans"].resize(0, None, None)
@@ -66,7 +72,7 @@ def _empty_prefixes(s: Any) -> None:
 
 #: What empties a history, by its name.
 EMPTY: dict[str, Callable[[Any], object]] = {
-    "departed": lambda s: s._ongoing_background_tasks.resize(0),
+    "departed": _empty_departed,
     "locks": lambda s: s.extensions["semaphores"].max_leases.resize(0),
     "task-stream": _empty_task_stream,
     "task-prefixes": _empty_prefixes,

@@ -18,8 +18,11 @@ LENGTH = 100_000
 
 
 def name(kind: str, number: int) -> str:
-    """Make a name of letters alone, all of which belong to the prefix of a key."""
-    letters = "".join(chr(ord("a") + int(digit)) for digit in f"{number:08}")
+    """Make a name of letters alone, all of which belong to the prefix of a key.
+
+    Letters up to f might be the digits of a hash, where a prefix ends.
+    """
+    letters = "".join(chr(ord("k") + int(digit)) for digit in f"{number:08}")
     return f"{kind}-{letters}-{'x' * (LENGTH - len(kind) - 10)}"
 
 

@@ -97,7 +97,8 @@ async def tags(client: Client, address: str, count: int) -> None:
 
     async def use(i: int) -> None:
         with span(name("span", i)):
-            future = client.submit(increment, i, pure=False)
+            # All tasks of a group that lives belong to its first span.
+            future = client.submit(increment, i, key=f"tagged-{i:032x}")
         await future
 
     await each(count, use)

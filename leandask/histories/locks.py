@@ -112,6 +112,7 @@ def forget(scheduler: Scheduler) -> Iterator[None]:
     """Forget names that are closed, free, or were only looked up."""
     extensions = scheduler.extensions
     if "semaphores" in extensions:
+        extensions["semaphores"].max_leases.evict_surplus()
         yield from forget_closed(extensions["semaphores"])
     if "multi_locks" in extensions:
         forget_free(extensions["multi_locks"])

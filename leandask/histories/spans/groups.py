@@ -81,7 +81,7 @@ def weigh_groups(groups: set[TaskGroup], scheduler: Scheduler) -> int:
     known = scheduler.task_prefixes
     prefixes = {tg.prefix.name: tg.prefix for tg in groups}
     evicted = [name for name, p in prefixes.items() if dict.get(known, name) is not p]
-    names = [*prefixes, *(tg.name for tg in groups)]
+    names = [*evicted, *(tg.name for tg in groups)]
     weight = GROUP_BYTES * max(len(groups) - 1, 0) + PREFIX_BYTES * len(evicted)
     for group in groups:
         types = _compat.get_types(group)
