@@ -1,9 +1,10 @@
-"""Names of any length, and functions that make some on a worker."""
+"""Names of any length, how a load uses them, and functions that make some."""
 
 from __future__ import annotations
 
+import asyncio
 import linecache
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from distributed.metrics import context_meter
@@ -15,6 +16,8 @@ except ImportError:
 
 #: Characters of a name.
 LENGTH = 100_000
+#: Names that are in use at once, so that a load does not wait for each answer.
+PARALLEL = 10
 
 
 def name(kind: str, number: int) -> str:
@@ -24,6 +27,15 @@ def name(kind: str, number: int) -> str:
     """
     letters = "".join(chr(ord("k") + int(digit)) for digit in f"{number:08}")
     return f"{kind}-{letters}-{'x' * (LENGTH - len(kind) - 10)}"
+
+
+async def each(
+    count: int, use: Callable[[int], Awaitable[object]], at_once: int = PARALLEL
+) -> None:
+    """Use the names of all numbers, some at once."""
+    for begin in range(0, count, at_once):
+        some = range(begin, min(begin + at_once, count))
+        await asyncio.gather(*map(use, some))
 
 
 def fail(text: str) -> None:

@@ -28,6 +28,7 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 from benchmarks.names.inputs import (
     LENGTH,
     Pub,
+    each,
     fail,
     make,
     make_submit,
@@ -37,20 +38,8 @@ from benchmarks.names.inputs import (
 )
 from benchmarks.tasks import increment
 
-#: Names that are in use at once, so that a load does not wait for each answer.
-PARALLEL = 10
-
 #: Uses a number of names with a client at a scheduler's address.
 Load = Callable[[Client, str, int], Awaitable[None]]
-
-
-async def each(
-    count: int, use: Callable[[int], Awaitable[object]], at_once: int = PARALLEL
-) -> None:
-    """Use the names of all numbers, some at once."""
-    for begin in range(0, count, at_once):
-        some = range(begin, min(begin + at_once, count))
-        await asyncio.gather(*map(use, some))
 
 
 async def keys(client: Client, address: str, count: int) -> None:
