@@ -33,7 +33,7 @@ class Block(NamedTuple):
     """Tasks that are packed together."""
 
     data: bytes
-    count: int
+    n_tasks: int
     #: When the first and the last of them ended, in seconds since the epoch.
     earliest: float
     latest: float
@@ -189,7 +189,7 @@ class TaskBuffer(Sequence[Task]):
         tasks = self._unpacked
         block = Block(_pack(tasks), len(tasks), *_ends(tasks))
         self._blocks.append(block)
-        self._packed += block.count
+        self._packed += block.n_tasks
         self._packed_bytes += len(block.data)
         self._unpacked, self._unpacked_weight = [], 0
 
@@ -206,7 +206,7 @@ class TaskBuffer(Sequence[Task]):
 
     def _evict_block(self) -> None:
         block = self._blocks.popleft()
-        self._packed -= block.count
+        self._packed -= block.n_tasks
         self._packed_bytes -= len(block.data)
         self.note_evicted(block.earliest, block.latest)
 
@@ -220,9 +220,9 @@ class TaskBuffer(Sequence[Task]):
         if not begin <= index < begin + len(tasks):
             begin = 0
             for block in self._blocks:
-                if index < begin + block.count:
+                if index < begin + block.n_tasks:
                     break
-                begin += block.count
+                begin += block.n_tasks
             tasks = pickle.loads(zlib.decompress(block.data))
             self._read = begin, tasks
         return tasks[index - begin]
