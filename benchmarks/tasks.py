@@ -100,26 +100,6 @@ def n_live_states(dask_scheduler: Any = None) -> int:
     return sum("TaskState" in type(obj).__name__ for obj in gc.get_objects())
 
 
-def held_by_long_names(dask_scheduler: Any = None) -> int:
-    """Add the characters of the long texts that any object refers to."""
-    import gc
-
-    gc.collect()
-    found = {
-        id(text): len(text)
-        for obj in gc.get_objects()
-        for text in gc.get_referents(obj)
-        if type(text) is str and len(text) > 50_000
-    }
-    return sum(found.values())
-
-
-def held_as_reported(dask_scheduler: Any = None) -> int:
-    """Add the bytes that all histories of leandask say they hold."""
-    histories = dask_scheduler.extensions["leandask"].report()["histories"]
-    return sum(h["bytes"] for name, h in histories.items() if name != "events")
-
-
 def n_pages(dask_scheduler: Any = None) -> int:
     """Count the pages that are open, or were closed some seconds ago.
 

@@ -177,7 +177,7 @@ def _install_plugins(s: Any, bounds: Retention, stream: RecordStream) -> None:
 
 def _bound_plugin(s: Any, plugin: Any) -> None:
     bounds = in_force(s)
-    taskstream.adopt(plugin, bounds.task_stream)
+    taskstream.adopt(plugin, *_both(bounds, "task-stream"))
     if connection := _compat.get_status_stream(plugin):
         history.resize_messages(connection, bounds.messages)
 
@@ -196,6 +196,7 @@ BOUNDS = (
         install=lambda s, b, stream: broker.install(s, stream),
         resize=lambda s, b: broker.topics_of(s).resize(*_both(b, "topics")),
         look=broker.look,
+        forget=lambda s, b: broker.topics_of(s).evict_surplus(),
     ),
     Bound(
         "messages",
@@ -240,6 +241,7 @@ BOUNDS = (
         install=lambda s, b, stream: prefixes.install(s, *_both(b, "task-prefixes")),
         resize=lambda s, b: prefixes.resize(s, *_both(b, "task-prefixes")),
         look=prefixes.look,
+        forget=lambda s, b: prefixes.forget(s),
     ),
     Bound(
         "key-cache",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -54,9 +54,11 @@ class Departed(_compat.AsyncTaskGroup):
         self.closed = old.closed
         self.maxlen = maxlen
         self.limit = limit
-        #: When to call, by the event loop's clock, what, and the weight of its name;
-        #: the next one first.
-        self.waiting: deque[tuple[float, Forget, int]] = deque()
+        #: When to call, by the event loop's clock, what, and its long names; the next
+        #: one first.
+        self.waiting: deque[tuple[float, Forget, list[str]]] = deque()
+        #: Entries that have a long name, by its id: both of a client have the same.
+        self._uses: Counter[int] = Counter()
         self._timer: asyncio.TimerHandle | None = None
 
     def call_later(
@@ -69,10 +71,13 @@ class Departed(_compat.AsyncTaskGroup):
             return
         loop = asyncio.get_running_loop()
         self.seen += 1
-        weight = _weigh_names(afunc)
-        self.weight += weight
+        names = _long_names(afunc)
+        for name in names:
+            if not self._uses[id(name)]:
+                self.weight += weigh(name)
+            self._uses[id(name)] += 1
         forget = partial(afunc, *args, **kwargs)
-        self.waiting.append((loop.time() + delay, forget, weight))
+        self.waiting.append((loop.time() + delay, forget, names))
         self._forget_surplus()
         if self._timer is None:
             self._set_timer(loop)
@@ -90,6 +95,7 @@ class Departed(_compat.AsyncTaskGroup):
             self._timer.cancel()
             self._timer = None
         self.waiting.clear()
+        self._uses.clear()
         self.weight = 0
 
     def _forget_surplus(self) -> None:
@@ -99,8 +105,12 @@ class Departed(_compat.AsyncTaskGroup):
             self._forget_next()
 
     def _forget_next(self) -> None:
-        _, forget, weight = self.waiting.popleft()
-        self.weight -= weight
+        _, forget, names = self.waiting.popleft()
+        for name in names:
+            self._uses[id(name)] -= 1
+            if not self._uses[id(name)]:
+                del self._uses[id(name)]
+                self.weight -= weigh(name)
         self.call_soon(forget)
 
     def _forget_due(self) -> None:
@@ -115,9 +125,10 @@ class Departed(_compat.AsyncTaskGroup):
             self._timer = loop.call_at(self.waiting[0][0], self._forget_due)
 
 
-def _weigh_names(afunc: Any) -> int:
-    """Weigh the name of a worker or client, which is in the function's closure."""
-    return sum(weigh(c.cell_contents) for c in getattr(afunc, "__closure__", ()) or ())
+def _long_names(afunc: Any) -> list[str]:
+    """Return the name of a worker or client, if it is long, from a closure."""
+    cells = getattr(afunc, "__closure__", ()) or ()
+    return [cell.cell_contents for cell in cells if weigh(cell.cell_contents)]
 
 
 def install(scheduler: Scheduler, maxlen: int | None, limit: Limit | None) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from distributed.metrics import time
@@ -11,7 +12,7 @@ from distributed.semaphore import SemaphoreExtension
 
 from leandask.histories.history import Held
 from leandask.histories.lru import LRU
-from leandask.histories.names import Limit
+from leandask.histories.names import Limit, weigh
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 #: Seconds after its last refresh when a lease of an unknown name is forgotten. Upstream
 #: refreshes each five times per ``distributed.scheduler.locks.lease-timeout``, 30 s.
 LEASE_SECONDS = 300.0
-#: Copies of a name that upstream keeps, each from another message.
-COPIES = 3
+#: Messages that name a lock that is known. Upstream keeps the name of up to three.
+MESSAGES = ("acquire", "release", "refresh_leases", "value")
 
 
 class Locks(LRU[Any, int]):
@@ -37,15 +38,26 @@ class Locks(LRU[Any, int]):
 
     def __init__(self, extension: SemaphoreExtension) -> None:
         self._extension = extension
+        #: The first copy of each long name.
+        self._long: dict[Any, Any] = {}
         super().__init__(extension.max_leases.items())
 
     def __getitem__(self, name: Any) -> int:
         self.move_to_end(name)
         return super().__getitem__(name)
 
-    def weigh(self, key: Any) -> int:
-        """Bytes of a long name in all its copies."""
-        return COPIES * super().weigh(key)
+    def __setitem__(self, name: Any, value: int) -> None:
+        if weigh(name):
+            self._long.setdefault(name, name)
+        super().__setitem__(name, value)
+
+    def __delitem__(self, name: Any) -> None:
+        super().__delitem__(name)
+        self._long.pop(name, None)
+
+    def share(self, name: Any) -> Any:
+        """Return the first copy of a long name."""
+        return self._long.get(name, name) if weigh(name) else name
 
     def is_idle(self, key: Any, value: int) -> bool:
         """Whether nobody holds it or waits for it."""
@@ -64,6 +76,21 @@ def install(scheduler: Scheduler, locks: int | None, limit: Limit | None) -> Non
         # Without a bound at first: evicting a name closes it, which changes max_leases.
         extension.max_leases = names = Locks(extension)
         names.resize(locks, limit)
+        for message in MESSAGES:
+            _share_names(scheduler.handlers, f"semaphore_{message}", names)
+
+
+def _share_names(handlers: Any, op: str, names: Locks) -> None:
+    """Have a handler get the first copy of a name, so that it keeps no other one."""
+    handle: Callable[..., Any] | None = handlers.get(op)
+    if handle is None:
+        return
+
+    @wraps(handle)
+    def handle_shared(*args: Any, name: Any = None, **kwargs: Any) -> Any:
+        return handle(*args, name=names.share(name), **kwargs)
+
+    handlers[op] = handle_shared
 
 
 def resize(scheduler: Scheduler, locks: int | None, limit: Limit | None) -> None:
@@ -85,6 +112,7 @@ def forget(scheduler: Scheduler) -> Iterator[None]:
     """Forget names that are closed, free, or were only looked up."""
     extensions = scheduler.extensions
     if "semaphores" in extensions:
+        extensions["semaphores"].max_leases.evict_surplus()
         yield from forget_closed(extensions["semaphores"])
     if "multi_locks" in extensions:
         forget_free(extensions["multi_locks"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from functools import lru_cache, partial, update_wrapper, wraps
+from itertools import islice
 from sys import getsizeof
 from typing import Any, NamedTuple, TypeVar
 
@@ -20,6 +21,8 @@ V = TypeVar("V")
 #: evicted. It is more than one, so that a mapping full of entries in use shrinks once
 #: these are idle.
 SCAN = 16
+#: Entries that a round of housekeeping looks at for those that became idle.
+LOOKED_AT = 5000
 #: Characters of a key whose prefix, escaped form or color is cached.
 LONGEST_CACHED = 160
 #: Bytes of a place in a table, and of a number in a key.
@@ -102,11 +105,17 @@ class LRU(OrderedDict[K, V]):
         """Set other bounds, and evict what is idle beyond them."""
         self.maxlen = maxlen
         self.limit = limit
-        for key, value in list(self.items()):
+        self.evict_surplus(len(self))
+
+    def evict_surplus(self, n_looked_at: int = LOOKED_AT) -> None:
+        """Evict what became idle beyond the bounds since the last entry was added."""
+        for key, value in [*islice(self.items(), n_looked_at)]:
             if not self.is_full:
                 return
             if key in self and self.is_idle(key, value):
                 self.evict(key, value)
+            elif key in self:
+                self.move_to_end(key)  # so that the next call starts after it
 
     def weigh(self, key: K) -> int:
         """Bytes of a long name."""

@@ -147,6 +147,12 @@ def resize(scheduler: Scheduler, maxlen: int | None, limit: Limit | None) -> Non
     metrics.resize(maxlen)
 
 
+def forget(scheduler: Scheduler) -> None:
+    """Evict prefixes beyond the bounds whose tasks are gone."""
+    prefixes: Any = scheduler.task_prefixes
+    prefixes.evict_surplus()
+
+
 def look(scheduler: Scheduler) -> Held:
     """Count the prefixes."""
     prefixes: Any = scheduler.task_prefixes

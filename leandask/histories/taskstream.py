@@ -13,6 +13,7 @@ from distributed.metrics import time
 
 from leandask._throttle import Throttle
 from leandask.histories.history import Held
+from leandask.histories.names import Limit
 from leandask.histories.taskbuffer import MOST_BYTES, TaskBuffer
 from leandask.histories.tasks.taskblock import Task
 from leandask.records.times import rfc3339
@@ -168,8 +169,10 @@ class _Cursor:
         return self
 
 
-def adopt(plugin: TaskStreamPlugin, bound: int | None) -> None:
-    """Make a task stream of upstream's, in its place, or set another bound for ours.
+def adopt(
+    plugin: TaskStreamPlugin, bound: int | None, limit: Limit | None = None
+) -> None:
+    """Make a task stream of upstream's, in its place, or set other bounds for ours.
 
     Who made it, and pages, hold it already. A class derived from upstream's is its
     author's, and stays as it is.
@@ -181,12 +184,12 @@ def adopt(plugin: TaskStreamPlugin, bound: int | None) -> None:
         stream.windows, stream.staying = deque(maxlen=MOST_WINDOWS), set()
         stream.is_held = _is_added_by_a_user()
         tasks = list(plugin.buffer)
-        stream.buffer = TaskBuffer(tasks, smaller(most, bound), most)
+        stream.buffer = TaskBuffer(tasks, smaller(most, bound), most, limit)
         if plugin.index > len(tasks):  # upstream has evicted some
             stream.buffer.note_evicted(0.0, time())
         stream.forget_gone()
     elif isinstance(plugin, TaskStream):
-        plugin.buffer.resize(smaller(plugin.buffer.most, bound))
+        plugin.buffer.resize(smaller(plugin.buffer.most, bound), limit)
 
 
 def task_stream_of(scheduler: Scheduler) -> TaskStream | None:
@@ -200,7 +203,8 @@ def look(scheduler: Scheduler) -> Held:
     stream = task_stream_of(scheduler)
     if stream is None:
         return Held(0, 0)
-    return Held(len(stream.buffer.recent), stream.index)
+    recent, weight = stream.buffer.recent, stream.buffer.weight
+    return Held(len(recent), stream.index, weight=weight)
 
 
 def forget(scheduler: Scheduler) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import dask.config
+import pytest
 from distributed import Client, Scheduler, Worker
 from distributed.utils_test import gen_test
 
@@ -120,5 +121,24 @@ async def test_clients_with_long_names_that_left_take_the_place_of_others():
             await leave("x" * 10_000)
             assert departed.weight <= 2 * 10 * 1600
         assert len(departed.waiting) == 2
+        departed.resize(0)
+        assert departed.weight == 0
+
+
+@gen_test()
+async def test_the_long_name_of_a_client_counts_once():
+    async with lean(protocol="tcp") as s:
+        departed = s._ongoing_background_tasks
+        for i in range(2):
+            name = f"client-{i}-{'x' * 100_000}"
+            async with Client(s.address, asynchronous=True, name=name):
+                pass
+            while len(departed.waiting) < 2 * (i + 1):
+                await asyncio.sleep(0.01)
+        assert departed.weight == pytest.approx(200_000, rel=0.01)
+        departed.resize(3)
+        assert departed.weight == pytest.approx(200_000, rel=0.01)
+        departed.resize(2)
+        assert departed.weight == pytest.approx(100_000, rel=0.01)
         departed.resize(0)
         assert departed.weight == 0

@@ -177,6 +177,28 @@ async def test_locks_with_long_names_take_the_place_of_others_unless_held():
             semaphores.create(f"{i}-{'x' * 100_000}", 1, lease_timeout=30)
         names = semaphores.max_leases
         assert held in names
-        assert 2 <= len(names) <= 2 * 1000 * 1000 // (3 * 100_000) + 1
+        assert 15 <= len(names) <= 2 * 1000 * 1000 // 100_000 + 1
         report = s.extensions["leandask"].report()["histories"]["locks"]
         assert report["bytes"] == 1000 * len(names) + names.weight
+
+
+@gen_test()
+async def test_a_long_name_is_kept_once():
+    long = "x" * 100_000
+    async with (
+        lean(protocol="tcp") as s,
+        Client(s.address, asynchronous=True),
+    ):
+        lock = Lock(long)
+        for _ in range(2):
+            await lock.acquire()
+            assert await lock.locked()
+            await lock.release()
+        extension = s.extensions["semaphores"]
+        kept = [extension.max_leases, extension.lease_timeouts, extension.leases]
+        kept += [extension.events, *extension.metrics.values()]
+        assert len({id(name) for mapping in kept for name in mapping}) == 1
+        held = s.extensions["leandask"].report()["histories"]["locks"]
+        assert 100_000 < held["bytes"] < 102_000
+        extension.close(long)
+        assert extension.max_leases.share("x" * 100_000) is not long

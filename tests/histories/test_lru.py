@@ -12,6 +12,9 @@ from distributed import profile
 from distributed import scheduler as upstream
 from distributed.comm import resolve_address
 from distributed.diagnostics import task_stream
+from distributed.metrics import time
+from distributed.scheduler import TaskGroup, TaskPrefix
+from distributed.utils_test import gen_test
 
 from leandask import _compat
 from leandask.histories.lru import (
@@ -22,6 +25,7 @@ from leandask.histories.lru import (
     look_at_key_caches,
     resize_key_caches,
 )
+from tests.helpers.schedulers import lean, run_housekeeping
 
 
 class HeldEntries(LRU):
@@ -58,6 +62,60 @@ def test_held_entries_stay_beyond_the_bound_until_they_are_idle():
         lru[i] = i
     assert len(lru) == 10
     assert 106 in lru
+
+
+def test_what_became_idle_beyond_the_bound_is_evicted_without_a_new_entry():
+    lru = HeldEntries(maxlen=10)
+    lru.held = set(range(100))
+    for i in range(100):
+        lru[i] = i
+    lru.held = {0, 1, 2}
+    lru.evict_surplus(50)
+    assert 50 <= len(lru) <= 53
+    lru.evict_surplus(50)
+    assert len(lru) == 10
+    assert lru.held < lru.keys()
+    lru.evict_surplus(50)
+    assert len(lru) == 10
+
+
+@pytest.mark.parametrize("kind", ["task-prefixes", "topics", "locks"])
+@gen_test()
+async def test_housekeeping_evicts_names_that_were_all_in_use(kind):
+    names = [f"{i}-{'x' * 100_000}" for i in range(30)]
+    async with lean(retention={"budget": "4 MiB"}) as s:
+        semaphores = s.extensions["semaphores"]
+        if kind == "task-prefixes":
+            # A group of tasks keeps its prefix.
+            groups = [TaskGroup(n, TaskPrefix(n)) for n in names]
+            for group in groups:
+                s.task_prefixes[group.prefix.name] = group.prefix
+        elif kind == "topics":
+            for name in names:
+                s.subscribe_topic(name[:2000], "client-1")
+            s._broker.topics.maxlen = 10
+        else:
+            for name in names:
+                semaphores.create(name, 1, 30)
+                semaphores.leases[name]["lease"] = time()
+        kept = {
+            "task-prefixes": s.task_prefixes,
+            "topics": s._broker.topics,
+            "locks": semaphores.max_leases,
+        }[kind]
+        await run_housekeeping(s)
+        assert len(kept) >= 30
+        if kind == "task-prefixes":
+            for group in groups:
+                group.prefix.remove_group(group)
+        elif kind == "topics":
+            for topic in kept.values():
+                topic.subscribers = frozenset()
+        else:
+            for name in names:
+                semaphores.release(name, "lease")
+        await run_housekeeping(s)
+        assert 0 < len(kept) <= 11
 
 
 def test_the_newest_stays_where_all_others_are_held():

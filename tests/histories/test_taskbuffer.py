@@ -5,9 +5,10 @@ import random
 from collections import deque
 
 import pytest
-from distributed.protocol import dumps, loads
+from distributed.protocol import Serialized, dumps, loads
 
 from leandask.histories import taskbuffer
+from leandask.histories.names import Limit
 from leandask.histories.taskbuffer import TaskBuffer
 from leandask.histories.tasks.taskblock import Block
 
@@ -132,3 +133,37 @@ def test_clear_counts_what_it_evicts():
     buffer = filled(30)
     buffer.clear()
     assert (len(buffer), buffer.evicted_until) == (0, 29.5)
+
+
+def long(i: int) -> dict[str, object]:
+    return task(i, worker="w" * 100_000, type=b"t" * 100_000)
+
+
+def test_tasks_with_long_names_take_no_more_bytes():
+    buffer = TaskBuffer([], 500, None, Limit(2_000_000, taskbuffer.TASK_BYTES))
+    for i in range(100):
+        buffer.append(long(i))
+    assert 1_500_000 < buffer.weight < 2_000_000
+    assert numbers(buffer) == [*range(100 - len(buffer), 100)]
+    buffer.resize(500, Limit(100_000, taskbuffer.TASK_BYTES))
+    assert numbers(buffer) == [99]  # the newest stays
+    buffer.clear()
+    assert buffer.weight == 0
+
+
+def test_an_error_counts_as_the_bytes_of_its_frames():
+    error = Serialized({}, [memoryview(b"e" * 30_000), b"e" * 20_000])
+    assert taskbuffer.weigh_task(task(1, exception=error)) == 50_000
+    assert taskbuffer.weigh_task(task(1, exception=None)) == 0
+
+
+def test_watched_tasks_with_long_names_are_whole_and_packed_early(monkeypatch):
+    monkeypatch.setattr(taskbuffer, "BLOCK", 128)
+    buffer = TaskBuffer([], 10, None, Limit(1_000_000, taskbuffer.TASK_BYTES))
+    buffer.is_watched = True
+    for i in range(100):
+        buffer.append(long(i))
+        assert buffer.nbytes + buffer.weight < 1_500_000
+    assert list(buffer) == [long(i) for i in range(100)]
+    buffer.is_watched = False
+    assert buffer.nbytes == 0

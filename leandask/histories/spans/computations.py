@@ -14,6 +14,7 @@ from leandask.histories.spans.groups import (
     CODE_BYTES,
     fold_dead_groups,
     is_live,
+    n_surplus,
     weigh_groups,
 )
 from leandask.histories.topics.packed import size_of
@@ -45,13 +46,14 @@ class Computations(History[Computation]):
         """Bytes of groups, code, annotations and long names; 0 while it runs."""
         return self._weights.get(item.id, 0)
 
-    def prune(self, scheduler: Scheduler, max_code: int) -> None:
+    def prune(self, scheduler: Scheduler, maxlen: int) -> None:
         """Shorten the computations that may have changed, and weigh finished ones."""
         for computation in self:
             if computation.id in self._weights:
                 continue
             fold_dead_groups(computation.groups, scheduler)
-            shorten_code(computation.code, max_code)
+            shorten_code(computation.code, maxlen)
+            shorten_annotations(computation.annotations, maxlen)
             is_newest = computation is self[-1]
             if not is_newest and not is_live(computation.groups, scheduler):
                 self._weights[computation.id] = _weigh(computation, scheduler)
@@ -71,6 +73,15 @@ def shorten_code(code: Any, maxlen: int) -> None:
     del code[: -maxlen or None]
     while size_of([*code], CODE_BYTES)[0] > CODE_BYTES:
         code.remove(max(code, key=lambda snippet: size_of(snippet, CODE_BYTES)[0]))
+
+
+def shorten_annotations(annotations: dict[str, Any], maxlen: int) -> None:
+    """Forget annotations of a computation beyond a number of them, and of bytes.
+
+    Upstream adds those of each graph; the tasks have their own.
+    """
+    for name in [*annotations][: n_surplus([*annotations.items()], maxlen)]:
+        del annotations[name]
 
 
 def _weigh(computation: Computation, scheduler: Scheduler) -> int:

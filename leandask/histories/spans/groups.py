@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from leandask import _compat
 from leandask.histories.names import LONGEST, cut, weigh
+from leandask.histories.topics.packed import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 GROUPS_KEPT, GROUP_BYTES, PREFIX_BYTES = 20, 1300, 1300
 #: Types of results that a group keeps by name, and bytes of each but the first.
 TYPES_KEPT, TYPE_BYTES = 100, 80
-#: Bytes of code that a span or computation keeps, and of what its graphs say of their
-#: collections.
+#: Bytes of code that a span or computation keeps, of what its graphs say of their
+#: collections, and of annotations.
 CODE_BYTES = 64 * 1024
 #: Name of the types beyond these, and of those with very long names.
 OTHER_TYPES = "other types"
@@ -80,10 +81,21 @@ def weigh_groups(groups: set[TaskGroup], scheduler: Scheduler) -> int:
     known = scheduler.task_prefixes
     prefixes = {tg.prefix.name: tg.prefix for tg in groups}
     evicted = [name for name, p in prefixes.items() if dict.get(known, name) is not p]
-    names = [*prefixes, *(tg.name for tg in groups)]
+    names = [*evicted, *(tg.name for tg in groups)]
     weight = GROUP_BYTES * max(len(groups) - 1, 0) + PREFIX_BYTES * len(evicted)
     for group in groups:
         types = _compat.get_types(group)
         names += types
         weight += TYPE_BYTES * max(len(types) - 1, 0)
     return weight + sum(map(weigh, names))
+
+
+def n_surplus(entries: list[Any], maxlen: int) -> int:
+    """Count the oldest entries beyond a number of entries, and of bytes."""
+    size, kept = 0, 0
+    for entry in reversed(entries[-maxlen or len(entries) :]):
+        size += size_of(entry, CODE_BYTES)[0]
+        if size > CODE_BYTES:
+            break
+        kept += 1
+    return len(entries) - kept

@@ -18,6 +18,7 @@ from leandask.histories.spans.groups import (
     CODE_BYTES,
     fold_dead_groups,
     is_live,
+    n_surplus,
     weigh_groups,
 )
 from leandask.histories.spans.nthreads import trim_nthreads_history
@@ -251,17 +252,6 @@ def forget(scheduler: Scheduler) -> None:
         spans.prune()
     known = spans.spans.values() if spans is not None else ()
     trim_nthreads_history(scheduler, known)
-
-
-def n_surplus(entries: list[Any], maxlen: int) -> int:
-    """Count the oldest entries beyond a number of entries, and of bytes."""
-    size, kept = 0, 0
-    for entry in reversed(entries[-maxlen or len(entries) :]):
-        size += size_of(entry, CODE_BYTES)[0]
-        if size > CODE_BYTES:
-            break
-        kept += 1
-    return len(entries) - kept
 
 
 def _weigh(span: Span, scheduler: Scheduler) -> int:

@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 
 import msgpack
 from distributed.protocol import Serialized, decompress, deserialize, serialize
+from distributed.utils import nbytes
+
+from leandask.histories.names import weigh
 
 #: The header of bytes that are serialized. Workers send exceptions so, as a pickle.
 BYTES, _ = serialize(b"")
@@ -46,6 +49,19 @@ def pack(tasks: Sequence[Task]) -> Block:
     data = _dump_any(tasks) if plain is None else plain
     data = zlib.compress(data, 1)
     return Block(data, plain is not None, len(tasks), *ends(tasks))
+
+
+def weigh_task(task: Task) -> int:
+    """Bytes of the long texts in a task, and of its error."""
+    weight = 0
+    for value in task.values():
+        kind = type(value)
+        if kind is str or kind is bytes or kind is tuple:
+            weight += weigh(value)
+    for name in ("exception", "traceback"):  # serialized by the worker
+        for frame in getattr(task.get(name), "frames", None) or ():
+            weight += nbytes(frame)
+    return weight
 
 
 def ends(tasks: Sequence[Task]) -> tuple[float, float]:

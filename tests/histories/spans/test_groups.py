@@ -8,11 +8,13 @@ from distributed.scheduler import Computation, TaskGroup, TaskPrefix
 from distributed.utils_test import gen_test
 
 from leandask.histories.spans.groups import (
+    CODE_BYTES,
     OTHER_TYPES,
     TYPES_KEPT,
     fold_dead_groups,
     fold_types,
 )
+from leandask.histories.topics.packed import size_of
 from tests.helpers.schedulers import lean, run_housekeeping
 
 LONG = "x" * 100_000
@@ -79,6 +81,21 @@ async def test_computations_that_ended_make_room_for_what_they_weigh():
         assert s.computations[-1] is computation
         held = s.extensions["leandask"].report()["histories"]["computations"]
         assert held["bytes"] <= 8 * held["bound_bytes"]
+
+
+@gen_test()
+async def test_a_computation_that_never_ends_keeps_its_last_annotations():
+    async with lean(retention={"spans": 100}) as s:
+        computation = Computation()
+        s.computations.append(computation)
+        for i in range(300):
+            computation.annotations[f"few-{i}"] = i
+        await run_housekeeping(s)
+        assert [*computation.annotations.values()] == [*range(200, 300)]
+        for i in range(20):
+            computation.annotations[f"{i}-{LONG}"] = LONG
+        await run_housekeeping(s)
+        assert size_of(computation.annotations, 10**7)[0] < CODE_BYTES + 10_000
 
 
 @gen_test()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sys
 import time
 import tracemalloc
 from types import SimpleNamespace
@@ -14,7 +16,7 @@ from distributed.utils_test import gen_test
 import leandask
 from leandask import install
 from leandask.histories.topics import topics as module
-from leandask.histories.topics.packed import PackedEvents
+from leandask.histories.topics.topics import LeanTopics
 from tests.helpers.schedulers import lean, lean_cluster
 
 
@@ -207,31 +209,47 @@ async def test_the_least_recently_used_topics_lose_their_events_first():
         assert len(s.get_events("topic-499")) == 1
 
 
-@pytest.mark.parametrize("number", [10, 5000])
+@contextlib.contextmanager
+def count_steps():
+    """Count the steps of Python's interpreter in this thread."""
+    steps, before = 0, sys.gettrace()
+
+    def trace(frame, event, arg):
+        nonlocal steps
+        frame.f_trace_opcodes = True
+        steps += event == "opcode"
+        return trace
+
+    sys.settrace(trace)
+    try:
+        yield lambda: steps
+    finally:
+        sys.settrace(before)
+
+
+def in_steps(method):
+    """Have what a method iterates over take steps of Python."""
+    return lambda *args: (each for each in method(*args))
+
+
 @gen_test()
-async def test_making_room_takes_no_longer_with_many_subscribed_topics(
-    monkeypatch, number
-):
-    looks = 0
-    length = PackedEvents.__len__
-
-    def count(self):
-        nonlocal looks
-        looks += 1
-        return length(self)
-
-    async with lean(retention={"event-bytes": "100 kB"}) as s:
-        for i in range(number):
-            s.subscribe_topic(f"subscribed-{i}", "client-1")
-        topics = s._broker.topics
-        for i in range(400):
-            s.log_event(f"topic-{i}", {"i": i, "text": "x" * 500})
-        monkeypatch.setattr(PackedEvents, "__len__", count)
-        for i in range(100):
-            s.log_event(f"topic-{i}", {"i": i, "text": "x" * 500})
-        monkeypatch.undo()
-        assert topics.nbytes <= 100_000
-        assert looks < 2000
+async def test_making_room_takes_no_more_steps_with_many_subscribed_topics(monkeypatch):
+    steps = {}
+    for name in ("__iter__", "keys", "values", "items"):
+        monkeypatch.setattr(LeanTopics, name, in_steps(getattr(LeanTopics, name)))
+    for number in (10, 1000):
+        async with lean(retention={"event-bytes": "100 kB", "topics": None}) as s:
+            topics = s._broker.topics
+            for i in range(number):
+                s.subscribe_topic(f"subscribed-{i}", "client-1")
+            for i in range(400):
+                s.log_event(f"topic-{i}", {"i": i, "text": "x" * 500})
+            with count_steps() as counted:
+                for i in range(30):
+                    s.log_event(f"topic-{i}", {"i": i, "text": "x" * 500})
+            assert topics.nbytes <= 100_000
+            steps[number] = counted()
+    assert 100 < steps[1000] < 1.2 * steps[10]
 
 
 @gen_test()
