@@ -48,7 +48,7 @@ class Process(contextlib.AbstractContextManager):
         return self.log.read_text()
 
 
-def wait_for(condition, timeout=30, interval=0.02):
+def wait_for(condition, timeout=60, interval=0.02):
     """Poll another process until a condition is true, and return its value."""
     deadline = time.monotonic() + timeout
     while not (result := condition()):
