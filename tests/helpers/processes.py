@@ -41,7 +41,7 @@ class Process(contextlib.AbstractContextManager):
 
     def stop(self, signum=signal.SIGTERM):
         self.popen.send_signal(signum)
-        return self.popen.wait(timeout=30)
+        return self.popen.wait(timeout=60)
 
     @property
     def stderr(self):
