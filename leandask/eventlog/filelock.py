@@ -116,14 +116,15 @@ class Turn:
             If it is the turn of another process.
         """
         now = time.monotonic()
-        if self._waits_since is None:
-            self._waits_since = now
+        since = self._waits_since = (
+            now if self._waits_since is None else self._waits_since
+        )
         try:
             held = hold_folder(folder)
             self._waits_since = None
             self.keeps_names = True
         except BlockingIOError:
-            if now < self._waits_since + PATIENCE:
+            if now < since + PATIENCE:
                 raise
             self.keeps_names = is_alone(fd)
             held = None if self.keeps_names else _hold_shared(folder, fd)
