@@ -23,7 +23,6 @@ from tests.helpers.processes import (
     lean_environment,
     lean_settings,
     records_of,
-    start_worker,
     wait_for,
 )
 from tests.helpers.schedulers import LOCAL
@@ -87,9 +86,9 @@ def test_dask_scheduler_can_preload_it(start, tmp_path, way):
             """
         )
         env = {"DASK_CONFIG": str(tmp_path / "dask.yaml")}
-    scheduler, file = start(*flags, command=upstream, wait=False, **env)
-    with start_worker(tmp_path, file), Client(scheduler_file=str(file)) as client:
-        assert_lean(client, log, workers=1)
+    scheduler, file = start(*flags, command=upstream, **env)
+    with Client(scheduler_file=str(file)) as client:
+        assert_lean(client, log)
     assert scheduler.stop() == 0
     assert '"event_name":"dask.scheduler.stop"' in log.read_text().splitlines()[-1]
 

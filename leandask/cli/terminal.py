@@ -56,7 +56,9 @@ def write_lines(lines: Iterable[str]) -> None:
 
 def write_json(value: Any) -> None:
     """Write a value to stdout as a line of JSON."""
-    write_lines([json_line(value, stdout().encoding)])  # all in it is printable
+    out = stdout()
+    out.write(f"{json_line(value, out.encoding)}\n")
+    out.flush()
 
 
 def json_line(value: Any, encoding: str = "utf-8") -> str:

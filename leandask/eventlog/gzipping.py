@@ -37,7 +37,7 @@ class Gzipping:
     """
 
     def __init__(
-        self, path: Path, owned: list[int], failed: Callable[[Exception], None]
+        self, path: Path, owned: list[int], failed: Callable[[object], None]
     ) -> None:
         self._path = path
         self._source = owned[0]
@@ -68,10 +68,10 @@ class Gzipping:
                 raise BlockingIOError(errno.EAGAIN, "Another process has it open")
             partial.unlink(missing_ok=True)  # of a process that was killed
             self._write(partial)
-            if not os.path.samestat(os.lstat(self._path), os.fstat(self._source)):
-                raise FileNotFoundError(errno.ENOENT, "It was renamed meanwhile")
+            self._check_in_place()
             partial.rename(gzipped)
             _sync(gzipped.parent)
+            self._check_in_place()
             self._path.unlink()
         except OSError as e:
             with contextlib.suppress(OSError):  # it may have filled the disk
@@ -79,6 +79,10 @@ class Gzipping:
             self._failed(e)
         finally:
             self.close()
+
+    def _check_in_place(self) -> None:
+        if not os.path.samestat(os.lstat(self._path), os.fstat(self._source)):
+            raise FileNotFoundError(errno.ENOENT, "It was renamed meanwhile")
 
     def _write(self, partial: Path) -> None:
         """Write the gzipped file. It is on the disk before the plain one is removed."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from leandask.eventlog.backups import backup, shift
-from leandask.eventlog.filelock import hold_alone, hold_folder, is_alone
+from leandask.eventlog.filelock import Turn, hold_alone, is_alone
 from leandask.eventlog.gzipping import Gzipping
 from leandask.eventlog.target import Target
 
@@ -85,6 +85,7 @@ class RotatingFile:
         self._size = 0  # of the file, in bytes
         self._check_at = 0.0  # time.monotonic() of the next check of the path
         self._rotate_at = 0.0  # time.monotonic() before which it is not rotated
+        self._turn = Turn()
         self._is_torn = False  # a pipe took a part of a line
         self._gzipping: Gzipping | None = None
 
@@ -137,7 +138,7 @@ class RotatingFile:
         if self._target.is_regular:
             self._is_torn = False
             if self._size and os.pread(self._fd, 1, self._size - 1) != b"\n":
-                # A killed writer left a torn line.
+                # A killed writer left a torn line, or another process is writing.
                 self._size += os.write(self._fd, b"\n")
         return self._fd
 
@@ -229,18 +230,16 @@ class RotatingFile:
         """Rename the file if possible, and open the file that is then at the path."""
         self.join()
         try:
-            folder = hold_folder(self.path.parent)
+            self._turn.take(self.path.parent, fd)
         except BlockingIOError:  # another process rotates a file, or gzips one
             self._rotate_at = time.monotonic() + PAUSE
             return fd
-        held = [] if folder is None else [folder]  # to be closed
         try:
             if self._target.is_in_place(fd):  # else another process has rotated it
                 self._look(fd)  # who shares it may not have opened the next one yet
                 shift(self.path, self.backups)
                 if self.backups and self.compress:
-                    self._fd = None
-                    self._gzip(fd, held)
+                    self._gzip(fd)
             self.close()
         except OSError as e:
             self._rotate_at = time.monotonic() + self.rotate_interval
@@ -249,19 +248,21 @@ class RotatingFile:
                 f"bytes; next try in {self.rotate_interval:.0f} s"
             )
         finally:
-            for descriptor in held:
-                os.close(descriptor)
+            self._turn.end()
         return self.open()
 
-    def _gzip(self, fd: int, held: list[int]) -> None:
-        """Gzip the file that was rotated last, and then let go of what is held."""
-        owned = [fd, *held]
-        held.clear()
+    def _gzip(self, fd: int) -> None:
+        """Gzip the file that was rotated last, and end the turn after that."""
+        if not self._turn.keeps_names:
+            self._note_problem("another process holds the folder")
+            return
+        self._fd, owned = None, [fd, *self._turn.held]
+        self._turn.held = []
         try:
             self._gzipping = Gzipping(backup(self.path, 1), owned, self._note_problem)
         except RuntimeError as e:  # no more threads, or the interpreter exits
             self._note_problem(e)
 
-    def _note_problem(self, error: Exception) -> None:
+    def _note_problem(self, error: object) -> None:
         rotated = backup(self.path, 1)
         self.problem = f"Can't gzip {rotated}: {error}. It stays as it is"

@@ -81,7 +81,12 @@ class Problems:
     def add_invalid(
         self, path: Path, number: int, line: bytes, error: InvalidRecord, kind: str = ""
     ) -> None:
-        """Count a line that is not a record, by default under the kind of its error."""
+        """Count a line that is not a record, by default under the kind of its error.
+
+        An empty line is no problem: two processes that write one log leave it.
+        """
+        if not line:
+            return
         kind = kind or error.kind
         # A text for each of millions of such lines would take most of the time.
         is_kept = self.counts[kind] < NOTICES

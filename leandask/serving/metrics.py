@@ -129,8 +129,7 @@ class LeanCollector(PrometheusCollector):
         }
         names = {"limit": "memory_limit"}
         for key, text in texts.items():
-            if memory[key] is not None:
-                yield self._gauge(f"{names.get(key, key)}_bytes", text, memory[key])
+            yield self._gauge(f"{names.get(key, key)}_bytes", text, memory[key])
 
     def _histories(self, histories: Mapping[str, Any]) -> Iterator[Metric]:
         texts = {

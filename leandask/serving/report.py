@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 import time
 from typing import TYPE_CHECKING, TypedDict
 
@@ -27,8 +29,8 @@ class MemoryReport(TypedDict):
     """Memory of the scheduler's process, in bytes."""
 
     rss: int
-    #: Highest RSS so far; None if the system does not report it.
-    rss_peak: int | None
+    #: Highest RSS so far.
+    rss_peak: int
     limit: int
 
 
@@ -173,8 +175,8 @@ def report_of(scheduler: Scheduler) -> Report:
     }
 
 
-def rss_peak(rss: int = 0, status: str = "/proc/self/status") -> int | None:
-    """Return the highest RSS of this process in bytes; None if it is not known.
+def rss_peak(rss: int = 0, status: str = "/proc/self/status") -> int:
+    """Return the highest RSS of this process in bytes.
 
     `rss` is the current RSS: the kernel may update the peak a little later.
     """
@@ -183,18 +185,9 @@ def rss_peak(rss: int = 0, status: str = "/proc/self/status") -> int | None:
         with open(status, "rb") as lines:
             kib = lines.read().partition(b"VmHWM:")[2].split(maxsplit=1)[0]
         return max(int(kib) * 1024, rss)
-    except (OSError, IndexError):
-        return _rss_peak_without_proc(rss)
-
-
-def _rss_peak_without_proc(rss: int) -> int | None:
-    try:
-        import resource
-        import sys
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return max(peak if sys.platform == "darwin" else peak * 1024, rss)
+    except (OSError, IndexError):  # there is no /proc
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return max(peak if sys.platform == "darwin" else peak * 1024, rss)
 
 
 def _task_stream(scheduler: Scheduler) -> TaskStreamReport:

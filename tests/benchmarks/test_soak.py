@@ -21,6 +21,7 @@ from benchmarks.scenarios import (
     wait_until_closed,
     wait_until_empty,
 )
+from tests.benchmarks.programs.leak import dask_setup
 
 pytest.importorskip("pyarrow")  # a round shuffles
 pytestmark = [
@@ -72,9 +73,12 @@ async def n_objects(dask_scheduler=None):
     return len(gc.get_objects())
 
 
-def objects_per_task(name):
-    """Objects that a scheduler gains per task of simulated workers."""
-    with closing(Cluster(name, 0)) as cluster, Swarm(cluster.address) as swarm:
+async def leak(dask_scheduler=None):
+    dask_setup(dask_scheduler)
+
+
+def test_a_task_leaves_no_object_behind_and_a_leak_of_one_is_found():
+    with closing(Cluster("leandask", 0)) as cluster, Swarm(cluster.address) as swarm:
         swarm.ask("have_workers", N_WORKERS)
 
         def objects_after(number):
@@ -82,16 +86,11 @@ def objects_per_task(name):
             wait_until_empty(cluster)
             return cluster.ask(n_objects)
 
-        before = objects_after(1)  # the histories are full
-        return (objects_after(2) - before) / FEW_TASKS
-
-
-def test_a_task_leaves_no_object_behind():
-    assert objects_per_task("leandask") < 0.5
-
-
-def test_a_leak_of_one_object_per_task_is_found(leaking):
-    assert objects_per_task(leaking) > 0.5
+        full = objects_after(1)  # the histories
+        lean = objects_after(2)
+        assert lean - full < 0.5 * FEW_TASKS
+        cluster.ask(leak)
+        assert objects_after(3) - lean > 0.5 * FEW_TASKS
 
 
 def many_tasks(cluster, number):

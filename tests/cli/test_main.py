@@ -14,9 +14,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from distributed import Client, Security
 
 import leandask
+from leandask.cli.main import main
 from leandask.records.times import rfc3339
 from leandask.serving.client import fetch_report
 from tests.helpers.logs import NOW, lines, write
@@ -26,11 +28,9 @@ COMMAND = Path(sys.executable).with_name("leandask")
 
 
 def run(*args, code=0):
-    """Run the command, and return what it writes to stdout and stderr."""
-    done = subprocess.run(
-        [COMMAND, *map(str, args)], capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == code, done.stderr
+    """Run the command in this process; return what it writes to stdout and stderr."""
+    done = CliRunner().invoke(main, [*map(str, args)])
+    assert done.exit_code == code, done.output
     return done.stdout, done.stderr
 
 

@@ -13,7 +13,7 @@ from collections import Counter
 
 import pytest
 
-from leandask.eventlog import gzipping
+from leandask.eventlog import filelock, gzipping
 from tests.helpers.processes import wait_for
 from tests.helpers.sinks import put
 
@@ -77,6 +77,7 @@ def test_two_processes_that_share_a_file_lose_nothing_and_are_told(tmp_path, on_
     for err in told:  # the second at its start, the first with its first write
         assert err.count("Another process writes to the event log") == 1
     counts = Counter("".join(map(text_of, tmp_path.iterdir())).splitlines())
+    del counts[""]  # which one leaves while the other writes
     assert counts == {
         f"{name} {i:06} " + "x" * 80: 1 for name in names for i in range(3000)
     }
@@ -104,7 +105,7 @@ def test_a_process_that_ended_is_nobody_else(make_sink, tmp_path, caplog):
 KILLED = """
 import logging, sys, threading
 import leandask
-from leandask.eventlog import gzipping
+from leandask.eventlog import filelock, gzipping
 begun = threading.Event()
 def copy(source, target, length):
     target.write(b"a part")
@@ -173,6 +174,64 @@ def test_a_process_that_stops_while_it_gzips_stops_no_other(make_sink, tmp_path)
     put(sink, "line-5")
     sink.flush()
     assert (tmp_path / "log").read_text() == "line-5\n"
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_reader_that_stops_stops_no_rotation(
+    make_sink, tmp_path, monkeypatch, is_shared, compress
+):
+    sink = make_sink(max_bytes=10, compress=compress)
+    sink.open()
+    log = tmp_path / "log"
+    other = os.open(log, os.O_WRONLY)
+    if is_shared:
+        filelock.is_alone(other)  # as another process that writes to the log
+
+    def write(i):
+        sink.file._rotate_at = 0.0
+        put(sink, f"line-{i}")
+        sink.flush()
+
+    with filelock.standing_still(tmp_path):
+        monkeypatch.setattr(filelock, "PATIENCE", 3600)
+        write(0)
+        write(1)
+        assert log.read_text() == "line-0\nline-1\n"  # it waits
+        monkeypatch.setattr(filelock, "PATIENCE", 0)
+        for i in range(2, 5):
+            write(i)
+            assert log.read_text() == f"line-{i}\n"
+        sink.file.join()
+    os.close(other)
+    write(5)
+    sink.file.join()
+    gzipped = ".gz" if compress else ""
+    assert {path.name for path in tmp_path.glob("log.*")} == {
+        *(f"log.{i}{gzipped}" for i in (1, 2, 3)),
+        "log.4" if is_shared else f"log.4{gzipped}",
+    }
+
+
+def test_one_process_at_a_time_rotates_a_shared_log_beside_a_reader(tmp_path):
+    log = tmp_path / "log"
+    rotate = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from leandask.eventlog import filelock\n"
+        "filelock.PATIENCE = 0\n"
+        "filelock.Turn().take(Path(sys.argv[1]), os.open(sys.argv[2], os.O_RDWR))\n"
+    )
+    log.touch()
+    one = os.open(log, os.O_RDWR)
+    filelock.is_alone(one)
+    with filelock.standing_still(tmp_path):
+        held = filelock._hold_shared(tmp_path, one)
+        other = subprocess.run([sys.executable, "-c", rotate, tmp_path, log], stderr=-1)
+        assert b"BlockingIOError: another process rotates the file" in other.stderr
+        os.close(held)
+        os.close(one)
+        subprocess.run([sys.executable, "-c", rotate, tmp_path, log], check=True)
 
 
 def test_what_is_gzipped_is_on_the_disk_before_the_plain_file_is_removed(

@@ -30,17 +30,16 @@ class Gate(logging.Handler):
         assert self.opened.wait(30)
 
 
-class Slow(logging.Handler):
-    """Takes some seconds for each record, and keeps it."""
+class Slow(Collector):
+    """Takes some seconds for each record."""
 
     def __init__(self, seconds):
         super().__init__()
         self.seconds = seconds
-        self.records = []
 
     def emit(self, record):
         time.sleep(self.seconds)
-        self.records.append(record)
+        super().emit(record)
 
 
 class Raising(logging.Handler):

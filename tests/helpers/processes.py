@@ -41,14 +41,14 @@ class Process(contextlib.AbstractContextManager):
 
     def stop(self, signum=signal.SIGTERM):
         self.popen.send_signal(signum)
-        return self.popen.wait(timeout=30)
+        return self.popen.wait(timeout=60)
 
     @property
     def stderr(self):
         return self.log.read_text()
 
 
-def wait_for(condition, timeout=30, interval=0.02):
+def wait_for(condition, timeout=60, interval=0.02):
     """Poll another process until a condition is true, and return its value."""
     deadline = time.monotonic() + timeout
     while not (result := condition()):

@@ -248,6 +248,22 @@ def test_all_scans_refuse_the_same_line(tmp_path):
         assert follow.problems.counts["corrupt"] == 1
 
 
+def test_an_empty_line_between_records_is_no_problem(tmp_path):
+    one, two = lines(2)
+    path = write(tmp_path / "log.jsonl", one, b"\n", two)
+    reader = LogReader(path)
+    assert [r["seq"] for r in reader.records()] == [1, 2]
+    assert not reader.problems
+    scan = BackwardScan(path, Filter(), 10)
+    assert len([line for found in scan.slices() for line in found]) == 2
+    assert not scan.broken
+    write(path)
+    with Follow(path, Filter()) as follow:
+        write(path, one, b"\n", two)
+        assert [r["seq"] for r in follow.records()] == [1, 2]
+        assert not follow.problems
+
+
 @pytest.mark.parametrize(
     "dropped", ["severity", "severity_number", "topic", "payload", "worker"]
 )

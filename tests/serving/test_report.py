@@ -245,9 +245,9 @@ async def test_a_report_holds_the_event_loop_for_a_short_time():
             s.log_event(f"topic-{i}", 1)
         times = []
         for _ in range(50):
-            begun = time.perf_counter()
+            begun = time.thread_time()
             report_of(s)
-            times.append(time.perf_counter() - begun)
+            times.append(time.thread_time() - begun)
         assert min(times) < 0.01  # 0.0003 on an idle machine
 
 

@@ -180,4 +180,4 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a FIFO may wait
+    return os.open(path, flags | os.O_NONBLOCK)  # a FIFO may wait
