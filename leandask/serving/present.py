@@ -50,14 +50,9 @@ class Live(TypedDict):
     bytes: int
 
 
-class Present(TypedDict):
-    """What a scheduler holds now."""
-
-    tasks: Live
-    workers: Live
-    clients: Live
-    #: Two of each worker and client, and others.
-    connections: Live
+#: By what they are: tasks, workers, clients and connections. There are two connections
+#: of each worker and client, and others.
+Present = dict[str, Live]
 
 
 def present_of(scheduler: Scheduler) -> Present:
