@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 from dask.sizeof import sizeof
 from dask.utils import key_split
-from distributed import Scheduler, SpecCluster, Worker, core
+from distributed import Client, Scheduler, SpecCluster, Worker, core
 from distributed.batched import BatchedSend
 from distributed.broker import Broker, Topic
 from distributed.cli import dask_scheduler, dask_spec
 from distributed.collections import HeapSet
-from distributed.comm import tcp
+from distributed.comm import Comm, tcp
 from distributed.core import Server
 from distributed.diagnostics.plugin import SchedulerPlugin, SchedulerUploadFile
 from distributed.diagnostics.progress import GroupTiming
@@ -188,6 +188,14 @@ async def test_scheduler_histories():
             assert isinstance(getattr(s, name), deque), name
         for name in ("stream_comms", "client_comms", "plugins", "extensions"):
             assert isinstance(getattr(s, name), dict), name
+
+
+@gen_test()
+async def test_connections():
+    async with start() as s, Client(s.address, asynchronous=True):
+        connections = _compat.get_connections(s)
+        assert s.client_comms and all(isinstance(each, Comm) for each in connections)
+        assert {stream.comm for stream in s.client_comms.values()} <= {*connections}
 
 
 def test_erred_task_texts():
