@@ -46,7 +46,7 @@ def test_an_answer_has_the_blocks_as_they_are():
         2**70,
         "\ud800",
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_messages_have_no_type_for_is_not_plain(value):
     block = pack(tasks(20, value=value))
