@@ -26,6 +26,7 @@ from leandask.serving.page import add_routes
 from leandask.serving.watchers import Watchers
 from leandask.settings import config
 from leandask.settings.retention import Retention, in_force
+from leandask.tasks.leantasks import LeanTasks
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -84,6 +85,8 @@ class LeanExtension:
         scheduler: Any = self.scheduler
         scheduler.retention, scheduler.stream = bounds, self.stream
         histories.install(scheduler, self.stream)
+        self.tasks = LeanTasks(scheduler)
+        self.tasks.install()
         stealing.install(scheduler)
         self.health = Health(scheduler)
         self.health.install()

@@ -51,6 +51,10 @@ from leandask._compat.spans import (
     set_nthreads_offset,
     set_span_metrics,
 )
+from leandask._compat.tasks import (
+    differences,
+    set_transitions,
+)
 
 __all__ = [
     "HOSTS",
@@ -58,6 +62,7 @@ __all__ = [
     "AsyncTaskGroup",
     "add_to_menu",
     "compact_heap",
+    "differences",
     "fold_groups",
     "forget_handlers",
     "get_background_tasks",
@@ -89,5 +94,6 @@ __all__ = [
     "set_nthreads_offset",
     "set_span_metrics",
     "set_topics",
+    "set_transitions",
     "share_tasks",
 ]
