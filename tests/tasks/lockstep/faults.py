@@ -317,7 +317,7 @@ class Placement(Lockstep):
                 for i in workers
             ]
             annotations["allow_other_workers"] = loose
-        if gpus:
+        if gpus and not loose:  # upstream fails at a worker without the resource
             annotations["resources"] = {"GPU": gpus}
         self.submit_graph(client, n, shape, annotations=annotations)
 
@@ -445,7 +445,10 @@ class Installed(Everything):
 
     @rule()
     def install(self):
-        install(self.sides[1].scheduler)
+        scheduler = self.sides[1].scheduler
+        unknown = scheduler.extensions["stealing"].unknown_durations
+        install(scheduler)
+        scheduler.extensions["stealing"].unknown_durations = unknown
 
 
 FAULTS = [

@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 
 import pytest
-from dask._task_spec import Task, TaskRef
+from dask._task_spec import List, Task, TaskRef
 from distributed import active_memory_manager, stealing
 from distributed import scheduler as upstream
 from hypothesis import event
@@ -29,6 +29,13 @@ NO_WORKERS_TIMEOUT = 20
 
 def function(*args, **kwargs):
     """What all tasks do."""
+
+
+def make_task(key, dependencies):
+    """Return a task that has some of its dependencies among its own arguments."""
+    first, *rest = [*map(TaskRef, dependencies)] or [None]
+    options = {"rest": List(*rest)} if rest else {}
+    return Task(key, function, first, **options)
 
 
 async def call(function, *args, **kwargs):
@@ -213,10 +220,7 @@ class Lockstep(RuleBasedStateMachine):
             return
 
         def update(side):
-            dsk = {
-                key: Task(key, function, *map(TaskRef, dependencies), n=len(dependencies))
-                for key, dependencies in graph.items()
-            }
+            dsk = {key: make_task(key, names) for key, names in graph.items()}
             side.update_graph(dsk, wanted, client, **options)
 
         self.do(update)

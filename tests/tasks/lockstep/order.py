@@ -42,6 +42,27 @@ class OrderedSet(set):
         return iter(sorted(super().__iter__(), key=name_of))
 
 
+class Unknown(dict):
+    """For work stealing: tasks of unknown duration, by prefix.
+
+    Upstream's sets keep a forgotten task, which then hides a new one of the same key:
+    until when depends on the garbage collector.
+    """
+
+    def __setitem__(self, prefix, tasks):
+        super().__setitem__(prefix, OneByOne())
+
+
+class OneByOne(dict):
+    """A set in which two tasks of one key are two."""
+
+    def add(self, ts):
+        self[id(ts)] = ts
+
+    def __iter__(self):
+        return iter(in_order(self.values()))
+
+
 class Sampling:
     """Stands in for the module random: takes the first ones."""
 

@@ -14,7 +14,7 @@ from distributed.protocol.serialize import Serialized
 
 from leandask import LeanScheduler
 from tests.helpers.schedulers import LOCAL
-from tests.tasks.lockstep.order import OrderedSet, OrderedTransitions
+from tests.tasks.lockstep.order import OrderedSet, OrderedTransitions, Unknown
 
 
 class Clock:
@@ -67,35 +67,36 @@ class Outbox(BatchedSend):
         pass
 
 
-class Peer:
-    """Stands in for a connection to a worker, which does what it is asked for."""
+class Pool:
+    """Stands in for the scheduler's connections to workers, which do as they are told."""
 
-    def __init__(self, failing):
-        self.failing = failing
+    def __init__(self):
+        #: Addresses of workers that do not get all that they shall gather next.
+        self.failing = set()
+
+    def __call__(self, addr):
+        return Peer(self, addr)
+
+    def remove(self, addr):
+        pass
+
+    async def close(self):
+        pass
+
+
+class Peer:
+    """Stands in for a connection to a worker."""
+
+    def __init__(self, pool, address):
+        self.pool, self.address = pool, address
 
     async def gather(self, who_has):
-        if self.failing:
+        if self.address in self.pool.failing:
+            self.pool.failing.remove(self.address)  # upstream asks until it succeeds
             return {"status": "partial-fail", "keys": sorted(who_has, key=str)[:1]}
         return {"status": "OK"}
 
     async def free_keys(self, keys, stimulus_id):
-        pass
-
-
-class Pool:
-    """Stands in for the scheduler's connections to workers."""
-
-    def __init__(self):
-        #: Addresses of workers that do not get all that they shall gather.
-        self.failing = set()
-
-    def __call__(self, addr):
-        return Peer(addr in self.failing)
-
-    def remove(self, addr):
-        self.failing.discard(addr)
-
-    async def close(self):
         pass
 
 
@@ -148,6 +149,7 @@ class Side:
     async def _make(self, cls):
         scheduler = cls(**LOCAL, validate=True)
         scheduler.rpc = Pool()
+        scheduler.extensions["stealing"].unknown_durations = Unknown()
         self.watcher = Watcher(scheduler)
         scheduler.add_plugin(self.watcher)
         return scheduler

@@ -179,22 +179,24 @@ def scheduler(side) -> dict[str, Any]:
 def value(it: Any) -> Any:
     """Return a part of a message as a value that is equal for equal parts."""
     if isinstance(it, dict):
-        return {str(key): value(each) for key, each in it.items()}
+        return {str(key): value(it[key]) for key in sorted(it, key=str)}
     if isinstance(it, list | tuple):
         return [value(each) for each in it]
     if isinstance(it, set | frozenset):
         return sorted(map(str, it))
     if isinstance(it, GraphNode):
-        return str(it.key), repr(it), sorted(map(str, it.dependencies))
+        parts = [value(getattr(it, name, ())) for name in ("args", "kwargs")]
+        return str(it.key), repr(it), sorted(map(str, it.dependencies)), parts
     if isinstance(it, Serialize | ToPickle):
         return value(it.data)
     if isinstance(it, Serialized):
         return value(b"".join(map(bytes, it.frames)))
     if isinstance(it, bytes | bytearray | memoryview):
         try:
-            return repr(pickle.loads(it))
+            it = pickle.loads(it)
         except Exception:
             return bytes(it)
+        return repr(it) if isinstance(it, BaseException) else type(it).__name__
     return it
 
 
