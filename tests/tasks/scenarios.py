@@ -177,7 +177,8 @@ async def errors_of_tasks_and_their_dependents(c):
 @scenario
 async def retry_and_retries(c):
     SEEN.clear()
-    child = c.a.submit(inc, c.a.submit(Flaky(), 1))
+    flaky = c.a.submit(Flaky(), 1)
+    child = c.a.submit(inc, flaky)
     await wait(child)
     assert child.status == "error"
     await c.a.retry([child])
@@ -248,7 +249,8 @@ class Counter:
 
 @scenario
 async def actors(c):
-    counter = await c.a.submit(Counter, actor=True)
+    future = c.a.submit(Counter, actor=True)
+    counter = await future
     await counter.add(1)
     assert await counter.add(2) == 3
 
@@ -331,10 +333,11 @@ async def cancel(c):
     await until(c.processing)
     await c.a.cancel(futures)
     await until(lambda: not c.scheduler.tasks)
-    assert child.cancelled()
+    await until(child.cancelled)
     shared = c.a.submit(wait_for_event, 1, "cancelled", key="shared")
     other = c.b.submit(wait_for_event, 1, "cancelled", key="shared")
-    await until(lambda: len(c.scheduler.tasks["shared"].who_wants) == 2)
+    tasks = c.scheduler.tasks
+    await until(lambda: "shared" in tasks and len(tasks["shared"].who_wants) == 2)
     await c.a.cancel([shared], force=True)
     try:
         await other
@@ -373,8 +376,7 @@ async def spans_and_dumps(c):
     dump = c.scheduler._to_dict()
     assert len(dump["tasks"]) == 10
     state = dump["tasks"][futures[0].key]
-    assert state["who_wants"] == [f"<Client {c.a.id!r}>"] or state["who_wants"]
-    assert len(state["who_has"]) == 1
+    assert len(state["who_wants"]) == len(state["who_has"]) == 1
     assert state["dependencies"] == state["dependents"] == []
     assert await c.a.story(futures[0].key)
 
@@ -385,7 +387,7 @@ async def restart(c):
     await until(c.processing)
     await c.a.restart(wait_for_workers=False)
     assert not c.scheduler.tasks
-    assert all(each.cancelled() for each in futures)
+    await until(lambda: all(each.cancelled() for each in futures))
     await Event("restart", client=c.a).set()
     await c.add_worker()
     assert await c.a.gather(c.a.map(inc, range(30))) == [*range(1, 31)]

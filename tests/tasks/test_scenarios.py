@@ -58,7 +58,7 @@ async def run(scenario, scheduler):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@gen_test()
+@gen_test(timeout=100)
 async def test_scenario(name):
     with dask.config.set(SETTINGS):
         async with lean(validate=True) as scheduler:

