@@ -16,6 +16,7 @@ from leandask.eventlog.eventlog import EventLog
 from leandask.histories import bounds as histories
 from leandask.housekeeping import stealing
 from leandask.housekeeping.giveback import GiveBack
+from leandask.housekeeping.process import trim_heap
 from leandask.housekeeping.rounds import Housekeeping
 from leandask.records.loggers import hold_loggers
 from leandask.records.schema import RETENTION_SET, STARTED, STOPPED
@@ -26,6 +27,8 @@ from leandask.serving.page import add_routes
 from leandask.serving.watchers import Watchers
 from leandask.settings import config
 from leandask.settings.retention import Retention, in_force
+from leandask.tasks.collector import Collector
+from leandask.tasks.intake import Intake
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -87,7 +90,9 @@ class LeanExtension:
         stealing.install(scheduler)
         self.health = Health(scheduler)
         self.health.install()
-        self.give_back = GiveBack(scheduler, self.stream)
+        self.collector = Collector(scheduler)
+        self.intake = Intake(scheduler, self.collector, trim_heap)
+        self.give_back = GiveBack(scheduler, self.stream, self.collector)
         self.housekeeping = Housekeeping(scheduler, self.give_back)
         if self.event_log is not None:
             self.housekeeping.jobs.append(self.event_log.reattach)
