@@ -16,7 +16,7 @@ from leandask.eventlog.eventlog import EventLog
 from leandask.histories import bounds as histories
 from leandask.housekeeping import stealing
 from leandask.housekeeping.giveback import GiveBack
-from leandask.housekeeping.process import trim_heap
+from leandask.housekeeping.process import trim_heap, uses_malloc
 from leandask.housekeeping.rounds import Housekeeping
 from leandask.records.loggers import hold_loggers
 from leandask.records.schema import RETENTION_SET, STARTED, STOPPED
@@ -106,6 +106,11 @@ class LeanExtension:
         weakref.finalize(scheduler, _close_now, self.stream, self.event_log, self._held)
         logger.info("Retention: %s", bounds)
         config.warn_of_unknown_keys()
+        if config.read("memory.allocator") == "malloc" and not uses_malloc():
+            logger.warning(
+                "leandask.memory.allocator is ignored: only leandask-scheduler can set "
+                "it, where PYTHONMALLOC is not set"
+            )
         # Upstream starts and stops it with its own callbacks.
         scheduler.periodic_callbacks["leandask"] = self.housekeeping.callback
         if scheduler.listeners:  # it has started already

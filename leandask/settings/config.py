@@ -118,6 +118,7 @@ RULES: dict[str, Callable[[str, Any], Any]] = {
     "strict": as_flag,
     "dashboard": partial(as_choice, choices=("lazy", "eager", "off")),
     "housekeeping.interval": partial(as_seconds, positive=True),
+    "memory.allocator": partial(as_choice, choices=("python", "malloc")),
     "give-back.tasks": partial(as_maxlen, minimum=1),
     "give-back.part": as_part,
     "give-back.interval": as_seconds,

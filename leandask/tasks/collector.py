@@ -25,7 +25,7 @@ LONGEST_OFF = 60.0
 #: It is due for what workers and clients leave; what tasks leave has a rule of its own.
 INTERVAL_TIMES = 1000
 #: Bytes of memory per allocated block, where Python does not count the blocks.
-BLOCK_BYTES = 100
+BLOCK_BYTES = 150
 
 
 class PauseMeter:
