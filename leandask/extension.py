@@ -16,6 +16,7 @@ from leandask.eventlog.eventlog import EventLog
 from leandask.histories import bounds as histories
 from leandask.housekeeping import stealing
 from leandask.housekeeping.giveback import GiveBack
+from leandask.housekeeping.process import trim_heap, uses_malloc
 from leandask.housekeeping.rounds import Housekeeping
 from leandask.records.loggers import hold_loggers
 from leandask.records.schema import RETENTION_SET, STARTED, STOPPED
@@ -27,6 +28,8 @@ from leandask.serving.watchers import Watchers
 from leandask.settings import config
 from leandask.settings.retention import Retention, in_force
 from leandask.tasks.leantasks import LeanTasks
+from leandask.tasks.collector import Collector
+from leandask.tasks.intake import Intake
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -90,7 +93,9 @@ class LeanExtension:
         stealing.install(scheduler)
         self.health = Health(scheduler)
         self.health.install()
-        self.give_back = GiveBack(scheduler, self.stream)
+        self.collector = Collector(scheduler)
+        self.intake = Intake(scheduler, self.collector, trim_heap)
+        self.give_back = GiveBack(scheduler, self.stream, self.collector)
         self.housekeeping = Housekeeping(scheduler, self.give_back)
         if self.event_log is not None:
             self.housekeeping.jobs.append(self.event_log.reattach)
@@ -104,6 +109,11 @@ class LeanExtension:
         weakref.finalize(scheduler, _close_now, self.stream, self.event_log, self._held)
         logger.info("Retention: %s", bounds)
         config.warn_of_unknown_keys()
+        if config.read("memory.allocator") == "malloc" and not uses_malloc():
+            logger.warning(
+                "leandask.memory.allocator is ignored: only leandask-scheduler can set "
+                "it, where PYTHONMALLOC is not set"
+            )
         # Upstream starts and stops it with its own callbacks.
         scheduler.periodic_callbacks["leandask"] = self.housekeeping.callback
         if scheduler.listeners:  # it has started already

@@ -14,6 +14,11 @@ from leandask._compat.commands import (
     is_own_process,
     scheduler_factory,
 )
+from leandask._compat.intake import (
+    get_task_maker,
+    move_frames,
+    set_task_maker,
+)
 from leandask._compat.pages import (
     add_to_menu,
     get_http_prefix,
@@ -79,10 +84,12 @@ __all__ = [
     "get_span_metadata",
     "get_span_metrics",
     "get_status_stream",
+    "get_task_maker",
     "get_topics",
     "get_types",
     "has_pages",
     "is_own_process",
+    "move_frames",
     "rename_type",
     "replace_collectors",
     "scheduler_factory",
@@ -93,6 +100,7 @@ __all__ = [
     "set_message_log",
     "set_nthreads_offset",
     "set_span_metrics",
+    "set_task_maker",
     "set_topics",
     "set_transitions",
     "share_tasks",

@@ -50,7 +50,9 @@ class Housekeeping:
         self.rounds = self.errors = 0
         self.longest_pause = 0.0
         self._warning = Throttle(WARN_SECONDS)
-        garbage = process.GarbageCollector(departed_of(scheduler))
+        garbage = process.GarbageCollector(
+            departed_of(scheduler), give_back.collector, lambda: not give_back.is_busy
+        )
         heap = process.HeapTrimmer(scheduler.monitor.get_process_memory)
         self.jobs = [
             # What is left of workers, tasks, names and files that are gone.

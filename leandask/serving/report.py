@@ -50,6 +50,14 @@ class GiveBackReport(TypedDict):
     longest_pause: float
 
 
+class GarbageReport(TypedDict):
+    """Collections of garbage in the scheduler's process since it is lean, in seconds."""
+
+    longest_pause: float
+    #: All of them together.
+    seconds: float
+
+
 class TaskStreamReport(TypedDict):
     """What is kept of the task stream, beyond its bound, for clients that watch it."""
 
@@ -104,6 +112,7 @@ class Report(TypedDict):
     stream: StreamStats
     housekeeping: HousekeepingReport
     give_back: GiveBackReport
+    garbage: GarbageReport
     task_stream: TaskStreamReport
     #: None if there is no event log.
     event_log: EventLogReport | None
@@ -159,6 +168,10 @@ def report_of(scheduler: Scheduler) -> Report:
         "give_back": {
             "count": give_back.count,
             "longest_pause": give_back.longest_pause,
+        },
+        "garbage": {
+            "longest_pause": extension.collector.meter.longest,
+            "seconds": extension.collector.meter.seconds,
         },
         "task_stream": _task_stream(scheduler),
         "event_log": _event_log(extension.event_log),

@@ -119,6 +119,7 @@ RULES: dict[str, Callable[[str, Any], Any]] = {
     "dashboard": partial(as_choice, choices=("lazy", "eager", "off")),
     "tasks.lean": as_flag,
     "housekeeping.interval": partial(as_seconds, positive=True),
+    "memory.allocator": partial(as_choice, choices=("python", "malloc")),
     "give-back.tasks": partial(as_maxlen, minimum=1),
     "give-back.part": as_part,
     "give-back.interval": as_seconds,
