@@ -17,6 +17,7 @@ from leandask.histories import bounds as histories
 from leandask.housekeeping import stealing
 from leandask.housekeeping.giveback import GiveBack
 from leandask.housekeeping.rounds import Housekeeping
+from leandask.peers.peers import Peers
 from leandask.records.loggers import hold_loggers
 from leandask.records.schema import RETENTION_SET, STARTED, STOPPED
 from leandask.records.stream import RecordStream
@@ -85,6 +86,7 @@ class LeanExtension:
         scheduler.retention, scheduler.stream = bounds, self.stream
         histories.install(scheduler, self.stream)
         stealing.install(scheduler)
+        Peers(scheduler).install()
         self.health = Health(scheduler)
         self.health.install()
         self.give_back = GiveBack(scheduler, self.stream)
