@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import pickle
 import sys
+import weakref
 from collections import deque
 
 import pytest
@@ -21,7 +22,6 @@ DEQUE_STEPS = st.sampled_from(
 )
 SET_STEPS = st.sampled_from(
     ["add", "discard", "remove", "clear", "pop", "update", "difference_update"]
-    + ["intersection_update", "symmetric_difference_update"]
 )
 
 
@@ -76,7 +76,7 @@ def test_a_set_on_demand_does_what_a_set_does(steps):
 def test_what_is_empty_is_small():
     for empty in (DequeOnDemand(), SetOnDemand()):
         assert sys.getsizeof(empty) <= 48
-        assert not gc.get_referents(empty) or [type(empty)] == gc.get_referents(empty)
+        assert gc.get_referents(empty) in ([None, type(empty)], [type(empty)])
     full = DequeOnDemand()
     full.append(1)
     full.popleft()
@@ -146,12 +146,9 @@ def test_equal_parts_are_one_object_as_long_as_a_peer_has_them():
     other = shared({"a": "2"})
     assert other is not first["packages"]
     assert shared({"a": "2"}) is other
-    from leandask.peers import told as module
-
-    key = (("a", "2"),)
-    assert key in module._known
+    gone = weakref.ref(other)
     del other
-    assert key not in module._known
+    assert gone() is None
 
 
 @pytest.mark.parametrize(
