@@ -18,6 +18,7 @@ from leandask.housekeeping import stealing
 from leandask.housekeeping.giveback import GiveBack
 from leandask.housekeeping.process import trim_heap, uses_malloc
 from leandask.housekeeping.rounds import Housekeeping
+from leandask.peers.peers import Peers
 from leandask.records.loggers import hold_loggers
 from leandask.records.schema import RETENTION_SET, STARTED, STOPPED
 from leandask.records.stream import RecordStream
@@ -91,6 +92,7 @@ class LeanExtension:
         self.tasks = LeanTasks(scheduler)
         self.tasks.install()
         stealing.install(scheduler)
+        Peers(scheduler).install()
         self.health = Health(scheduler)
         self.health.install()
         self.collector = Collector(scheduler)

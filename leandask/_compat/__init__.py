@@ -14,6 +14,11 @@ from leandask._compat.commands import (
     is_own_process,
     scheduler_factory,
 )
+from leandask._compat.connections import (
+    on_connection,
+    replace_buffers,
+    replace_memory_samples,
+)
 from leandask._compat.intake import (
     get_task_maker,
     move_frames,
@@ -90,8 +95,11 @@ __all__ = [
     "has_pages",
     "is_own_process",
     "move_frames",
+    "on_connection",
     "rename_type",
+    "replace_buffers",
     "replace_collectors",
+    "replace_memory_samples",
     "scheduler_factory",
     "set_background_tasks",
     "set_broker",

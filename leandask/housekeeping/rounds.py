@@ -16,6 +16,7 @@ from leandask._throttle import Throttle
 from leandask.histories import bounds
 from leandask.histories.departed import departed_of
 from leandask.housekeeping import leftovers, pages, process, stealing
+from leandask.peers import levels
 from leandask.settings import config
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Housekeeping:
         self.jobs = [
             # What is left of workers, tasks, names and files that are gone.
             partial(stealing.forget_gone, scheduler),
+            partial(levels.forget_empty, scheduler),
             partial(leftovers.forget_bandwidths, scheduler),
             partial(leftovers.forget_dead_groups, scheduler),
             partial(leftovers.forget_types, scheduler),
