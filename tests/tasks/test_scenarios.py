@@ -12,7 +12,11 @@ from distributed.utils_test import gen_test
 from leandask import install
 from leandask.tasks.taskstate import LeanTaskState
 from tests.helpers.schedulers import LOCAL, lean, until
-from tests.tasks.scenarios import HEAVY, SCENARIOS, Cluster, inc
+from tests.tasks.scenarios import clients, graphs, workers
+from tests.tasks.scenarios.cluster import HEAVY, SCENARIOS, Cluster, inc
+
+#: The modules that fill SCENARIOS.
+ASSERTED = clients, graphs, workers
 
 #: As users get them: upstream's tests stop the rounds of stealing.
 SETTINGS = {
@@ -64,7 +68,9 @@ async def test_scenario(name):
         async with lean(validate=True) as scheduler:
             made = []
             new_task = scheduler.new_task
-            scheduler.new_task = lambda *a, **k: made.append(new_task(*a, **k)) or made[-1]
+            scheduler.new_task = lambda *a, **k: (
+                made.append(new_task(*a, **k)) or made[-1]
+            )
             await run(SCENARIOS[name], scheduler)
     assert made
     assert {type(ts) for ts in made} == {LeanTaskState}

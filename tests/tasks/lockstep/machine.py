@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections import Counter
 
 import pytest
 from dask._task_spec import List, Task, TaskRef
-from distributed import active_memory_manager, stealing
-from distributed import scheduler as upstream
 from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tests.tasks.lockstep import order, snapshot
-from tests.tasks.lockstep.side import Clock, Lean, Outbox, Side, Upstream, metrics
+from tests.tasks.lockstep import network, order, snapshot
+from tests.tasks.lockstep.network import Clock, metrics
+from tests.tasks.lockstep.side import Lean, Side, Upstream
 
 #: Picks one of what there is at the time.
 PICK = st.integers(0, 2**16)
+#: Makes the shape of a graph.
+SEED = st.integers(0, 2**32)
 CLIENTS = ["Client-a", "Client-b"]
 CLIENT = st.sampled_from(CLIENTS)
 PREFIXES = ["load", "sum", "mean", "store"]
@@ -38,11 +40,6 @@ def make_task(key, dependencies):
     return Task(key, function, first, **options)
 
 
-async def call(function, *args, **kwargs):
-    """Stands in for `offload`, which has threads."""
-    return function(*args, **kwargs)
-
-
 def pick_from(values, pick):
     """Return one of the values, or None where there is none."""
     values = sorted(values, key=str)
@@ -52,7 +49,7 @@ def pick_from(values, pick):
 class Lockstep(RuleBasedStateMachine):
     """Two schedulers that get the same messages, and are compared after each.
 
-    Its own rules are those of a cluster where nothing goes wrong. Subclasses add faults.
+    Its own rules are those of a healthy cluster. Subclasses add faults.
     """
 
     #: Number of steps of all machines of this class.
@@ -67,11 +64,7 @@ class Lockstep(RuleBasedStateMachine):
         self.patches = pytest.MonkeyPatch()
         self.clock = Clock()
         order.break_ties(self.patches)
-        for module in (upstream, stealing, active_memory_manager):
-            self.patches.setattr(module, "time", self.clock)
-        self.patches.setattr(upstream, "monotonic", self.clock)
-        self.patches.setattr(upstream, "BatchedSend", Outbox)
-        self.patches.setattr(upstream, "offload", call)
+        network.stand_in(self.patches, self.clock)
         logging.disable(logging.CRITICAL)
         self.sides = []
 
@@ -186,12 +179,13 @@ class Lockstep(RuleBasedStateMachine):
         resources = {"GPU": nthreads} if self.n_workers % 2 else {}
         self.do(lambda side: side.add_worker(address, name, nthreads, resources))
 
-    @rule(client=CLIENT, n=st.integers(1, 8), shape=st.randoms(use_true_random=False))
-    def submit(self, client, n, shape):
-        self.submit_graph(client, n, shape)
+    @rule(client=CLIENT, n=st.integers(1, 8), seed=SEED)
+    def submit(self, client, n, seed):
+        self.submit_graph(client, n, seed)
 
-    def submit_graph(self, client, n, shape, **options):
+    def submit_graph(self, client, n, seed, **options):
         """Submit a graph of new keys, some of which depend on those that there are."""
+        shape = random.Random(seed)
         prefix = shape.choice(PREFIXES)
         external = sorted(map(str, self.wanted(client)))
         graph = {}
@@ -285,9 +279,7 @@ class Lockstep(RuleBasedStateMachine):
         """A client makes a future of a key that it knows from elsewhere."""
         if key := pick_from(self.scheduler.tasks, pick):
             self.do(
-                lambda side: side.hear(
-                    "client-desires-keys", keys=[key], client=client
-                )
+                lambda side: side.hear("client-desires-keys", keys=[key], client=client)
             )
 
     @rule(pick=PICK, memory=st.integers(0, 2**28), runs=st.booleans())

@@ -1,8 +1,8 @@
 """One order for what upstream does in the order of its sets.
 
-Where two workers or tasks are equally good, upstream takes the one that comes first in a
-set, which depends on hashes and on addresses in memory. Two schedulers can be compared
-only if they break ties alike.
+Where two workers or tasks are equally good, upstream takes the one that comes first in
+a set, which depends on hashes and on addresses in memory. Two schedulers can be
+compared only if they break ties alike.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Sampling:
 
 
 class OrderedTransitions:
-    """For a scheduler: of transitions that are due together, the most urgent is first."""
+    """For a scheduler: of the transitions that are due, the most urgent is first."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)

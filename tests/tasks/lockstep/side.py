@@ -1,4 +1,4 @@
-"""A scheduler without a network: what it sends is kept, what it hears is said by hand."""
+"""A scheduler without a network, and what a test says to it."""
 
 from __future__ import annotations
 
@@ -8,96 +8,13 @@ from collections import defaultdict
 
 import distributed
 from dask._expr import LLGExpr
-from distributed.batched import BatchedSend
 from distributed.protocol import serialize, to_serialize
 from distributed.protocol.serialize import Serialized
 
 from leandask import LeanScheduler
 from tests.helpers.schedulers import LOCAL
+from tests.tasks.lockstep.network import Comm, Pool, metrics
 from tests.tasks.lockstep.order import OrderedSet, OrderedTransitions, Unknown
-
-
-class Clock:
-    """The time for both schedulers: a second passes with each step."""
-
-    def __init__(self):
-        self.now = 1e9
-
-    def __call__(self):
-        return self.now
-
-
-class Comm:
-    """A connection: open until `gone` is set."""
-
-    name = None
-    peer_address = "inproc://peer"
-
-    def __init__(self):
-        self.gone = asyncio.Event()
-
-    async def write(self, msg):
-        pass
-
-    def closed(self):
-        return self.gone.is_set()
-
-    async def close(self):
-        self.gone.set()
-
-    def abort(self):
-        self.gone.set()
-
-
-class Outbox(BatchedSend):
-    """Keeps what is sent."""
-
-    def start(self, comm):
-        pass
-
-    def take(self):
-        """Return what was sent since the last call."""
-        sent, self.buffer = self.buffer, []
-        return sent
-
-    async def close(self, timeout=None):
-        pass
-
-    def abort(self):
-        pass
-
-
-class Pool:
-    """Stands in for the scheduler's connections to workers, which do as they are told."""
-
-    def __init__(self):
-        #: Addresses of workers that do not get all that they shall gather next.
-        self.failing = set()
-
-    def __call__(self, addr):
-        return Peer(self, addr)
-
-    def remove(self, addr):
-        pass
-
-    async def close(self):
-        pass
-
-
-class Peer:
-    """Stands in for a connection to a worker."""
-
-    def __init__(self, pool, address):
-        self.pool, self.address = pool, address
-
-    async def gather(self, who_has):
-        if self.address in self.pool.failing:
-            self.pool.failing.remove(self.address)  # upstream asks until it succeeds
-            return {"status": "partial-fail", "keys": sorted(who_has, key=str)[:1]}
-        return {"status": "OK"}
-
-    async def free_keys(self, keys, stimulus_id):
-        pass
 
 
 class Watcher(distributed.SchedulerPlugin):
@@ -150,6 +67,7 @@ class Side:
     async def _make(self, cls):
         scheduler = cls(**LOCAL, validate=True)
         scheduler.rpc = Pool()
+        scheduler.extensions["amm"].stop()  # it runs when the test says so
         scheduler.extensions["stealing"].unknown_durations = Unknown()
         self.watcher = Watcher(scheduler)
         scheduler.add_plugin(self.watcher)
@@ -191,7 +109,7 @@ class Side:
                 nthreads=nthreads,
                 name=name,
                 resolve_address=False,
-                now=self.scheduler_time(),
+                now=distributed.scheduler.time(),
                 resources=resources,
                 memory_limit=2**30,
                 metrics=metrics(name),
@@ -207,9 +125,6 @@ class Side:
         ws = self.scheduler.workers[address]
         if type(ws.processing) is set:
             ws.processing = OrderedSet(ws.processing)
-
-    def scheduler_time(self):
-        return distributed.scheduler.time()
 
     def add_client(self, name):
         comm = self.comms[name] = Comm()
@@ -249,7 +164,9 @@ class Side:
 
     def number_of_run(self, run_id):
         """Return the number of a run among those of this side."""
-        return None if run_id is None else self._runs.setdefault(run_id, len(self._runs))
+        return (
+            None if run_id is None else self._runs.setdefault(run_id, len(self._runs))
+        )
 
     def once(self, it, function):
         """Return what a function makes of an object that does not change."""
@@ -269,22 +186,3 @@ class Side:
         """Return the transitions since the last call."""
         seen, self.watcher.seen = self.watcher.seen, []
         return seen
-
-
-def metrics(name, memory=0):
-    """What a worker says of itself; no two have the same memory."""
-    number = int(str(name).split("-")[-1])
-    memory += 2**20 * (number + 1) + number
-    spilled = {"memory": 0, "disk": 0}
-    return {
-        "memory": memory,
-        "managed_bytes": 0,
-        "spilled_bytes": spilled,
-        "event_loop_interval": 0,
-        "bandwidth": {"total": 100_000_000, "workers": {}, "types": {}},
-        "digests_total_since_heartbeat": {},
-        "transfer": {"incoming_bytes": 0, "outgoing_bytes": 0},
-        "task_counts": {},
-        "cpu": 0,
-        "time": 0,
-    }
