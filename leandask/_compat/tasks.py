@@ -1,16 +1,17 @@
-"""Live tasks: what lean tasks hook into, and whether this release has it as we know it."""
+"""Live tasks: what lean tasks hook into, and whether this release still has it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import distributed.scheduler
 from distributed.collections import HeapSet
-from distributed.scheduler import Scheduler, TaskState, WorkerState
+from distributed.scheduler import SchedulerState, TaskState, WorkerState
 from distributed.spans import SpansSchedulerExtension
 
 if TYPE_CHECKING:
-    from distributed.spans import SpansSchedulerExtension as Spans
+    from distributed import Scheduler
 
 #: Attributes of a task that we set, all in ``TaskState.__slots__`` (scheduler.py).
 ATTRIBUTES = (
@@ -23,7 +24,7 @@ HOOKED: dict[Any, dict[str, tuple[str, ...]]] = {
     TaskState: {"add_dependency": ("other",)},
     WorkerState: {"add_replica": ("ts",), "remove_replica": ("ts",)},
     SpansSchedulerExtension: {"observe_tasks": ("tss", "code", "span_metadata")},
-    Scheduler: {
+    distributed.scheduler.Scheduler: {
         "new_task": ("key", "spec", "state", "computation"),
         "client_desires_keys": ("keys", "client"),
         "_client_releases_keys": ("keys", "cs", "recommendations"),
@@ -41,17 +42,10 @@ TRANSITIONS = {
     ("memory", "released"): "_transition_memory_released",
 }
 
-#: What ``collections.HeapSet``, the queue, has of its own.
+#: What ``collections.HeapSet``, the queue, has.
 QUEUE = {
-    *("__contains__", "__init__", "__iter__", "__len__", "__reduce__", "__repr__"),
     *("_data", "_heap", "_inc", "_sorted", "_unpickle", "add", "clear", "discard"),
     *("key", "peek", "peekn", "peekright", "pop", "popright", "sorted"),
-}
-_CLASS_NAMES = {
-    *("__annotations__", "__doc__", "__module__", "__parameters__", "__slots__"),
-    *("__orig_bases__", "__abstractmethods__", "_abc_impl", "__firstlineno__"),
-    *("__static_attributes__", "__annotate__", "__annotate_func__"),
-    *("__annotations_cache__", "__classdictcell__"),
 }
 
 
@@ -68,11 +62,12 @@ def differences(scheduler: Scheduler) -> Iterator[str]:
             count = code.co_argcount + code.co_kwonlyargcount
             if code.co_varnames[:count] != ("self", *parameters):
                 yield f"{owner.__name__}.{name} has other parameters"
-    table = scheduler._TRANSITIONS_TABLE
+    table: Any = scheduler._TRANSITIONS_TABLE
     for transition, name in TRANSITIONS.items():
-        if table.get(transition) is not getattr(type(scheduler), name, None):
+        if table.get(transition) is not getattr(SchedulerState, name, None):
             yield f"the transition from {' to '.join(transition)} is another function"
-    for name in (set(vars(HeapSet)) - _CLASS_NAMES) ^ QUEUE:
+    has = {name for name in vars(HeapSet) if not name.startswith(("__", "_abc", "_is_"))}
+    for name in has ^ QUEUE:
         yield f"HeapSet differs in {name}"
     if type(scheduler.queued) is not HeapSet:
         yield f"the queue is a {type(scheduler.queued).__name__}"

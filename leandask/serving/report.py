@@ -31,6 +31,14 @@ class MemoryReport(TypedDict):
     limit: int
 
 
+class LeanTasksReport(TypedDict):
+    """Whether the scheduler's new tasks are lean."""
+
+    lean: bool
+    #: Why not; empty if they are.
+    why: str
+
+
 class HousekeepingReport(TypedDict):
     """Counters of housekeeping."""
 
@@ -106,6 +114,7 @@ class Report(TypedDict):
     workers: int
     clients: int
     tasks: int
+    lean_tasks: LeanTasksReport
     memory: MemoryReport
     #: By the name of the bound.
     histories: dict[str, Holding]
@@ -157,6 +166,7 @@ def report_of(scheduler: Scheduler) -> Report:
         "workers": len(scheduler.workers),
         "clients": len([c for c in scheduler.clients if c != "fire-and-forget"]),
         "tasks": len(scheduler.tasks),
+        "lean_tasks": {"lean": extension.tasks.lean, "why": extension.tasks.why},
         "memory": {"rss": rss, "rss_peak": rss_peak(rss), "limit": MEMORY_LIMIT},
         "histories": bounds.look(scheduler),
         "stream": extension.stream.stats(),

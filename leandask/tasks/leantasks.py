@@ -11,7 +11,7 @@ from distributed.scheduler import TaskState
 from leandask import _compat
 from leandask.settings import config
 from leandask.tasks.sharedset import EMPTY, SharedSet, SharedSets
-from leandask.tasks.smallset import FEW, small_set
+from leandask.tasks.smallset import FEW, SmallSet, small_set
 from leandask.tasks.taskqueue import TaskQueue
 from leandask.tasks.taskstate import LeanTaskState, MixedTaskState
 
@@ -103,7 +103,7 @@ class LeanTasks:
                 if wanting is None:
                     ts.who_wants = only  # where the client is in already
                 elif type(wanting) is SharedSet and wanting is not only:
-                    ts.who_wants = small_set(set(wanting))
+                    ts.who_wants = SmallSet(wanting)
             upstream(keys, client)
 
         return client_desires_keys
@@ -139,8 +139,8 @@ class LeanTasks:
     def _cutting(self, upstream: Callable[..., Any]) -> Callable[..., Any]:
         def _remove_key(key: Any) -> None:
             # Upstream gives a forgotten task its dependencies and dependents back, for
-            # plugins, and leaves them: cycles that only the garbage collector frees.
-            # The last one has been shown to the plugins by now.
+            # plugins, and leaves them: whatever still holds this task would hold all of
+            # its graph. The task before was shown to the plugins by now.
             gone = self._forgotten
             if gone is not None:
                 gone.dependencies = gone.dependents = EMPTY
@@ -174,7 +174,7 @@ def _shrinking_waits(s: Any, *transition: str) -> Callable[..., Any]:
         for dts in ts.dependencies:
             waiters = dts.waiters
             if type(waiters) is set and len(waiters) <= FEW:
-                dts.waiters = small_set(waiters)
+                dts.waiters = SmallSet(waiters)
         return result
 
     return released_waiting
@@ -188,7 +188,7 @@ def _shrinking_waiters(s: Any, *transition: str) -> Callable[..., Any]:
         for dts in scheduler.tasks[key].waiters or ():
             waiting_on = dts.waiting_on
             if type(waiting_on) is set and len(waiting_on) <= FEW:
-                dts.waiting_on = small_set(waiting_on)
+                dts.waiting_on = SmallSet(waiting_on)
         return result
 
     return memory_released
@@ -205,7 +205,7 @@ def _thawing_holders(upstream: Callable[..., Any]) -> Callable[..., Any]:
 def _thaw_holders(ts: Any) -> None:
     """Give a task a set of workers of its own, as that will change."""
     if type(ts.who_has) is SharedSet:
-        ts.who_has = small_set(set(ts.who_has))
+        ts.who_has = SmallSet(ts.who_has)
 
 
 def _without_annotations(upstream: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dis
 import operator
 import sys
-from collections.abc import Callable, Iterable, Iterator, MutableSet, Set
+from collections.abc import Callable, Iterator, MutableSet, Set
 from typing import Any
 
 #: Members of a set that is small. A list of 8 takes 128 bytes, a set of 5 already 728.
@@ -13,8 +13,8 @@ FEW = 8
 
 #: Without types: a set may not have the methods that a list has.
 _List: Any = list
-#: Gives a list its only members. It allocates no more than they need: 80 bytes for one
-#: or two.
+#: Gives a list other members. It allocates no more than they need: 80 bytes in all for
+#: one or two, where `append` would allocate for eight.
 _fill = list.__init__
 
 
@@ -42,10 +42,12 @@ class SmallSet(_List):
     Parameters
     ----------
     items : iterable, optional
+        Its members: not more than :data:`FEW`, and all different. This is not checked,
+        as a list is made much faster without; see :func:`small_set`.
     """
 
     __slots__ = ()
-    __hash__ = None
+    __hash__: Any = None
 
     append = _Absent()
     count = _Absent()
@@ -57,9 +59,6 @@ class SmallSet(_List):
 
     __getitem__ = __setitem__ = __delitem__ = __reversed__ = _no_order
     __add__ = __radd__ = __iadd__ = __mul__ = __rmul__ = __imul__ = _no_order
-
-    def __init__(self, items: Iterable[Any] = ()) -> None:
-        self._keep(set(items))
 
     def __repr__(self) -> str:
         return repr(set(self))
@@ -117,26 +116,16 @@ class LargeSet(SmallSet):
         return item in _real(self)
 
 
-def small_set(members: Any) -> Any:
-    """Return different members as a small set, if they are few enough.
-
-    Parameters
-    ----------
-    members : tuple or set
-    """
-    if len(members) > FEW:
-        return set(members)
-    small = _new(SmallSet)
-    _fill(small, members)
-    return small
+def small_set(members: set[Any]) -> Any:
+    """Return the members as a small set, or else as they are if they are many."""
+    return SmallSet(members) if len(members) <= FEW else members
 
 
-_new = SmallSet.__new__
 _get_item = list.__getitem__
 
 
 def _real(large: Any) -> set[Any]:
-    return _get_item(large, 0)  # type: ignore[no-any-return]
+    return _get_item(large, 0)
 
 
 def plain(other: Any) -> Any:
@@ -156,8 +145,8 @@ _IN_PLACE = {
 def _is_in_place() -> bool:
     """Whether the caller was called by ``a |= b``, rather than by ``a | b``.
 
-    A set knows no other class in ``a |= b``: Python then asks for ``a | b``, and whoever
-    has `a` by another name too would not see the new members.
+    A set knows no other class in ``a |= b``. Python then asks for ``a | b``, and
+    whoever has `a` by another name too would not see the new members.
     """
     frame = sys._getframe(2)
     at, code = frame.f_lasti, frame.f_code.co_code

@@ -7,7 +7,7 @@ from typing import Any
 from distributed.scheduler import TaskState
 
 from leandask.tasks.sharedset import EMPTY
-from leandask.tasks.smallset import small_set
+from leandask.tasks.smallset import SmallSet
 
 _add_dependency = TaskState.add_dependency
 
@@ -19,18 +19,18 @@ class MixedTaskState(TaskState):
 
     def add_dependency(self, other: TaskState) -> None:
         """Add another task as a dependency of this one."""
-        # What is in already is not added by upstream: these sets take only what fits.
-        sets: Any = (self, other)
-        if sets[0].dependencies is EMPTY:
-            sets[0].dependencies = small_set((other,))
-        if sets[1].dependents is EMPTY:
-            sets[1].dependents = small_set((self,))
+        # Upstream adds to both sets, so none may be the one that all tasks share.
+        if self.dependencies is EMPTY:
+            self.dependencies = SmallSet((other,))
+        if other.dependents is EMPTY:
+            other.dependents = SmallSet((self,))
         _add_dependency(self, other)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         # As upstream's: whoever reads it may not have leandask.
-        made, (_, *rest), *state = super().__reduce_ex__(protocol)
-        return (made, (TaskState, *rest), *state)
+        reduced: Any = super().__reduce_ex__(protocol)
+        make, (_, *arguments), *state = reduced
+        return make, (TaskState, *arguments), *state
 
 
 class LeanTaskState(MixedTaskState):
