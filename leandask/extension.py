@@ -26,6 +26,7 @@ from leandask.serving.page import add_routes
 from leandask.serving.watchers import Watchers
 from leandask.settings import config
 from leandask.settings.retention import Retention, in_force
+from leandask.tasks import erred, specs
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -85,6 +86,8 @@ class LeanExtension:
         scheduler.retention, scheduler.stream = bounds, self.stream
         histories.install(scheduler, self.stream)
         stealing.install(scheduler)
+        specs.install(scheduler)
+        erred.install(scheduler)
         self.health = Health(scheduler)
         self.health.install()
         self.give_back = GiveBack(scheduler, self.stream)

@@ -29,6 +29,7 @@ from leandask._compat.scheduler import (
     get_message_log,
     get_owner_of_unknown_durations,
     get_profile,
+    get_propagation,
     get_running_prefixes,
     get_sizer,
     get_status_stream,
@@ -37,6 +38,7 @@ from leandask._compat.scheduler import (
     set_broker,
     set_log_handler,
     set_message_log,
+    set_propagation,
     set_topics,
     share_tasks,
 )
@@ -51,10 +53,17 @@ from leandask._compat.spans import (
     set_nthreads_offset,
     set_span_metrics,
 )
+from leandask._compat.specs import (
+    NO_KEYS,
+    SPEC_KINDS,
+    watch_new_tasks,
+)
 
 __all__ = [
     "HOSTS",
     "KEY_CACHES",
+    "NO_KEYS",
+    "SPEC_KINDS",
     "AsyncTaskGroup",
     "add_to_menu",
     "compact_heap",
@@ -68,6 +77,7 @@ __all__ = [
     "get_nthreads_offset",
     "get_owner_of_unknown_durations",
     "get_profile",
+    "get_propagation",
     "get_running_prefixes",
     "get_sizer",
     "get_span_code",
@@ -87,7 +97,9 @@ __all__ = [
     "set_log_handler",
     "set_message_log",
     "set_nthreads_offset",
+    "set_propagation",
     "set_span_metrics",
     "set_topics",
     "share_tasks",
+    "watch_new_tasks",
 ]
