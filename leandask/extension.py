@@ -28,9 +28,10 @@ from leandask.serving.page import add_routes
 from leandask.serving.watchers import Watchers
 from leandask.settings import config
 from leandask.settings.retention import Retention, in_force
-from leandask.tasks.leantasks import LeanTasks
+from leandask.tasks import erred, specs
 from leandask.tasks.collector import Collector
 from leandask.tasks.intake import Intake
+from leandask.tasks.leantasks import LeanTasks
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -93,6 +94,8 @@ class LeanExtension:
         self.tasks.install()
         stealing.install(scheduler)
         Peers(scheduler).install()
+        specs.install(scheduler)
+        erred.install(scheduler)
         self.health = Health(scheduler)
         self.health.install()
         self.collector = Collector(scheduler)

@@ -39,6 +39,7 @@ from leandask._compat.scheduler import (
     get_message_log,
     get_owner_of_unknown_durations,
     get_profile,
+    get_propagation,
     get_running_prefixes,
     get_sizer,
     get_status_stream,
@@ -47,6 +48,7 @@ from leandask._compat.scheduler import (
     set_broker,
     set_log_handler,
     set_message_log,
+    set_propagation,
     set_topics,
     share_tasks,
 )
@@ -61,6 +63,11 @@ from leandask._compat.spans import (
     set_nthreads_offset,
     set_span_metrics,
 )
+from leandask._compat.specs import (
+    NO_KEYS,
+    SPEC_KINDS,
+    watch_new_tasks,
+)
 from leandask._compat.tasks import (
     differences,
     set_transitions,
@@ -69,6 +76,8 @@ from leandask._compat.tasks import (
 __all__ = [
     "HOSTS",
     "KEY_CACHES",
+    "NO_KEYS",
+    "SPEC_KINDS",
     "AsyncTaskGroup",
     "add_to_menu",
     "compact_heap",
@@ -83,6 +92,7 @@ __all__ = [
     "get_nthreads_offset",
     "get_owner_of_unknown_durations",
     "get_profile",
+    "get_propagation",
     "get_running_prefixes",
     "get_sizer",
     "get_span_code",
@@ -107,9 +117,11 @@ __all__ = [
     "set_log_handler",
     "set_message_log",
     "set_nthreads_offset",
+    "set_propagation",
     "set_span_metrics",
     "set_task_maker",
     "set_topics",
     "set_transitions",
     "share_tasks",
+    "watch_new_tasks",
 ]
