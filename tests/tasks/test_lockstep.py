@@ -7,6 +7,7 @@ import inspect
 import hypothesis
 import pytest
 from distributed import Scheduler
+from hypothesis import Phase
 from hypothesis.stateful import run_state_machine_as_test
 
 if "expr_ser" not in inspect.signature(Scheduler.update_graph).parameters:
@@ -20,7 +21,7 @@ from tests.tasks.lockstep.machine import Lockstep
 NIGHTLY = 20_000
 
 
-def run(machine, examples, steps, **settings):
+def run(machine, examples, steps, phases=(Phase.generate,), **settings):
     """Run examples of a machine; return how many steps both schedulers took."""
     before = machine.steps[machine.__name__]
     run_state_machine_as_test(
@@ -29,7 +30,7 @@ def run(machine, examples, steps, **settings):
             max_examples=examples,
             stateful_step_count=steps,
             database=None,
-            phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
+            phases=phases,
             suppress_health_check=list(hypothesis.HealthCheck),
             **settings,
         ),
@@ -48,7 +49,7 @@ def test_schedulers_agree_after_every_step(machine):
 def test_schedulers_agree_for_long(machine):
     steps = 0
     while steps < NIGHTLY:
-        steps += run(machine, examples=20, steps=100)
+        steps += run(machine, 20, 100, phases=(Phase.generate, Phase.shrink))
 
 
 def test_tasks_that_are_compared_are_lean():

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections import Counter
 
 import pytest
-from dask._task_spec import List, Task, TaskRef
 from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tests.tasks.lockstep import network, order, snapshot
+from tests.tasks.lockstep.graphs import make_task, random_graph
 from tests.tasks.lockstep.network import Clock, metrics
 from tests.tasks.lockstep.side import Lean, Side, Upstream
 
@@ -23,21 +22,9 @@ PICK = st.integers(0, 2**16)
 SEED = st.integers(0, 2**32)
 CLIENTS = ["Client-a", "Client-b"]
 CLIENT = st.sampled_from(CLIENTS)
-PREFIXES = ["load", "sum", "mean", "store"]
 
 #: Seconds without a worker after which tasks fail.
 NO_WORKERS_TIMEOUT = 20
-
-
-def function(*args, **kwargs):
-    """What all tasks do."""
-
-
-def make_task(key, dependencies):
-    """Return a task that has some of its dependencies among its own arguments."""
-    first, *rest = [*map(TaskRef, dependencies)] or [None]
-    options = {"rest": List(*rest)} if rest else {}
-    return Task(key, function, first, **options)
 
 
 def pick_from(values, pick):
@@ -185,28 +172,11 @@ class Lockstep(RuleBasedStateMachine):
 
     def submit_graph(self, client, n, seed, **options):
         """Submit a graph of new keys, some of which depend on those that there are."""
-        shape = random.Random(seed)
-        prefix = shape.choice(PREFIXES)
-        external = sorted(map(str, self.wanted(client)))
-        graph = {}
-        for _ in range(n):
-            self.n_keys += 1
-            key = f"{prefix}-{self.n_keys}"
-            if shape.random() < 0.5:
-                # As a chunk of a collection: all keys are of one group.
-                key = (f"{prefix}-{self.n_keys - self.n_keys % 20}", self.n_keys)
-            known = [*graph]
-            if external and shape.random() < 0.3:
-                known.append(self._key_of(shape.choice(external)))
-            dependencies = shape.sample(known, min(len(known), shape.randint(0, 3)))
-            graph[key] = dependencies
-        last = [*graph][-1]
-        wanted = [key for key in graph if key == last or shape.random() < 0.5]
+        external = sorted(self.wanted(client), key=str)
+        graph, wanted = random_graph(seed, n, self.n_keys, external)
+        self.n_keys += n
         self.graphs = [*self.graphs[-5:], (graph, wanted)]
         self.send(graph, wanted, client, **options)
-
-    def _key_of(self, text):
-        return next(key for key in self.scheduler.tasks if str(key) == text)
 
     def send(self, graph, wanted, client, **options):
         """Send a graph to both."""
