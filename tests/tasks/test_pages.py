@@ -58,7 +58,7 @@ async def test_every_page_shows_lean_tasks(browser, caplog):
         done = c.map(inc, range(10))
         erred = c.submit(wrong, done[0])
         restricted = c.submit(inc, 1, workers=["tcp://127.0.0.9:9"])
-        waiting = c.submit(inc, restricted)
+        waiting = c.submit(sum, [restricted])  # a group of its own: /groups needs it
         await until(lambda: len(s.tasks) == 13 and not s.queued)
         await c.gather(done)
         await until(lambda: s.tasks[erred.key].state == "erred")
