@@ -7,9 +7,10 @@ A record goes through these folders, each of which imports only the ones before 
 - ``eventlog``: the file that records are written to;
 - ``reading``: that file, read back.
 
-What a scheduler remembers is in these, which import ``settings`` and ``records``:
+What a scheduler holds is in these, which import ``settings`` and ``records``:
 
 - ``histories``: the bounded histories, with one entry for each in ``histories.bounds``;
+- ``peers``: what it holds of each worker and client, small;
 - ``housekeeping``: rounds that forget what nothing reports as gone.
 
 ``serving`` answers for a live scheduler, and ``cli`` has the commands. ``extension``

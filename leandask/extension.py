@@ -16,7 +16,9 @@ from leandask.eventlog.eventlog import EventLog
 from leandask.histories import bounds as histories
 from leandask.housekeeping import stealing
 from leandask.housekeeping.giveback import GiveBack
+from leandask.housekeeping.process import trim_heap, uses_malloc
 from leandask.housekeeping.rounds import Housekeeping
+from leandask.peers.peers import Peers
 from leandask.records.loggers import hold_loggers
 from leandask.records.schema import RETENTION_SET, STARTED, STOPPED
 from leandask.records.stream import RecordStream
@@ -26,6 +28,10 @@ from leandask.serving.page import add_routes
 from leandask.serving.watchers import Watchers
 from leandask.settings import config
 from leandask.settings.retention import Retention, in_force
+from leandask.tasks import erred, specs
+from leandask.tasks.collector import Collector
+from leandask.tasks.intake import Intake
+from leandask.tasks.leantasks import LeanTasks
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -84,10 +90,17 @@ class LeanExtension:
         scheduler: Any = self.scheduler
         scheduler.retention, scheduler.stream = bounds, self.stream
         histories.install(scheduler, self.stream)
+        self.tasks = LeanTasks(scheduler)
+        self.tasks.install()
         stealing.install(scheduler)
+        Peers(scheduler).install()
+        specs.install(scheduler)
+        erred.install(scheduler)
         self.health = Health(scheduler)
         self.health.install()
-        self.give_back = GiveBack(scheduler, self.stream)
+        self.collector = Collector(scheduler)
+        self.intake = Intake(scheduler, self.collector, trim_heap)
+        self.give_back = GiveBack(scheduler, self.stream, self.collector)
         self.housekeeping = Housekeeping(scheduler, self.give_back)
         if self.event_log is not None:
             self.housekeeping.jobs.append(self.event_log.reattach)
@@ -101,6 +114,11 @@ class LeanExtension:
         weakref.finalize(scheduler, _close_now, self.stream, self.event_log, self._held)
         logger.info("Retention: %s", bounds)
         config.warn_of_unknown_keys()
+        if config.read("memory.allocator") == "malloc" and not uses_malloc():
+            logger.warning(
+                "leandask.memory.allocator is ignored: only leandask-scheduler can set "
+                "it, where PYTHONMALLOC is not set"
+            )
         # Upstream starts and stops it with its own callbacks.
         scheduler.periodic_callbacks["leandask"] = self.housekeeping.callback
         if scheduler.listeners:  # it has started already

@@ -25,7 +25,7 @@ from distributed.broker import Broker, Topic
 from distributed.cli import dask_scheduler, dask_spec
 from distributed.collections import HeapSet
 from distributed.comm import Comm, tcp
-from distributed.core import Server
+from distributed.core import Server, rpc
 from distributed.diagnostics.plugin import SchedulerPlugin, SchedulerUploadFile
 from distributed.diagnostics.progress import GroupTiming
 from distributed.diagnostics.task_stream import TaskStreamPlugin
@@ -45,6 +45,7 @@ from distributed.system_monitor import SystemMonitor
 from distributed.utils import DequeHandler, key_split_group, recursive_to_dict
 from distributed.utils_test import gen_test
 from sortedcontainers import SortedSet
+from tornado import iostream
 
 import leandask.cli.scheduler
 from leandask import _compat
@@ -68,7 +69,7 @@ start = partial(
 
 def test_each_name_of_compat_has_a_test():
     modules = [value for value in vars(_compat).values() if inspect.ismodule(value)]
-    assert len(modules) == 5
+    assert len(modules) == 6
     defined = {
         name
         for module in modules
@@ -628,3 +629,56 @@ def test_spec_cluster_scheduler_spec():
 def test_only_buffers_need_numpy_at_the_start():
     source = inspect.getsource(protocol_utils)
     assert "except ImportError:\n\n    def host_array(" in source
+
+
+@gen_test()
+async def test_server_handle_comm():
+    async with start() as s:
+        entered = []
+        _compat.on_connection(s, entered.append)
+        async with rpc(s.address) as r:
+            assert (await r.identity())["id"] == s.id
+        assert len(entered) == 1, "Server keeps its first _handle_comm"
+    source = inspect.getsource(Server.handle_comm)
+    assert "call_soon(self._handle_comm, comm)" in source
+
+
+def test_iostream_write_buffer_and_futures():
+    """What tornado does with them is what `DequeOnDemand` can do."""
+    source = source_of(iostream.BaseIOStream) + source_of(iostream.IOStream)
+    used = set(re.findall(r"_write_futures\.(\w+)", source))
+    assert used == {"append", "popleft", "clear"}
+    source = source_of(iostream._StreamBuffer)
+    assert set(re.findall(r"\bbuffers\.(\w+)", source)) == {"popleft"}
+    assert set(re.findall(r"_buffers\.(\w+)", source)) == {"append", "clear"}
+
+    class Stream:
+        _write_buffer = iostream._StreamBuffer()
+        _write_futures = deque([1])
+
+    stream = Stream()
+    _compat.replace_buffers(stream, list)
+    assert stream._write_futures == [1]
+    assert stream._write_buffer._buffers == [], "_StreamBuffer._buffers is no deque"
+    stream._write_futures = stream._write_buffer = None  # as when it is closed
+    _compat.replace_buffers(stream, list)
+    assert stream._write_futures is stream._write_buffer is None
+    _compat.replace_buffers(None, list)
+    assert "_write_buffer.append(" in inspect.getsource(tcp.TCP.write)
+
+
+@gen_test()
+async def test_worker_state_memory_unmanaged_history():
+    async with start() as s, Worker(s.address, dashboard=False) as w:
+        ws = s.workers[w.address]
+        assert type(ws._memory_unmanaged_history) is deque
+        _compat.replace_memory_samples(ws, list)
+        (sample,) = ws._memory_unmanaged_history
+        assert sample == (ws.last_seen, sample[1])
+    source = inspect.getsource(Scheduler.heartbeat_worker)
+    used = set(re.findall(r"_memory_unmanaged_history\.(\w+)", source))
+    assert used == {"append", "popleft"}
+    whole = inspect.getsource(distributed.scheduler)
+    assert whole.count("_memory_unmanaged_history") == 2 + len(
+        re.findall("_memory_unmanaged_history", source)
+    )

@@ -14,6 +14,16 @@ from leandask._compat.commands import (
     is_own_process,
     scheduler_factory,
 )
+from leandask._compat.connections import (
+    on_connection,
+    replace_buffers,
+    replace_memory_samples,
+)
+from leandask._compat.intake import (
+    get_task_maker,
+    move_frames,
+    set_task_maker,
+)
 from leandask._compat.pages import (
     add_to_menu,
     get_http_prefix,
@@ -30,6 +40,7 @@ from leandask._compat.scheduler import (
     get_message_log,
     get_owner_of_unknown_durations,
     get_profile,
+    get_propagation,
     get_running_prefixes,
     get_sizer,
     get_status_stream,
@@ -38,6 +49,7 @@ from leandask._compat.scheduler import (
     set_broker,
     set_log_handler,
     set_message_log,
+    set_propagation,
     set_topics,
     share_tasks,
 )
@@ -52,13 +64,25 @@ from leandask._compat.spans import (
     set_nthreads_offset,
     set_span_metrics,
 )
+from leandask._compat.specs import (
+    NO_KEYS,
+    SPEC_KINDS,
+    watch_new_tasks,
+)
+from leandask._compat.tasks import (
+    differences,
+    set_transitions,
+)
 
 __all__ = [
     "HOSTS",
     "KEY_CACHES",
+    "NO_KEYS",
+    "SPEC_KINDS",
     "AsyncTaskGroup",
     "add_to_menu",
     "compact_heap",
+    "differences",
     "fold_groups",
     "forget_handlers",
     "get_background_tasks",
@@ -70,18 +94,24 @@ __all__ = [
     "get_nthreads_offset",
     "get_owner_of_unknown_durations",
     "get_profile",
+    "get_propagation",
     "get_running_prefixes",
     "get_sizer",
     "get_span_code",
     "get_span_metadata",
     "get_span_metrics",
     "get_status_stream",
+    "get_task_maker",
     "get_topics",
     "get_types",
     "has_pages",
     "is_own_process",
+    "move_frames",
+    "on_connection",
     "rename_type",
+    "replace_buffers",
     "replace_collectors",
+    "replace_memory_samples",
     "scheduler_factory",
     "set_background_tasks",
     "set_broker",
@@ -89,7 +119,11 @@ __all__ = [
     "set_log_handler",
     "set_message_log",
     "set_nthreads_offset",
+    "set_propagation",
     "set_span_metrics",
+    "set_task_maker",
     "set_topics",
+    "set_transitions",
     "share_tasks",
+    "watch_new_tasks",
 ]

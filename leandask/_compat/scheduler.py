@@ -99,6 +99,16 @@ def get_owner_of_unknown_durations(scheduler: Scheduler) -> Any:
     return scheduler.extensions.get("stealing")
 
 
+def get_propagation(scheduler: Scheduler) -> Callable[..., Any]:
+    """``Scheduler._propagate_erred`` (scheduler.py): each task that errs."""
+    return scheduler._propagate_erred
+
+
+def set_propagation(scheduler: Scheduler, function: Callable[..., Any]) -> None:
+    """``Scheduler._propagate_erred``: looked up at each task that errs."""
+    cast(Any, scheduler)._propagate_erred = function
+
+
 def get_background_tasks(scheduler: Scheduler) -> AsyncTaskGroup:
     """``Server._ongoing_background_tasks`` (core.py): also the delayed calls."""
     return scheduler._ongoing_background_tasks

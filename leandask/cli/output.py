@@ -180,6 +180,11 @@ def report_lines(report: Report) -> Iterator[str]:
         f"stream: {stream['emitted']} records, {dropped} dropped, "
         f"{stream['errors']} errors, {stream['queued']} queued"
     )
+    if garbage := report.get("garbage"):  # an older scheduler has none
+        yield (
+            f"garbage: collected for {garbage['seconds']:.1f} s, "
+            f"longest pause {garbage['longest_pause'] * 1000:.0f} ms"
+        )
     if log := report["event_log"]:
         yield (
             f"event log: {log['path']}, {log['lines_written']} lines, "

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from leandask.cli.allocator import use_configured_allocator
+
 
 @contextmanager
 def deferred(name: str) -> Iterator[None]:
@@ -27,6 +29,7 @@ def deferred(name: str) -> Iterator[None]:
 
 def main() -> None:
     """Run ``leandask-scheduler``."""
+    use_configured_allocator()
     # This loads plug-ins of other packages, which may need NumPy.
     importlib.import_module("dask.sizeof")
     # NumPy takes 11 MB. distributed.protocol.utils imports it to allocate buffers for

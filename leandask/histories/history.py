@@ -112,6 +112,10 @@ class History(deque[T]):
         return self.popleft()
 
 
+#: The log of a connection that keeps no batches. One is enough: a deque has 760 bytes.
+NO_MESSAGES: deque[Any] = deque(maxlen=0)
+
+
 class Connections(dict[str, "BatchedSend"]):
     """Connections to workers or clients, whose logs of sent batches are bounded.
 
@@ -123,6 +127,9 @@ class Connections(dict[str, "BatchedSend"]):
     on_leave : callable, optional
         Called with the name of each connection that is removed.
     """
+
+    #: Called with the name of each connection that is added.
+    on_enter: Callable[[str], None] | None = None
 
     def __init__(
         self,
@@ -145,6 +152,8 @@ class Connections(dict[str, "BatchedSend"]):
     def __setitem__(self, name: str, connection: BatchedSend) -> None:
         resize_messages(connection, self.messages)
         super().__setitem__(name, connection)
+        if self.on_enter is not None:
+            self.on_enter(name)
 
     def __delitem__(self, name: str) -> None:
         super().__delitem__(name)
@@ -184,9 +193,10 @@ class Plugins(dict[str, "SchedulerPlugin"]):
 
 def resize_messages(connection: BatchedSend, messages: int | None) -> None:
     """Keep only the last sent batches of a connection; None keeps all."""
-    _compat.set_message_log(
-        connection, deque(_compat.get_message_log(connection), maxlen=messages)
-    )
+    log = NO_MESSAGES
+    if messages != 0:
+        log = deque(_compat.get_message_log(connection), maxlen=messages)
+    _compat.set_message_log(connection, log)
 
 
 def install_connections(

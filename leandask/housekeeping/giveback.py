@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
-import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from distributed import Scheduler
 
     from leandask.records.stream import RecordStream
+    from leandask.tasks.collector import Collector
 
 logger = logging.getLogger("leandask")
 
@@ -66,9 +65,14 @@ class GiveBack:
     longest_pause: float
 
     def __init__(
-        self, scheduler: Scheduler, stream: RecordStream, busy_rate: float = BUSY_RATE
+        self,
+        scheduler: Scheduler,
+        stream: RecordStream,
+        collector: Collector,
+        busy_rate: float = BUSY_RATE,
     ) -> None:
         self.scheduler = scheduler
+        self.collector = collector
         self.stream = stream
         self.busy_rate = busy_rate
         self.count = 0
@@ -114,9 +118,14 @@ class GiveBack:
         )
 
     @property
+    def is_busy(self) -> bool:
+        """Whether many transitions were made between the last two notes of the load."""
+        return self._rate > self.busy_rate
+
+    @property
     def refusal(self) -> str:
         """Why it is not done now; empty if it can be done."""
-        if self._rate > self.busy_rate:
+        if self.is_busy:
             return f"the scheduler is busy: {self._rate:.0f} transitions per second"
         wait = self._done_at + self._interval - time.monotonic()
         if wait > 0:
@@ -169,8 +178,8 @@ class GiveBack:
         ]
         jobs.append(lambda: clear_key_caches(0))
         jobs.append(lambda: reallocate(self._get_histories()))
-        if sys.getallocatedblocks() <= LARGEST_HEAP:
-            jobs.append(gc.collect)
+        if self.collector.count_blocks() <= LARGEST_HEAP:
+            jobs.append(self.collector.collect_all)
         return jobs
 
     def _get_histories(self) -> list[Any]:

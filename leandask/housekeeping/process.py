@@ -19,6 +19,7 @@ import distributed.utils
 
 if TYPE_CHECKING:
     from leandask.histories.departed import Departed
+    from leandask.tasks.collector import Collector
 
 #: Bytes from which a message gets separate memory. msgpack allocates 256 KiB to pack a
 #: message of any size: to map and unmap these each time takes 12 µs.
@@ -29,7 +30,8 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 #: Entries of departed workers and clients that are worth a collection of garbage: each
 #: leaves about 10 kB in cycles; seconds until one otherwise, as heartbeats leave some.
 DEPARTED, GARBAGE_SECONDS = 20, 60.0
-#: Allocated blocks up to which a collection takes less than 20 ms of the event loop.
+#: Allocated blocks, without frozen ones, up to which a collection takes less than 20 ms
+#: of the event loop.
 SMALL_HEAP = 500_000
 
 #: Seconds between two trims of the heap, and how many times longer than the last trim
@@ -53,25 +55,40 @@ class GarbageCollector:
     def __init__(
         self,
         departed: Departed,
+        collector: Collector,
+        is_quiet: Callable[[], bool],
         interval: float = GARBAGE_SECONDS,
         largest_heap: int = SMALL_HEAP,
     ) -> None:
         self.departed = departed
+        self.collector = collector
+        self.is_quiet = is_quiet
         self.interval = interval
         self.largest_heap = largest_heap
-        self._departed_before = departed.seen
+        self._departed_before = self._departed_at_full = departed.seen
         self._collected_at = time.monotonic()
 
     def collect_if_due(self) -> None:
-        """Collect if enough workers and clients left, or the interval is over."""
+        """Collect if enough workers, clients or tasks left, or the interval is over."""
+        collector = self.collector
+        collector.end_long_pause()
+        left = self.departed.seen - self._departed_at_full
+        if collector.is_due(self.is_quiet(), left):
+            self._note_collection()
+            self._departed_at_full = self.departed.seen
+            collector.collect_all()
+            return
         left = self.departed.seen - self._departed_before
         since = time.monotonic() - self._collected_at
         if left < DEPARTED and since < self.interval:
             return
-        if sys.getallocatedblocks() <= self.largest_heap:
-            self._departed_before = self.departed.seen
-            self._collected_at = time.monotonic()
+        if collector.count_blocks(unfrozen=True) <= self.largest_heap:
+            self._note_collection()
             gc.collect()
+
+    def _note_collection(self) -> None:
+        self._departed_before = self.departed.seen
+        self._collected_at = time.monotonic()
 
 
 class HeapTrimmer:
@@ -108,6 +125,11 @@ def trim_heap() -> None:
     """Return free memory to the system, where the C library has ``malloc_trim``."""
     with contextlib.suppress(AttributeError, OSError):  # no glibc
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def uses_malloc() -> bool:
+    """Whether all of Python's objects are malloc's: Python counts no blocks then."""
+    return sys.getallocatedblocks() == 0
 
 
 def shrink_table(table: Any) -> None:

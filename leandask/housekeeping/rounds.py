@@ -16,6 +16,7 @@ from leandask._throttle import Throttle
 from leandask.histories import bounds
 from leandask.histories.departed import departed_of
 from leandask.housekeeping import leftovers, pages, process, stealing
+from leandask.peers import levels
 from leandask.settings import config
 
 if TYPE_CHECKING:
@@ -50,11 +51,14 @@ class Housekeeping:
         self.rounds = self.errors = 0
         self.longest_pause = 0.0
         self._warning = Throttle(WARN_SECONDS)
-        garbage = process.GarbageCollector(departed_of(scheduler))
+        garbage = process.GarbageCollector(
+            departed_of(scheduler), give_back.collector, lambda: not give_back.is_busy
+        )
         heap = process.HeapTrimmer(scheduler.monitor.get_process_memory)
         self.jobs = [
             # What is left of workers, tasks, names and files that are gone.
             partial(stealing.forget_gone, scheduler),
+            partial(levels.forget_empty, scheduler),
             partial(leftovers.forget_bandwidths, scheduler),
             partial(leftovers.forget_dead_groups, scheduler),
             partial(leftovers.forget_types, scheduler),

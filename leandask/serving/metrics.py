@@ -112,6 +112,15 @@ class LeanCollector(PrometheusCollector):
             "Longest time that giving memory back held the event loop",
             given["longest_pause"],
         )
+        garbage = report["garbage"]
+        yield gauge(
+            "garbage_longest_pause_seconds",
+            "Longest collection of garbage",
+            garbage["longest_pause"],
+        )
+        yield counter(
+            "garbage_seconds", "Time of collections of garbage", garbage["seconds"]
+        )
 
         stream = report["task_stream"]
         yield gauge(

@@ -34,6 +34,14 @@ class MemoryReport(TypedDict):
     limit: int
 
 
+class LeanTasksReport(TypedDict):
+    """Whether the scheduler's new tasks are lean."""
+
+    lean: bool
+    #: Why not; empty if they are.
+    why: str
+
+
 class HousekeepingReport(TypedDict):
     """Counters of housekeeping."""
 
@@ -51,6 +59,14 @@ class GiveBackReport(TypedDict):
     count: int
     #: Longest time that this held the event loop, in seconds.
     longest_pause: float
+
+
+class GarbageReport(TypedDict):
+    """Collections of garbage in the scheduler's process since it is lean, in seconds."""
+
+    longest_pause: float
+    #: All of them together.
+    seconds: float
 
 
 class TaskStreamReport(TypedDict):
@@ -101,6 +117,7 @@ class Report(TypedDict):
     workers: int
     clients: int
     tasks: int
+    lean_tasks: LeanTasksReport
     memory: MemoryReport
     #: What the tasks, workers, clients and connections take, estimated from samples.
     present: Present
@@ -109,6 +126,7 @@ class Report(TypedDict):
     stream: StreamStats
     housekeeping: HousekeepingReport
     give_back: GiveBackReport
+    garbage: GarbageReport
     task_stream: TaskStreamReport
     #: None if there is no event log.
     event_log: EventLogReport | None
@@ -153,6 +171,7 @@ def report_of(scheduler: Scheduler) -> Report:
         "workers": len(scheduler.workers),
         "clients": len([c for c in scheduler.clients if c != "fire-and-forget"]),
         "tasks": len(scheduler.tasks),
+        "lean_tasks": {"lean": extension.tasks.lean, "why": extension.tasks.why},
         "memory": {"rss": rss, "rss_peak": rss_peak(rss), "limit": MEMORY_LIMIT},
         "present": present_of(scheduler),
         "histories": bounds.look(scheduler),
@@ -165,6 +184,10 @@ def report_of(scheduler: Scheduler) -> Report:
         "give_back": {
             "count": give_back.count,
             "longest_pause": give_back.longest_pause,
+        },
+        "garbage": {
+            "longest_pause": extension.collector.meter.longest,
+            "seconds": extension.collector.meter.seconds,
         },
         "task_stream": _task_stream(scheduler),
         "event_log": _event_log(extension.event_log),

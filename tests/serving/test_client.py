@@ -88,6 +88,7 @@ async def test_a_report_has_the_keys_of_its_type():
         ("stream", "StreamStats"),
         ("housekeeping", "HousekeepingReport"),
         ("give_back", "GiveBackReport"),
+        ("garbage", "GarbageReport"),
         ("task_stream", "TaskStreamReport"),
     ):
         assert set(report[name]) == set(_types()[kind].__annotations__), name

@@ -210,6 +210,8 @@ async def test_a_report_has_the_counters_of_housekeeping():
         assert report["housekeeping"]["longest_pause"] > 0
         assert report["give_back"]["count"] == 1
         assert report["give_back"]["longest_pause"] > 0
+        # Giving back collects.
+        assert 0 < report["garbage"]["longest_pause"] <= report["garbage"]["seconds"]
         assert report["stream"] == s.stream.stats()
 
 

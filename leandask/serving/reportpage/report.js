@@ -8,7 +8,7 @@ function showReport(report) {
   showHistories(report.histories);
   showRecords(report.stream);
   showEventLog(report.event_log);
-  showHousekeeping(report.housekeeping, report.give_back);
+  showHousekeeping(report.housekeeping, report.give_back, report.garbage);
   showWatched(report.task_stream);
   showWarnings(report.warnings);
 }
@@ -81,7 +81,7 @@ function showWatched({ tasks, bytes }) {
     tasks ? `${formatNumber(tasks)}, ${formatSize(bytes)}` : "none");
 }
 
-function showHousekeeping(housekeeping, giveBack) {
+function showHousekeeping(housekeeping, giveBack, garbage) {
   setText(byId("rounds"), formatNumber(housekeeping.rounds));
   setFaults(byId("work-errors"), housekeeping.errors);
   setText(byId("work-pause"), formatPause(housekeeping.longest_pause));
@@ -89,4 +89,5 @@ function showHousekeeping(housekeeping, giveBack) {
     giveBack.count === 1 ? "once" : `${formatNumber(giveBack.count)} times`);
   setText(byId("given-pause"),
     giveBack.count ? formatPause(giveBack.longest_pause) : "–");
+  setText(byId("garbage-pause"), formatPause(garbage.longest_pause));
 }

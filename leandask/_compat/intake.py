@@ -1,0 +1,39 @@
+"""The steps in which the scheduler takes in a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from distributed.protocol.serialize import Serialized
+
+if TYPE_CHECKING:
+    from distributed import Scheduler
+
+
+def get_task_maker(scheduler: Scheduler) -> Callable[..., Any]:
+    """``Scheduler._create_taskstate_from_graph`` (scheduler.py): the step at once.
+
+    It makes the states of all tasks in the argument ``dsk``.
+    """
+    return scheduler._create_taskstate_from_graph
+
+
+def set_task_maker(scheduler: Scheduler, function: Callable[..., Any]) -> None:
+    """``Scheduler._create_taskstate_from_graph``: looked up at each graph."""
+    scheduler._create_taskstate_from_graph = function  # type: ignore[method-assign]
+
+
+def move_frames(message: dict[str, Any]) -> None:
+    """``expr_ser`` or, before 2025.4, ``graph_frames``: have only `message` hold them.
+
+    ``Server.handle_stream`` (core.py) holds the objects that it has received until the
+    next message comes, which is after the graph is taken in.
+    """
+    for name, value in message.items():
+        if isinstance(value, Serialized):
+            message[name] = Serialized(value.header, value.frames)
+            value.frames = []
+        elif name == "graph_frames" and isinstance(value, list):
+            message[name] = value.copy()
+            value.clear()
