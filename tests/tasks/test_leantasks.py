@@ -254,6 +254,16 @@ async def test_a_client_that_desires_unknown_keys():
 
 
 @gen_test()
+async def test_a_client_that_desires_a_bad_key_holds_no_task_by_half():
+    async with lean(validate=True) as s:
+        ts = s.new_task("x", None, "released")
+        with pytest.raises(TypeError):
+            s.client_desires_keys(["x", []], "queue-z")
+        wanted = ts in s.clients["queue-z"].wants_what
+        assert wanted is (s.clients["queue-z"] in (ts.who_wants or ()))
+
+
+@gen_test()
 async def test_a_dump_shows_sets_as_upstreams_does():
     async with lean_cluster(validate=True) as (s, c):
         futures = c.map(inc, range(2))
