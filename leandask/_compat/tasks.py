@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from distributed import Scheduler
 
 #: Attributes of a task that we set, all in ``TaskState.__slots__`` (scheduler.py).
-ATTRIBUTES = (
+_ATTRIBUTES = (
     *("dependencies", "dependents", "waiting_on", "waiters", "who_wants", "who_has"),
     *("annotations", "priority", "key", "_state", "group", "_hash", "__weakref__"),
 )
 
 #: The functions that lean tasks hook into, and their parameters.
-HOOKED: dict[Any, dict[str, tuple[str, ...]]] = {
+_HOOKED: dict[Any, dict[str, tuple[str, ...]]] = {
     TaskState: {"add_dependency": ("other",)},
     WorkerState: {"add_replica": ("ts",), "remove_replica": ("ts",)},
     SpansSchedulerExtension: {"observe_tasks": ("tss", "code", "span_metadata")},
@@ -37,13 +37,13 @@ HOOKED: dict[Any, dict[str, tuple[str, ...]]] = {
 }
 
 #: The transitions that lean tasks hook into, of ``SchedulerState._TRANSITIONS_TABLE``.
-TRANSITIONS = {
+_TRANSITIONS = {
     ("released", "waiting"): "_transition_released_waiting",
     ("memory", "released"): "_transition_memory_released",
 }
 
 #: What ``collections.HeapSet``, the queue, has.
-QUEUE = {
+_QUEUE = {
     *("_data", "_heap", "_inc", "_sorted", "_unpickle", "add", "clear", "discard"),
     *("key", "peek", "peekn", "peekright", "pop", "popright", "sorted"),
 }
@@ -51,9 +51,9 @@ QUEUE = {
 
 def differences(scheduler: Scheduler) -> Iterator[str]:
     """Yield what differs from what lean tasks hook into."""
-    for name in set(ATTRIBUTES) - set(TaskState.__slots__):
+    for name in set(_ATTRIBUTES) - set(TaskState.__slots__):
         yield f"TaskState has no {name}"
-    for owner, functions in HOOKED.items():
+    for owner, functions in _HOOKED.items():
         for name, parameters in functions.items():
             code = getattr(getattr(owner, name, None), "__code__", None)
             if code is None:
@@ -63,11 +63,13 @@ def differences(scheduler: Scheduler) -> Iterator[str]:
             if code.co_varnames[:count] != ("self", *parameters):
                 yield f"{owner.__name__}.{name} has other parameters"
     table: Any = scheduler._TRANSITIONS_TABLE
-    for transition, name in TRANSITIONS.items():
+    for transition, name in _TRANSITIONS.items():
         if table.get(transition) is not getattr(SchedulerState, name, None):
             yield f"the transition from {' to '.join(transition)} is another function"
-    has = {name for name in vars(HeapSet) if not name.startswith(("__", "_abc", "_is_"))}
-    for name in has ^ QUEUE:
+    has = {
+        name for name in vars(HeapSet) if not name.startswith(("__", "_abc", "_is_"))
+    }
+    for name in has ^ _QUEUE:
         yield f"HeapSet differs in {name}"
     if type(scheduler.queued) is not HeapSet:
         yield f"the queue is a {type(scheduler.queued).__name__}"

@@ -94,17 +94,23 @@ class LeanTasks:
                 upstream((), client)  # it makes the client
             cs = scheduler.clients[client]
             only = shared.of(cs)
-            tasks = scheduler.tasks
-            for key in keys:
-                ts: Any = tasks.get(key)
-                if ts is None:
-                    continue
-                wanting = ts.who_wants
-                if wanting is None:
-                    ts.who_wants = only  # where the client is in already
-                elif type(wanting) is SharedSet and wanting is not only:
-                    ts.who_wants = SmallSet(wanting)
-            upstream(keys, client)
+            met: list[Any] = []
+            try:
+                for ts in map(scheduler.tasks.get, keys):
+                    if ts is None:
+                        continue
+                    wanting: Any = ts.who_wants
+                    if wanting is None:
+                        ts.who_wants = only  # the client is in already
+                        met.append(ts)
+                    elif type(wanting) is SharedSet and wanting is not only:
+                        ts.who_wants = SmallSet(wanting)
+                upstream(keys, client)
+            except BaseException:  # a key is bad, or its warning is an error
+                for ts in met:
+                    if ts not in cs.wants_what:
+                        ts.who_wants = None
+                raise
 
         return client_desires_keys
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, MutableSet
 from typing import Any
 from weakref import WeakValueDictionary
 
-from leandask.tasks.smallset import plain
+from leandask.tasks.smallset import asking, plain, with_left
 
 #: Without types: a set that may not change has the methods that change a set.
 _FrozenSet: Any = frozenset
@@ -54,6 +54,7 @@ def _refusal(name: str) -> TypeError:
 
 
 def _refusing(name: str) -> Callable[..., Any]:
+    """Return a method that would change the members: it raises TypeError then."""
     method = getattr(set, name)
 
     def change(self: Any, *args: Any) -> Any:
@@ -66,23 +67,13 @@ def _refusing(name: str) -> Callable[..., Any]:
     return change
 
 
-def _operator(operate: Callable[[Any, Any], Any], swap: bool) -> Callable[..., Any]:
-    def left(self: Any, other: Any) -> Any:
-        return operate(set(self), plain(other))
+def _with_right(operate: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """Return the method for an operator with this set on the right."""
 
     def right(self: Any, other: Any) -> Any:
         return operate(plain(other), set(self))
 
-    return right if swap else left
-
-
-def _asking(name: str) -> Callable[..., Any]:
-    method = getattr(set, name)
-
-    def ask(self: Any, *others: Any) -> Any:
-        return method(set(self), *others)
-
-    return ask
+    return right
 
 
 for _name in ("discard", "remove", "pop", "update", "intersection_update",
@@ -90,11 +81,11 @@ for _name in ("discard", "remove", "pop", "update", "intersection_update",
               "__ior__", "__iand__", "__isub__", "__ixor__"):  # fmt: skip
     setattr(SharedSet, _name, _refusing(_name))
 for _name in ("union", "intersection", "difference", "symmetric_difference"):
-    setattr(SharedSet, _name, _asking(_name))
+    setattr(SharedSet, _name, asking(_name))
 for _name in ("or", "and", "sub", "xor"):
     _operate = getattr(operator, f"__{_name}__")
-    setattr(SharedSet, f"__{_name}__", _operator(_operate, swap=False))
-    setattr(SharedSet, f"__r{_name}__", _operator(_operate, swap=True))
+    setattr(SharedSet, f"__{_name}__", with_left(_operate))
+    setattr(SharedSet, f"__r{_name}__", _with_right(_operate))
 
 MutableSet.register(SharedSet)
 

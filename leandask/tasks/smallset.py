@@ -153,7 +153,7 @@ def _is_in_place() -> bool:
     return (code[at], code[at + 1]) in _IN_PLACE
 
 
-def _asking(name: str) -> Callable[..., Any]:
+def asking(name: str) -> Callable[..., Any]:
     """Return a method of sets that changes nothing."""
     method = getattr(set, name)
 
@@ -185,7 +185,7 @@ def _changing_large(name: str) -> Callable[..., Any]:
     return change
 
 
-def _operator(operate: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+def with_left(operate: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     """Return the method for an operator, or a comparison, with this set on the left."""
 
     def left(self: Any, other: Any) -> Any:
@@ -221,7 +221,7 @@ def _in_place(name: str) -> Callable[..., Any]:
 
 for _name in ("issubset", "issuperset", "isdisjoint", "union", "intersection",
               "difference", "symmetric_difference", "copy"):  # fmt: skip
-    setattr(SmallSet, _name, _asking(_name))
+    setattr(SmallSet, _name, asking(_name))
 for _name in ("update", "intersection_update", "difference_update",
               "symmetric_difference_update"):  # fmt: skip
     setattr(SmallSet, _name, _changing(_name))
@@ -229,12 +229,12 @@ for _name in ("update", "intersection_update", "difference_update",
 for _name in ("add", "discard", "remove", "pop", "clear"):
     setattr(LargeSet, _name, _changing_large(_name))
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
-    setattr(SmallSet, f"__{_name}__", _operator(getattr(operator, _name)))
+    setattr(SmallSet, f"__{_name}__", with_left(getattr(operator, _name)))
 for _name, _method in (("or", "update"), ("and", "intersection_update"),
                        ("sub", "difference_update"),
                        ("xor", "symmetric_difference_update")):  # fmt: skip
     _operate = getattr(operator, f"__{_name}__")
-    setattr(SmallSet, f"__{_name}__", _operator(_operate))
+    setattr(SmallSet, f"__{_name}__", with_left(_operate))
     _change = getattr(operator, f"__i{_name}__")
     setattr(SmallSet, f"__r{_name}__", _reflected(_operate, _change))
     setattr(SmallSet, f"__i{_name}__", _in_place(_method))
