@@ -17,6 +17,7 @@ from leandask._compat.commands import (
 from leandask._compat.intake import (
     get_task_maker,
     move_frames,
+    run_after_reading,
     set_task_maker,
 )
 from leandask._compat.pages import (
@@ -87,6 +88,7 @@ __all__ = [
     "move_frames",
     "rename_type",
     "replace_collectors",
+    "run_after_reading",
     "scheduler_factory",
     "set_background_tasks",
     "set_broker",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from distributed.protocol.serialize import Serialized
+from distributed.utils import offload
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -37,3 +38,12 @@ def move_frames(message: dict[str, Any]) -> None:
         elif name == "graph_frames" and isinstance(value, list):
             message[name] = value.copy()
             value.clear()
+
+
+def run_after_reading(function: Callable[[], None]) -> Awaitable[None]:
+    """``utils.offload``: one thread reads a graph, then finds the order of its tasks.
+
+    What is called right after ``Scheduler.update_graph`` has begun runs between the
+    two: the order is asked for only when the event loop has got the graph.
+    """
+    return offload(function)

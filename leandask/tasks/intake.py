@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from contextvars import ContextVar
@@ -41,6 +42,8 @@ class Intake:
     ) -> None:
         self.collector = collector
         self._trim = trim
+        #: The event loop holds its tasks weakly.
+        self._freezing: set[asyncio.Future[None]] = set()
         self._update_graph = scheduler.stream_handlers["update-graph"]
         self._make_tasks = _compat.get_task_maker(scheduler)
         scheduler.stream_handlers["update-graph"] = self.update_graph
@@ -48,21 +51,33 @@ class Intake:
 
     async def update_graph(self, **message: Any) -> None:
         """Take in a graph: the handler of the message that has it."""
-        _is_ordered.set(not message.get("internal_priority"))
+        is_ordered = not message.get("internal_priority")
+        _is_ordered.set(is_ordered)
         _compat.move_frames(message)
         loop = asyncio.get_running_loop()
+        begun = time.monotonic()
         # Its size is not known yet. Graphs that are read at once are small.
-        stack = ExitStack()
-        timer = loop.call_later(
-            LARGE_SECONDS, lambda: stack.enter_context(self.collector.off())
-        )
-        try:
+        with ExitStack() as stack:
+            timer = loop.call_later(
+                LARGE_SECONDS, lambda: stack.enter_context(self.collector.off())
+            )
+            stack.callback(timer.cancel)
             taking = self._update_graph(**message)
             del message
+            if is_ordered and self.collector.is_own:
+                loop.call_soon(self._freeze_graph, begun + LARGE_SECONDS)
             await taking
-        finally:
-            timer.cancel()
-            stack.close()
+
+    def _freeze_graph(self, large_after: float) -> None:
+        """Have the collection after the order not visit the graph, if it is large."""
+
+        def freeze() -> None:
+            if time.monotonic() >= large_after:
+                self.collector.freeze()
+
+        frozen = asyncio.ensure_future(_compat.run_after_reading(freeze))
+        self._freezing.add(frozen)
+        frozen.add_done_callback(self._freezing.discard)
 
     def make_tasks(self, *args: Any, **kwargs: Any) -> Any:
         """Make the states of the tasks of a graph."""
