@@ -106,7 +106,7 @@ class Collector:
             return
         if not self._n_off:
             self._off_since = time.monotonic()
-            gc.disable()
+        gc.disable()
         self._n_off += 1
         try:
             yield
@@ -160,7 +160,7 @@ class Collector:
         `departed` are the workers and clients that left since the last time: each is
         10 kB in cycles.
         """
-        if not self._is_frozen:
+        if not self._is_frozen or self._n_off:  # a graph that is read is frozen
             return False
         if self.frozen >= 2 * len(self._tasks):
             return True
