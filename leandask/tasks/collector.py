@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LARGE = 10_000
 #: Longest time in seconds that automatic collections are off while a graph is read: it
 #: may wait for a disk or a network.
-LONGEST_OFF = 60.0
+LONGEST_OFF = 300.0
 #: How many times longer than the last full collection the time until the next one is.
 #: It is due for what workers and clients leave; what tasks leave has a rule of its own.
 INTERVAL_TIMES = 1000
@@ -29,7 +29,7 @@ BLOCK_BYTES = 150
 
 
 class PauseMeter:
-    """Measures the collections of garbage in this process: 0.3 µs for each."""
+    """Measures the collections of garbage in this process: 0.7 µs for each."""
 
     #: Longest collection, and all of them, in seconds.
     longest: float

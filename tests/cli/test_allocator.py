@@ -26,8 +26,8 @@ PROGRAM = """if True:
     """
 
 
-def run(*options, **env):
-    command = [sys.executable, *options, "-c", PROGRAM, "a b", "--flag"]
+def run(**env):
+    command = [sys.executable, "-c", PROGRAM, "a b", "--flag"]
     name = "DASK_LEANDASK__MEMORY__ALLOCATOR"
     given = os.environ | {name: "malloc"} | env
     return subprocess.check_output(command, text=True, env=given).split("\n")
@@ -41,15 +41,15 @@ def test_a_process_starts_once_more_as_itself_and_its_children_as_ever():
 
 
 @pytest.mark.parametrize(
-    ("options", "env", "is_malloc"),
+    ("env", "is_malloc"),
     [
-        ([], {"DASK_LEANDASK__MEMORY__ALLOCATOR": "python"}, False),
-        ([], {"PYTHONMALLOC": "pymalloc"}, False),
-        ([], {"PYTHONMALLOC": "malloc"}, True),
+        ({"DASK_LEANDASK__MEMORY__ALLOCATOR": "python"}, False),
+        ({"PYTHONMALLOC": "pymalloc"}, False),
+        ({"PYTHONMALLOC": "malloc"}, True),
     ],
 )
-def test_a_process_is_left_as_it_was_started(options, env, is_malloc):
-    first, again, *_ = run(*options, **env)
+def test_a_process_is_left_as_it_was_started(env, is_malloc):
+    first, again, *_ = run(**env)
     assert again == f"{first} ['a b', '--flag'] {is_malloc}"
 
 
