@@ -100,6 +100,7 @@ async def test_steps_of_taking_a_graph_in():
         assert distributed.utils._offload_executor._max_workers == 1
         calls = []
         first = asyncio.ensure_future(distributed.utils.offload(calls.append, 1))
+        await asyncio.sleep(0)
         await _compat.run_after_reading(lambda: calls.append(2))
         await first
         assert calls == [1, 2]

@@ -26,18 +26,16 @@ def set_task_maker(scheduler: Scheduler, function: Callable[..., Any]) -> None:
 
 
 def move_frames(message: dict[str, Any]) -> None:
-    """``expr_ser`` or, before 2025.4, ``graph_frames``: have only `message` hold them.
+    """``expr_ser``, a graph that is not unpickled: have only `message` hold its frames.
 
     ``Server.handle_stream`` (core.py) holds the objects that it has received until the
-    next message comes, which is after the graph is taken in.
+    next message comes, which is after the graph is taken in. Old releases get the
+    frames in a tuple, which can't be emptied.
     """
-    for name, value in message.items():
-        if isinstance(value, Serialized):
-            message[name] = Serialized(value.header, value.frames)
-            value.frames = []
-        elif name == "graph_frames" and isinstance(value, list):
-            message[name] = value.copy()
-            value.clear()
+    value = message.get("expr_ser")
+    if isinstance(value, Serialized):
+        message["expr_ser"] = Serialized(value.header, value.frames)
+        value.frames = []
 
 
 def run_after_reading(function: Callable[[], None]) -> Awaitable[None]:
