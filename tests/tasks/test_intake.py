@@ -12,7 +12,7 @@ from distributed.utils_test import gen_test
 
 from leandask import _compat
 from leandask.tasks import intake as module
-from tests.helpers.schedulers import lean, lean_cluster, until
+from tests.helpers.schedulers import lean, until
 from tests.tasks.test_collector import LARGE, collector_of, own_process
 
 __all__ = ["own_process"]
@@ -37,13 +37,16 @@ async def test_a_large_graph_is_frozen_before_its_order_is_found(
         return original(*args, **kwargs)
 
     monkeypatch.setattr("dask.order.order", order)
-    async with lean_cluster() as (s, c):
-        collector_of(s)
-        assert await c.compute(graph_of(LARGE)) == LARGE * (LARGE - 1) // 2
+    async with lean() as s, Client(s.address, asynchronous=True) as c:
+        collector_of(s).large = 10 * LARGE
+        first = c.compute(graph_of(LARGE))
+        await until(lambda: len(s.tasks) == LARGE + 1)
         monkeypatch.setattr(module, "LARGE_SECONDS", -1.0)  # each is large
         before = gc.get_freeze_count()
-        assert await c.compute(graph_of(LARGE)) == LARGE * (LARGE - 1) // 2
-        assert gc.isenabled()
+        second = c.compute(graph_of(LARGE))
+        await until(lambda: len(s.tasks) == 2 * LARGE + 2)
+        await until(gc.isenabled)
+        del first, second
     (_, small_enabled, small), (_, _, large) = steps
     assert small_enabled
     assert small <= before
