@@ -224,6 +224,7 @@ class LeanExtension:
             await self.stream.aclose(self.event_log)
         finally:  # also if the event loop ends first and cancels this
             _close_now(self.stream, self.event_log, self._held)
+            self.collector.close()
             _compat.forget_handlers()
 
     async def _close_last(self) -> None:

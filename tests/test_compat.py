@@ -31,6 +31,7 @@ from distributed.diagnostics.progress import GroupTiming
 from distributed.diagnostics.task_stream import TaskStreamPlugin
 from distributed.http.scheduler.prometheus import core as prometheus
 from distributed.http.utils import RequestHandler
+from distributed.protocol import Serialized
 from distributed.protocol import utils as protocol_utils
 from distributed.scheduler import (
     Computation,
@@ -82,6 +83,32 @@ def test_each_name_of_compat_has_a_test():
     tests = "".join(file.read_text() for file in files)
     unknown = [n for n in _compat.__all__ if not re.search(rf"\b_compat\.{n}\b", tests)]
     assert not unknown
+
+
+@gen_test()
+async def test_steps_of_taking_a_graph_in():
+    parameters = inspect.signature(Scheduler.update_graph).parameters
+    assert {"expr_ser", "graph_frames"} & {*parameters}
+    assert "internal_priority" in parameters
+    assert "self._create_taskstate_from_graph(" in inspect.getsource(
+        Scheduler.update_graph
+    )
+    async with start() as s:
+        make = _compat.get_task_maker(s)
+        assert "dsk" in inspect.signature(make).parameters
+        _compat.set_task_maker(s, make)
+        assert s.stream_handlers["update-graph"] == s.update_graph
+        # One thread reads graphs and finds the order, so ours is between the two.
+        assert distributed.utils._offload_executor._max_workers == 1
+        calls = []
+        first = asyncio.ensure_future(distributed.utils.offload(calls.append, 1))
+        await asyncio.sleep(0)
+        await _compat.run_after_reading(lambda: calls.append(2))
+        await first
+        assert calls == [1, 2]
+    message = {"expr_ser": Serialized({}, [b"x"])}
+    _compat.move_frames(message)
+    assert message["expr_ser"].frames == [b"x"]
 
 
 def test_sizeof_lookup_and_lazy():

@@ -22,6 +22,7 @@ from leandask._compat.connections import (
 from leandask._compat.intake import (
     get_task_maker,
     move_frames,
+    run_after_reading,
     set_task_maker,
 )
 from leandask._compat.pages import (
@@ -112,6 +113,7 @@ __all__ = [
     "replace_buffers",
     "replace_collectors",
     "replace_memory_samples",
+    "run_after_reading",
     "scheduler_factory",
     "set_background_tasks",
     "set_broker",

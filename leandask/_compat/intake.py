@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from distributed.protocol.serialize import Serialized
+from distributed.utils import offload
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -25,15 +26,22 @@ def set_task_maker(scheduler: Scheduler, function: Callable[..., Any]) -> None:
 
 
 def move_frames(message: dict[str, Any]) -> None:
-    """``expr_ser`` or, before 2025.4, ``graph_frames``: have only `message` hold them.
+    """``expr_ser``, a graph that is not unpickled: have only `message` hold its frames.
 
     ``Server.handle_stream`` (core.py) holds the objects that it has received until the
-    next message comes, which is after the graph is taken in.
+    next message comes, which is after the graph is taken in. Old releases get the
+    frames in a tuple, which can't be emptied.
     """
-    for name, value in message.items():
-        if isinstance(value, Serialized):
-            message[name] = Serialized(value.header, value.frames)
-            value.frames = []
-        elif name == "graph_frames" and isinstance(value, list):
-            message[name] = value.copy()
-            value.clear()
+    value = message.get("expr_ser")
+    if isinstance(value, Serialized):
+        message["expr_ser"] = Serialized(value.header, value.frames)
+        value.frames = []
+
+
+def run_after_reading(function: Callable[[], None]) -> Awaitable[None]:
+    """``utils.offload``: one thread reads a graph, then finds the order of its tasks.
+
+    What is called right after ``Scheduler.update_graph`` has begun runs between the
+    two: the order is asked for only when the event loop has got the graph.
+    """
+    return offload(function)

@@ -62,7 +62,7 @@ class GiveBackReport(TypedDict):
 
 
 class GarbageReport(TypedDict):
-    """Collections of garbage in the scheduler's process since it is lean, in seconds."""
+    """Collections of garbage in the scheduler's process, in seconds."""
 
     longest_pause: float
     #: All of them together.

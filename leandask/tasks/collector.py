@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LARGE = 10_000
 #: Longest time in seconds that automatic collections are off while a graph is read: it
 #: may wait for a disk or a network.
-LONGEST_OFF = 60.0
+LONGEST_OFF = 300.0
 #: How many times longer than the last full collection the time until the next one is.
 #: It is due for what workers and clients leave; what tasks leave has a rule of its own.
 INTERVAL_TIMES = 1000
@@ -29,7 +29,7 @@ BLOCK_BYTES = 150
 
 
 class PauseMeter:
-    """Measures the collections of garbage in this process: 0.3 µs for each."""
+    """Measures the collections of garbage in this process: 0.7 µs for each."""
 
     #: Longest collection, and all of them, in seconds.
     longest: float
@@ -80,7 +80,8 @@ class Collector:
         self._get_rss: Callable[[], int] = scheduler.monitor.get_process_memory
         #: Tasks that came in since the last full collection: frozen ones, and others.
         self.frozen = self.unfrozen = 0
-        #: Blocks that are frozen.
+        #: Whether objects are frozen, beyond those of the start; how many blocks.
+        self._is_frozen = False
         self._frozen_blocks = 0
         #: Graphs that come in while automatic collections are off, and since when.
         self._n_off = 0
@@ -105,7 +106,7 @@ class Collector:
             return
         if not self._n_off:
             self._off_since = time.monotonic()
-            gc.disable()
+        gc.disable()
         self._n_off += 1
         try:
             yield
@@ -136,13 +137,19 @@ class Collector:
         finally:
             self.unfrozen += max(0, len(self._tasks) - before)
             if self.unfrozen >= self.large:
-                self._freeze(collect=not is_large)
+                if self.is_own and not is_large:
+                    gc.collect()
+                self._freeze_tasks()
 
-    def _freeze(self, collect: bool) -> None:
+    def freeze(self) -> None:
+        """Have no collection visit the objects of now. Any thread may call it."""
         if self.is_own:
-            if collect:
-                gc.collect()
+            self._is_frozen = True
             gc.freeze()
+
+    def _freeze_tasks(self) -> None:
+        if self.is_own:
+            self.freeze()
             self.frozen += self.unfrozen
             self._frozen_blocks = self.count_blocks()
         self.unfrozen = 0
@@ -153,9 +160,9 @@ class Collector:
         `departed` are the workers and clients that left since the last time: each is
         10 kB in cycles.
         """
-        if not self.frozen:
+        if not self._is_frozen or self._n_off:  # a graph that is read is frozen
             return False
-        if self.frozen >= max(self.large, 2 * len(self._tasks)):
+        if self.frozen >= 2 * len(self._tasks):
             return True
         interval = INTERVAL_TIMES * self._full_took
         since = time.monotonic() - self._full_at
@@ -164,15 +171,15 @@ class Collector:
     def collect_all(self) -> None:
         """Collect garbage among all objects, and freeze the tasks that are left."""
         begun = time.monotonic()
-        if self.frozen:
+        if self._is_frozen:
             gc.unfreeze()
         gc.collect()
         self._full_at = time.monotonic()
         self._full_took = self._full_at - begun
         self.frozen, self.unfrozen = 0, len(self._tasks)
-        self._frozen_blocks = 0
+        self._is_frozen, self._frozen_blocks = False, 0
         if self.unfrozen >= self.large:
-            self._freeze(collect=False)
+            self._freeze_tasks()
 
     def count_blocks(self, unfrozen: bool = False) -> int:
         """Count the allocated blocks, all or those that are not frozen."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from contextvars import ContextVar
@@ -48,21 +49,17 @@ class Intake:
 
     async def update_graph(self, **message: Any) -> None:
         """Take in a graph: the handler of the message that has it."""
-        _is_ordered.set(not message.get("internal_priority"))
+        is_ordered = not message.get("internal_priority")
+        _is_ordered.set(is_ordered)
         _compat.move_frames(message)
-        loop = asyncio.get_running_loop()
-        # Its size is not known yet. Graphs that are read at once are small.
-        stack = ExitStack()
-        timer = loop.call_later(
-            LARGE_SECONDS, lambda: stack.enter_context(self.collector.off())
-        )
+        reading = Reading(self.collector, is_ordered)
+        reading.begin()
         try:
             taking = self._update_graph(**message)
-            del message
+            del message  # upstream drops its parts as soon as it has read them
             await taking
         finally:
-            timer.cancel()
-            stack.close()
+            reading.end()
 
     def make_tasks(self, *args: Any, **kwargs: Any) -> Any:
         """Make the states of the tasks of a graph."""
@@ -72,3 +69,51 @@ class Intake:
         if n_tasks >= self.collector.large:
             asyncio.get_running_loop().run_in_executor(None, self._trim)
         return made
+
+
+class Reading:
+    """What the collector does while a graph is read.
+
+    How many tasks it has is known only then. Upstream unpickles it at once; what takes
+    longer than :data:`LARGE_SECONDS` is large.
+    """
+
+    def __init__(self, collector: Collector, is_ordered: bool) -> None:
+        self._collector = collector
+        self._is_ordered = is_ordered and collector.is_own
+        self._large_at = time.monotonic() + LARGE_SECONDS
+        self._loop = asyncio.get_running_loop()
+        #: Ends what is in force.
+        self._stack = ExitStack()
+        self._next: asyncio.Handle | None = None
+        #: The event loop holds its tasks weakly.
+        self._freezing: asyncio.Future[None] | None = None
+
+    def begin(self) -> None:
+        """Turn automatic collections off until the event loop runs again."""
+        self._turn_off()
+        self._next = self._loop.call_soon(self._go_on)
+
+    def end(self) -> None:
+        """Turn automatic collections on: the tasks are made, or can't be."""
+        if self._next is not None:
+            self._next.cancel()
+        self._stack.close()
+
+    def _turn_off(self) -> None:
+        self._stack.enter_context(self._collector.off())
+
+    def _go_on(self) -> None:
+        if self._is_ordered:
+            self._freezing = asyncio.ensure_future(
+                _compat.run_after_reading(self._freeze_if_large)
+            )
+        left = self._large_at - time.monotonic()
+        if left > 0:
+            self._stack.close()
+            self._next = self._loop.call_later(left, self._turn_off)
+
+    def _freeze_if_large(self) -> None:
+        # For the collection after the order has been found.
+        if time.monotonic() >= self._large_at:
+            self._collector.freeze()

@@ -84,6 +84,11 @@ def test_a_bad_bound_is_a_usage_error(bound, error):
             "leandask.stream.queue-bytes must be a size",
         ),
         (
+            "LEANDASK__MEMORY__ALLOCATOR",
+            "jemalloc",
+            "leandask.memory.allocator must be one of python, malloc; got 'jemalloc'",
+        ),
+        (
             "DISTRIBUTED__ADMIN__LOW_LEVEL_LOG_LENGTH",
             "many",
             "distributed.admin.low-level-log-length must be a whole number",

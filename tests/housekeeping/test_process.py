@@ -104,11 +104,20 @@ class Garbage:
         self.cycle = self
 
 
+def garbage_collector(s, **kwargs):
+    return GarbageCollector(
+        _compat.get_background_tasks(s),
+        s.extensions["leandask"].collector,
+        is_quiet=lambda: True,
+        **kwargs,
+    )
+
+
 @gen_test()
 async def test_garbage_of_clients_that_left_is_collected(no_gc):
     async with lean() as s:
         departed = _compat.get_background_tasks(s)
-        collector = GarbageCollector(departed, largest_heap=10**9)
+        collector = garbage_collector(s, largest_heap=10**9)
         lost = weakref.ref(Garbage())
         collector.collect_if_due()
         assert lost() is not None  # nobody left
@@ -123,15 +132,14 @@ async def test_garbage_of_clients_that_left_is_collected(no_gc):
 @gen_test()
 async def test_garbage_is_collected_after_a_while_unless_the_heap_is_large(no_gc):
     async with lean() as s:
-        departed = _compat.get_background_tasks(s)
         lost = weakref.ref(Garbage())
         for not_due in (
-            GarbageCollector(departed, largest_heap=10**9),
-            GarbageCollector(departed, interval=0.0, largest_heap=0),
+            garbage_collector(s, largest_heap=10**9),
+            garbage_collector(s, interval=0.0, largest_heap=0),
         ):
             not_due.collect_if_due()
             assert lost() is not None
-        due = GarbageCollector(departed, interval=0.0, largest_heap=10**9)
+        due = garbage_collector(s, interval=0.0, largest_heap=10**9)
         due.collect_if_due()
         assert lost() is None
 
