@@ -19,6 +19,9 @@ class _Name:
     def __init__(self, module: ModuleType, source: str, name: str) -> None:
         self.module, self.source, self.name = module, source, name
 
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> Any:
+        raise TypeError(f"{self.name} is needed at once, as a base class")
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         # From now on the module has the names themselves, all of them.
         for name, value in vars(self.module).copy().items():
