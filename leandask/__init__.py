@@ -24,7 +24,11 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from leandask import _versions
-from leandask.settings import config as config  # registers the defaults
+from leandask._lateimport import LateImport
+
+# Jinja2 takes 1.7 MB. Dask has it for what notebooks show of its objects.
+with LateImport("dask.widgets.widgets", "jinja2").installed():
+    from leandask.settings import config as config  # registers the defaults
 
 if TYPE_CHECKING:
     from leandask.cluster import LeanCluster, LeanSpecMixin

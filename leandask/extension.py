@@ -12,7 +12,6 @@ from distributed.utils import recursive_to_dict
 
 from leandask import _compat
 from leandask._versions import versions
-from leandask.eventlog.eventlog import EventLog
 from leandask.histories import bounds as histories
 from leandask.housekeeping import stealing
 from leandask.housekeeping.giveback import GiveBack
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from distributed import Scheduler
     from distributed.comm import Comm
 
+    from leandask.eventlog.eventlog import EventLog
     from leandask.serving.history.answers import Answers
     from leandask.serving.history.search import Answer
     from leandask.serving.report import Report
@@ -75,7 +75,7 @@ class LeanExtension:
         self.given = given
         with hold_loggers(config.read("stream.transitions"), silence_logs) as held:
             self.stream = RecordStream(scheduler.id, scheduler.loop.add_callback)
-            self.event_log = EventLog.of(scheduler.id)
+            self.event_log = _open_event_log(scheduler.id)
             self._held = held.pop_all()  # they stay until it closes
         self._closing: asyncio.Task[None] | None = None
         self._answers: Answers | None = None
@@ -232,6 +232,14 @@ class LeanExtension:
             await self.scheduler.finished()
         finally:
             await self.close()
+
+
+def _open_event_log(scheduler_id: str) -> EventLog | None:
+    if not config.read("event-log.path"):
+        return None
+    from leandask.eventlog.eventlog import EventLog  # most schedulers have none
+
+    return EventLog.of(scheduler_id)
 
 
 def _record_stop(

@@ -678,7 +678,8 @@ def test_iostream_write_buffer_and_futures():
     assert used == {"append", "popleft", "clear"}
     source = source_of(iostream._StreamBuffer)
     assert set(re.findall(r"\bbuffers\.(\w+)", source)) == {"popleft"}
-    assert set(re.findall(r"_buffers\.(\w+)", source)) == {"append", "clear"}
+    used = set(re.findall(r"_buffers\.(\w+)", source))
+    assert {"append"} <= used <= {"append", "clear"}
 
     class Stream:
         _write_buffer = iostream._StreamBuffer()

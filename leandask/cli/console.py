@@ -8,13 +8,19 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from leandask.eventlog.formatter import JSONFormatter
 from leandask.records.loggers import handlers_of, text_format
 from leandask.records.schema import EVENT
 
 #: Actions that upstream publishes twice: under the topic of the worker or client
 #: itself, and then under ``all``, with its name in the msg.
 PUBLISHED_TWICE = frozenset({"add-worker", "remove-worker", "restart-workers"})
+
+
+def json_format() -> logging.Formatter:
+    """Return a formatter of lines of JSON."""
+    from leandask.eventlog.formatter import JSONFormatter  # text needs none of it
+
+    return JSONFormatter()
 
 
 class Console(logging.StreamHandler):
@@ -29,7 +35,7 @@ class Console(logging.StreamHandler):
     def __init__(self, json: bool = False) -> None:
         super().__init__()  # to stderr
         self.setLevel(logging.INFO)  # transitions are for the event log
-        self.setFormatter(JSONFormatter() if json else text_format())
+        self.setFormatter(json_format() if json else text_format())
         self.json = json
         #: Level, time and payload of the last event: the same under another topic. The
         #: payload has half of ``leandask.stream.record-bytes`` at most.

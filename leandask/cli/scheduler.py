@@ -18,16 +18,13 @@ from distributed.cli import dask_scheduler
 
 import leandask
 from leandask import _compat
-from leandask.cli.console import Console, writes_to_console
+from leandask.cli.console import Console, json_format, writes_to_console
 from leandask.cli.eventloop import prefer_uvloop
-from leandask.eventlog.eventlog import UnusablePath
-from leandask.eventlog.formatter import JSONFormatter
 from leandask.housekeeping.process import tune_memory
 from leandask.records.loggers import OWN
-from leandask.records.recordsink import record_sinks
 from leandask.scheduler import LeanScheduler
 from leandask.settings import config
-from leandask.settings.logpath import as_log_path
+from leandask.settings.logpath import UnusablePath, as_log_path
 from leandask.settings.retention import Retention
 
 
@@ -175,10 +172,10 @@ def format_as_json() -> None:
     for logger in (logging.root, *known):
         for handler in getattr(logger, "handlers", ()):
             if writes_to_console(handler):
-                handler.setFormatter(JSONFormatter())
+                handler.setFormatter(json_format())
     last = logging.lastResort  # the handler of loggers that have none
     if last is not None:
-        last.setFormatter(JSONFormatter())
+        last.setFormatter(json_format())
         warned = logging.getLogger("py.warnings")
         if not warned.hasHandlers():
             warned.addHandler(last)
@@ -203,6 +200,8 @@ def reopen_on_hangup() -> None:
 
 
 def _reopen_sinks(*_: object) -> None:
+    from leandask.records.recordsink import record_sinks  # there may be none
+
     for sink in record_sinks():
         sink.reopen()
 

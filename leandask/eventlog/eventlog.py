@@ -12,7 +12,7 @@ from weakref import WeakSet
 from leandask.eventlog.sink import RotatingFileSink
 from leandask.records.loggers import EVENTS, TRANSITIONS, HeldLevel, is_held
 from leandask.settings import config
-from leandask.settings.logpath import fill
+from leandask.settings.logpath import UnusablePath, fill
 
 logger = logging.getLogger("leandask")
 
@@ -27,10 +27,6 @@ _LOGGERS = EVENTS, TRANSITIONS
 
 #: The event logs of this process that are open.
 _attached: WeakSet[EventLog] = WeakSet()
-
-
-class UnusablePath(ValueError):
-    """The path of an event log can't be written."""
 
 
 class EventLog(RotatingFileSink):

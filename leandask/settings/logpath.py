@@ -17,6 +17,10 @@ PLACEHOLDERS = ("scheduler_id", "pid", "hostname", "start")
 LONGEST = 100
 
 
+class UnusablePath(ValueError):
+    """The path of an event log can't be written."""
+
+
 def as_log_path(key: str, value: Any) -> str | None:
     """Return a path that :func:`fill` can fill in, or None.
 
