@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,8 @@ class LeanTasks:
         self.lean, self.why = False, "not installed"
         #: The sets of the tasks that one client wants, and one worker has.
         self.shared = SharedSets()
-        self._forgotten: Any = None
+        #: Returns the task that was forgotten last, if something still holds it.
+        self._forgotten: Callable[[], Any] = lambda: None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {'lean' if self.lean else self.why}>"
@@ -147,10 +149,10 @@ class LeanTasks:
             # Upstream gives a forgotten task its dependencies and dependents back, for
             # plugins, and leaves them: whatever still holds this task would hold all of
             # its graph. The task before was shown to the plugins by now.
-            gone = self._forgotten
+            gone = self._forgotten()
             if gone is not None:
                 gone.dependencies = gone.dependents = EMPTY
-            self._forgotten = self.scheduler.tasks[key]
+            self._forgotten = weakref.ref(self.scheduler.tasks[key])
             upstream(key)
 
         return _remove_key
