@@ -27,6 +27,7 @@ from leandask.serving.watchers import Watchers
 from leandask.settings import config
 from leandask.settings.retention import Retention, in_force
 from leandask.tasks import erred, specs
+from leandask.tasks.leantasks import LeanTasks
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -85,9 +86,12 @@ class LeanExtension:
         scheduler: Any = self.scheduler
         scheduler.retention, scheduler.stream = bounds, self.stream
         histories.install(scheduler, self.stream)
+        self.tasks = LeanTasks(scheduler)
+        self.tasks.install()
+        if config.read("tasks.lean"):
+            specs.install(scheduler)
+            erred.install(scheduler)
         stealing.install(scheduler)
-        specs.install(scheduler)
-        erred.install(scheduler)
         self.health = Health(scheduler)
         self.health.install()
         self.give_back = GiveBack(scheduler, self.stream)

@@ -58,6 +58,10 @@ from leandask._compat.specs import (
     SPEC_KINDS,
     watch_new_tasks,
 )
+from leandask._compat.tasks import (
+    differences,
+    set_transitions,
+)
 
 __all__ = [
     "HOSTS",
@@ -67,6 +71,7 @@ __all__ = [
     "AsyncTaskGroup",
     "add_to_menu",
     "compact_heap",
+    "differences",
     "fold_groups",
     "forget_handlers",
     "get_background_tasks",
@@ -100,6 +105,7 @@ __all__ = [
     "set_propagation",
     "set_span_metrics",
     "set_topics",
+    "set_transitions",
     "share_tasks",
     "watch_new_tasks",
 ]

@@ -117,6 +117,7 @@ def _unknown(given: Any, known: dict[str, Any], prefix: str = "") -> Iterator[st
 RULES: dict[str, Callable[[str, Any], Any]] = {
     "strict": as_flag,
     "dashboard": partial(as_choice, choices=("lazy", "eager", "off")),
+    "tasks.lean": as_flag,
     "housekeeping.interval": partial(as_seconds, positive=True),
     "give-back.tasks": partial(as_maxlen, minimum=1),
     "give-back.part": as_part,

@@ -1,0 +1,219 @@
+"""LeanTasks: has a scheduler hold its tasks in less memory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING, Any
+
+from distributed.scheduler import TaskState
+
+from leandask import _compat
+from leandask.settings import config
+from leandask.tasks.sharedset import EMPTY, SharedSet, SharedSets
+from leandask.tasks.smallset import FEW, small_set
+from leandask.tasks.taskqueue import TaskQueue
+from leandask.tasks.taskstate import LeanTaskState, MixedTaskState
+
+if TYPE_CHECKING:
+    from distributed import Scheduler
+    from distributed.scheduler import ClientState, WorkerState
+
+logger = logging.getLogger("leandask")
+
+
+class LeanTasks:
+    """Makes the tasks of a scheduler lean, from :meth:`install` on.
+
+    Each method of the scheduler that makes or changes a set of a task is called as
+    before. Around it, sets that are shared get room for the change, and what it leaves
+    is made small or shared.
+
+    Parameters
+    ----------
+    scheduler : distributed.Scheduler
+    """
+
+    #: Whether new tasks are lean; if not, why.
+    lean: bool
+    why: str
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.scheduler = scheduler
+        self.lean, self.why = False, "not installed"
+        #: The sets of the tasks that one client wants, and one worker has.
+        self.shared = SharedSets()
+        self._forgotten: Any = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {'lean' if self.lean else self.why}>"
+
+    def install(self) -> None:
+        """Hook into the scheduler, unless its tasks have to stay upstream's own."""
+        self.why = self._get_reason()
+        self.lean = not self.why
+        if not self.lean:
+            logger.info("Tasks are not lean: %s", self.why)
+            return
+        s: Any = self.scheduler
+        for ts in s.tasks.values():
+            if type(ts) is TaskState:
+                ts.__class__ = MixedTaskState
+        _compat.set_transitions(
+            s,
+            {
+                ("released", "waiting"): _shrinking_waits(s, "released", "waiting"),
+                ("memory", "released"): _shrinking_waiters(s, "memory", "released"),
+            },
+        )
+        queue = TaskQueue(key=s.queued.key)
+        for ts in s.queued.sorted():
+            queue.add(ts)
+        s.queued = queue
+        s.new_task = _making_lean(s.new_task)
+        s.client_desires_keys = self._sharing_wishes(s.client_desires_keys)
+        s.stream_handlers["client-desires-keys"] = s.client_desires_keys
+        s._client_releases_keys = self._dropping_wishes(s._client_releases_keys)
+        s.add_replica = self._sharing_holders(s.add_replica)
+        s.remove_replica = _thawing_holders(s.remove_replica)
+        s._remove_key = self._cutting(s._remove_key)
+        spans = s.extensions.get("spans")
+        if spans is not None:
+            spans.observe_tasks = _without_annotations(spans.observe_tasks)
+
+    def _get_reason(self) -> str:
+        if not config.read("tasks.lean"):
+            return "leandask.tasks.lean is false"
+        return "; ".join(sorted(_compat.differences(self.scheduler)))
+
+    def _sharing_wishes(self, upstream: Callable[..., Any]) -> Callable[..., Any]:
+        scheduler, shared = self.scheduler, self.shared
+
+        def client_desires_keys(keys: Collection[Any], client: str) -> None:
+            if client not in scheduler.clients:
+                upstream((), client)  # it makes the client
+            cs = scheduler.clients[client]
+            only = shared.of(cs)
+            tasks = scheduler.tasks
+            for key in keys:
+                ts: Any = tasks.get(key)
+                if ts is None:
+                    continue
+                wanting = ts.who_wants
+                if wanting is None:
+                    ts.who_wants = only  # where the client is in already
+                elif type(wanting) is SharedSet and wanting is not only:
+                    ts.who_wants = small_set(set(wanting))
+            upstream(keys, client)
+
+        return client_desires_keys
+
+    def _dropping_wishes(self, upstream: Callable[..., Any]) -> Callable[..., Any]:
+        scheduler, shared = self.scheduler, self.shared
+
+        def _client_releases_keys(
+            keys: Collection[Any], cs: ClientState, recommendations: Any
+        ) -> None:
+            only = shared.of(cs)
+            tasks = scheduler.tasks
+            for key in keys:
+                ts = tasks.get(key)
+                if ts is not None and ts.who_wants is only:
+                    ts.who_wants = None
+            upstream(keys=keys, cs=cs, recommendations=recommendations)
+
+        return _client_releases_keys
+
+    def _sharing_holders(self, upstream: Callable[..., Any]) -> Callable[..., Any]:
+        shared = self.shared
+
+        def add_replica(ts: Any, ws: WorkerState) -> None:
+            if ts.who_has is not None:
+                _thaw_holders(ts)
+            upstream(ts, ws)
+            if len(ts.who_has) == 1:
+                ts.who_has = shared.of(ws)
+
+        return add_replica
+
+    def _cutting(self, upstream: Callable[..., Any]) -> Callable[..., Any]:
+        def _remove_key(key: Any) -> None:
+            # Upstream gives a forgotten task its dependencies and dependents back, for
+            # plugins, and leaves them: cycles that only the garbage collector frees.
+            # The last one has been shown to the plugins by now.
+            gone = self._forgotten
+            if gone is not None:
+                gone.dependencies = gone.dependents = EMPTY
+            self._forgotten = self.scheduler.tasks[key]
+            upstream(key)
+
+        return _remove_key
+
+
+def _making_lean(upstream: Callable[..., Any]) -> Callable[..., Any]:
+    def new_task(*args: Any, **kwargs: Any) -> Any:
+        ts = upstream(*args, **kwargs)
+        if type(ts) is TaskState:
+            ts.__class__ = LeanTaskState
+            ts.dependencies = ts.dependents = EMPTY
+        return ts
+
+    return new_task
+
+
+def _shrinking_waits(s: Any, *transition: str) -> Callable[..., Any]:
+    upstream = s._TRANSITIONS_TABLE[transition]
+
+    def released_waiting(scheduler: Any, key: Any, stimulus_id: str) -> Any:
+        result = upstream(scheduler, key, stimulus_id)
+        ts = scheduler.tasks[key]
+        if ts.waiters is not None:
+            ts.waiters = small_set(ts.waiters) if ts.waiters else None
+        if ts.waiting_on:
+            ts.waiting_on = small_set(ts.waiting_on)
+        for dts in ts.dependencies:
+            waiters = dts.waiters
+            if type(waiters) is set and len(waiters) <= FEW:
+                dts.waiters = small_set(waiters)
+        return result
+
+    return released_waiting
+
+
+def _shrinking_waiters(s: Any, *transition: str) -> Callable[..., Any]:
+    upstream = s._TRANSITIONS_TABLE[transition]
+
+    def memory_released(scheduler: Any, key: Any, stimulus_id: str) -> Any:
+        result = upstream(scheduler, key, stimulus_id)
+        for dts in scheduler.tasks[key].waiters or ():
+            waiting_on = dts.waiting_on
+            if type(waiting_on) is set and len(waiting_on) <= FEW:
+                dts.waiting_on = small_set(waiting_on)
+        return result
+
+    return memory_released
+
+
+def _thawing_holders(upstream: Callable[..., Any]) -> Callable[..., Any]:
+    def remove_replica(ts: Any, ws: WorkerState) -> None:
+        _thaw_holders(ts)
+        upstream(ts, ws)
+
+    return remove_replica
+
+
+def _thaw_holders(ts: Any) -> None:
+    """Give a task a set of workers of its own, as that will change."""
+    if type(ts.who_has) is SharedSet:
+        ts.who_has = small_set(set(ts.who_has))
+
+
+def _without_annotations(upstream: Callable[..., Any]) -> Callable[..., Any]:
+    def observe_tasks(tss: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
+        result = upstream(tss, *args, **kwargs)
+        for ts in tss:
+            if not ts.annotations:
+                ts.annotations = None  # it was: upstream makes a dict for each
+        return result
+
+    return observe_tasks
