@@ -92,10 +92,11 @@ class LeanExtension:
         histories.install(scheduler, self.stream)
         self.tasks = LeanTasks(scheduler)
         self.tasks.install()
+        if self.tasks.lean:
+            specs.install(scheduler)
+            erred.install(scheduler)
         stealing.install(scheduler)
         Peers(scheduler).install()
-        specs.install(scheduler)
-        erred.install(scheduler)
         self.health = Health(scheduler)
         self.health.install()
         self.collector = Collector(scheduler)
