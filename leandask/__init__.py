@@ -10,6 +10,7 @@ A record goes through these folders, each of which imports only the ones before 
 What a scheduler holds is in these, which import ``settings`` and ``records``:
 
 - ``histories``: the bounded histories, with one entry for each in ``histories.bounds``;
+- ``tasks``: live tasks, small, and the graphs that bring them;
 - ``peers``: what it holds of each worker and client, small;
 - ``housekeeping``: rounds that forget what nothing reports as gone.
 
@@ -24,11 +25,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from leandask import _versions
-from leandask._lateimport import LateImport
-
-# Jinja2 takes 1.7 MB. Dask has it for what notebooks show of its objects.
-with LateImport("dask.widgets.widgets", "jinja2").installed():
-    from leandask.settings import config as config  # registers the defaults
+from leandask.settings import config as config  # registers the defaults
 
 if TYPE_CHECKING:
     from leandask.cluster import LeanCluster, LeanSpecMixin

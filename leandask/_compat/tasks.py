@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import distributed.scheduler
 from distributed.collections import HeapSet
 from distributed.scheduler import SchedulerState, TaskState, WorkerState
-from distributed.spans import SpansSchedulerExtension
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -16,14 +15,13 @@ if TYPE_CHECKING:
 #: Attributes of a task that we set, all in ``TaskState.__slots__`` (scheduler.py).
 _ATTRIBUTES = (
     *("dependencies", "dependents", "waiting_on", "waiters", "who_wants", "who_has"),
-    *("annotations", "priority", "key", "_state", "group", "_hash", "__weakref__"),
+    *("priority", "key", "_state", "group", "_hash", "__weakref__"),
 )
 
 #: The functions that lean tasks hook into, and their parameters.
 _HOOKED: dict[Any, dict[str, tuple[str, ...]]] = {
     TaskState: {"add_dependency": ("other",)},
     WorkerState: {"add_replica": ("ts",), "remove_replica": ("ts",)},
-    SpansSchedulerExtension: {"observe_tasks": ("tss", "code", "span_metadata")},
     distributed.scheduler.Scheduler: {
         "new_task": ("key", "spec", "state", "computation"),
         "client_desires_keys": ("keys", "client"),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import LazyLoader
+from types import ModuleType
+from typing import Any
 
-from leandask._lateimport import LazyModules
 from leandask.cli.allocator import use_configured_allocator
 
 #: Modules that a scheduler imports and may never use; in all they take 1.2 MB. The
@@ -30,6 +33,35 @@ def deferred(name: str) -> Iterator[None]:
         yield
     finally:
         del sys.modules[name]
+
+
+class LazyModules:
+    """Finds modules that are loaded when they are first used.
+
+    Each is the real module, to everyone who imports it.
+    """
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Be asked for modules first."""
+        finder: Any = self
+        sys.meta_path.insert(0, finder)
+        try:
+            yield
+        finally:
+            sys.meta_path.remove(finder)
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Find a module as Python does; None for any but these."""
+        spec = PathFinder.find_spec(name, path) if name in self.names else None
+        if spec is not None and type(spec.loader) is SourceFileLoader:
+            spec.loader = LazyLoader(spec.loader)
+        return spec
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from distributed.scheduler import TaskState
@@ -79,9 +79,6 @@ class LeanTasks:
         s.add_replica = self._sharing_holders(s.add_replica)
         s.remove_replica = _thawing_holders(s.remove_replica)
         s._remove_key = self._cutting(s._remove_key)
-        spans = s.extensions.get("spans")
-        if spans is not None:
-            spans.observe_tasks = _without_annotations(spans.observe_tasks)
 
     def _get_reason(self) -> str:
         if not config.read("tasks.lean"):
@@ -214,14 +211,3 @@ def _thaw_holders(ts: Any) -> None:
     """Give a task a set of workers of its own, as that will change."""
     if type(ts.who_has) is SharedSet:
         ts.who_has = SmallSet(ts.who_has)
-
-
-def _without_annotations(upstream: Callable[..., Any]) -> Callable[..., Any]:
-    def observe_tasks(tss: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
-        result = upstream(tss, *args, **kwargs)
-        for ts in tss:
-            if not ts.annotations:
-                ts.annotations = None  # it was: upstream makes a dict for each
-        return result
-
-    return observe_tasks

@@ -46,7 +46,7 @@ async def test_what_a_pending_task_holds():
         assert total.dependencies == total.waiting_on == {a, b}
         for few in (a.dependents, a.waiters, total.dependencies, total.waiting_on):
             assert type(few) is SmallSet
-        assert total.waiters is a.waiting_on is a.who_has is a.annotations is None
+        assert total.waiters is a.waiting_on is a.who_has is None
         assert a.who_wants is total.who_wants
         assert type(a.who_wants) is SharedSet
         assert a.who_wants == {s.clients[c.id]}
