@@ -153,7 +153,7 @@ async def test_the_loggers_are_restored_if_a_scheduler_can_not_be_made(monkeypat
         assert not OWN.propagate
         raise OSError("no event log")
 
-    monkeypatch.setattr("leandask.extension.EventLog.of", fail)
+    monkeypatch.setattr("leandask.extension._open_event_log", fail)
     with pytest.raises(OSError, match="no event log"):
         await lean()
     assert state() == before

@@ -33,6 +33,9 @@ WARN_SECONDS = 60.0
 #: Modules of upstream that add a task stream when a client or a page needs one.
 STARTERS = ("distributed.scheduler", "distributed.dashboard.components.scheduler")
 
+#: Bytes that the last tasks may take in any case, so that a few of them may have erred.
+LEAST_BYTES = 64 * 1024
+
 #: Windows that are noted; of more, the last ones. One takes 200 bytes.
 MOST_WINDOWS = 1000
 
@@ -177,6 +180,8 @@ def adopt(
     Who made it, and pages, hold it already. A class derived from upstream's is its
     author's, and stays as it is.
     """
+    if limit is not None:
+        limit = limit._replace(nbytes=max(limit.nbytes, LEAST_BYTES))
     if type(plugin) is TaskStreamPlugin:
         most = cast("deque[Task]", plugin.buffer).maxlen
         stream = cast(TaskStream, plugin)

@@ -64,7 +64,7 @@ def test_the_command_frees_large_messages_at_once_and_collects_little(start):
 
         process = psutil.Process()
         before = process.memory_info().rss
-        buffers = [bytearray(b"x") * 200_000 for _ in range(300)]
+        buffers = [bytearray(b"x") * 600_000 for _ in range(100)]
         # What is allocated after them would keep the heap from shrinking.
         after = bytearray(100_000)
         del buffers

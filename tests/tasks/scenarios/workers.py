@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
+from functools import partial
 from itertools import pairwise
 
 from distributed import Event, KilledWorker, wait
@@ -47,7 +48,11 @@ async def task_that_kills_workers(c):
 async def work_stealing(c):
     first = c.workers[0].address
     futures = c.a.map(
-        slow_inc, range(40), workers=[first], allow_other_workers=True, pure=False
+        partial(slow_inc, delay=0.05),  # tasks are stolen every 0.1 s
+        range(40),
+        workers=[first],
+        allow_other_workers=True,
+        pure=False,
     )
     assert await c.a.gather(futures) == [*range(1, 41)]
     assert len({address for f in futures for address in c.holders(f)}) > 1
