@@ -17,6 +17,7 @@ from benchmarks.scale.swarm import Swarm
 from benchmarks.scenarios import wait_until
 from benchmarks.tasks import n_peers, settle
 
+KINDS = ["workers", "clients"]
 WARM_UP = 100  # peers that connect before any is measured
 SETTLE = 10.0  # seconds of heartbeats after all have connected
 
@@ -99,9 +100,10 @@ def main() -> None:
     )
     add_schedulers(parser)
     parser.add_argument("--count", type=int, default=300, help="peers of each kind")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     args = parser.parse_args()
     be_quiet()
-    for kind in ("workers", "clients"):
+    for kind in args.kinds:
         found = {name: measure(name, kind, args.count) for name in args.schedulers}
         title = f"bytes of each of {args.count} {kind}"
         print(f"| {title} |", *(f"{name} |" for name in args.schedulers))
