@@ -23,6 +23,12 @@ def held_by_long_names(dask_scheduler: Any = None) -> int:
     return sum(found.values())
 
 
+def n_rounds(dask_scheduler: Any = None) -> int:
+    """Count the rounds of housekeeping."""
+    report = dask_scheduler.extensions["leandask"].report()
+    return int(report["housekeeping"]["rounds"])
+
+
 def held_as_reported(dask_scheduler: Any = None) -> int:
     """Add the bytes that all histories of leandask say they hold."""
     histories = dask_scheduler.extensions["leandask"].report()["histories"]
