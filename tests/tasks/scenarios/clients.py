@@ -58,7 +58,7 @@ async def clients_share_futures(c):
 async def cancel(c):
     futures = c.a.map(wait_for_event, range(10), name="cancelled")
     child = c.a.submit(sum, futures)
-    await until(c.processing)
+    await until(lambda: c.processing() and child.key in c.scheduler.tasks)
     await c.a.cancel(futures)
     await until(lambda: not c.scheduler.tasks)
     await until(child.cancelled)
