@@ -91,12 +91,13 @@ def pending(load: Load) -> Callable[[Cluster, int], Point]:
         used = cluster.cpu - cpu
         count = cluster.ask(n_tasks)
         seconds, longest = cluster.ask(collections_of)
-        peak = cluster.peak - rss
+        peak, taken = cluster.peak - rss, cluster.rss - rss
         cluster.ask(settle)
-        taken = cluster.rss - rss
+        settled = cluster.rss - rss
         cluster.kept = held
         return {
             "bytes": taken * MIB / count,
+            "settled bytes": settled * MIB / count,
             "peak bytes": peak * MIB / count,
             "cpu us": used / count * 1e6,
             "gc share": seconds / used,
