@@ -30,11 +30,15 @@ MEMORY = 1000
 class Sharing:
     """What the nodes of one graph have in common. It goes once they are through."""
 
-    __slots__ = ("graphs", "kwargs", "names", "no_kwargs")
+    __slots__ = ("dependencies", "graphs", "keys", "kwargs", "names", "no_kwargs")
 
     def __init__(self) -> None:
         #: The keys of the tasks that the task at hand depends on, by themselves.
         self.names: dict[Any, Any] = {}
+        #: The last dependencies and what they became: those of a task's parts are
+        #: often the task's own.
+        self.dependencies: frozenset[Any] = _compat.NO_KEYS
+        self.keys = Keys()
         #: The kwargs of tasks, by their names and the identities of their values. They
         #: stay alive in a task meanwhile.
         self.kwargs: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -58,7 +62,8 @@ def share(tasks: Iterable[TaskState]) -> None:
             node = _NODES.get(type(spec))
             if node is not None and spec.key == ts.key:
                 spec.key = ts.key
-                sharing.names = {dts.key: dts.key for dts in ts.dependencies}
+                if ts.dependencies:
+                    sharing.names = {dts.key: dts.key for dts in ts.dependencies}
                 node(spec, sharing)
     except Exception:
         logger.exception("Equal parts of tasks are not shared")
@@ -83,8 +88,11 @@ def _share_dependencies(node: Any, sharing: Sharing) -> None:
     if not keys:
         node._dependencies = _compat.NO_KEYS
     elif len(keys) <= FEW:
-        names = sharing.names
-        node._dependencies = Keys([names.get(key, key) for key in keys])
+        if keys != sharing.dependencies:
+            names = sharing.names
+            sharing.dependencies = keys
+            sharing.keys = Keys([names.get(key, key) for key in keys])
+        node._dependencies = sharing.keys
 
 
 def _share_task(task: Any, sharing: Sharing) -> None:

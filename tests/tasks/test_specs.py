@@ -95,6 +95,7 @@ async def test_references_have_the_keys_of_the_tasks_that_they_name():
         assert sum_.args[0].key is tasks["leaf", 0].key
         assert sum_.kwargs["y"].key is tasks["leaf", 1].key
         (values,) = tasks["total"].run_spec.args
+        assert values.dependencies is tasks["total"].run_spec.dependencies
         assert {id(ref.key) for ref in values.args} == {
             id(tasks["sum", i].key) for i in range(3)
         }
