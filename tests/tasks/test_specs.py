@@ -24,7 +24,7 @@ def fail(x):
     raise ValueError(x)
 
 
-def add(x, *, y):
+def add(x, y):
     return x + y
 
 
@@ -82,7 +82,7 @@ async def test_references_have_the_keys_of_the_tasks_that_they_name():
     async with lean() as s, Client(s.address, asynchronous=True) as c:
         leaves = [delayed(inc)(i, dask_key_name=("leaf", i)) for i in range(4)]
         sums = [
-            delayed(add)(a, y=b, dask_key_name=("sum", i))
+            delayed(add)(a, b, dask_key_name=("sum", i))
             for i, (a, b) in enumerate(pairwise(leaves))
         ]
         total = delayed(double)(sums, dask_key_name="total")
@@ -92,8 +92,8 @@ async def test_references_have_the_keys_of_the_tasks_that_they_name():
             names = {id(dts.key) for dts in ts.dependencies}
             assert {*map(id, ts.run_spec.dependencies)} == names
         sum_ = tasks["sum", 0].run_spec
-        assert sum_.args[0].key is tasks["leaf", 0].key
-        assert sum_.kwargs["y"].key is tasks["leaf", 1].key
+        for i, ref in enumerate(sum_.args):
+            assert ref.key is tasks["leaf", i].key
         (values,) = tasks["total"].run_spec.args
         assert values.dependencies is tasks["total"].run_spec.dependencies
         assert {id(ref.key) for ref in values.args} == {
@@ -165,6 +165,17 @@ def test_kwargs_are_shared_only_if_their_values_are_the_same_objects():
         assert task.kwargs["y"] is value
     assert tasks[5].kwargs is tasks[6].kwargs is not tasks[7].kwargs
     assert len({id(task.kwargs) for task in tasks}) == len(tasks) - 1
+
+
+def test_references_among_the_kwargs_are_shared():
+    Task, TaskRef = (_compat.SPEC_KINDS[name] for name in ("Task", "TaskRef"))
+    name, copy_of_name = "a-1", "-".join("a1")
+    task = Task("x", add, 1, y=TaskRef(copy_of_name))
+    sharing = specs.Sharing()
+    sharing.names = {name: name}
+    specs._NODES[Task](task, sharing)
+    assert task.kwargs["y"].key is name
+    assert not sharing.kwargs
 
 
 def test_what_a_graph_remembers_is_bounded(monkeypatch):
