@@ -34,8 +34,8 @@ from benchmarks.tasks import (
 
 #: Measured values by their name.
 Point = dict[str, float]
-#: Puts tasks on a scheduler; returns what holds them, and how many there are.
-Load = Callable[[Cluster, int], tuple[Any, int]]
+#: Puts about so many tasks on a scheduler; returns what holds them.
+Load = Callable[[Cluster, int], Any]
 
 
 class Case(NamedTuple):
@@ -50,25 +50,25 @@ class Case(NamedTuple):
     names: tuple[str, ...] = ("upstream", "leandask")
 
 
-def map_graph(cluster: Cluster, count: int) -> tuple[Any, int]:
+def map_graph(cluster: Cluster, count: int) -> Any:
     """Return the futures of a map."""
-    return cluster.client.map(increment, range(count)), count
+    return cluster.client.map(increment, range(count))
 
 
-def array_graph(cluster: Cluster, count: int) -> tuple[Any, int]:
+def array_graph(cluster: Cluster, count: int) -> Any:
     """Return an array of blocks of ones, each with one task that depends on it."""
     array = da.ones(count // 2, chunks=1) + 1
-    return cluster.client.persist(array, optimize_graph=False), count
+    return cluster.client.persist(array, optimize_graph=False)
 
 
-def delayed_graph(cluster: Cluster, count: int) -> tuple[Any, int]:
+def delayed_graph(cluster: Cluster, count: int) -> Any:
     """Return chains of two delayed calls."""
     inc = dask.delayed(increment)
     calls = [inc(inc(i)) for i in range(count // 2)]
-    return cluster.client.compute(calls, optimize_graph=False), count
+    return cluster.client.compute(calls, optimize_graph=False)
 
 
-def dataframe_graph(cluster: Cluster, count: int) -> tuple[Any, int]:
+def dataframe_graph(cluster: Cluster, count: int) -> Any:
     """Return a shuffle by p2p, and a reduction by a tree."""
     from dask.datasets import timeseries
 
@@ -76,7 +76,7 @@ def dataframe_graph(cluster: Cluster, count: int) -> tuple[Any, int]:
     frame = timeseries("2000-01-01", str(end), freq="1D", partition_freq="1D")
     with dask.config.set({"dataframe.shuffle.method": "p2p"}):
         total = frame.shuffle("id").x.sum(split_every=8)
-    return cluster.client.compute(total, optimize_graph=False), count
+    return cluster.client.compute(total, optimize_graph=False)
 
 
 def pending(load: Load) -> Callable[[Cluster, int], Point]:
@@ -86,7 +86,7 @@ def pending(load: Load) -> Callable[[Cluster, int], Point]:
         cluster.ask(settle)
         cluster.ask(watch_collections)
         rss, cpu = cluster.rss, cluster.cpu
-        held, _ = load(cluster, count)
+        held = load(cluster, count)
         wait_until(lambda: cluster.ask(n_tasks) >= count // 2)  # all come at once
         used = cluster.cpu - cpu
         count = cluster.ask(n_tasks)
@@ -151,7 +151,7 @@ def released(batches: int) -> Callable[[Cluster, int], Point]:
 def freed(cluster: Cluster, count: int) -> Point:
     """Count tasks alive after their release, while no garbage is collected."""
     cluster.ask(stop_collecting)
-    held, _ = array_graph(cluster, count)
+    held = array_graph(cluster, count)
     wait_until(lambda: cluster.ask(n_tasks) == count)
     del held
     wait_until_empty(cluster)

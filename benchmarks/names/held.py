@@ -25,8 +25,7 @@ def held_by_long_names(dask_scheduler: Any = None) -> int:
 
 def n_rounds(dask_scheduler: Any = None) -> int:
     """Count the rounds of housekeeping."""
-    report = dask_scheduler.extensions["leandask"].report()
-    return int(report["housekeeping"]["rounds"])
+    return int(dask_scheduler.extensions["leandask"].housekeeping.rounds)
 
 
 def held_as_reported(dask_scheduler: Any = None) -> int:

@@ -20,8 +20,10 @@ class MemorySamples(MutableSequence[Sample]):
 
     __slots__ = ("_numbers",)
 
+    _numbers: array[float]
+
     def __init__(self, samples: Iterable[Sample] = ()) -> None:
-        self._numbers = array("d", chain.from_iterable(samples))
+        self._keep(samples)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({list(self)})"
@@ -42,18 +44,18 @@ class MemorySamples(MutableSequence[Sample]):
     def __setitem__(self, index: Any, value: Any) -> None:
         samples = list(self)
         samples[index] = value
-        self._numbers = array("d", chain.from_iterable(samples))
+        self._keep(samples)
 
     def __delitem__(self, index: Any) -> None:
         samples = list(self)
         del samples[index]
-        self._numbers = array("d", chain.from_iterable(samples))
+        self._keep(samples)
 
     def insert(self, index: int, value: Sample) -> None:
         """Insert a sample."""
         samples = list(self)
         samples.insert(index, value)
-        self._numbers = array("d", chain.from_iterable(samples))
+        self._keep(samples)
 
     def append(self, value: Sample) -> None:
         """Add a sample at the right."""
@@ -67,6 +69,9 @@ class MemorySamples(MutableSequence[Sample]):
         sample: Sample = self[0]
         del self._numbers[:2]
         return sample
+
+    def _keep(self, samples: Iterable[Sample]) -> None:
+        self._numbers = array("d", chain.from_iterable(samples))
 
 
 def _as_bytes(number: float) -> float:

@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-import copy
 import gc
 import operator
-import pickle
-from collections.abc import MutableSet, Set
 
 import pytest
-from distributed.utils import recursive_to_dict
 
 from leandask.tasks.sharedset import EMPTY, SharedSet, SharedSets
+from tests.helpers.sets import assert_copied_and_dumped_as_a_set
 
 
 @pytest.fixture(params=[(), ("a",), ("a", "b")])
@@ -85,18 +82,7 @@ def test_it_takes_part_in_operations_and_what_they_return_can_change(
 
 def test_a_shared_set_is_copied_and_dumped_as_a_set(members):
     shared = SharedSet(members)
-    for made in (
-        copy.copy(shared),
-        copy.deepcopy(shared),
-        shared.copy(),
-        *(pickle.loads(pickle.dumps(shared, protocol)) for protocol in range(6)),
-    ):
-        assert type(made) is set
-        assert made == members
-    assert repr(shared) == repr(set(shared))
-    assert sorted(recursive_to_dict({"x": shared})["x"]) == sorted(members)
-    assert isinstance(shared, Set)
-    assert isinstance(shared, MutableSet)
+    assert_copied_and_dumped_as_a_set(shared, members)
 
 
 def test_the_empty_set_is_cleared_as_often_as_upstream_does():

@@ -1,20 +1,17 @@
 from __future__ import annotations
 
-import copy
 import json
 import operator
-import pickle
 import sys
-from collections.abc import MutableSet, Set
 
 import pytest
-from distributed.utils import recursive_to_dict
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from leandask.tasks.sharedset import SharedSet
 from leandask.tasks.smallset import FEW, LargeSet, SmallSet, small_set
+from tests.helpers.sets import assert_copied_and_dumped_as_a_set
 
 MEMBERS = st.integers(0, 12)
 SETS = st.sets(MEMBERS, max_size=12)
@@ -134,19 +131,8 @@ TestSmallSets = SmallSets.TestCase
 @given(SETS)
 def test_a_small_set_is_copied_and_dumped_as_a_set(members):
     small = grown(members)
-    for made in (
-        copy.copy(small),
-        copy.deepcopy(small),
-        small.copy(),
-        *(pickle.loads(pickle.dumps(small, protocol)) for protocol in range(6)),
-    ):
-        assert type(made) is set
-        assert made == members
-    assert repr(small) == repr(set(small))
-    assert sorted(recursive_to_dict({"x": small})["x"]) == sorted(members)
+    assert_copied_and_dumped_as_a_set(small, members)
     assert sorted(json.loads(json.dumps(small))) == sorted(members)
-    assert isinstance(small, Set)
-    assert isinstance(small, MutableSet)
 
 
 @pytest.mark.parametrize("n", [3, FEW + 3])
