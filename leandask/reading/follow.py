@@ -66,7 +66,6 @@ class Follow:
         OSError
             If a file can't be opened or read.
         """
-        self._check_place()
         yield from self._read()
         while (following := self._next()) is not None:
             yield from self._read()  # what was appended before the rotation
@@ -98,6 +97,15 @@ class Follow:
 
     def _bytes(self, begin: int, n: int) -> bytes:
         return os.pread(self._file.fileno(), n, begin)
+
+    def _next_block(self) -> bytes:
+        """Read on. The place is looked at afterwards: what was read is of this file."""
+        while True:
+            position = self._position
+            block = self._bytes(position, BLOCK)
+            self._check_place()
+            if self._position == position:
+                return block
 
     def _check_place(self) -> None:
         """Go back if the file was truncated, even if it has grown again since then.
@@ -144,7 +152,7 @@ class Follow:
         return files[-1] if files[-1].path == self.path else None
 
     def _read(self) -> Iterator[dict[str, Any]]:
-        while block := self._bytes(self._position, BLOCK):
+        while block := self._next_block():
             if self._position < HEAD:
                 self._head = (self._head[: self._position] + block)[:HEAD]
             self._position += len(block)

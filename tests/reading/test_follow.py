@@ -117,6 +117,22 @@ def test_a_file_that_was_emptied_and_has_grown_beyond_its_size_is_read_whole(pat
         assert not follow.problems.counts["corrupt"]
 
 
+def test_a_file_that_is_emptied_and_grows_amid_a_read_is_read_from_its_start(path):
+    nbytes = path.stat().st_size
+    with Follow(path, Filter()) as follow:
+        read_bytes = follow._bytes
+
+        def rewrite_and_read(begin, n):
+            if begin == nbytes:
+                follow._bytes = read_bytes
+                write(path, *lines(20, first=10))
+            return read_bytes(begin, n)
+
+        follow._bytes = rewrite_and_read
+        assert seqs(follow) == [*range(10, 30)]
+        assert not follow.problems.counts["corrupt"]
+
+
 def test_a_failed_write_that_is_written_again_at_once_is_read_once(path):
     nbytes = path.stat().st_size
     (line,) = lines(1, first=6)
