@@ -23,6 +23,7 @@ from benchmarks.harness.machine import machine
 from benchmarks.scenarios import wait_until, wait_until_empty
 from benchmarks.tasks import (
     collections_of,
+    estimate,
     fail,
     increment,
     n_live_states,
@@ -98,6 +99,7 @@ def pending(load: Load) -> Callable[[Cluster, int], Point]:
         return {
             "bytes": taken * MIB / count,
             "settled bytes": settled * MIB / count,
+            "estimated bytes": cluster.ask(estimate) / count,
             "peak bytes": peak * MIB / count,
             "cpu us": used / count * 1e6,
             "gc share": seconds / used,
@@ -127,7 +129,8 @@ def _done(
     cluster.kept = submit(function, range(100, 100 + count))
     wait(cluster.kept)
     cluster.ask(settle)
-    return {"bytes": (cluster.rss - rss) * MIB / count}
+    taken = (cluster.rss - rss) * MIB
+    return {"bytes": taken / count, "estimated bytes": cluster.ask(estimate) / count}
 
 
 def released(batches: int) -> Callable[[Cluster, int], Point]:

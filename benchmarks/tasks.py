@@ -49,6 +49,13 @@ def n_peers(dask_scheduler: Any = None) -> int:
     return len(dask_scheduler.workers) + len(dask_scheduler.clients)
 
 
+def estimate(dask_scheduler: Any = None) -> int:
+    """Return the bytes that leandask estimates for tasks, workers and clients."""
+    from leandask.serving.present import present_of
+
+    return sum(live["bytes"] for live in present_of(dask_scheduler).values())
+
+
 def settle(dask_scheduler: Any = None) -> None:
     """Collect garbage, and give free memory back to the system."""
     import ctypes

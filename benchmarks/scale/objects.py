@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.harness.cluster import MIB, Cluster, add_schedulers, be_quiet
 from benchmarks.scale.swarm import Swarm
 from benchmarks.scenarios import wait_until
-from benchmarks.tasks import n_peers, settle
+from benchmarks.tasks import estimate, n_peers, settle
 
 KINDS = ["workers", "clients"]
 WARM_UP = 100  # peers that connect before any is measured
@@ -52,7 +52,7 @@ def traced(dask_scheduler: Any = None) -> dict[str, int]:
 
 
 def measure(name: str, kind: str, count: int) -> Counter[str]:
-    """Return the bytes of a peer by row, of all rows, and of RSS."""
+    """Return the bytes of a peer by row, of all rows, of RSS, and as estimated."""
     cluster = Cluster(name, 0)
     try:
         with Swarm(cluster.address) as swarm:
@@ -67,9 +67,10 @@ def measure(name: str, kind: str, count: int) -> Counter[str]:
                 cluster.ask(settle)
 
             connect(WARM_UP)
-            rss = -cluster.rss
+            rss, estimated = -cluster.rss, -cluster.ask(estimate)
             connect(count)
             rss += cluster.rss
+            estimated += cluster.ask(estimate)
             cluster.ask(trace)
             time.sleep(SETTLE)  # what heartbeats replace is traced then
             before = cluster.ask(traced)
@@ -81,6 +82,7 @@ def measure(name: str, kind: str, count: int) -> Counter[str]:
     rows = by_row(sizes)
     rows["all"] = rows.total()
     rows["RSS"] = int(rss * MIB)
+    rows["estimate in the report"] = estimated
     return Counter({row: size // count for row, size in rows.items()})
 
 
@@ -108,7 +110,7 @@ def main() -> None:
         title = f"bytes of each of {args.count} {kind}"
         print(f"| {title} |", *(f"{name} |" for name in args.schedulers))
         print("|---|" + "---:|" * len(args.schedulers))
-        for row in [*ROWS, "others", "all", "RSS"]:
+        for row in [*ROWS, "others", "all", "RSS", "estimate in the report"]:
             print(f"| {row} |", *(f"{found[n][row]} |" for n in args.schedulers))
 
 
