@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +34,8 @@ from benchmarks.tasks import (
     watch_collections,
 )
 
+#: Seconds after which leandask has given memory back: two rounds of housekeeping.
+GIVEN_BACK = 25.0
 #: Measured values by their name.
 Point = dict[str, float]
 #: Puts about so many tasks on a scheduler; returns what holds them.
@@ -145,6 +148,7 @@ def released(batches: int) -> Callable[[Cluster, int], Point]:
             wait_until(lambda n=n_sent: cluster.ask(n_tasks) == n)  # type: ignore[misc]
         futures.clear()
         wait_until_empty(cluster)
+        time.sleep(GIVEN_BACK)
         cluster.ask(settle)
         return {"RSS MiB": cluster.rss}
 
