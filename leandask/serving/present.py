@@ -38,8 +38,8 @@ OVERHEAD = 1.25
 #: Bytes of a connection that do not refer to each other: coroutines, their frames,
 #: futures, callbacks and the socket. Measured: RSS of 300 workers, and of 300 clients.
 CONNECTION_BYTES = 8900
-#: Bytes that OpenSSL holds of a connection over tls://, its buffers among them. Measured:
-#: RSS of 240 clients.
+#: Bytes that OpenSSL holds of a connection over tls://, its buffers among them.
+#: Measured: RSS of 240 clients.
 TLS_BYTES = 17800
 #: Types of what does not belong to a task or a peer, but is referred to.
 FOREIGN = (
