@@ -26,7 +26,8 @@ def use_configured_allocator() -> None:
         return
     # What is neither word is refused later, with all other settings.
     is_wanted = config.configured("memory.allocator") == "malloc"
-    is_open = PYTHONMALLOC not in os.environ and not sys.flags.ignore_environment
+    # Python takes one that is empty as if it were not set.
+    is_open = not os.environ.get(PYTHONMALLOC) and not sys.flags.ignore_environment
     if is_wanted and is_open and sys.executable:
         again = {PYTHONMALLOC: "malloc", _STARTED_AGAIN: "1"}
         with suppress(OSError):  # a line says that the setting is ignored

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from importlib.util import LazyLoader
 from types import ModuleType
 from typing import Any
 
@@ -33,6 +34,44 @@ def deferred(name: str) -> Iterator[None]:
         yield
     finally:
         del sys.modules[name]
+
+
+#: Held while a lazy module is loaded.
+_loading = threading.RLock()
+
+
+class LazyModule(ModuleType):
+    """A module that is loaded at the first access to a name in it.
+
+    Other threads wait until it is. With the one of ``importlib.util`` they find no
+    names in it meanwhile, before Python 3.12.3.
+    """
+
+    def __getattribute__(self, name: str) -> Any:
+        # Not by super(): its class is another one as soon as it is loaded.
+        names = ModuleType.__getattribute__(self, "__dict__")
+        with _loading:
+            spec = names["__spec__"]
+            if isinstance(spec.loader, LazyLoader):
+                spec.loader = names["__loader__"] = spec.loader.loader
+                spec.loader.exec_module(self)
+                object.__setattr__(self, "__class__", ModuleType)
+        return ModuleType.__getattribute__(self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        vars(self)  # loads it, which would overwrite the value
+        ModuleType.__setattr__(self, name, value)
+
+
+class LazyLoader(Loader):
+    """Has a module loaded by another loader later."""
+
+    def __init__(self, loader: Loader) -> None:
+        self.loader = loader
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Leave it as it is."""
+        module.__class__ = LazyModule
 
 
 class LazyModules:

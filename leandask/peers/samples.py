@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from collections.abc import Iterable, Iterator, MutableSequence
 from itertools import chain
 from typing import Any
@@ -27,6 +28,10 @@ class MemorySamples(MutableSequence[Sample]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({list(self)})"
+
+    def __reduce__(self) -> Any:
+        # Where it is read, leandask may not be installed.
+        return deque, (list(self),)
 
     def __len__(self) -> int:
         return len(self._numbers) // 2

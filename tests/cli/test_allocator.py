@@ -33,8 +33,9 @@ def run(**env):
     return subprocess.check_output(command, text=True, env=given).split("\n")
 
 
-def test_a_process_starts_once_more_as_itself_and_its_children_as_ever():
-    first, second, again, children, *_ = run()
+@pytest.mark.parametrize("env", [{}, {"PYTHONMALLOC": ""}])
+def test_a_process_starts_once_more_as_itself_and_its_children_as_ever(env):
+    first, second, again, children, *_ = run(**env)
     assert first == second
     assert again == f"{first} ['a b', '--flag'] True"
     assert children == "True"

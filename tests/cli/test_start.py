@@ -93,7 +93,6 @@ def test_the_command_loads_no_module_before_it_is_used():
     """Lazy modules are in sys.modules, and are loaded at the first access to a name."""
     assert run("""
 import sys
-from importlib.util import _LazyModule
 sys.argv[1:] = ["--help"]
 sys.stdout = open("/dev/null", "w")
 from leandask.cli import start
@@ -101,7 +100,7 @@ try:
     start.main()
 except SystemExit:
     sys.stdout = sys.__stdout__
-print(*(type(sys.modules[name]) is _LazyModule for name in start.LAZY))
+print(*(type(sys.modules[name]) is start.LazyModule for name in start.LAZY))
 print(*(name in sys.modules for name in (
     "leandask.eventlog.eventlog", "leandask.eventlog.formatter",
     "leandask.reading", "leandask.serving.report", "leandask.serving.history.answers",
@@ -110,3 +109,28 @@ import curses, orjson, xml.etree.ElementTree
 print(bool(curses.setupterm), orjson.dumps(1).decode())
 print(xml.etree.ElementTree.fromstring("<a/>").tag)
 """) == ["True"] * 3 + ["False"] * 5 + ["True", "1", "a"]
+
+
+def test_threads_wait_until_a_lazy_module_is_loaded(tmp_path):
+    (tmp_path / "slow.py").write_text("import time; time.sleep(0.2); n = 1; m = 1")
+    assert run(f"""
+import sys, threading
+from types import ModuleType
+from leandask.cli.start import LazyModule, LazyModules
+sys.path.insert(0, {str(tmp_path)!r})
+with LazyModules("slow").installed():
+    import slow
+print(type(slow) is LazyModule)
+found, both = [], threading.Barrier(2)
+def look():
+    both.wait()
+    found.append(slow.n)
+threads = [threading.Thread(target=look) for _ in range(2)]
+for each in threads: each.start()
+for each in threads: each.join()
+print(found == [1, 1], type(slow) is ModuleType)
+with LazyModules("colorsys").installed():
+    import colorsys
+colorsys.hls_to_rgb = 5
+print(colorsys.hls_to_rgb, colorsys.__loader__ is colorsys.__spec__.loader)
+""") == ["True", "True", "True", "5", "True"]

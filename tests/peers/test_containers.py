@@ -95,6 +95,7 @@ def test_memory_samples_are_those_of_a_deque(first, more):
         assert (ours[0], ours[-1], len(ours)) == (theirs[0], theirs[-1], len(theirs))
     assert list(ours) == list(theirs) == ours[:]
     assert all(type(nbytes) is int for _, nbytes in ours)
+    assert pickle.loads(pickle.dumps(ours)) == theirs
     while theirs:
         assert ours.popleft() == theirs.popleft()
     assert not ours

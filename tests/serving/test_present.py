@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import asyncio
 
-from distributed import Client
+import pytest
+from distributed import Client, Security
 from distributed.utils_test import gen_test, inc
 
-from leandask.serving.present import OVERHEAD, SAMPLE_TASKS, present_of
-from tests.helpers.schedulers import lean, lean_cluster
+from leandask.serving.present import OVERHEAD, SAMPLE_TASKS, TLS_BYTES, present_of
+from tests.helpers.schedulers import LOCAL, lean, lean_cluster
 
 KB = 1000
 
@@ -24,6 +25,21 @@ async def test_the_present_is_counted():
             "connections": len(s._comms),
         }
         assert all(500 < live["bytes"] < 200 * KB for live in present.values())
+
+
+@pytest.mark.parametrize("protocol", ["tcp://", "tls://"])
+@gen_test()
+async def test_what_openssl_holds_of_connections_counts(protocol, monkeypatch):
+    security = Security.temporary() if protocol == "tls://" else Security()
+    async with (
+        lean(**LOCAL | {"protocol": protocol, "security": security}) as s,
+        Client(s.address, security=security, asynchronous=True),
+    ):
+        counted = present_of(s)["connections"]
+        monkeypatch.setattr("leandask.serving.present.TLS_BYTES", 0)
+        encrypted = counted["bytes"] - present_of(s)["connections"]["bytes"]
+        is_tls = protocol == "tls://"
+        assert encrypted == is_tls * counted["count"] * TLS_BYTES
 
 
 @gen_test()
