@@ -133,10 +133,11 @@ class Collector:
         before = len(self._tasks)
         if is_large and is_ordered and self.is_own:
             gc.collect()
-            self._is_graph_frozen = False
         try:
             with self.off() if is_large else nullcontext():
                 yield
+            if is_large:
+                self._is_graph_frozen = False
         finally:
             self.unfrozen += max(0, len(self._tasks) - before)
             if self.unfrozen >= self.large:
