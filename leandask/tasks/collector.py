@@ -83,6 +83,8 @@ class Collector:
         #: Whether objects are frozen, beyond those of the start; how many blocks.
         self._is_frozen = False
         self._frozen_blocks = 0
+        #: Whether a graph was frozen that no large number of tasks came from.
+        self._is_graph_frozen = False
         #: Graphs that come in while automatic collections are off, and since when.
         self._n_off = 0
         self._off_since = 0.0
@@ -134,6 +136,8 @@ class Collector:
         try:
             with self.off() if is_large else nullcontext():
                 yield
+            if is_large:
+                self._is_graph_frozen = False
         finally:
             self.unfrozen += max(0, len(self._tasks) - before)
             if self.unfrozen >= self.large:
@@ -141,15 +145,19 @@ class Collector:
                     gc.collect()
                 self._freeze_tasks()
 
-    def freeze(self) -> None:
-        """Have no collection visit the objects of now. Any thread may call it."""
+    def freeze_graph(self) -> None:
+        """Have no collection visit a graph that was read. Any thread may call it."""
+        self._is_graph_frozen = True
+        self._freeze()
+
+    def _freeze(self) -> None:
         if self.is_own:
             self._is_frozen = True
             gc.freeze()
 
     def _freeze_tasks(self) -> None:
         if self.is_own:
-            self.freeze()
+            self._freeze()
             self.frozen += self.unfrozen
             self._frozen_blocks = self.count_blocks()
         self.unfrozen = 0
@@ -158,7 +166,8 @@ class Collector:
         """Whether to collect garbage among what is frozen.
 
         `departed` are the workers and clients that left since the last time: each is
-        10 kB in cycles.
+        10 kB in cycles. A graph leaves more, if it has failed or was slow to read for
+        other reasons than its number of tasks: its objects may be in cycles too.
         """
         if not self._is_frozen or self._n_off:  # a graph that is read is frozen
             return False
@@ -166,7 +175,8 @@ class Collector:
             return True
         interval = INTERVAL_TIMES * self._full_took
         since = time.monotonic() - self._full_at
-        return is_quiet and departed > 0 and since >= interval
+        left = departed > 0 or self._is_graph_frozen
+        return is_quiet and left and since >= interval
 
     def collect_all(self) -> None:
         """Collect garbage among all objects, and freeze the tasks that are left."""
@@ -178,6 +188,7 @@ class Collector:
         self._full_took = self._full_at - begun
         self.frozen, self.unfrozen = 0, len(self._tasks)
         self._is_frozen, self._frozen_blocks = False, 0
+        self._is_graph_frozen = False
         if self.unfrozen >= self.large:
             self._freeze_tasks()
 

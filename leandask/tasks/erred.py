@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 from distributed.protocol import Serialized
 
 from leandask import _compat
+from leandask.tasks.sharedset import SharedSet
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -30,7 +31,7 @@ class Errors:
         #: The header of the last one: nearly all have the same.
         self._header: dict[str, Any] = {}
         #: The addresses of the workers where tasks erred.
-        self._workers: WeakValueDictionary[tuple[str, ...], frozenset[str]] = (
+        self._workers: WeakValueDictionary[tuple[str, ...], SharedSet] = (
             WeakValueDictionary()
         )
 
@@ -42,7 +43,7 @@ class Errors:
         ts.exception, ts.exception_text = self._known(ts.exception, ts.exception_text)
         ts.traceback, ts.traceback_text = self._known(ts.traceback, ts.traceback_text)
         names = tuple(sorted(ts.erred_on or ()))
-        workers: Any = self._workers.setdefault(names, frozenset(names))
+        workers: Any = self._workers.setdefault(names, SharedSet(names))
         ts.erred_on = workers
 
     def _known(self, error: Any, text: str | None) -> tuple[Any, str | None]:

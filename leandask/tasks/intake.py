@@ -116,4 +116,4 @@ class Reading:
     def _freeze_if_large(self) -> None:
         # For the collection after the order has been found.
         if time.monotonic() >= self._large_at:
-            self._collector.freeze()
+            self._collector.freeze_graph()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+import operator
+from collections.abc import Callable, Set
 from typing import Any
 
+from leandask.tasks.smallset import reflected
 
-class Keys(Set[Any], tuple[Any, ...]):  # type: ignore[misc]  # a set's `==` and `<=`
+
+class Keys(tuple[Any, ...]):
     """A frozenset of few keys: 64 bytes for two, where a frozenset takes 224.
 
     It answers as a frozenset does and is pickled as one, so that a worker gets what it
@@ -14,15 +17,6 @@ class Keys(Set[Any], tuple[Any, ...]):  # type: ignore[misc]  # a set's `==` and
     """
 
     __slots__ = ()
-
-    __contains__ = tuple.__contains__
-    __iter__ = tuple.__iter__
-    __len__ = tuple.__len__
-
-    @classmethod
-    def _from_iterable(cls, keys: Iterable[Any]) -> Any:
-        """What operators return."""
-        return frozenset(keys)
 
     def __hash__(self) -> int:
         return hash(frozenset(self))
@@ -36,3 +30,20 @@ class Keys(Set[Any], tuple[Any, ...]):  # type: ignore[misc]  # a set's `==` and
     def __getattr__(self, name: str) -> Any:
         """The methods of a frozenset, such as ``union``. It has none that change it."""
         return getattr(frozenset(self), name)
+
+
+def _left(operate: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """Return the method for an operator, or a comparison, with keys on the left."""
+
+    def left(self: Any, other: Any) -> Any:
+        return operate(frozenset(self), other)
+
+    return left
+
+
+for _name in ("eq", "ne", "lt", "le", "gt", "ge", "or", "and", "sub", "xor"):
+    setattr(Keys, f"__{_name}__", _left(getattr(operator, f"__{_name}__")))
+for _name in ("or", "and", "sub", "xor"):
+    setattr(Keys, f"__r{_name}__", reflected(_name))
+
+Set.register(Keys)

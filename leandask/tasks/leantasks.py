@@ -91,6 +91,8 @@ class LeanTasks:
         def client_desires_keys(keys: Collection[Any], client: str) -> None:
             if client not in scheduler.clients:
                 upstream((), client)  # it makes the client
+            if not isinstance(keys, Collection):
+                keys = list(keys)  # an iterator can be read once
             cs = scheduler.clients[client]
             only = shared.of(cs)
             met: list[Any] = []

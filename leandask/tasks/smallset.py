@@ -5,7 +5,7 @@ from __future__ import annotations
 import dis
 import operator
 import sys
-from collections.abc import Callable, Iterator, MutableSet, Set
+from collections.abc import Callable, Iterator, MutableSet
 from typing import Any
 
 #: Members of a set that is small. A list of 8 takes 128 bytes, a set of 5 already 728.
@@ -194,10 +194,10 @@ def with_left(operate: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     return left
 
 
-def _reflected(
-    operate: Callable[[Any, Any], Any], change: Callable[[Any, Any], Any]
-) -> Callable[..., Any]:
+def reflected(name: str) -> Callable[..., Any]:
     """Return the method for an operator with this set on the right."""
+    operate = getattr(operator, f"__{name}__")
+    change = getattr(operator, f"__i{name}__")
 
     def right(self: Any, other: Any) -> Any:
         if isinstance(other, set) and _is_in_place():
@@ -211,8 +211,8 @@ def _in_place(name: str) -> Callable[..., Any]:
     """Return the method for ``a |= b`` with this set on the left."""
 
     def change(self: Any, other: Any) -> Any:
-        if not isinstance(other, Set):
-            return NotImplemented
+        if not isinstance(other, (set, frozenset, SmallSet)):
+            return NotImplemented  # a set changes for no other class
         getattr(self, name)(other)
         return self
 
@@ -235,8 +235,7 @@ for _name, _method in (("or", "update"), ("and", "intersection_update"),
                        ("xor", "symmetric_difference_update")):  # fmt: skip
     _operate = getattr(operator, f"__{_name}__")
     setattr(SmallSet, f"__{_name}__", with_left(_operate))
-    _change = getattr(operator, f"__i{_name}__")
-    setattr(SmallSet, f"__r{_name}__", _reflected(_operate, _change))
+    setattr(SmallSet, f"__r{_name}__", reflected(_name))
     setattr(SmallSet, f"__i{_name}__", _in_place(_method))
 
 MutableSet.register(SmallSet)

@@ -112,6 +112,30 @@ async def test_garbage_of_who_left_is_collected_at_a_quiet_moment(own_process):
 
 
 @gen_test()
+async def test_garbage_of_a_graph_that_failed_is_collected_though_nobody_left(
+    own_process,
+):
+    """It was frozen as it had been read; the tasks that are there stay."""
+    async with lean() as s, Client(s.address, asynchronous=True) as c:
+        collector = collector_of(s)
+        held = await hold(s, c, 5)
+        lost = weakref.ref(Garbage())
+        collector.freeze_graph()
+        gc.collect()
+        assert lost() is not None
+        assert not collector.is_due(is_quiet=False, departed=0)
+        await run_housekeeping(s)
+        assert lost() is None
+        assert not collector.is_due(is_quiet=True, departed=0)
+        # Of a large one the tasks are counted.
+        collector.freeze_graph()
+        with collector.taking_in(LARGE, is_ordered=True):
+            pass
+        assert not collector.is_due(is_quiet=True, departed=0)
+        del held
+
+
+@gen_test()
 async def test_the_tables_of_the_order_are_collected_before_tasks_are_made(own_process):
     async with lean() as s:
         collector = collector_of(s)

@@ -66,6 +66,8 @@ async def test_equal_errors_are_one_and_no_view_of_a_message():
                 b.address,
             }
             assert len({id(ts.erred_on) for ts in tasks}) == 2
+            with pytest.raises(TypeError, match="many tasks share"):
+                tasks[0].erred_on.add("another")
             assert tasks[0].exception_text == "ValueError('no luck')"
             assert "raise ValueError(text)" in tasks[0].traceback_text
             for future in futures[:3]:

@@ -254,6 +254,15 @@ async def test_a_client_that_desires_unknown_keys():
 
 
 @gen_test()
+async def test_keys_that_can_be_read_once_are_desired():
+    async with lean(validate=True) as s:
+        ts = s.new_task("x", None, "released")
+        s.client_desires_keys(iter(["x"]), "queue-z")
+        assert ts.who_wants == {s.clients["queue-z"]}
+        assert ts in s.clients["queue-z"].wants_what
+
+
+@gen_test()
 async def test_a_client_that_desires_a_bad_key_holds_no_task_by_half():
     async with lean(validate=True) as s:
         ts = s.new_task("x", None, "released")

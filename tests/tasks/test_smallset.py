@@ -136,6 +136,16 @@ def test_a_small_set_is_copied_and_dumped_as_a_set(members):
 
 
 @pytest.mark.parametrize("n", [3, FEW + 3])
+def test_what_changes_no_set_in_place_changes_no_small_set(n):
+    """Python makes another set of ``a |= b`` where `b` is a view of a dict."""
+    small = also = grown(range(n))
+    small |= {"x": 1}.keys()
+    small -= {0: 1}.keys()
+    assert small == {*range(1, n), "x"}
+    assert also == set(range(n))
+
+
+@pytest.mark.parametrize("n", [3, FEW + 3])
 def test_a_small_set_has_no_order(n):
     small = grown(range(n))
     for act in (

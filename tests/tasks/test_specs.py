@@ -45,6 +45,9 @@ def test_keys_are_a_frozenset_of_fewer_bytes():
     assert few == keys
     assert keys == Keys(reversed(keys))
     assert keys != {"a"}
+    assert not keys != few
+    assert not few != keys
+    assert keys != tuple(keys)
     assert (len(keys), hash(keys), {*keys}) == (2, hash(few), few)
     assert "a" in keys
     assert "b" not in keys
@@ -244,6 +247,23 @@ def test_operators_of_keys_work_from_both_sides():
     few, keys = frozenset("abc"), Keys("abc")
     for name in ("and_", "or_", "sub", "xor"):
         operate = getattr(operator, name)
-        for other in (frozenset("bcd"), {*"bcd"}, Keys("bcd")):
-            assert operate(keys, other) == operate(few, frozenset(other))
-            assert operate(other, keys) == operate(frozenset(other), few)
+        for other in (frozenset("bcd"), {*"bcd"}):
+            for made, expected in (
+                (operate(keys, other), operate(few, other)),
+                (operate(other, keys), operate(other, few)),
+            ):
+                assert made == expected
+                assert type(made) is type(expected)
+        assert operate(keys, Keys("bcd")) == operate(few, frozenset("bcd"))
+        with pytest.raises(TypeError):
+            operate(keys, ["a"])
+
+
+def test_keys_change_a_set_in_place():
+    changed = also = {"a", "d"}
+    changed |= Keys("ab")
+    changed -= Keys("bc")
+    changed &= Keys("de")
+    changed ^= Keys("ef")
+    assert changed is also
+    assert changed == {"d", "e", "f"}
