@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
 from distributed.collections import HeapSet
-from sortedcontainers import SortedKeyList
+from sortedcontainers import SortedDict
+
+#: The tasks of one priority, in the order of their arrival. One alone is itself.
+Equals = OrderedDict
 
 
 class TaskQueue(HeapSet[Any]):
     """Tasks in the order of their priorities, and else in that of their arrival.
 
     Upstream's keeps a tuple, a number and a weak reference for each task. Here a task
-    takes its places in two lists and in a set.
+    takes a place in two dicts and a list.
 
     Parameters
     ----------
@@ -22,72 +26,86 @@ class TaskQueue(HeapSet[Any]):
         Returns the priority of a task. A task keeps its place if this changes later.
     """
 
-    __slots__ = ("_sorted_tasks",)
+    __slots__ = ("_by_priority",)
 
-    _data: set[Any]
-    _sorted_tasks: SortedKeyList
+    #: The priority that each task came with.
+    _data: dict[Any, Any]  # type: ignore[assignment]
+    _by_priority: SortedDict
 
     def __init__(self, *, key: Callable[[Any], Any]) -> None:
         super().__init__(key=key)
-        self._sorted_tasks = SortedKeyList(key=key)
+        self._data = {}
+        self._by_priority = SortedDict()
 
     def __reduce__(self) -> Any:
         # As upstream's, whose entries have the priority and a number.
-        entries = [(self.key(v), i, v) for i, v in enumerate(self._sorted_tasks)]
+        entries = [(self._data[v], i, v) for i, v in enumerate(self.sorted())]
         return HeapSet._unpickle, (self.key, len(entries), entries)
 
     def add(self, value: Any) -> None:
         """Add a task, unless it is there."""
-        if value not in self._data:
-            self._sorted_tasks.add(value)
-            self._data.add(value)
+        if value in self._data:
+            return
+        priority = self._data[value] = self.key(value)
+        place = self._by_priority.setdefault(priority, value)
+        if type(place) is Equals:
+            place[value] = None
+        elif place is not value:
+            self._by_priority[priority] = Equals({place: None, value: None})
 
     def discard(self, value: Any) -> None:
         """Remove a task, if it is there."""
         if value not in self._data:
             return
-        self._data.discard(value)
-        try:
-            self._sorted_tasks.remove(value)
-        except ValueError:  # its priority was changed: its place is that of the old one
-            self._sorted_tasks.pop(list(self._sorted_tasks).index(value))
+        priority = self._data.pop(value)
+        place = self._by_priority[priority]
+        if type(place) is Equals:
+            del place[value]
+        if type(place) is not Equals or not place:
+            del self._by_priority[priority]
 
     def peek(self) -> Any:
         """Return the first task."""
-        if not self._data:
-            raise KeyError("peek into empty set")
-        return self._sorted_tasks[0]
+        return self._peek("peek into empty set", last=False)
 
     def peekn(self, n: int) -> Iterator[Any]:
         """Iterate over the first tasks."""
-        return islice(self._sorted_tasks, max(n, 0))
+        return islice(self.sorted(), max(n, 0))
 
     def pop(self) -> Any:
         """Remove and return the first task."""
-        return self._pop(0)
+        return self._pop(last=False)
 
     def peekright(self) -> Any:
         """Return the last task."""
-        if not self._data:
-            raise KeyError("peek into empty set")
-        return self._sorted_tasks[-1]
+        return self._peek("peek into empty set", last=True)
 
     def popright(self) -> Any:
         """Remove and return the last task."""
-        return self._pop(-1)
+        return self._pop(last=True)
 
     def sorted(self) -> Iterator[Any]:
         """Iterate over all tasks, the first one first."""
-        return iter(self._sorted_tasks)
+        for place in self._by_priority.values():
+            if type(place) is Equals:
+                yield from place
+            else:
+                yield place
 
     def clear(self) -> None:
         """Remove all tasks."""
         self._data.clear()
-        self._sorted_tasks.clear()
+        self._by_priority.clear()
 
-    def _pop(self, index: int) -> Any:
+    def _peek(self, error: str, *, last: bool) -> Any:
         if not self._data:
-            raise KeyError("pop from an empty set")
-        value = self._sorted_tasks.pop(index)
-        self._data.discard(value)
+            raise KeyError(error)
+        place = self._by_priority.peekitem(-1 if last else 0)[1]
+        if type(place) is Equals:
+            return next(reversed(place) if last else iter(place))
+        return place
+
+    def _pop(self, *, last: bool) -> Any:
+        value = self._peek("pop from an empty set", last=last)
+        self.discard(value)
         return value

@@ -79,6 +79,27 @@ def test_it_does_what_upstreams_does_in_the_same_order(priorities, acts):
         assert all((task in ours) is (task in theirs) for task in tasks)
 
 
+def test_a_task_among_many_of_its_priority_is_not_searched_for():
+    class Compared(Task):
+        n = 0
+
+        def __eq__(self, other):
+            Compared.n += 1
+            return self is other
+
+        __hash__ = object.__hash__
+
+    queue = TaskQueue(key=priority)
+    tasks = [Compared(i, 0) for i in range(1000)]
+    for task in tasks:
+        queue.add(task)
+    for task in tasks[:0:-1]:
+        queue.discard(task)
+    assert list(queue.sorted()) == tasks[:1]
+    assert queue.pop() is tasks[0]
+    assert Compared.n < 10
+
+
 def test_the_last_task():
     queue = TaskQueue(key=priority)
     for name in ("peekright", "popright"):
