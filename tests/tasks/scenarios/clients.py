@@ -59,9 +59,10 @@ async def cancel(c):
     futures = c.a.map(wait_for_event, range(10), name="cancelled")
     child = c.a.submit(sum, futures)
     await until(lambda: c.processing() and child.key in c.scheduler.tasks)
+    await c.a.cancel([child])  # alone: 2024.8 may not cancel what is cancelled with it
+    await until(lambda: child.key not in c.scheduler.tasks and child.cancelled())
     await c.a.cancel(futures)
     await until(lambda: not c.scheduler.tasks)
-    await until(child.cancelled)
     shared = c.a.submit(wait_for_event, 1, "cancelled", key="shared")
     other = c.b.submit(wait_for_event, 1, "cancelled", key="shared")
     tasks = c.scheduler.tasks
