@@ -11,7 +11,7 @@ from leandask._throttle import Throttle
 from leandask.peers import levels
 from leandask.peers.ondemand import DequeOnDemand, SetOnDemand
 from leandask.peers.samples import MemorySamples
-from leandask.peers.told import share_parts, shared
+from leandask.peers.told import Texts
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -32,6 +32,7 @@ class Peers:
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self._warning = Throttle(WARN_SECONDS)
+        self._texts = Texts()
 
     def install(self) -> None:
         """Be called with each connection, worker and client that enters."""
@@ -43,7 +44,7 @@ class Peers:
 
     def _shrink_worker(self, address: str) -> None:
         ws: Any = self._scheduler.workers[address]
-        share_parts(ws.versions)
+        self._texts.share(ws.versions)
         # The handler of the connection keeps its first message as long as the worker
         # is there, and the metrics in it, 2 kB, are replaced at the next heartbeat.
         first = ws.metrics
@@ -53,7 +54,7 @@ class Peers:
         _compat.replace_memory_samples(ws, MemorySamples)
 
     def _shrink_client(self, name: str) -> None:
-        share_parts(self._scheduler.clients[name].versions)
+        self._texts.share(self._scheduler.clients[name].versions)
 
     def _guarded(self, shrink: Callable[[Any], None]) -> Callable[[Any], None]:
         """Return a function that does it, and never raises."""
@@ -70,5 +71,4 @@ class Peers:
 
 def shrink_connection(comm: Comm) -> None:
     """Let the buffers of a TCP connection take room only while they are in use."""
-    comm.handshake_options = shared(comm.handshake_options)
     _compat.replace_buffers(getattr(comm, "stream", None), DequeOnDemand)

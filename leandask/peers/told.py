@@ -1,43 +1,28 @@
-"""What peers tell of themselves: equal parts are one object."""
+"""What peers tell of themselves: equal texts are one object."""
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
-from weakref import WeakValueDictionary
+from typing import Any
+
+#: Texts that are known at most, and the characters of the longest: 200 kB in all.
+MOST, LONGEST = 1000, 100
 
 
-class Told(dict[str, Any]):
-    """A part of what several peers have told. It can't be changed."""
+class Texts:
+    """The texts that peers have told, such as versions of packages."""
 
-    __slots__ = ("__weakref__",)
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
 
-    def __reduce__(self) -> Any:
-        return dict, (dict(self),)
+    def __len__(self) -> int:
+        return len(self._known)
 
-    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError(
-            "leandask: other workers and clients have told the same, and share this "
-            "dict; change a copy of it"
-        )
-
-    __setitem__ = __delitem__ = __ior__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse
-
-
-#: By their items. An entry goes with the last peer that has it.
-_known: WeakValueDictionary[tuple[Any, ...], Told] = WeakValueDictionary()
-
-
-def shared(part: dict[str, Any]) -> dict[str, Any]:
-    """Return the one dict that is equal to this; this one if that can't be found."""
-    try:
-        return _known.setdefault(tuple(part.items()), Told(part))
-    except TypeError:  # a value can't be hashed
-        return part
-
-
-def share_parts(told: dict[str, Any]) -> None:
-    """Replace the dicts in a dict by those that other peers have told, in place."""
-    for name, part in told.items():
-        if type(part) is dict:
-            told[name] = shared(part)
+    def share(self, told: dict[str, Any]) -> None:
+        """Replace texts by equal ones that are known, in a dict and the dicts in it."""
+        for name, value in told.items():
+            if type(value) is str and len(value) <= LONGEST:
+                if len(self._known) >= MOST:
+                    self._known.clear()
+                told[name] = self._known.setdefault(value, value)
+            elif type(value) is dict:
+                self.share(value)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, MutableSet
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakValueDictionary
 
-from leandask.tasks.smallset import asking, plain, with_left
-
-#: Without types: a set that may not change has the methods that change a set.
-_FrozenSet: Any = frozenset
+#: Without types: as a member of this may not be added to it.
+_Set: Any = set
 
 
-class SharedSet(_FrozenSet):
+class SharedSet(_Set):
     """A set that many tasks have in common, so it may not change.
 
     It has everything that a set has. What would change it raises an error; what leaves
@@ -24,14 +21,10 @@ class SharedSet(_FrozenSet):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return repr(set(self))
+        return repr(self.copy())
 
     def __reduce__(self) -> Any:
         return set, (list(self),)
-
-    def copy(self) -> set[Any]:
-        """Return a set that may change."""
-        return set(self)
 
     # These two are called for each task.
 
@@ -58,36 +51,19 @@ def _refusing(name: str) -> Callable[..., Any]:
     method = getattr(set, name)
 
     def change(self: Any, *args: Any) -> Any:
-        changed = set(self)
+        changed = self.copy()
         result = method(changed, *args)
         if changed != self:
             raise _refusal(name)
-        return self if name.startswith("__") and result is changed else result
+        return self if result is changed else result
 
     return change
-
-
-def _with_right(operate: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    """Return the method for an operator with this set on the right."""
-
-    def right(self: Any, other: Any) -> Any:
-        return operate(plain(other), set(self))
-
-    return right
 
 
 for _name in ("discard", "remove", "pop", "update", "intersection_update",
               "difference_update", "symmetric_difference_update",
               "__ior__", "__iand__", "__isub__", "__ixor__"):  # fmt: skip
     setattr(SharedSet, _name, _refusing(_name))
-for _name in ("union", "intersection", "difference", "symmetric_difference"):
-    setattr(SharedSet, _name, asking(_name))
-for _name in ("or", "and", "sub", "xor"):
-    _operate = getattr(operator, f"__{_name}__")
-    setattr(SharedSet, f"__{_name}__", with_left(_operate))
-    setattr(SharedSet, f"__r{_name}__", _with_right(_operate))
-
-MutableSet.register(SharedSet)
 
 #: The dependencies and the dependents of all tasks that have none.
 EMPTY = SharedSet()

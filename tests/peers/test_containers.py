@@ -3,7 +3,6 @@ from __future__ import annotations
 import gc
 import pickle
 import sys
-import weakref
 from collections import deque
 
 import pytest
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from leandask.peers.levels import Levels, Stealable
 from leandask.peers.ondemand import DequeOnDemand, SetOnDemand
 from leandask.peers.samples import MemorySamples
-from leandask.peers.told import Told, share_parts, shared
+from leandask.peers.told import LONGEST, MOST, Texts
 
 NUMBERS = st.integers(0, 5)
 DEQUE_STEPS = st.sampled_from(
@@ -136,41 +135,23 @@ def test_levels_read_as_a_tuple_of_sets():
     assert "1 tasks in 15 levels" in repr(levels)
 
 
-def test_equal_parts_are_one_object_as_long_as_a_peer_has_them():
-    told = [{"packages": {"a": "1"}, "host": {"b": ["c"]}, "n": 1} for _ in range(2)]
-    for each in told:
-        share_parts(each)
-    first, second = told
-    assert first == second == {"packages": {"a": "1"}, "host": {"b": ["c"]}, "n": 1}
-    assert first["packages"] is second["packages"]
-    assert first["host"] is not second["host"]  # a list can't be looked up
-    other = shared({"a": "2"})
-    assert other is not first["packages"]
-    assert shared({"a": "2"}) is other
-    gone = weakref.ref(other)
-    del other
-    assert gone() is None
+def test_equal_texts_are_one_object_and_each_peer_has_dicts_of_its_own():
+    texts = Texts()
+    first, second = (
+        {"packages": {"a": f"{2}.0"}, "host": {"b": ["c"], "n": 1}} for _ in range(2)
+    )
+    for told in (first, second):
+        texts.share(told)
+    assert first == second == {"packages": {"a": "2.0"}, "host": {"b": ["c"], "n": 1}}
+    assert first["packages"]["a"] is second["packages"]["a"]
+    second["packages"]["a"] = "3.0"
+    assert first["packages"] == {"a": "2.0"}
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda d: d.update(a=2),
-        lambda d: d.pop("a"),
-        lambda d: d.setdefault("b", 1),
-        lambda d: d.clear(),
-        lambda d: d.popitem(),
-        lambda d: d.__setitem__("a", 2),
-        lambda d: d.__delitem__("a"),
-        lambda d: d.__ior__({"a": 2}),
-    ],
-)
-def test_a_shared_part_refuses_to_be_changed(change):
-    part = shared({"a": 1})
-    with pytest.raises(TypeError, match="share this dict; change a copy of it"):
-        change(part)
-    assert part == {"a": 1} and type(part) is Told
-    copy = pickle.loads(pickle.dumps(part))
-    change(copy)
-    change(part.copy())
-    assert type(copy) is dict
+def test_texts_that_are_known_are_few_and_short():
+    texts = Texts()
+    texts.share({str(i): str(i) for i in range(2 * MOST)})
+    assert 0 < len(texts) <= MOST
+    before = len(texts)
+    texts.share({"long": "x" * (LONGEST + 1)})
+    assert len(texts) == before

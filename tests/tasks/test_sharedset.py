@@ -78,6 +78,7 @@ def test_it_takes_part_in_operations_and_what_they_return_can_change(
         answer = getattr(shared, name)(second)
         assert type(answer) is set
         assert answer == getattr(members, name)(other)
+        assert getattr(set, name)(shared, second) == answer
 
 
 def test_a_shared_set_is_copied_and_dumped_as_a_set(members):
