@@ -6,10 +6,13 @@ from typing import Any
 
 from distributed.scheduler import TaskState
 
+from leandask.tasks.erred import PackedError
 from leandask.tasks.sharedset import EMPTY
 from leandask.tasks.smallset import SmallSet
 
 _add_dependency = TaskState.add_dependency
+#: The place of the attribute of upstream's.
+_exception: Any = TaskState.exception
 
 
 class MixedTaskState(TaskState):
@@ -44,3 +47,13 @@ class LeanTaskState(MixedTaskState):
 
     __hash__ = object.__hash__
     __eq__ = object.__eq__
+
+    @property
+    def exception(self) -> Any:
+        """The exception that it raised, pickled; None if it has not."""
+        error = _exception.__get__(self)
+        return error.unpacked() if type(error) is PackedError else error
+
+    @exception.setter
+    def exception(self, error: Any) -> None:
+        _exception.__set__(self, error)

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 import traceback
 
 import pytest
 from distributed import Client, Scheduler, Worker, wait
 from distributed.protocol import Serialized
+from distributed.scheduler import TaskState
 from distributed.utils_test import gen_test, inc
 
 from leandask import install
+from leandask.tasks import erred
 from leandask.tasks.erred import Errors
 from tests.helpers.schedulers import LOCAL, lean, lean_cluster, until
 
@@ -36,6 +39,11 @@ def lines_of(error):
     return traceback.format_exception(type(error), error, error.__traceback__)
 
 
+def kept(ts):
+    """Return the exception as a task keeps it."""
+    return TaskState.exception.__get__(ts)
+
+
 def frames_of(scheduler):
     """Return the frames of all errors that a scheduler keeps."""
     return [
@@ -58,8 +66,9 @@ async def test_equal_errors_are_one_and_no_view_of_a_message():
             futures = c.map(fail, range(20))
             await wait(futures)
             tasks = [s.tasks[f.key] for f in futures]
-            for name in ("exception", "traceback", "exception_text", "traceback_text"):
+            for name in ("traceback", "exception_text", "traceback_text"):
                 assert len({id(getattr(ts, name)) for ts in tasks}) == 1, name
+            assert len({id(kept(ts)) for ts in tasks}) == 1
             assert {type(frame) for frame in frames_of(s)} == {bytes}
             assert {name for ts in tasks for name in ts.erred_on} == {
                 a.address,
@@ -86,9 +95,34 @@ async def test_different_errors_stay_different():
             assert str(await future.exception()) == text
             assert s.tasks[future.key].exception_text == f"ValueError({text!r})"
         tasks = [s.tasks[f.key] for f in futures]
-        assert len({id(ts.exception) for ts in tasks}) == 3
+        assert len({id(kept(ts)) for ts in tasks}) == 3
         assert len({id(ts.traceback) for ts in tasks}) == 1
         assert len({id(ts.exception.header) for ts in tasks}) == 1
+
+
+def fail_below(x, text, depth=40):
+    if depth:
+        fail_below(x, text, depth - 1)
+    raise ValueError(text)
+
+
+@gen_test()
+async def test_an_exception_takes_little_beside_its_text_and_traceback(monkeypatch):
+    async with lean_cluster() as (s, c):
+        texts = [f"{i} \udc80 é " + random.randbytes(1500).hex() for i in range(3)]
+        futures = c.map(fail_below, range(3), texts)
+        await wait(futures)
+        for future, text in zip(futures, texts, strict=True):
+            ts = s.tasks[future.key]
+            assert sum(map(len, ts.exception.frames)) > 6000
+            assert sum(map(len, kept(ts)._frames)) < 600
+            error = await future.exception()
+            assert (type(error), error.args) == (ValueError, (text,))
+            assert "".join(lines_of(error)).count("in fail_below") > 2
+        monkeypatch.setattr(erred, "LARGEST", 2000)
+        large = c.submit(fail_below, 1, "large")
+        await wait(large)
+        assert type(kept(s.tasks[large.key])) is Serialized
 
 
 @gen_test()
