@@ -173,10 +173,6 @@ class Lockstep(RuleBasedStateMachine):
     def submit_graph(self, client, n, seed, **options):
         """Submit a graph of new keys, some of which depend on those that there are."""
         external = sorted(self.wanted(client), key=str)
-        # Of several dependencies that have erred, the first in a set gives the reason.
-        tasks = self.scheduler.tasks
-        erred = [k for k in external if k in tasks and tasks[k].state == "erred"]
-        external = [k for k in external if k not in erred[1:]]
         graph, wanted = random_graph(seed, n, self.n_keys, external)
         self.n_keys += n
         self.graphs = [*self.graphs[-5:], (graph, wanted)]

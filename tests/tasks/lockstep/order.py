@@ -90,11 +90,6 @@ class OrderedTransitions:
         # It calls itself with the dependents of each, in the order of a set.
         super().stimulus_cancel(sorted(keys, key=str), *args, **kwargs)
 
-    def _fail_tasks_after_no_workers_timeout(self, timed_out, *args):
-        # Those in the queue come in the order of a set.
-        ordered = sorted(timed_out, key=name_of)
-        super()._fail_tasks_after_no_workers_timeout(ordered, *args)
-
     def _in_order(self, recommendations):
         """Return the recommendations sorted: the last one is done first."""
 

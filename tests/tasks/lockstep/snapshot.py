@@ -72,8 +72,7 @@ def task(side, ts) -> dict[str, Any]:
     found["spec"] = side.once(ts.run_spec, value)
     for each in ("exception", "traceback"):
         found[each] = side.once(getattr(ts, each), value)
-    # With several erred dependencies, which one is blamed depends on a set's order.
-    found["blame"] = ts.exception_blame is not None
+    found["blame"] = BLAMED if ts.exception_blame is not None else None
     return found
 
 
@@ -198,6 +197,11 @@ def value(it: Any) -> Any:
     return it
 
 
+#: Stands for the dependency that is blamed, and its error: which of several that have
+#: erred it is depends on the order of a set.
+BLAMED = "a dependency that has erred"
+
+
 def messages(side) -> dict[str, list[str]]:
     """Return what was sent since the last call, by recipient.
 
@@ -217,6 +221,10 @@ def message(side, msg: dict[str, Any]) -> dict[str, Any]:
         plain["span_id"] = bool(plain["span_id"])
     if "who_has" in plain:
         plain["who_has"] = {k: sorted(v) for k, v in plain["who_has"].items()}
+    if msg.get("op") == "task-erred":
+        ts = side.scheduler.tasks.get(msg["key"])
+        if ts is None or ts.exception_blame is not ts:
+            plain["exception"] = BLAMED
     if isinstance(plain.get("keys"), list):
         plain["keys"] = sorted(map(str, plain["keys"]))
     return plain
