@@ -63,6 +63,8 @@ class TaskQueue(HeapSet[Any]):
             del place[value]
         if type(place) is not Equals or not place:
             del self._by_priority[priority]
+        if not self._data:
+            self.clear()  # a dict keeps the room for the most that it had
 
     def peek(self) -> Any:
         """Return the first task."""

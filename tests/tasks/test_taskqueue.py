@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 
 import pytest
 from distributed.collections import HeapSet
@@ -98,6 +99,19 @@ def test_a_task_among_many_of_its_priority_is_not_searched_for():
     assert list(queue.sorted()) == tasks[:1]
     assert queue.pop() is tasks[0]
     assert Compared.n < 10
+
+
+def test_an_empty_queue_takes_no_room():
+    queue = TaskQueue(key=priority)
+    small = sys.getsizeof(queue._data), sys.getsizeof(queue._by_priority)
+    tasks = [Task(i, i) for i in range(1000)]
+    for task in tasks:
+        queue.add(task)
+    for task in tasks[:-1]:
+        queue.discard(task)
+    assert queue.pop() is tasks[-1]
+    after = sys.getsizeof(queue._data), sys.getsizeof(queue._by_priority)
+    assert after == small
 
 
 def test_the_last_task():
