@@ -6,6 +6,7 @@ pickled exception has its traceback and its text in it once more: 4 kB for 40 fr
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -38,11 +39,6 @@ class PackedError:
         self._traceback = traceback
         self._frames = tuple(map(self._pack, frames))
 
-    @property
-    def identity(self) -> tuple[Any, ...]:
-        """What two of them that are equal have in common."""
-        return self.text, id(self._traceback), *self._frames
-
     def unpacked(self) -> Serialized:
         """Return the exception as it came."""
         return Serialized(self.header, [*map(self._unpack, self._frames)])
@@ -64,8 +60,9 @@ class Errors:
     """The errors of live tasks. Each goes with the last task that has it."""
 
     def __init__(self) -> None:
-        #: Exceptions and tracebacks by their texts and bytes. The text is kept as an
-        #: attribute, as no weak reference to a string can be had.
+        #: Exceptions and tracebacks by their texts, the tracebacks that they came with,
+        #: and digests of their bytes. The text is kept as an attribute, as no weak
+        #: reference to a string can be had.
         self._errors: WeakValueDictionary[tuple[Any, ...], Any] = WeakValueDictionary()
         #: The header of the last one: nearly all have the same.
         self._header: dict[str, Any] = {}
@@ -96,19 +93,23 @@ class Errors:
         if error.header != self._header:
             self._header = error.header
         frames = [bytes(frame) for frame in error.frames]
-        new: Any
-        is_packed = SMALLEST <= sum(map(len, frames)) <= LARGEST
-        if is_packed and type(traceback) is Serialized and text is not None:
-            new = PackedError(self._header, frames, text, traceback)
-            same = new.identity
-        else:
-            new = Serialized(self._header, frames)
-            new.text = text
-            same = text, *frames
+        same = (text, id(traceback), *map(_digest, frames))
         known = self._errors.get(same)
         if known is None or known.header != error.header:
-            known = self._errors[same] = new
+            known = self._errors[same] = self._kept(frames, text, traceback)
         return known, known.text
+
+    def _kept(self, frames: list[bytes], text: str | None, traceback: Any) -> Any:
+        is_packed = SMALLEST <= sum(map(len, frames)) <= LARGEST
+        if is_packed and type(traceback) is Serialized and text is not None:
+            return PackedError(self._header, frames, text, traceback)
+        kept: Any = Serialized(self._header, frames)
+        kept.text = text
+        return kept
+
+
+def _digest(frame: bytes) -> bytes:
+    return hashlib.blake2b(frame, digest_size=16).digest()
 
 
 def install(scheduler: Scheduler) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Set
+from collections.abc import Set
 from typing import Any
 
-from leandask.tasks.smallset import reflected
+from leandask.tasks.smallset import reflected, with_left
 
 
 class Keys(tuple[Any, ...]):
@@ -32,17 +32,9 @@ class Keys(tuple[Any, ...]):
         return getattr(frozenset(self), name)
 
 
-def _left(operate: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    """Return the method for an operator, or a comparison, with keys on the left."""
-
-    def left(self: Any, other: Any) -> Any:
-        return operate(frozenset(self), other)
-
-    return left
-
-
 for _name in ("eq", "ne", "lt", "le", "gt", "ge", "or", "and", "sub", "xor"):
-    setattr(Keys, f"__{_name}__", _left(getattr(operator, f"__{_name}__")))
+    _operate = getattr(operator, f"__{_name}__")
+    setattr(Keys, f"__{_name}__", with_left(_operate, frozenset))
 for _name in ("or", "and", "sub", "xor"):
     setattr(Keys, f"__r{_name}__", reflected(_name))
 

@@ -12,7 +12,7 @@ from distributed.scheduler import TaskState
 from leandask import _compat
 from leandask.settings import config
 from leandask.tasks.sharedset import EMPTY, SharedSet, SharedSets
-from leandask.tasks.smallset import FEW, SmallSet, small_set
+from leandask.tasks.smallset import SmallSet, small_set
 from leandask.tasks.taskqueue import TaskQueue
 from leandask.tasks.taskstate import LeanTaskState, MixedTaskState
 
@@ -179,9 +179,7 @@ def _shrinking_waits(s: Any, *transition: str) -> Callable[..., Any]:
         if ts.waiting_on:
             ts.waiting_on = small_set(ts.waiting_on)
         for dts in ts.dependencies:
-            waiters = dts.waiters
-            if type(waiters) is set and len(waiters) <= FEW:
-                dts.waiters = SmallSet(waiters)
+            dts.waiters = small_set(dts.waiters)
         return result
 
     return released_waiting
@@ -193,9 +191,7 @@ def _shrinking_waiters(s: Any, *transition: str) -> Callable[..., Any]:
     def memory_released(scheduler: Any, key: Any, stimulus_id: str) -> Any:
         result = upstream(scheduler, key, stimulus_id)
         for dts in scheduler.tasks[key].waiters or ():
-            waiting_on = dts.waiting_on
-            if type(waiting_on) is set and len(waiting_on) <= FEW:
-                dts.waiting_on = SmallSet(waiting_on)
+            dts.waiting_on = small_set(dts.waiting_on)
         return result
 
     return memory_released

@@ -116,9 +116,10 @@ class LargeSet(SmallSet):
         return item in _real(self)
 
 
-def small_set(members: set[Any]) -> Any:
-    """Return the members as a small set, or else as they are if they are many."""
-    return SmallSet(members) if len(members) <= FEW else members
+def small_set(members: Any) -> Any:
+    """Return a set of few members as a small set, and anything else as it is."""
+    few = type(members) is set and len(members) <= FEW
+    return SmallSet(members) if few else members
 
 
 _get_item = list.__getitem__
@@ -128,7 +129,7 @@ def _real(large: Any) -> set[Any]:
     return _get_item(large, 0)
 
 
-def plain(other: Any) -> Any:
+def _plain(other: Any) -> Any:
     """Return a small set as a set, and anything else as it is."""
     return set(other) if isinstance(other, SmallSet) else other
 
@@ -153,7 +154,7 @@ def _is_in_place() -> bool:
     return (code[at], code[at + 1]) in _IN_PLACE
 
 
-def asking(name: str) -> Callable[..., Any]:
+def _asking(name: str) -> Callable[..., Any]:
     """Return a method of sets that changes nothing."""
     method = getattr(set, name)
 
@@ -185,11 +186,16 @@ def _changing_large(name: str) -> Callable[..., Any]:
     return change
 
 
-def with_left(operate: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    """Return the method for an operator, or a comparison, with this set on the left."""
+def with_left(
+    operate: Callable[[Any, Any], Any], kind: type = set
+) -> Callable[..., Any]:
+    """Return the method for an operator, or a comparison, with this set on the left.
+
+    `kind` is what this set is like: a set or a frozenset.
+    """
 
     def left(self: Any, other: Any) -> Any:
-        return operate(set(self), plain(other))
+        return operate(kind(self), _plain(other))
 
     return left
 
@@ -202,7 +208,7 @@ def reflected(name: str) -> Callable[..., Any]:
     def right(self: Any, other: Any) -> Any:
         if isinstance(other, set) and _is_in_place():
             return change(other, set(self))
-        return operate(plain(other), set(self))
+        return operate(_plain(other), set(self))
 
     return right
 
@@ -221,7 +227,7 @@ def _in_place(name: str) -> Callable[..., Any]:
 
 for _name in ("issubset", "issuperset", "isdisjoint", "union", "intersection",
               "difference", "symmetric_difference", "copy"):  # fmt: skip
-    setattr(SmallSet, _name, asking(_name))
+    setattr(SmallSet, _name, _asking(_name))
 for _name in ("update", "intersection_update", "difference_update",
               "symmetric_difference_update"):  # fmt: skip
     setattr(SmallSet, _name, _changing(_name))
