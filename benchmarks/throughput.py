@@ -1,7 +1,8 @@
 """Task throughput of real clusters: upstream, leandask, and leandask with all logged.
 
 Run ``python -m benchmarks.throughput``; see ``--help``. The clusters take turns, round
-by round, each time in another order; the result is the ratio within a round.
+by round, each time in another order; the result is the ratio within a round. Where
+uvloop is installed ``leandask`` uses it, and ``leandask-asyncio`` does not.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ import argparse
 import math
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from benchmarks.harness.cluster import Cluster, clusters
+import dask.array as da
+from distributed import wait
+
+from benchmarks.harness.cluster import Cluster, add_schedulers, be_quiet, clusters
 from benchmarks.scenarios import run_tiny_tasks
 
 #: By scheduler: tasks per second, and CPU microseconds of the scheduler per task, of
@@ -31,14 +35,34 @@ class Row(NamedTuple):
     cost: tuple[float, float]
 
 
-def measure(started: list[Cluster], rounds: int, tasks: int) -> Results:
+def run_map(cluster: Cluster, first: int, count: int) -> None:
+    """Run a map of so many tasks that take no time."""
+    run_tiny_tasks(cluster, first, count, in_flight=2_000)
+
+
+def run_array(cluster: Cluster, first: int, count: int) -> None:
+    """Run an array's graph: half of the tasks depend on one of the other half."""
+    array = da.full(count // 2, first, chunks=1) + 1
+    wait(cluster.client.persist(array, optimize_graph=False))
+
+
+#: What is run, by its name.
+GRAPHS = {"map": run_map, "array": run_array}
+
+
+def measure(
+    started: list[Cluster],
+    rounds: int,
+    tasks: int,
+    run: Callable[[Cluster, int, int], None] = run_map,
+) -> Results:
     """Run rounds of so many tiny tasks on each cluster in turn."""
     results: Results = {c.name: ([], []) for c in started}
     for n in range(-1, rounds):  # the first one warms up
         turn = n % len(started)
         for c in started[turn:] + started[:turn]:
             begun, cpu = time.perf_counter(), c.cpu
-            run_tiny_tasks(c, (n + 1) * tasks, tasks, in_flight=2_000)
+            run(c, (n + 1) * tasks, tasks)
             seconds, cpu_seconds = time.perf_counter() - begun, c.cpu - cpu
             if n >= 0:
                 results[c.name][0].append(tasks / seconds)
@@ -72,14 +96,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--tasks", type=int, default=2_000)
     parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--graph", choices=GRAPHS, default="map")
+    add_schedulers(parser)
+    parser.set_defaults(schedulers=["upstream", "leandask", "all-logged"])
     args = parser.parse_args()
-    names = ["upstream", "leandask", "all-logged"]
-    with clusters(names, args.workers) as started:
-        results = measure(started, args.rounds, args.tasks)
-    print(f"{'':12} {'tasks/s':>8} {'ratio':>16} {'cpu us/task':>12} {'ratio':>16}")
+    be_quiet()
+    with clusters(args.schedulers, args.workers) as started:
+        results = measure(started, args.rounds, args.tasks, GRAPHS[args.graph])
+    print(f"{'':16} {'tasks/s':>8} {'ratio':>16} {'cpu us/task':>12} {'ratio':>16}")
     for name, rate, speed, cpu, cost in rows(results):
         print(
-            f"{name:12} {rate:8.0f} {speed[0]:8.3f} +- {speed[1]:.3f} "
+            f"{name:16} {rate:8.0f} {speed[0]:8.3f} +- {speed[1]:.3f} "
             f"{cpu:12.0f} {cost[0]:8.3f} +- {cost[1]:.3f}"
         )
 

@@ -32,6 +32,11 @@ COMMANDS: dict[str, list[str]] = {
         "DASK_LEANDASK__MEMORY__ALLOCATOR=malloc",
         *_LEANDASK,
     ],
+    "leandask-asyncio": [
+        "env",
+        "DASK_DISTRIBUTED__ADMIN__EVENT_LOOP=asyncio",
+        *_LEANDASK,
+    ],
     "all-logged": [*_LEANDASK, "--log-transitions", "--event-log={folder}/log.jsonl"],
 }
 
@@ -50,7 +55,7 @@ def add_schedulers(parser: argparse.ArgumentParser) -> None:
         choices=COMMANDS,
         default=["upstream", "leandask"],
         metavar="NAME",
-        help=f"any of {', '.join(COMMANDS)}; by default upstream and leandask",
+        help=f"any of {', '.join(COMMANDS)}; by default %(default)s",
     )
 
 
