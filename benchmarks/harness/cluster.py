@@ -25,6 +25,11 @@ _RECOMMENDED = Path(__file__).parents[1] / "recommended.yaml"
 #: The commands that are compared, by name; {folder} is a new temporary folder.
 COMMANDS: dict[str, list[str]] = {
     "upstream": _UPSTREAM,
+    "upstream-uvloop": [
+        "env",
+        "DASK_DISTRIBUTED__ADMIN__EVENT_LOOP=uvloop",
+        *_UPSTREAM,
+    ],
     "recommended": ["env", f"DASK_CONFIG={_RECOMMENDED}", *_UPSTREAM],
     "leandask": _LEANDASK,
     "leandask-malloc": [

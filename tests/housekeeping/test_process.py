@@ -77,6 +77,24 @@ def test_the_command_frees_large_messages_at_once_and_collects_little(start):
     assert resident < 5 * 2**20
 
 
+def test_messages_are_packed_in_memory_that_stays():
+    code = '''if True:
+        import resource
+        import msgpack
+        from leandask.housekeeping.process import tune_memory
+        tune_memory()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for number in range(2000):
+            # Some messages are packed while others are held.
+            held = [bytes(100_000) for _ in range(number % 4)]
+            msgpack.packb({"op": "task-finished"})
+            del held
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+        '''
+    faults = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert int(faults) < 1000  # 40,000 if the memory comes and goes
+
+
 @pytest.mark.parametrize("module", [distributed.scheduler, distributed.semaphore])
 @gen_test()
 async def test_shown_warnings_are_forgotten_beyond_their_bound(module):
