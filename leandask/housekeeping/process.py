@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 #: Bytes from which a message gets separate memory. msgpack allocates 256 KiB to pack a
 #: message of any size: to map and unmap these each time takes 12 µs.
 LARGE_MESSAGE = 512 * 1024
-#: Free bytes at the end of the heap that stay. These 256 KiB and what is freed with them
-#: have to fit in: to return and ask for them each time takes 7 % of a scheduler's CPU.
-#: Twice the threshold above is also what glibc sets by itself.
+#: Free bytes at the end of the heap that stay. These 256 KiB and what is freed with
+#: them have to fit in: to return and ask for them each time takes 7 % of a scheduler's
+#: CPU. Twice the threshold above is also what glibc sets by itself.
 FREE_AT_END = 2 * LARGE_MESSAGE
 #: Parameters of ``mallopt``, from glibc's ``malloc.h``.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
