@@ -78,7 +78,7 @@ def test_the_command_frees_large_messages_at_once_and_collects_little(start):
 
 
 def test_messages_are_packed_in_memory_that_stays():
-    code = '''if True:
+    code = """if True:
         import resource
         import msgpack
         from leandask.housekeeping.process import tune_memory
@@ -90,7 +90,7 @@ def test_messages_are_packed_in_memory_that_stays():
             msgpack.packb({"op": "task-finished"})
             del held
         print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-        '''
+        """
     faults = subprocess.check_output([sys.executable, "-c", code], text=True)
     assert int(faults) < 1000  # 40,000 if the memory comes and goes
 
