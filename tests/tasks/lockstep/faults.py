@@ -47,10 +47,15 @@ class Clients(Lockstep):
             )
 
     def can_cancel(self, key):
-        """Whether a client wants all that depends on a key: upstream asserts it."""
+        """Whether a client wants all that depends on a key: upstream asserts it.
+
+        It also raises for a client that is gone, once it comes to it in a set.
+        """
         ts = self.scheduler.tasks[key]
-        return bool(ts.who_wants) and all(
-            self.can_cancel(dependent.key) for dependent in ts.dependents
+        return (
+            bool(ts.who_wants)
+            and all(cs.client_key in self.scheduler.clients for cs in ts.who_wants)
+            and all(self.can_cancel(dependent.key) for dependent in ts.dependents)
         )
 
     @rule(
