@@ -10,27 +10,32 @@ from __future__ import annotations
 from typing import Any
 
 from distributed import scheduler
+from distributed.active_memory_manager import ActiveMemoryManagerPolicy
 from distributed.scheduler import TaskState, WorkerState
 
+#: What is in sets from which upstream chooses.
+ORDERED = (TaskState, WorkerState, ActiveMemoryManagerPolicy)
 #: Modules that choose from sets, and the functions by which they do.
 CHOOSING = {
     "distributed.scheduler": ("min",),
     "distributed.stealing": ("min", "list"),
-    "distributed.active_memory_manager": ("min", "max"),
+    "distributed.active_memory_manager": ("min", "max", "list"),
 }
 
 
 def name_of(each: Any) -> str:
-    """Return what tasks and workers are sorted by."""
+    """Return what tasks, workers and policies are sorted by."""
     if isinstance(each, WorkerState):
         return each.address
+    if isinstance(each, ActiveMemoryManagerPolicy):
+        return f"{type(each).__name__} {getattr(each, 'address', '')}"
     return str(each.key if isinstance(each, TaskState) else each)
 
 
 def in_order(values: Any) -> list[Any]:
-    """Return tasks or workers in our order, unless they are in a list already."""
+    """Return the members of a set in our order, unless they are in a list already."""
     values = values if isinstance(values, list) else [*values]
-    if values and isinstance(values[0], TaskState | WorkerState):
+    if values and isinstance(values[0], ORDERED):
         return sorted(values, key=name_of)
     return values
 
