@@ -217,10 +217,22 @@ class Restarts(Lockstep):
 
     @rule(pick=PICK)
     def restart(self, pick):
-        if pick % 4:
+        if pick % 4 or self.is_wanted_by_the_gone():
             return
         self.do(
             lambda side: side.run(
                 side.scheduler.restart(wait_for_workers=False, stimulus_id="restart")
             )
+        )
+
+    def is_wanted_by_the_gone(self):
+        """Whether a client that is gone, or was there before, wants a task.
+
+        A restart leaves that task, and upstream then raises for the worker that has it.
+        """
+        clients = self.scheduler.clients
+        return any(
+            cs is not clients.get(cs.client_key)
+            for ts in self.scheduler.tasks.values()
+            for cs in ts.who_wants or ()
         )
