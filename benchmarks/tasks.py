@@ -51,7 +51,7 @@ def n_peers(dask_scheduler: Any = None) -> int:
 
 def estimate(dask_scheduler: Any = None) -> int:
     """Return the bytes that leandask estimates for tasks, workers and clients."""
-    from leandask.serving.present import present_of
+    from leandask.guard.present import present_of
 
     return sum(live["bytes"] for live in present_of(dask_scheduler).values())
 

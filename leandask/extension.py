@@ -12,6 +12,8 @@ from distributed.utils import recursive_to_dict
 
 from leandask import _compat
 from leandask._versions import versions
+from leandask.guard.graphs import GraphGuard
+from leandask.guard.guard import Guard
 from leandask.histories import bounds as histories
 from leandask.housekeeping import stealing
 from leandask.housekeeping.giveback import GiveBack
@@ -102,28 +104,39 @@ class LeanExtension:
         self.collector = Collector(scheduler)
         self.intake = Intake(scheduler, self.collector, trim_heap)
         self.give_back = GiveBack(scheduler, self.stream, self.collector)
+        self.guard = Guard(scheduler, self.stream, self.give_back.relieve)
+        self.graphs = GraphGuard(
+            scheduler, self.guard, self.stream, self.give_back.tidy
+        )
         self.housekeeping = Housekeeping(scheduler, self.give_back)
         if self.event_log is not None:
             self.housekeeping.jobs.append(self.event_log.reattach)
         scheduler.handlers["leandask_give_back"] = self.give_back.ask
         scheduler.handlers["leandask_history"] = self.history
         scheduler.handlers["leandask_report"] = self.report
+        scheduler.handlers["leandask_set_memory"] = self.guard.set
         scheduler.handlers["leandask_set_retention"] = self.set_retention
         self.watchers = Watchers(scheduler)
         add_routes(scheduler)
         # For a scheduler that is never closed: runs when it is collected, or at exit.
         weakref.finalize(scheduler, _close_now, self.stream, self.event_log, self._held)
         logger.info("Retention: %s", bounds)
+        logger.info("Memory: %s", self.guard.describe_limit())
         config.warn_of_unknown_keys()
         if config.read("memory.allocator") == "malloc" and not uses_malloc():
             logger.warning(
                 "leandask.memory.allocator is ignored: only leandask-scheduler can set "
                 "it, where PYTHONMALLOC is not set"
             )
-        # Upstream starts and stops it with its own callbacks.
-        scheduler.periodic_callbacks["leandask"] = self.housekeeping.callback
+        # Upstream starts and stops them with its own callbacks.
+        callbacks = {
+            "leandask": self.housekeeping.callback,
+            "leandask-guard": self.guard.callback,
+        }
+        scheduler.periodic_callbacks.update(callbacks)
         if scheduler.listeners:  # it has started already
-            self.housekeeping.callback.start()
+            for callback in callbacks.values():
+                callback.start()
             self.record_start()
 
     def _to_dict(self, *, exclude: Container[str] = ()) -> Any:

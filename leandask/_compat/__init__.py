@@ -21,6 +21,8 @@ from leandask._compat.connections import (
 )
 from leandask._compat.intake import (
     get_task_maker,
+    go_around_reading,
+    mark_graph,
     move_frames,
     run_after_reading,
     set_task_maker,
@@ -105,8 +107,10 @@ __all__ = [
     "get_task_maker",
     "get_topics",
     "get_types",
+    "go_around_reading",
     "has_pages",
     "is_own_process",
+    "mark_graph",
     "move_frames",
     "on_connection",
     "rename_type",

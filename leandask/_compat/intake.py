@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
-from distributed.protocol.serialize import Serialized
+import distributed.scheduler
+from distributed.protocol.serialize import Serialized, register_serialization_family
 from distributed.utils import offload
 
 if TYPE_CHECKING:
@@ -45,3 +47,36 @@ def run_after_reading(function: Callable[[], None]) -> Awaitable[None]:
     two: the order is asked for only when the event loop has got the graph.
     """
     return offload(function)
+
+
+#: The name of our family of serialization, for graphs.
+_GRAPH = "leandask-graph"
+
+
+def go_around_reading(
+    make: Callable[..., Any], unpickle: Callable[[Any, Any], Any]
+) -> None:
+    """``scheduler._materialize_graph`` (scheduler.py): makes the tasks of a graph.
+
+    A thread calls it, in the context of the graph. From now on that is `make`, which
+    gets it as its first argument, for all schedulers of this process; and `unpickle`
+    reads the graphs that are marked.
+    """
+    register_serialization_family(_GRAPH, None, unpickle)
+    upstream = distributed.scheduler._materialize_graph
+    if not hasattr(upstream, "__wrapped__"):
+        around = wraps(upstream)(partial(make, upstream))
+        distributed.scheduler._materialize_graph = around
+
+
+def mark_graph(message: dict[str, Any]) -> None:
+    """``expr_ser``, or ``graph_header`` in old releases: have us unpickle it.
+
+    A graph that is not pickled as a whole, such as one with lists of parts, stays
+    upstream's.
+    """
+    header = message.get("graph_header")
+    if header is None:
+        header = getattr(message.get("expr_ser"), "header", {})
+    if header.get("serializer") == "pickle":
+        header["serializer"] = _GRAPH

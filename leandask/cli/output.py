@@ -180,6 +180,10 @@ def report_lines(report: Report) -> Iterator[str]:
         f"stream: {stream['emitted']} records, {dropped} dropped, "
         f"{stream['errors']} errors, {stream['queued']} queued"
     )
+    if guard := report.get("guard"):
+        parts = f"warns at {guard['warn']:.0%}, refuses graphs at {guard['refuse']:.0%}"
+        limit = f"limit by {guard['source']}, {parts}" if guard["limit"] else "no limit"
+        yield f"guard: {limit}; {guard['refused']} graphs refused"
     if garbage := report.get("garbage"):  # an older scheduler has none
         yield (
             f"garbage: collected for {garbage['seconds']:.1f} s, "

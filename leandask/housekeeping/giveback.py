@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from dask.utils import format_bytes
 
+from leandask.histories import bounds as histories
 from leandask.histories.loglines import log_lines_of
 from leandask.histories.lru import clear_key_caches
 from leandask.histories.spans.spans import LeanSpans
@@ -141,6 +142,24 @@ class GiveBack:
                 done=False, reason=reason, before=rss, after=rss, longest_pause=0.0
             )
         return await self.run()
+
+    async def relieve(self) -> None:
+        """Give back all that can be, as memory is short: at most once a minute.
+
+        Histories are cut to half of what they may keep. Their bounds stay.
+        """
+        if time.monotonic() >= self._done_at + self._interval:
+            scheduler: Any = self.scheduler
+            bounds = scheduler.retention
+            for scheduler.retention in (bounds.halved(), bounds):
+                histories.resize(scheduler)
+            await self.run()
+
+    async def tidy(self) -> None:
+        """Free what a graph that was refused has left in cycles and in the heap."""
+        if self.collector.count_blocks() <= LARGEST_HEAP:
+            self.collector.collect_all()
+        await asyncio.get_running_loop().run_in_executor(None, trim_heap)
 
     async def run(self) -> Outcome:
         """Give memory back, in short slices, and record it."""

@@ -122,6 +122,14 @@ class LeanCollector(PrometheusCollector):
             "garbage_seconds", "Time of collections of garbage", garbage["seconds"]
         )
 
+        guard = report["guard"]
+        yield counter("refused_graphs", "Graphs that were refused", guard["refused"])
+        yield gauge(
+            "memory_pressure",
+            "Whether the RSS is above a part of the limit that warns, or refuses",
+            {level: float(guard["level"] == level) for level in ("warn", "refuse")},
+            "level",
+        )
         stream = report["task_stream"]
         yield gauge(
             "watched_tasks",

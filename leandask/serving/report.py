@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, TypedDict
 from distributed.system import MEMORY_LIMIT
 
 from leandask._versions import versions
+from leandask.guard.guard import GuardReport
+from leandask.guard.present import Present, present_of
 from leandask.histories import bounds
 from leandask.histories.taskbuffer import MOST_BYTES
 from leandask.histories.taskstream import task_stream_of
 from leandask.records.recordqueue import StreamStats
 from leandask.records.text import name_of
 from leandask.records.times import rfc3339
-from leandask.serving.present import Present, present_of
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -119,6 +120,8 @@ class Report(TypedDict):
     tasks: int
     lean_tasks: LeanTasksReport
     memory: MemoryReport
+    #: The limit of the memory that graphs may take, and what was done at it.
+    guard: GuardReport
     #: What the tasks, workers, clients and connections take, estimated from samples.
     present: Present
     #: By the name of the bound.
@@ -159,6 +162,7 @@ def report_of(scheduler: Scheduler) -> Report:
     """
     extension = scheduler.extensions["leandask"]
     housekeeping, give_back = extension.housekeeping, extension.give_back
+    guard = extension.guard.report()
     now = time.time()
     rss = scheduler.monitor.get_process_memory()
     return {
@@ -172,7 +176,12 @@ def report_of(scheduler: Scheduler) -> Report:
         "clients": len([c for c in scheduler.clients if c != "fire-and-forget"]),
         "tasks": len(scheduler.tasks),
         "lean_tasks": {"lean": extension.tasks.lean, "why": extension.tasks.why},
-        "memory": {"rss": rss, "rss_peak": rss_peak(rss), "limit": MEMORY_LIMIT},
+        "memory": {
+            "rss": rss,
+            "rss_peak": rss_peak(rss),
+            "limit": guard["limit"] or MEMORY_LIMIT,
+        },
+        "guard": guard,
         "present": present_of(scheduler),
         "histories": bounds.look(scheduler),
         "stream": extension.stream.stats(),

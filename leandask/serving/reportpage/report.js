@@ -9,6 +9,7 @@ function showReport(report) {
   showRecords(report.stream);
   showEventLog(report.event_log);
   showHousekeeping(report.housekeeping, report.give_back, report.garbage);
+  showGuard(report.guard);
   showWatched(report.task_stream);
   showWarnings(report.warnings);
 }
@@ -79,6 +80,14 @@ function showEventLog(log) {
 function showWatched({ tasks, bytes }) {
   setText(byId("watched"),
     tasks ? `${formatNumber(tasks)}, ${formatSize(bytes)}` : "none");
+}
+
+function showGuard(guard) {
+  const percent = (part) => `${formatNumber(Math.round(part * 100))} %`;
+  setText(byId("limit-source"), guard.source || "none");
+  setText(byId("limit-warn"), guard.limit ? percent(guard.warn) : "–");
+  setText(byId("limit-refuse"), guard.limit ? percent(guard.refuse) : "–");
+  setFaults(byId("refused"), guard.refused);
 }
 
 function showHousekeeping(housekeeping, giveBack, garbage) {

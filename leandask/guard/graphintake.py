@@ -1,0 +1,83 @@
+"""GraphIntake: one graph that comes in, which may be refused at several steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from leandask.guard.interruption import Interrupted, Interruption
+
+if TYPE_CHECKING:
+    from leandask.guard.cost import TaskCost
+    from leandask.guard.guard import Guard
+
+
+class Refused(BaseException):
+    """A graph does not fit. No ``except Exception`` of upstream's keeps it."""
+
+
+class GraphIntake:
+    """One graph that comes in.
+
+    Parameters
+    ----------
+    n_tasks : int
+        Tasks of the graph, as far as they are known: those that the client wants.
+    guard : Guard
+    cost : TaskCost
+    """
+
+    #: Tasks of the graph, whether that are all, and the bytes that they would take.
+    n_tasks: int
+    is_counted: bool
+    nbytes: float
+    #: Bytes of room when it came.
+    room: float
+    #: Whether it was unpickled, at least in part.
+    was_read: bool
+
+    def __init__(self, n_tasks: int, guard: Guard, cost: TaskCost) -> None:
+        self._guard = guard
+        self._cost = cost
+        self._interruption = Interruption()
+        self.n_tasks = n_tasks
+        self.nbytes = 0.0
+        self.room = guard.room
+        self.was_read = self.is_counted = False
+
+    def check_room(self) -> None:
+        """Refuse the graph if there is no room left. It takes 30 µs."""
+        self._guard.measure()
+        if self._guard.room <= 0:
+            raise Refused
+
+    def check_tasks(
+        self, tasks: dict[Any, Any], dependencies: Any = None, is_ordered: bool = True
+    ) -> float:
+        """Refuse the graph if its tasks do not fit; return the bytes they will take."""
+        nbytes = self._cost.expect(tasks, dependencies)
+        if len(tasks) >= self._cost.MEASURED:
+            self._guard.measure()
+        peak = nbytes if is_ordered else self._cost.while_ordered(len(tasks), nbytes)
+        if peak > self._guard.room:
+            self.n_tasks, self.is_counted, self.nbytes = len(tasks), True, nbytes
+            raise Refused
+        return nbytes
+
+    def read(self, read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Make the tasks of the graph, in a thread, and check how many they are."""
+        self.was_read = True
+        try:
+            made = self._interruption.run(lambda: read(*args, **kwargs))
+        except Interrupted:
+            raise Refused from None
+        tasks, *others = made
+        # Old releases return the dependencies too; later ones have them in the tasks.
+        self.check_tasks(tasks, others[0] if len(others) == 2 else None, False)
+        return made
+
+    def interrupt_if_full(self) -> None:
+        """Refuse the graph if it is made into tasks now, and there is no room left."""
+        self._guard.measure()
+        if self._guard.room <= 0:
+            self._interruption.interrupt()

@@ -1,0 +1,194 @@
+"""GraphGuard: takes in the graphs that fit below the memory limit, and no others."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from dask.utils import format_bytes
+
+from leandask import _compat
+from leandask._throttle import Throttle
+from leandask.guard.answer import Answer
+from leandask.guard.arrival import Arrival
+from leandask.guard.cost import MessageCost, TaskCost
+from leandask.guard.graphintake import GraphIntake, Refused
+from leandask.guard.holders import describe, look
+from leandask.guard.unpickling import load
+from leandask.records.schema import GRAPH_REFUSED
+from leandask.records.text import name_of
+
+if TYPE_CHECKING:
+    from dask.typing import Key
+    from distributed import Scheduler
+
+    from leandask.guard.guard import Guard
+    from leandask.records.stream import RecordStream
+
+logger = logging.getLogger("leandask")
+
+#: Seconds between two looks at the RSS while a graph is read.
+WATCH_SECONDS = 0.02
+#: Seconds between two records of graphs that were refused: a client may send many.
+RECORD_SECONDS = 1.0
+#: Holders of memory that an error names.
+NAMED = 3
+
+#: The graph that this context takes in.
+_current: ContextVar[GraphIntake | None] = ContextVar("_current", default=None)
+
+
+class GraphGuard:
+    """Looks at each graph while it comes in, and refuses it once it does not fit.
+
+    It looks before a graph is read; all the time while it is unpickled and made into
+    tasks; and at the number of tasks before their order is found and their states are
+    made, which is done at once.
+
+    Parameters
+    ----------
+    scheduler : distributed.Scheduler
+    guard : Guard
+    stream : RecordStream
+    tidy : callable
+        Frees what a refused graph left; a coroutine function.
+    """
+
+    #: What tasks take.
+    cost: TaskCost
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        guard: Guard,
+        stream: RecordStream,
+        tidy: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._scheduler = scheduler
+        self._guard = guard
+        self._stream = stream
+        self._tidy = tidy
+        self.cost = TaskCost()
+        self._message_cost = MessageCost()
+        self._recording = Throttle(RECORD_SECONDS)
+        self._update_graph = scheduler.stream_handlers["update-graph"]
+        self._make_tasks = _compat.get_task_maker(scheduler)
+        scheduler.stream_handlers["update-graph"] = self.update_graph
+        _compat.set_task_maker(scheduler, self.make_tasks)
+        _compat.go_around_reading(_read, _unpickle)
+        comms: Any = scheduler.client_comms
+        comms.on_enter.append(self._look_at_client)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self._guard.refused} refused, {self.cost}>"
+
+    async def update_graph(self, **message: Any) -> None:
+        """Take in a graph, or refuse it: the handler of the message that has it."""
+        client, keys = message["client"], message["keys"]
+        graph = GraphIntake(len(keys), self._guard, self.cost)
+        is_refused = False
+        taking: Any
+        watching: asyncio.Future[None] | None = None
+        try:
+            if self._guard.room <= 0:  # as it was up to half a second ago
+                graph.check_room()
+            _current.set(graph)
+            _compat.mark_graph(message)
+            watching = asyncio.ensure_future(self._watch(graph))
+            taking = self._update_graph(**message)
+            del message  # upstream drops its parts as soon as it has read them
+            await taking
+        except Refused:
+            is_refused = True
+        finally:
+            if watching is not None:
+                watching.cancel()
+        if is_refused:  # the exception is gone, and with it what upstream held
+            taking = None
+            await self._refuse(client, [*keys], graph)
+
+    def make_tasks(self, *args: Any, **kwargs: Any) -> Any:
+        """Make the states of the tasks of a graph, if there is room."""
+        graph = _current.get()
+        if graph is None:  # not from a client
+            return self._make_tasks(*args, **kwargs)
+        tasks = kwargs["dsk"]
+        expected = graph.check_tasks(tasks, kwargs.get("dependencies"))
+        with self.cost.learning(len(tasks), expected, self._guard):
+            return self._make_tasks(*args, **kwargs)
+
+    async def _watch(self, graph: GraphIntake) -> None:
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            graph.interrupt_if_full()
+
+    async def _refuse(self, client: str, keys: list[Key], graph: GraphIntake) -> None:
+        answer = self._begin_refusal(client, graph)
+        if graph.was_read:
+            await self._tidy()
+        await answer.send(keys)
+
+    def _begin_refusal(self, client: str, graph: GraphIntake) -> Answer:
+        """Record that a graph is refused; return how to answer its keys."""
+        self._guard.refused += 1
+        text = self._explain(graph)
+        if self._recording.acquire():
+            fields = {
+                "client": name_of(client),
+                "tasks": graph.n_tasks,
+                "nbytes": int(graph.nbytes),
+                "refused_total": self._guard.refused,
+            }
+            self._stream.life(GRAPH_REFUSED, text, fields, logging.WARNING, force=False)
+        return Answer(self._scheduler, client, text)
+
+    def _look_at_client(self, client: str) -> None:
+        """Look at each message of a client that has entered, before it is read."""
+        comm = self._scheduler.client_comms[client].comm
+        stream = getattr(comm, "stream", None)
+        if not hasattr(stream, "read_into"):  # not TCP: a message is read as a whole
+            return
+
+        def refuse(n_keys: int) -> Answer:
+            graph = GraphIntake(n_keys, self._guard, self.cost)
+            return self._begin_refusal(client, graph)
+
+        def lose(op: str) -> None:
+            logger.warning("%s sent %r with a graph that was refused: lost", client, op)
+
+        Arrival(stream, self._fits, refuse, self._scheduler.tasks.__contains__, lose)
+
+    def _fits(self, nbytes: int, body: int) -> bool:
+        self._guard.measure()
+        return nbytes + self._message_cost.expect(body) < self._guard.room
+
+    def _explain(self, graph: GraphIntake) -> str:
+        guard = self._guard
+        assert guard.limit is not None
+        held = "; ".join(describe(look(self._scheduler).holders[:NAMED]))
+        number = f"{graph.n_tasks:,} {'task' if graph.n_tasks == 1 else 'tasks'}"
+        if graph.is_counted:
+            number += f", about {format_bytes(int(graph.nbytes))}"
+        else:
+            number += " or more"
+        return (
+            f"the scheduler refused a graph of {number}: it had "
+            f"room for {format_bytes(max(int(graph.room), 0))} below "
+            f"{guard.refuse:.0%} of its limit of {format_bytes(guard.limit.nbytes)} "
+            f"(leandask.memory.refuse). It holds {held}"
+        )
+
+
+def _read(read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Make the tasks of a graph, as upstream does in a thread."""
+    graph = _current.get()
+    return read(*args, **kwargs) if graph is None else graph.read(read, *args, **kwargs)
+
+
+def _unpickle(header: Any, frames: Any) -> Any:
+    """Unpickle a graph, as upstream does on the event loop."""
+    graph = _current.get()
+    return load(header, frames, None if graph is None else graph.check_room)

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import gc
+import threading
+
+import pytest
+
+from leandask.guard.interruption import Interrupted, Interruption
+
+
+class Work:
+    """A function in a thread, which goes on until it is interrupted."""
+
+    def __init__(self, function):
+        self.interruption = Interruption()
+        self.has_begun = threading.Event()
+        self.error = None
+        self.thread = threading.Thread(target=self._run, args=(function,))
+        self.thread.start()
+        self.has_begun.wait()
+
+    def _run(self, function):
+        try:
+            self.interruption.run(lambda: function(self.has_begun))
+        except BaseException as e:
+            self.error = e
+        self.is_intact = sum(range(100_000)) > 0  # nothing is raised here
+
+    def interrupt(self):
+        while self.thread.is_alive():
+            self.interruption.interrupt()
+            self.thread.join(0.001)
+
+
+def spin(has_begun):
+    has_begun.set()
+    while True:
+        pass
+
+
+def swallow(has_begun):
+    while True:
+        try:
+            spin(has_begun)
+        except Exception:
+            pass
+
+
+def collect(has_begun):
+    """Spend the time in callbacks, where an exception is lost."""
+    has_begun.set()
+    while True:
+        gc.collect(0)
+
+
+@pytest.mark.parametrize("function", [spin, swallow, collect])
+def test_a_function_is_interrupted_and_what_follows_is_not(function):
+    for _ in range(20):
+        work = Work(function)
+        work.interrupt()
+        assert isinstance(work.error, Interrupted)
+        assert work.is_intact
+
+
+def test_a_function_that_has_ended_is_not_interrupted():
+    interruption = Interruption()
+    assert interruption.run(lambda: 1) == 1
+    interruption.interrupt()
+    assert sum(range(100_000)) > 0
+    with pytest.raises(ZeroDivisionError):
+        interruption.run(lambda: 1 // 0)
+
+
+def test_interrupting_at_the_end_raises_in_it_or_not_at_all():
+    outcomes = set()
+    for count in range(300):
+        work = Work(lambda event, n=count: (event.set(), sum(range(n * 10))))
+        work.interruption.interrupt()
+        work.thread.join()
+        assert work.is_intact
+        outcomes.add(type(work.error))
+    assert outcomes <= {Interrupted, type(None)}
