@@ -127,9 +127,9 @@ class Cluster:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
-    def ask(self, function: Callable[..., Any]) -> Any:
+    def ask(self, function: Callable[..., Any], **kwargs: Any) -> Any:
         """Run a function on the scheduler, which is passed as `dask_scheduler`."""
-        return self.client.run_on_scheduler(function)
+        return self.client.run_on_scheduler(function, **kwargs)
 
     def close(self) -> None:
         """Kill all processes."""
