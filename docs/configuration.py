@@ -33,6 +33,7 @@ KINDS = {
     ("integer",): "whole number",
     ("number",): "number",
     ("integer", "string"): "size",
+    ("integer", "number", "string"): "`auto`, size or part",
     ("number", "string"): "duration",
 }
 

@@ -12,6 +12,7 @@ import dask.config
 import yaml
 
 from leandask.settings.logpath import as_log_path
+from leandask.settings.memorylimit import as_limit
 from leandask.settings.rules import (
     as_bytes,
     as_choice,
@@ -120,6 +121,9 @@ RULES: dict[str, Callable[[str, Any], Any]] = {
     "tasks.lean": as_flag,
     "housekeeping.interval": partial(as_seconds, positive=True),
     "memory.allocator": partial(as_choice, choices=("python", "malloc")),
+    "memory.limit": as_limit,
+    "memory.warn": as_part,
+    "memory.refuse": as_part,
     "give-back.tasks": partial(as_maxlen, minimum=1),
     "give-back.part": as_part,
     "give-back.interval": as_seconds,
