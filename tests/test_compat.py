@@ -70,7 +70,7 @@ start = partial(
 
 def test_each_name_of_compat_has_a_test():
     modules = [value for value in vars(_compat).values() if inspect.ismodule(value)]
-    assert len(modules) == 9
+    assert len(modules) == 10
     defined = {
         name
         for module in modules

@@ -13,6 +13,7 @@ from leandask._versions import versions
 from leandask.histories import bounds
 from leandask.histories.taskbuffer import MOST_BYTES
 from leandask.histories.taskstream import task_stream_of
+from leandask.peers.workerlog import WorkerLogStats
 from leandask.records.recordqueue import StreamStats
 from leandask.records.text import name_of
 from leandask.records.times import rfc3339
@@ -130,6 +131,8 @@ class Report(TypedDict):
     task_stream: TaskStreamReport
     #: None if there is no event log.
     event_log: EventLogReport | None
+    #: None if lines of workers are not in an event log.
+    worker_log: WorkerLogStats | None
     #: The last ones, newest first; none if ``blocked-handlers`` have ``events``.
     warnings: list[Warned]
 
@@ -191,6 +194,7 @@ def report_of(scheduler: Scheduler) -> Report:
         },
         "task_stream": _task_stream(scheduler),
         "event_log": _event_log(extension.event_log),
+        "worker_log": extension.worker_log and extension.worker_log.stats(),
         # Warnings contain text of events.
         "warnings": []
         if "events" in scheduler.blocked_handlers
