@@ -5,25 +5,23 @@ import itertools
 import json
 import logging
 import os
-import time
 from contextlib import asynccontextmanager
 
 import dask
 import pytest
-from distributed import Client, Scheduler, Worker
+from distributed import Client, Worker
 from distributed.core import rpc
 from distributed.diagnostics.plugin import ForwardLoggingPlugin
 from distributed.protocol.pickle import dumps
 from distributed.utils_test import gen_test
 
-from leandask import LogReader, get_report, install
+from leandask import LogReader, get_report
 from leandask.cli.console import Console
 from leandask.cli.output import report_lines
 from leandask.peers import workerlog
 from leandask.records.loggers import OWN, WORKERS
-from leandask.records.schema import LINES_DROPPED, SUSPECTS, WORKER_LOG
-from tests.helpers.processes import DASK, Process
-from tests.helpers.schedulers import LOCAL, lean, run_housekeeping, until
+from leandask.records.schema import LINES_DROPPED, WORKER_LOG
+from tests.helpers.schedulers import lean, run_housekeeping, until
 
 _moments = itertools.count(1_795_000_000)
 
@@ -250,58 +248,3 @@ async def test_another_plugin_that_forwards_lines_goes_on_working(tmp_path):
             "for both",
             "for them",
         ]
-
-
-#: Makes every process that has it on its path unable to import leandask.
-WITHOUT_LEANDASK = "import sys; sys.modules['leandask'] = None"
-#: Settings of the memory of two workers, each with a nanny in one process.
-MEMORY = {
-    "DASK_DISTRIBUTED__WORKER__MEMORY__TARGET": "false",
-    "DASK_DISTRIBUTED__WORKER__MEMORY__SPILL": "false",
-    "DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "0.6",
-    "DASK_DISTRIBUTED__WORKER__MEMORY__TERMINATE": "0.9",
-}
-TWO = ("--nworkers=2", "--nthreads=1", "--memory-limit=300MiB", "--no-dashboard")
-
-
-async def have_plugin(c, nanny):
-    """Whether all workers, or nannies, have our plugin. None of them has leandask."""
-    plugins = lambda dask_worker: [*dask_worker.plugins]  # noqa: E731
-    modules = lambda: __import__("sys").modules["leandask"]  # noqa: E731
-    assert set((await c.run(modules, nanny=nanny)).values()) == {None}
-    return all(WORKER_LOG in p for p in (await c.run(plugins, nanny=nanny)).values())
-
-
-@gen_test(timeout=120)
-async def test_last_words_of_a_worker_killed_for_memory_are_beside_its_end(tmp_path):
-    log = {"leandask.event-log.path": str(tmp_path / "log.jsonl")}
-    (tmp_path / "sitecustomize.py").write_text(WITHOUT_LEANDASK)
-    path = {"PYTHONPATH": str(tmp_path)}
-    async with Scheduler(allowed_failures=0, **LOCAL) as s:
-        command = DASK, "worker", s.address, *TWO
-        with Process(tmp_path, "nannies", *command, **MEMORY | path):
-            async with Client(s.address, asynchronous=True) as c:
-                await c.wait_for_workers(2)
-                with dask.config.set(log):
-                    install(s)  # while they are connected
-                for nanny in (False, True):
-                    while not await have_plugin(c, nanny):
-                        pass
-                hog = c.submit(
-                    lambda sleep: [(sleep(0.05), b"x" * 10**7) for _ in range(10**4)],
-                    time.sleep,
-                    key="hog-1",
-                )
-                assert "hog-1" in str(await hog.exception())
-                [(_, given_up)] = s.get_events(SUSPECTS)
-                await until(lambda: "Restarting worker" in said(s)[-1])
-        await until(lambda: not s.workers)
-    worker = given_up["worker"]
-    assert given_up["key"] == "hog-1" and given_up["workers-lost"] == [worker]
-    found = records(tmp_path, level="WARNING", worker=worker)
-    messages = [r["message"] for r in found]
-    assert "distributed.worker.memory - Worker is at" in messages[0]
-    # Both nannies of the process have sent it.
-    [killed] = [m for m in messages if "distributed.nanny.memory" in m]
-    assert f"Worker {worker} (pid=" in killed
-    assert {"remove-worker", "task-given-up"} == {r["action"] for r in found} - {None}
