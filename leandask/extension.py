@@ -12,14 +12,15 @@ from distributed.utils import recursive_to_dict
 
 from leandask import _compat
 from leandask._versions import versions
-from leandask.guard.graphs import GraphGuard
-from leandask.guard.guard import Guard
+from leandask.guard import graphs
 from leandask.histories import bounds as histories
 from leandask.housekeeping import stealing
 from leandask.housekeeping.giveback import GiveBack
-from leandask.housekeeping.process import trim_heap, uses_malloc
+from leandask.housekeeping.process import trim_heap, warn_of_allocator
 from leandask.housekeeping.rounds import Housekeeping
+from leandask.peers import workerlog
 from leandask.peers.peers import Peers
+from leandask.peers.suspects import Suspects
 from leandask.records.loggers import hold_loggers
 from leandask.records.schema import RETENTION_SET, STARTED, STOPPED
 from leandask.records.stream import RecordStream
@@ -75,7 +76,8 @@ class LeanExtension:
     ) -> None:
         self.scheduler = scheduler
         self.given = given
-        with hold_loggers(config.read("stream.transitions"), silence_logs) as held:
+        transitions, workers = config.read("stream.transitions"), workerlog.level()
+        with hold_loggers(transitions, silence_logs, workers) as held:
             self.stream = RecordStream(scheduler.id, scheduler.loop.add_callback)
             self.event_log = _open_event_log(scheduler.id)
             self._held = held.pop_all()  # they stay until it closes
@@ -101,42 +103,31 @@ class LeanExtension:
         Peers(scheduler).install()
         self.health = Health(scheduler)
         self.health.install()
+        Suspects(scheduler, self.stream).install()
         self.collector = Collector(scheduler)
         self.intake = Intake(scheduler, self.collector, trim_heap)
         self.give_back = GiveBack(scheduler, self.stream, self.collector)
-        self.guard = Guard(scheduler, self.stream, self.give_back.relieve)
-        self.graphs = GraphGuard(
-            scheduler, self.guard, self.stream, self.give_back.tidy
-        )
+        self.guard = graphs.install(scheduler, self.stream, self.give_back)
         self.housekeeping = Housekeeping(scheduler, self.give_back)
+        jobs = self.housekeeping.jobs
         if self.event_log is not None:
-            self.housekeeping.jobs.append(self.event_log.reattach)
+            jobs.append(self.event_log.reattach)
+        self.worker_log = workerlog.install(scheduler, self.stream, jobs)
         scheduler.handlers["leandask_give_back"] = self.give_back.ask
         scheduler.handlers["leandask_history"] = self.history
         scheduler.handlers["leandask_report"] = self.report
-        scheduler.handlers["leandask_set_memory"] = self.guard.set
         scheduler.handlers["leandask_set_retention"] = self.set_retention
         self.watchers = Watchers(scheduler)
         add_routes(scheduler)
         # For a scheduler that is never closed: runs when it is collected, or at exit.
         weakref.finalize(scheduler, _close_now, self.stream, self.event_log, self._held)
         logger.info("Retention: %s", bounds)
-        logger.info("Memory: %s", self.guard.describe_limit())
         config.warn_of_unknown_keys()
-        if config.read("memory.allocator") == "malloc" and not uses_malloc():
-            logger.warning(
-                "leandask.memory.allocator is ignored: only leandask-scheduler can set "
-                "it, where PYTHONMALLOC is not set"
-            )
-        # Upstream starts and stops them with its own callbacks.
-        callbacks = {
-            "leandask": self.housekeeping.callback,
-            "leandask-guard": self.guard.callback,
-        }
-        scheduler.periodic_callbacks.update(callbacks)
+        warn_of_allocator()
+        # Upstream starts and stops it with its own callbacks.
+        scheduler.periodic_callbacks["leandask"] = self.housekeeping.callback
         if scheduler.listeners:  # it has started already
-            for callback in callbacks.values():
-                callback.start()
+            self.housekeeping.callback.start()
             self.record_start()
 
     def _to_dict(self, *, exclude: Container[str] = ()) -> Any:

@@ -33,6 +33,9 @@ from leandask._compat.pages import (
     has_pages,
     replace_collectors,
 )
+from leandask._compat.plugins import (
+    forwarding_plugins,
+)
 from leandask._compat.scheduler import (
     AsyncTaskGroup,
     compact_heap,
@@ -88,6 +91,7 @@ __all__ = [
     "differences",
     "fold_groups",
     "forget_handlers",
+    "forwarding_plugins",
     "get_background_tasks",
     "get_connections",
     "get_http_prefix",

@@ -194,6 +194,8 @@ def report_lines(report: Report) -> Iterator[str]:
             f"event log: {log['path']}, {log['lines_written']} lines, "
             f"{log['lines_lost']} lost{', FAILING' if log['failing'] else ''}"
         )
+    if lines := report.get("worker_log"):
+        yield f"lines of workers: {lines['lines']}, {lines['dropped']} dropped"
     yield from (f"{w['timestamp']} {w['message']}" for w in report["warnings"])
 
 

@@ -16,6 +16,7 @@ from leandask.guard.answer import Answer
 from leandask.guard.arrival import Arrival
 from leandask.guard.cost import MessageCost, TaskCost
 from leandask.guard.graphintake import GraphIntake, Refused
+from leandask.guard.guard import Guard
 from leandask.guard.holders import describe, look
 from leandask.guard.unpickling import load
 from leandask.records.schema import GRAPH_REFUSED
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from dask.typing import Key
     from distributed import Scheduler
 
-    from leandask.guard.guard import Guard
+    from leandask.housekeeping.giveback import GiveBack
     from leandask.records.stream import RecordStream
 
 logger = logging.getLogger("leandask")
@@ -39,6 +40,21 @@ NAMED = 3
 
 #: The graph that this context takes in.
 _current: ContextVar[GraphIntake | None] = ContextVar("_current", default=None)
+
+
+def install(scheduler: Scheduler, stream: RecordStream, give_back: GiveBack) -> Guard:
+    """Keep a scheduler below its memory limit; return what knows it."""
+    guard = Guard(scheduler, stream, give_back.relieve)
+    GraphGuard(scheduler, guard, stream, give_back.tidy)
+    # Upstream would show it with a traceback.
+    logging.getLogger("distributed.scheduler").addFilter(_is_unexpected)
+    logger.info("Memory: %s", guard.describe_limit())
+    scheduler.handlers["leandask_set_memory"] = guard.set
+    # Upstream starts and stops it with its own callbacks.
+    scheduler.periodic_callbacks["leandask-guard"] = guard.callback
+    if scheduler.listeners:  # it has started already
+        guard.callback.start()
+    return guard
 
 
 class GraphGuard:
@@ -180,6 +196,10 @@ class GraphGuard:
             f"{guard.refuse:.0%} of its limit of {format_bytes(guard.limit.nbytes)} "
             f"(leandask.memory.refuse). It holds {held}"
         )
+
+
+def _is_unexpected(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and record.exc_info[0] is Refused)
 
 
 def _read(read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -7,6 +7,7 @@ import ctypes
 import gc
 import importlib
 import linecache
+import logging
 import pickle
 import sys
 import time
@@ -17,9 +18,13 @@ import distributed.scheduler
 import distributed.semaphore
 import distributed.utils
 
+from leandask.settings import config
+
 if TYPE_CHECKING:
     from leandask.histories.departed import Departed
     from leandask.tasks.collector import Collector
+
+logger = logging.getLogger("leandask")
 
 #: Bytes from which a message gets separate memory. msgpack allocates 256 KiB to pack a
 #: message of any size: to map and unmap these each time takes 12 µs.
@@ -131,9 +136,14 @@ def trim_heap() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def uses_malloc() -> bool:
-    """Whether all of Python's objects are malloc's: Python counts no blocks then."""
-    return sys.getallocatedblocks() == 0
+def warn_of_allocator() -> None:
+    """Warn if ``leandask.memory.allocator`` asks for malloc, which is not in use."""
+    uses_malloc = sys.getallocatedblocks() == 0  # Python counts no blocks then
+    if config.read("memory.allocator") == "malloc" and not uses_malloc:
+        logger.warning(
+            "leandask.memory.allocator is ignored: only leandask-scheduler can set "
+            "it, where PYTHONMALLOC is not set"
+        )
 
 
 def shrink_table(table: Any) -> None:

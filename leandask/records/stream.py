@@ -16,10 +16,10 @@ from leandask.records.factory import (
     LifeSource,
     RecordFactory,
 )
-from leandask.records.loggers import EVENTS, TRANSITIONS
+from leandask.records.loggers import EVENTS, TRANSITIONS, WORKERS
 from leandask.records.payload import plain
 from leandask.records.recordqueue import Kind, RecordQueue, StreamStats
-from leandask.records.schema import RECORDS_DROPPED
+from leandask.records.schema import RECORDS_DROPPED, WORKER_LOG
 from leandask.records.severity import is_failed_transition, level_of
 from leandask.records.text import name_of
 from leandask.settings import config
@@ -94,6 +94,7 @@ class RecordStream:
         self._payload_limit = config.read("stream.record-bytes") // 2
         factory = RecordFactory(scheduler_id)
         self._event = Kind("event", factory.event, EVENTS)
+        self._worker_line = Kind("event", factory.worker_line, WORKERS)
         self._transition = Kind("transition", factory.transition, TRANSITIONS)
         self._life = Kind("life", factory.life, EVENTS)
         self._drain = Drain(
@@ -118,15 +119,16 @@ class RecordStream:
         try:
             timestamp, msg = event
             level = level_of(topic, msg)
-            urgent = level >= logging.WARNING
+            kind = self._worker_line if topic == WORKER_LOG else self._event
+            urgent = level >= logging.WARNING and kind is self._event
             if urgent:
                 self.failed_transitions += is_failed_transition(topic, msg)
-            if not EVENTS.isEnabledFor(level):
+            if not kind.logger.isEnabledFor(level):
                 return
             value, size, truncated = plain(msg, self._payload_limit)
             source: EventSource = level, name_of(topic), timestamp, value, truncated
             put = self.queue.put_urgent if urgent else self.queue.put
-            put(self._event, source, EVENT_BYTES + CHARACTER_BYTES * size)
+            put(kind, source, EVENT_BYTES + CHARACTER_BYTES * size)
             self._drain.start()
         except Exception:
             self.count_error()

@@ -15,6 +15,7 @@ from leandask.guard.present import Present, present_of
 from leandask.histories import bounds
 from leandask.histories.taskbuffer import MOST_BYTES
 from leandask.histories.taskstream import task_stream_of
+from leandask.peers.workerlog import WorkerLogStats
 from leandask.records.recordqueue import StreamStats
 from leandask.records.text import name_of
 from leandask.records.times import rfc3339
@@ -133,6 +134,8 @@ class Report(TypedDict):
     task_stream: TaskStreamReport
     #: None if there is no event log.
     event_log: EventLogReport | None
+    #: None if lines of workers are not in an event log.
+    worker_log: WorkerLogStats | None
     #: The last ones, newest first; none if ``blocked-handlers`` have ``events``.
     warnings: list[Warned]
 
@@ -200,6 +203,7 @@ def report_of(scheduler: Scheduler) -> Report:
         },
         "task_stream": _task_stream(scheduler),
         "event_log": _event_log(extension.event_log),
+        "worker_log": extension.worker_log and extension.worker_log.stats(),
         # Warnings contain text of events.
         "warnings": []
         if "events" in scheduler.blocked_handlers

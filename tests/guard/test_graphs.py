@@ -65,8 +65,7 @@ async def test_a_graph_that_does_not_fit_is_refused_and_leaves_nothing():
         assert "(leandask.memory.refuse). It holds " in text
         assert held(s) == before
         assert guard_of(s).refused == 1
-        # What fits is taken, and so is the same graph once there is room.
-        assert await c.submit(inc, 1) == 2
+        # It is taken once there is room.
         guard_of(s).set({"limit": None})
         future = c.compute(sum_graph(60_000), optimize_graph=False)
         await until(lambda: len(s.tasks) >= 60_000)
