@@ -155,12 +155,13 @@ def transition_line(record: dict[str, Any]) -> str:
 def report_lines(report: Report) -> Iterator[str]:
     """Show the report of a scheduler."""
     memory, stream = report["memory"], report["stream"]
+    limit = "none" if memory["limit"] is None else format_bytes(memory["limit"])
     yield f"{report['scheduler_id']} at {report['address']}, since {report['started']}"
     yield ", ".join(f"{name} {v}" for name, v in report["versions"].items())
     yield (
         f"memory {format_bytes(memory['rss'])}, "
         f"at most {format_bytes(memory['rss_peak'])}, "
-        f"limit {format_bytes(memory['limit'])}; {report['workers']} workers, "
+        f"limit {limit}; {report['workers']} workers, "
         f"{report['clients']} clients, {report['tasks']} tasks"
     )
     yield "about " + ", ".join(

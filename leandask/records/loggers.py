@@ -15,13 +15,19 @@ import dask.config
 from leandask.records.text import TextFormatter
 from leandask.settings import config
 
-#: Logger of leandask's own lines, such as its warnings, and parent of the other two.
+#: Logger of leandask's own lines, such as its warnings, and parent of the others.
 OWN = logging.getLogger("leandask")
 #: Logger of the events, and of records of the scheduler itself, such as its start.
 EVENTS = logging.getLogger("leandask.events")
 #: Logger of the task transitions.
 TRANSITIONS = logging.getLogger("leandask.transitions")
-for _logger in (EVENTS, TRANSITIONS):
+#: Logger of samples, which are for the event log alone: they reach no other handler but
+#: those that a user adds to this logger.
+SAMPLES = logging.getLogger("leandask.samples")
+SAMPLES.propagate = False
+#: The loggers of records.
+RECORDS = EVENTS, TRANSITIONS, SAMPLES
+for _logger in RECORDS:
     # Without it, logging's last resort would print records to stderr.
     _logger.addHandler(logging.NullHandler())
 # A scheduler makes tens of thousands of transitions per second: they are off until
@@ -29,6 +35,8 @@ for _logger in (EVENTS, TRANSITIONS):
 # set is the user's, for example from Dask's ``logging`` section.
 if TRANSITIONS.level == logging.NOTSET:
     TRANSITIONS.setLevel(logging.WARNING)
+if SAMPLES.level == logging.NOTSET:
+    SAMPLES.setLevel(logging.INFO)  # whatever the level of its parent is
 
 
 class _Hold(NamedTuple):

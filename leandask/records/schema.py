@@ -19,6 +19,9 @@ STOPPED = "dask.scheduler.stop"
 RECORDS_DROPPED = "leandask.records-dropped"
 RETENTION_SET = "leandask.retention-set"
 MEMORY_GIVEN_BACK = "leandask.memory-given-back"
+MEMORY_PRESSURE = "leandask.memory-pressure"
+UNRESPONSIVE = "leandask.event-loop-unresponsive"
+SAMPLE = "leandask.sample"
 
 #: Fields of an event and of a transition, besides those that all records have.
 EVENT_FIELDS = ("seq", "topic", "action", "worker", "client", "payload")

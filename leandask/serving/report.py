@@ -7,8 +7,6 @@ import sys
 import time
 from typing import TYPE_CHECKING, TypedDict
 
-from distributed.system import MEMORY_LIMIT
-
 from leandask._versions import versions
 from leandask.histories import bounds
 from leandask.histories.taskbuffer import MOST_BYTES
@@ -16,6 +14,7 @@ from leandask.histories.taskstream import task_stream_of
 from leandask.records.recordqueue import StreamStats
 from leandask.records.text import name_of
 from leandask.records.times import rfc3339
+from leandask.serving.life import limit_fields
 from leandask.serving.present import Present, present_of
 
 if TYPE_CHECKING:
@@ -31,7 +30,9 @@ class MemoryReport(TypedDict):
     rss: int
     #: Highest RSS so far.
     rss_peak: int
-    limit: int
+    #: What it may take, and what sets that; None where that is not looked at.
+    limit: int | None
+    limit_source: str | None
 
 
 class LeanTasksReport(TypedDict):
@@ -172,7 +173,11 @@ def report_of(scheduler: Scheduler) -> Report:
         "clients": len([c for c in scheduler.clients if c != "fire-and-forget"]),
         "tasks": len(scheduler.tasks),
         "lean_tasks": {"lean": extension.tasks.lean, "why": extension.tasks.why},
-        "memory": {"rss": rss, "rss_peak": rss_peak(rss), "limit": MEMORY_LIMIT},
+        "memory": {
+            "rss": rss,
+            "rss_peak": rss_peak(rss),
+            **limit_fields(extension.memory_limit),
+        },
         "present": present_of(scheduler),
         "histories": bounds.look(scheduler),
         "stream": extension.stream.stats(),
