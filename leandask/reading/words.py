@@ -1,8 +1,10 @@
-"""Words: numbers and durations as people read them."""
+"""Words: numbers, durations and sizes as people read them."""
 
 from __future__ import annotations
 
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
+#: A unit of memory, its bytes, and the digits after the point.
+_SMALL, _LARGE = ("MiB", 2**20, 0), ("GiB", 2**30, 1)
 
 
 def number(n: int) -> str:
@@ -45,3 +47,28 @@ def duration(ms: int) -> str:
         if n or parts:
             parts.append(f"{n} {unit}")
     return " ".join(part for part in parts[:2] if part[:2] != "0 ")
+
+
+def memory(rss: int, limit: int | None = None) -> str:
+    """Write a size of memory, and the limit that it has.
+
+    Examples
+    --------
+    >>> memory(522_000_000, 2**29), memory(2**20)
+    ('498 of 512 MiB', '1 MiB')
+    >>> memory(2**34, 2**36)
+    '16.0 of 64.0 GiB'
+    """
+    unit, nbytes, digits = _LARGE if (limit or rss) >= 10 * 2**30 else _SMALL
+    size = f"{rss / nbytes:,.{digits}f}"
+    if limit is None:
+        return f"{size} {unit}"
+    return f"{size} of {limit / nbytes:,.{digits}f} {unit}"
+
+
+def text_of(value: object, limit: int) -> str:
+    """Return the start of a text, or "" for any other value.
+
+    One character more than `limit` is kept, which shows that the text was cut.
+    """
+    return value[: limit + 1] if isinstance(value, str) else ""
