@@ -186,7 +186,7 @@ class Life:
     def _evidence(self, memory: Memory) -> str:
         before = self.last - memory.ms
         when = f"{duration(before)} before" if before > 0 else "at"
-        text = f"RSS was {memory} {when} the last record"
+        text = f"RSS was {memory}, {when} the last record"
         if self.holders:
             age = memory.ms - self.pressed
             earlier = f", {duration(age)} earlier," if age >= OLD else ""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
-#: A unit of memory, its bytes, and the digits after the point.
-_SMALL, _LARGE = ("MiB", 2**20, 0), ("GiB", 2**30, 1)
 
 
 def number(n: int) -> str:
@@ -56,14 +54,20 @@ def memory(rss: int, limit: int | None = None) -> str:
     --------
     >>> memory(522_000_000, 2**29), memory(2**20)
     ('498 of 512 MiB', '1 MiB')
-    >>> memory(2**34, 2**36)
-    '16.0 of 64.0 GiB'
+    >>> memory(2**20, 2**36)
+    '1 MiB of 64.0 GiB'
     """
-    unit, nbytes, digits = _LARGE if (limit or rss) >= 10 * 2**30 else _SMALL
-    size = f"{rss / nbytes:,.{digits}f}"
-    if limit is None:
-        return f"{size} {unit}"
-    return f"{size} of {limit / nbytes:,.{digits}f} {unit}"
+    parts = [_in_unit(size) for size in (rss, limit) if size is not None]
+    if len({unit for _, unit in parts}) == 1:
+        return f"{' of '.join(number for number, _ in parts)} {parts[0][1]}"
+    return " of ".join(map(" ".join, parts))
+
+
+def _in_unit(nbytes: int) -> tuple[str, str]:
+    """Return a small number and its unit, as ``timelinepage/formats.js`` does."""
+    if nbytes >= 10 * 2**30:
+        return f"{nbytes / 2**30:,.1f}", "GiB"
+    return f"{nbytes / 2**20:,.0f}", "MiB"
 
 
 def text_of(value: object, limit: int) -> str:

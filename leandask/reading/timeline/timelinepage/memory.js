@@ -65,7 +65,7 @@ const describeMemory = ms => curves
 
 if (curves.length) {
   const text = "Memory of the scheduler over time, and its limit";
-  new Plot(byId("memory"), text, 130 + AXIS, drawMemory, { fades: true, describe: describeMemory });
+  new Plot(byId("memory"), text, 180 + AXIS, drawMemory, { fades: true, describe: describeMemory });
 } else {
   const option = "--event-log";
   const text = `Not known: no samples were recorded. A scheduler with ${option} records them.`;
