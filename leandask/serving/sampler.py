@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from dask.utils import format_bytes
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 #: States of tasks that are counted; no task stays in the others.
 STATES = sorted(ALL_TASK_STATES - {"forgotten"})
-#: Prefixes up to which their tasks are counted by state: 0.5 µs for each with tasks.
+_IN_STATES = itemgetter(*STATES)
+#: Prefixes up to which their tasks are counted by state: 0.3 µs for each with tasks.
 MOST_PREFIXES = 2000
 
 
@@ -91,6 +93,8 @@ def count_states(scheduler: Scheduler) -> dict[str, int | None]:
     """
     if len(scheduler.task_prefixes) > MOST_PREFIXES:
         return dict.fromkeys(STATES)
+    prefixes = scheduler.task_prefixes.values()
     # Those without groups have no tasks.
-    live = [each.states for each in scheduler.task_prefixes.values() if each.groups]
-    return {state: sum([states[state] for states in live]) for state in STATES}
+    rows = [_IN_STATES(each.states) for each in prefixes if each.groups]
+    columns = zip((0,) * len(STATES), *rows, strict=True)
+    return {state: sum(column) for state, column in zip(STATES, columns, strict=True)}
