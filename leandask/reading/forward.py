@@ -111,9 +111,8 @@ class ForwardScan:
             if seq == current.next and record["scheduler_id"] == scheduler_id:
                 current.next = seq + 1
             else:
-                # The last of one scheduler, and the first of another, most likely.
-                for each in filter(None, (previous, record)):
-                    lives.see(each)
+                if previous is not None:  # the last one of a scheduler, most likely
+                    lives.see(previous)
                 sequences.step(record["scheduler_id"], seq, path, line)
                 scheduler_id, current = sequences.scheduler_id, sequences.current
             if record["schema_version"] > SCHEMA_VERSION:

@@ -172,7 +172,8 @@ class Log:
 def write_logs(path, *logs):
     """Write the records of logs, one log after the other."""
     records = [each for log in logs for each in log.records]
-    return write(path, *(json.dumps(each).encode() + b"\n" for each in records))
+    encode = JSONFormatter().encode_fields
+    return write(path, *(encode(each) + b"\n" for each in records))
 
 
 def timeline_of(*logs):
