@@ -149,6 +149,13 @@ def test_lives_are_found_in_lines_that_are_not_wanted(tmp_path):
     assert [record["seq"] for record in found] == [77]
 
 
+def test_the_last_record_is_found_wherever_the_next_scheduler_starts(tmp_path):
+    log = Log().start(0).sample(10, 498).event(13, "all", "x")
+    path = write_logs(tmp_path / "log.jsonl", log, following())
+    lives, _, _ = read(path, Filter())
+    assert lives["Scheduler-1"].last == (T0 + 13) * 1000
+
+
 def test_of_two_that_write_side_by_side_none_was_killed(tmp_path):
     logs = [Log(f"S-{i}") for i in (1, 2)]
     mixed = Log()
