@@ -22,8 +22,9 @@ HOLDERS, HOLDER_LENGTH = 3, 100
 VERDICT_LENGTH = 500
 #: Milliseconds from which on the text says how much older the holders are.
 OLD = 60_000
-#: Intervals without a sample after which a scheduler no longer runs.
-MISSED_SAMPLES = 6
+#: Intervals without a sample after which a scheduler no longer runs. One that has just
+#: been started beside it says nothing.
+MISSED_SAMPLES = 3
 
 
 class Memory(NamedTuple):
@@ -153,18 +154,18 @@ class Life:
     def fate(self, others: Sequence[Life], quiet_at: int | None = None) -> str:
         """Return "stopped", "running" when the log ends, or "killed".
 
-        It was killed if no record says that it stopped, and one of the `others` started
-        after its last record, or its samples ended long before `quiet_at`. That is a
-        time, in milliseconds since the epoch, at which no process wrote to the log.
+        It was killed if no record says that it stopped, and its samples ended before
+        the last record of the `others`, or before `quiet_at`: a time, in milliseconds
+        since the epoch, at which no process wrote to the log. One that took no samples
+        was killed if one of the others started after its last record.
         """
         if self.stopped is not None:
             return "stopped"
-        if self._following(others) is not None:
-            return "killed"
-        if quiet_at is None or self.interval is None:
-            return "running"
+        if self.interval is None:
+            return "running" if self._following(others) is None else "killed"
+        newest = max([quiet_at or 0, *(other.last for other in others)])
         due = self.last + MISSED_SAMPLES * self.interval
-        return "killed" if due < quiet_at else "running"
+        return "killed" if due < newest else "running"
 
     def verdict(self, others: Sequence[Life]) -> str:
         """Say how it was killed, if it was, as far as the log tells."""
@@ -178,7 +179,7 @@ class Life:
         return how if memory is None else f"{how}: {self._evidence(memory)}"
 
     def _is_counted(self, following: Life | None) -> bool:
-        """Whether the control group killed more processes when the next one started."""
+        """Whether the control group had killed more when the next one started."""
         if following is None or following.oom_kills is None or self.oom_kills is None:
             return False
         return following.oom_kills > self.oom_kills

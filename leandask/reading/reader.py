@@ -191,7 +191,11 @@ class LogReader:
         short while ago may be written too.
         """
         now = time.time()
-        for log in logs_at(self.path):
+        try:
+            logs = logs_at(self.path)
+        except OSError:  # it was removed meanwhile
+            return None
+        for log in logs:
             if log.last_written > now - QUIET_SECONDS or log.is_open_for_writing():
                 return None
         return int(now * 1000)

@@ -67,7 +67,7 @@ def two_lives(tmp_path):
     """The log of a scheduler that was killed for memory, and of the next one."""
     killed = Log().start(0, oom_kills=0).join(1, "tcp://a:1")
     killed.pressure(5, 480, "\x1b[31mred\u202e").sample(10, 498)
-    following = Log("Scheduler-2").start(20, oom_kills=1).sample(30, 90).stop(40)
+    following = Log("Scheduler-2").start(20, oom_kills=1).sample(30, 90).stop(41)
     return write_logs(tmp_path / "log.jsonl", killed, following)
 
 

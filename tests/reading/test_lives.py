@@ -76,13 +76,23 @@ def test_the_control_group_knows_that_it_killed_for_memory():
 
 def test_a_scheduler_whose_samples_ended_was_killed_if_nobody_writes_the_log():
     log = Log().start(0).sample(10, 498)
-    late, soon = (int((T0 + 10 + s) * 1000) for s in (61, 59))
+    late, soon = (int((T0 + 10 + s) * 1000) for s in (31, 29))
     assert verdicts(log) == verdicts(log, quiet_at=soon) == {}
     (how,) = verdicts(log, quiet_at=late).values()
     assert how.startswith("killed, probably for memory")
-    # Without samples nothing is due; with a long interval not yet.
+    # Without samples nothing is due; with a longer interval not yet.
     assert verdicts(Log().start(0), quiet_at=late) == {}
     assert verdicts(Log().sample(10, 498, interval=20.0), quiet_at=late) == {}
+
+
+def test_a_scheduler_that_was_started_beside_another_says_nothing_of_it():
+    log = Log().start(0).sample(10, 498)
+    assert verdicts(log, following(12).sample(40, 100)) == {}
+    (how,) = verdicts(log, following(12).sample(41, 100)).values()
+    assert how.startswith("killed, probably for memory")
+    # Also if it was there before.
+    assert verdicts(log, following(5).sample(41, 100)).keys() == {"Scheduler-1"}
+    assert verdicts(Log().start(0), following(1)) == {"Scheduler-1": "killed"}
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_logs_that_follow_each_other_although_their_times_overlap():
 
 def test_the_memory_of_each_scheduler_is_shown_against_its_limit():
     old = Log("Scheduler-old").start(0).sample(10, 100).sample(20, 498)
-    new = Log("Scheduler-new").start(30).sample(40, 90, limit=None).stop(50)
+    new = Log("Scheduler-new").start(30).sample(40, 90, limit=None).stop(60)
     timeline = timeline_of(old, new)
     data = data_of(timeline)
     first, second = data["schedulers"]
