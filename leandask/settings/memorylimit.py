@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from distributed.system import memory_limit
-
 from leandask.settings.rules import as_bytes
 
 #: Where Linux mounts the control groups.
@@ -75,6 +73,8 @@ def find_limit() -> MemoryLimit:
     Dask looks at the control group that a container has as its root. A process may be
     in one below, as systemd makes them.
     """
+    from distributed.system import memory_limit  # not where only logs are read
+
     limits = [MemoryLimit(memory_limit(), "RLIMIT_RSS or the machine")]
     for folder in cgroup_folders():
         for name in LIMIT_FILES:
