@@ -7,16 +7,17 @@ from collections import Counter
 
 import dask.config
 import pytest
-from distributed import wait
+from distributed import Scheduler, wait
 from distributed.utils_test import gen_test, inc
 
+from leandask import install
 from leandask.records.loggers import OWN, SAMPLES
 from leandask.records.schema import SAMPLE
 from leandask.serving import sampler
 from leandask.serving.sampler import Sampler, count_states
 from tests.helpers.handlers import Collector
 from tests.helpers.processes import records_of
-from tests.helpers.schedulers import lean, lean_cluster, until
+from tests.helpers.schedulers import LOCAL, lean, lean_cluster, until
 
 #: Samples of a day.
 DAY = 8640
@@ -75,6 +76,18 @@ async def test_samples_come_in_their_interval_and_reach_the_event_log_only(
     assert "of 512.00 GiB" in sample["message"]
     assert records_of(log)[0]["limit"] == 512 * 2**30
     assert records_of(log)[0]["limit_source"] == "leandask.memory.limit"
+
+
+@gen_test()
+async def test_a_scheduler_that_runs_already_is_sampled_too(tmp_path):
+    async with Scheduler(**LOCAL) as s:
+        with logging_to(
+            tmp_path / "log", **{"leandask.stream.sample-interval": "10 ms"}
+        ):
+            install(s)
+        n = s.stream.queue.emitted
+        await until(lambda: s.stream.queue.emitted > n + 1)
+    assert len(samples_in(tmp_path / "log")) > 1
 
 
 @gen_test()

@@ -56,10 +56,10 @@ def _beginnings(figures: Figures) -> Iterator[str]:
             "after kill -9. That may have been at any time before the next start, and "
             "the last records may not have been written."
         )
-    # Not in a row of the table only, as it is the first question about such a log.
+    # Not in the table alone, as it is the first question about such a log.
     for run in killed[-VERDICTS:]:
-        if run.memory is not None:
-            yield f"{run.id}: {figures.verdict(run)}."
+        if (how := figures.verdict(run)) != "killed":
+            yield f"{run.id}: {how}."
 
 
 def _unusable(figures: Figures) -> Iterator[str]:

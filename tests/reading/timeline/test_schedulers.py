@@ -71,9 +71,9 @@ def test_the_memory_of_each_scheduler_is_shown_against_its_limit():
 
 def test_samples_make_the_bins_no_wider():
     log = Log().start(0).join(1, "tcp://a:1")
-    for i in range(20_000):
+    for i in range(2 * POINTS):
         log.sample(10 * i, 100 + i % 100)
-    log.stop(200_000)
+    log.stop(20 * POINTS)
     data = data_of(timeline_of(log))
     assert data["width"] == 1
     assert len(data["bins"]) == 3
