@@ -81,13 +81,14 @@ async def test_samples_come_in_their_interval_and_reach_the_event_log_only(
 @gen_test()
 async def test_a_scheduler_that_runs_already_is_sampled_too(tmp_path):
     async with Scheduler(**LOCAL) as s:
-        with logging_to(
-            tmp_path / "log", **{"leandask.stream.sample-interval": "10 ms"}
-        ):
+        often = {"leandask.stream.sample-interval": "10 ms"}
+        with logging_to(tmp_path / "log", **often):
             install(s)
         n = s.stream.queue.emitted
         await until(lambda: s.stream.queue.emitted > n + 1)
-    assert len(samples_in(tmp_path / "log")) > 1
+        await s.stream.acatch_up(10)
+        s.extensions["leandask"].event_log.flush()
+        assert len(samples_in(tmp_path / "log")) > 1
 
 
 @gen_test()
