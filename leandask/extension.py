@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from distributed.utils import recursive_to_dict
 
 from leandask import _compat
-from leandask._versions import versions
 from leandask.guard import graphs
 from leandask.histories import bounds as histories
 from leandask.housekeeping import stealing
@@ -22,11 +21,13 @@ from leandask.peers import workerlog
 from leandask.peers.peers import Peers
 from leandask.peers.suspects import Suspects
 from leandask.records.loggers import hold_loggers
-from leandask.records.schema import RETENTION_SET, STARTED, STOPPED
+from leandask.records.schema import RETENTION_SET
 from leandask.records.stream import RecordStream
 from leandask.records.text import name_of
 from leandask.serving.health import Health
+from leandask.serving.life import record_start, record_stop
 from leandask.serving.page import add_routes
+from leandask.serving.sampler import Sampler
 from leandask.serving.watchers import Watchers
 from leandask.settings import config
 from leandask.settings.retention import Retention, in_force
@@ -101,7 +102,7 @@ class LeanExtension:
             erred.install(scheduler)
         stealing.install(scheduler)
         Peers(scheduler).install()
-        self.health = Health(scheduler)
+        self.health = Health(scheduler, self.stream)
         self.health.install()
         Suspects(scheduler, self.stream).install()
         self.collector = Collector(scheduler)
@@ -112,6 +113,8 @@ class LeanExtension:
         jobs = self.housekeeping.jobs
         if self.event_log is not None:
             jobs.append(self.event_log.reattach)
+            if interval := config.read("stream.sample-interval"):
+                Sampler(scheduler, interval).install()
         self.worker_log = workerlog.install(scheduler, self.stream, jobs)
         scheduler.handlers["leandask_give_back"] = self.give_back.ask
         scheduler.handlers["leandask_history"] = self.history
@@ -198,14 +201,7 @@ class LeanExtension:
 
     def record_start(self) -> None:
         """Emit the record of the start. The scheduler must have an address."""
-        address = self.scheduler.address
-        fields = {
-            "address": address,
-            "retention": str(in_force(self.scheduler)),
-            **{f"{name}_version": number for name, number in versions().items()},
-        }
-        message = f"scheduler started at {address}"
-        self.stream.life(STARTED, message, fields)
+        record_start(self.stream, self.scheduler, self.guard.limit)
 
     async def close(self, reason: str | None = None) -> None:
         """Record the end, write out what waits, and close the event log.
@@ -216,7 +212,7 @@ class LeanExtension:
             Why the scheduler closes, if it is known.
         """
         uptime = time.time() - self.scheduler.time_started
-        _record_stop(
+        record_stop(
             self.stream,
             self.event_log,
             reason,
@@ -247,33 +243,11 @@ def _open_event_log(scheduler_id: str) -> EventLog | None:
     return EventLog.of(scheduler_id)
 
 
-def _record_stop(
-    stream: RecordStream,
-    event_log: EventLog | None,
-    reason: str | None,
-    **fields: float,
-) -> None:
-    """Emit the record of the end, the last one, unless the stream is closed already."""
-
-    def counted(seq: int) -> dict[str, Any]:
-        # When the record is made, as records may be lost until then.
-        counts: dict[str, Any] = {"dropped_total": stream.queue.n_dropped}
-        if event_log is not None:
-            counts["missing_total"] = event_log.missing_before(seq)
-        return {"reason": reason, **fields, "records_total": seq - 1, **counts}
-
-    if event_log is not None:
-        event_log.end()
-    stream.report_dropped()
-    message = f"scheduler stopped: {reason or 'reason unknown'}"
-    stream.life(STOPPED, message, counted)
-
-
 def _close_now(
     stream: RecordStream, event_log: EventLog | None, held: ExitStack
 ) -> None:
     with held:  # until what is lost at the end was reported
-        _record_stop(stream, event_log, "not closed")  # unless it is recorded already
+        record_stop(stream, event_log, "not closed")  # unless it is recorded already
         try:
             stream.close(event_log)
         finally:

@@ -10,7 +10,13 @@ from typing import Any
 from weakref import WeakSet
 
 from leandask.eventlog.sink import RotatingFileSink
-from leandask.records.loggers import EVENTS, RECORD_LOGGERS, HeldLevel, is_held
+from leandask.records.loggers import (
+    EVENTS,
+    RECORD_LOGGERS,
+    SAMPLES,
+    HeldLevel,
+    is_held,
+)
 from leandask.settings import config
 from leandask.settings.logpath import UnusablePath, fill
 
@@ -166,6 +172,7 @@ class EventLog(RotatingFileSink):
         self.close()
 
     def _attach(self) -> None:
-        for log in RECORD_LOGGERS:  # each, as it may be set not to propagate
+        SAMPLES.propagate = False  # a new logging configuration may have reset it
+        for log in RECORD_LOGGERS:  # each, as the user may set it not to propagate
             log.disabled = False
             log.addHandler(self)

@@ -141,10 +141,12 @@ class RecordFactory:
         fields["message"] = one_line(f"{task_key}: {start} -> {finish}")
         return level, timestamp, fields
 
-    def life(self, seq: int, source: LifeSource) -> Record:
+    def life(
+        self, seq: int, source: LifeSource, logger: logging.Logger = EVENTS
+    ) -> Record:
         """Make a record of the scheduler or the stream itself, such as its start."""
         level, event_name, timestamp, message, fields = source
-        own = self._template(EVENTS, level, event_name, ("seq",))
+        own = self._template(logger, level, event_name, ("seq",))
         own.update(fields(seq) if callable(fields) else fields, seq=seq)
         own["timestamp"] = rfc3339(timestamp)
         own["message"] = one_line(message)

@@ -15,7 +15,7 @@ import dask.config
 from leandask.records.text import TextFormatter
 from leandask.settings import config
 
-#: Logger of leandask's own lines, such as its warnings, and parent of the other two.
+#: Logger of leandask's own lines, such as its warnings, and parent of the others.
 OWN = logging.getLogger("leandask")
 #: Logger of the events, and of records of the scheduler itself, such as its start.
 EVENTS = logging.getLogger("leandask.events")
@@ -27,8 +27,12 @@ _is_users = "leandask.workers" in logging.root.manager.loggerDict
 WORKERS = logging.getLogger("leandask.workers")
 if not _is_users:
     WORKERS.propagate = False
+#: Logger of samples, which are for the event log alone: they reach no other handler but
+#: those that a user adds to this logger.
+SAMPLES = logging.getLogger("leandask.samples")
+SAMPLES.propagate = False
 #: All loggers of records.
-RECORD_LOGGERS = EVENTS, TRANSITIONS, WORKERS
+RECORD_LOGGERS = EVENTS, TRANSITIONS, WORKERS, SAMPLES
 for _logger in RECORD_LOGGERS:
     # Without it, logging's last resort would print records to stderr.
     _logger.addHandler(logging.NullHandler())
@@ -37,6 +41,8 @@ for _logger in RECORD_LOGGERS:
 # set is the user's, for example from Dask's ``logging`` section.
 if TRANSITIONS.level == logging.NOTSET:
     TRANSITIONS.setLevel(logging.WARNING)
+if SAMPLES.level == logging.NOTSET:
+    SAMPLES.setLevel(logging.INFO)  # whatever the level of its parent is
 
 
 class _Hold(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from types import FunctionType, MethodType
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
@@ -84,11 +85,10 @@ def _is_own(function: object) -> bool:
 def record_sinks() -> Iterator[RecordSink]:
     """Yield each RecordSink that LogRecords of any of our loggers reach, once."""
     seen = set()
-    for logger in RECORD_LOGGERS:
-        for handler in handlers_of(logger):
-            if is_record_sink(handler) and handler not in seen:
-                seen.add(handler)
-                yield handler
+    for handler in chain.from_iterable(map(handlers_of, RECORD_LOGGERS)):
+        if is_record_sink(handler) and handler not in seen:
+            seen.add(handler)
+            yield handler
 
 
 class Shortcut:

@@ -22,6 +22,8 @@ MEMORY_GIVEN_BACK = "leandask.memory-given-back"
 MEMORY_LIMIT_SET = "leandask.memory-limit-set"
 MEMORY_PRESSURE = "leandask.memory-pressure"
 GRAPH_REFUSED = "leandask.graph-refused"
+UNRESPONSIVE = "leandask.event-loop-unresponsive"
+SAMPLE = "leandask.sample"
 LINES_DROPPED = "leandask.worker-lines-dropped"
 #: Topics of what leandask publishes itself: lines that workers and nannies have logged,
 #: and tasks during which workers were lost.

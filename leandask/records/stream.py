@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from leandask._fork import leave_to_parent
@@ -16,10 +17,10 @@ from leandask.records.factory import (
     LifeSource,
     RecordFactory,
 )
-from leandask.records.loggers import EVENTS, TRANSITIONS, WORKERS
+from leandask.records.loggers import EVENTS, SAMPLES, TRANSITIONS, WORKERS
 from leandask.records.payload import plain
 from leandask.records.recordqueue import Kind, RecordQueue, StreamStats
-from leandask.records.schema import RECORDS_DROPPED, WORKER_LOG
+from leandask.records.schema import RECORDS_DROPPED, SAMPLE, WORKER_LOG
 from leandask.records.severity import is_failed_transition, level_of
 from leandask.records.text import name_of
 from leandask.settings import config
@@ -97,6 +98,7 @@ class RecordStream:
         self._worker_line = Kind("event", factory.worker_line, WORKERS)
         self._transition = Kind("transition", factory.transition, TRANSITIONS)
         self._life = Kind("life", factory.life, EVENTS)
+        self._sample = Kind("life", partial(factory.life, logger=SAMPLES), SAMPLES)
         self._drain = Drain(
             self.queue,
             factory,
@@ -160,10 +162,11 @@ class RecordStream:
         `force` takes it even if the queue is full. It is not for records that a client
         can cause many times.
         """
-        if EVENTS.isEnabledFor(level) and not self.queue.closed:
+        kind = self._sample if event_name == SAMPLE else self._life
+        if kind.logger.isEnabledFor(level) and not self.queue.closed:
             source = LifeSource(level, event_name, time.time(), message, fields)
             put = self.queue.put_unbounded if force else self.queue.put_urgent
-            put(self._life, source, EVENT_BYTES)
+            put(kind, source, EVENT_BYTES)
             self._drain.start()
 
     def report_dropped(self) -> None:

@@ -82,6 +82,11 @@ class LeanCollector(PrometheusCollector):
             "Time that the event loop was late, in all",
             health.lateness,
         )
+        yield counter(
+            "event_loop_stalls",
+            "Times that the event loop was unresponsive",
+            health.stalls,
+        )
 
     def _families(self, report: Report) -> Iterator[Metric]:
         yield from self._memory(report["memory"])

@@ -7,8 +7,6 @@ import sys
 import time
 from typing import TYPE_CHECKING, TypedDict
 
-from distributed.system import MEMORY_LIMIT
-
 from leandask._versions import versions
 from leandask.guard.guard import GuardReport
 from leandask.guard.present import Present, present_of
@@ -19,6 +17,7 @@ from leandask.peers.workerlog import WorkerLogStats
 from leandask.records.recordqueue import StreamStats
 from leandask.records.text import name_of
 from leandask.records.times import rfc3339
+from leandask.serving.life import limit_fields
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -33,7 +32,9 @@ class MemoryReport(TypedDict):
     rss: int
     #: Highest RSS so far.
     rss_peak: int
-    limit: int
+    #: What it may take, and what sets that; None where that is not looked at.
+    limit: int | None
+    limit_source: str | None
 
 
 class LeanTasksReport(TypedDict):
@@ -182,7 +183,7 @@ def report_of(scheduler: Scheduler) -> Report:
         "memory": {
             "rss": rss,
             "rss_peak": rss_peak(rss),
-            "limit": guard["limit"] or MEMORY_LIMIT,
+            **limit_fields(extension.guard.limit),
         },
         "guard": guard,
         "present": present_of(scheduler),

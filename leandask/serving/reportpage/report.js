@@ -28,13 +28,15 @@ function showScheduler(report) {
   setText(byId("versions"), versions.map((version) => version.join(" ")).join(", "));
 }
 
-function showMemory({ rss, rss_peak: peak, limit }) {
+function showMemory({ rss, rss_peak: peak, limit, limit_source: source }) {
   document.title = `${formatSize(rss)} · leandask`;
   setText(byId("rss"), formatSize(rss));
   setText(byId("rss-peak"), formatSize(peak));
-  setText(byId("limit"), formatSize(limit));
+  const limitText = limit === null ? "none" : formatSize(limit);
+  setText(byId("limit"), limitText);
+  byId("limit").title = source === null ? "" : printable(source);
   const bar = byId("limit-bar");
-  const share = setBar(bar, rss, limit, `${formatSize(rss)} of ${formatSize(limit)}`);
+  const share = setBar(bar, rss, limit, `${formatSize(rss)} of ${limitText}`);
   bar.classList.toggle("high", share > .75);
   bar.classList.toggle("over", share > .9);
 }
