@@ -20,6 +20,7 @@ from leandask._compat.connections import (
     replace_memory_samples,
 )
 from leandask._compat.intake import (
+    STEPS,
     get_task_maker,
     go_around_reading,
     mark_graph,
@@ -85,6 +86,7 @@ __all__ = [
     "KEY_CACHES",
     "NO_KEYS",
     "SPEC_KINDS",
+    "STEPS",
     "AsyncTaskGroup",
     "add_to_menu",
     "compact_heap",

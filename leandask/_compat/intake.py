@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
+import dask.order
 import distributed.scheduler
 from distributed.protocol.serialize import Serialized, register_serialization_family
 from distributed.utils import offload
@@ -49,24 +50,29 @@ def run_after_reading(function: Callable[[], None]) -> Awaitable[None]:
     return offload(function)
 
 
+#: The functions by which upstream reads a graph, looked up at each graph.
+STEPS: tuple[tuple[Any, str], ...] = (
+    (distributed.scheduler, "_materialize_graph"),
+    (dask.order, "order"),
+)
 #: The name of our family of serialization, for graphs.
 _GRAPH = "leandask-graph"
 
 
 def go_around_reading(
-    make: Callable[..., Any], unpickle: Callable[[Any, Any], Any]
+    run: Callable[..., Any], unpickle: Callable[[Any, Any], Any]
 ) -> None:
-    """``scheduler._materialize_graph`` (scheduler.py): makes the tasks of a graph.
+    """``scheduler._materialize_graph`` (scheduler.py), and ``dask.order.order``.
 
-    A thread calls it, in the context of the graph. From now on that is `make`, which
-    gets it as its first argument, for all schedulers of this process; and `unpickle`
-    reads the graphs that are marked.
+    The first makes the tasks of a graph, the second finds their order. A thread calls
+    them, in the context of the graph. From now on `run` gets each of them as its first
+    argument, in all of this process, and `unpickle` reads the graphs that are marked.
     """
     register_serialization_family(_GRAPH, None, unpickle)
-    upstream = distributed.scheduler._materialize_graph
-    if not hasattr(upstream, "__wrapped__"):
-        around = wraps(upstream)(partial(make, upstream))
-        distributed.scheduler._materialize_graph = around
+    for module, name in STEPS:
+        step = getattr(module, name)
+        if not hasattr(step, "__wrapped__"):
+            setattr(module, name, wraps(step)(partial(run, step)))
 
 
 def mark_graph(message: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from leandask.guard.cost import LARGE
 from leandask.guard.interruption import Interrupted, Interruption
 
 if TYPE_CHECKING:
@@ -51,33 +52,29 @@ class GraphIntake:
         if self._guard.room <= 0:
             raise Refused
 
-    def check_tasks(
-        self, tasks: dict[Any, Any], dependencies: Any = None, is_ordered: bool = True
-    ) -> float:
+    def check_tasks(self, tasks: dict[Any, Any], dependencies: Any = None) -> float:
         """Refuse the graph if its tasks do not fit; return the bytes they will take."""
         nbytes = self._cost.expect(tasks, dependencies)
-        if len(tasks) >= self._cost.MEASURED:
-            self._guard.measure()
-        peak = nbytes if is_ordered else self._cost.while_ordered(len(tasks), nbytes)
-        if peak > self._guard.room:
-            self.n_tasks, self.is_counted, self.nbytes = len(tasks), True, nbytes
+        room = self._guard.room
+        if len(tasks) >= LARGE:
+            rss = self._guard.measure()
+            room = self._guard.room + self._cost.free(rss)
+        self.n_tasks, self.is_counted, self.nbytes = len(tasks), True, nbytes
+        if nbytes > room:
             raise Refused
         return nbytes
 
-    def read(self, read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Make the tasks of the graph, in a thread, and check how many they are."""
+    def run(self, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Do a step of reading the graph, in a thread."""
         self.was_read = True
+        self._interruption = Interruption()
         try:
-            made = self._interruption.run(lambda: read(*args, **kwargs))
+            return self._interruption.run(lambda: step(*args, **kwargs))
         except Interrupted:
             raise Refused from None
-        tasks, *others = made
-        # Old releases return the dependencies too; later ones have them in the tasks.
-        self.check_tasks(tasks, others[0] if len(others) == 2 else None, False)
-        return made
 
     def interrupt_if_full(self) -> None:
-        """Refuse the graph if it is made into tasks now, and there is no room left."""
+        """Refuse the graph if a step runs now, and there is no room left."""
         self._guard.measure()
         if self._guard.room <= 0:
             self._interruption.interrupt()

@@ -60,9 +60,8 @@ def install(scheduler: Scheduler, stream: RecordStream, give_back: GiveBack) -> 
 class GraphGuard:
     """Looks at each graph while it comes in, and refuses it once it does not fit.
 
-    It looks before a graph is read; all the time while it is unpickled and made into
-    tasks; and at the number of tasks before their order is found and their states are
-    made, which is done at once.
+    It looks before a graph is read; all the time while it is unpickled, made into tasks
+    and ordered; and before the states of its tasks are made, which is done at once.
 
     Parameters
     ----------
@@ -87,14 +86,14 @@ class GraphGuard:
         self._guard = guard
         self._stream = stream
         self._tidy = tidy
-        self.cost = TaskCost()
+        self.cost = TaskCost(guard.measure())
         self._message_cost = MessageCost()
         self._recording = Throttle(RECORD_SECONDS)
         self._update_graph = scheduler.stream_handlers["update-graph"]
         self._make_tasks = _compat.get_task_maker(scheduler)
         scheduler.stream_handlers["update-graph"] = self.update_graph
         _compat.set_task_maker(scheduler, self.make_tasks)
-        _compat.go_around_reading(_read, _unpickle)
+        _compat.go_around_reading(_run_step, _unpickle)
         comms: Any = scheduler.client_comms
         comms.on_enter.append(self._look_at_client)
 
@@ -111,6 +110,8 @@ class GraphGuard:
         try:
             if self._guard.room <= 0:  # as it was up to half a second ago
                 graph.check_room()
+            if self._message_cost.is_learning:
+                self._message_cost.end(self._guard.measure())
             _current.set(graph)
             _compat.mark_graph(message)
             watching = asyncio.ensure_future(self._watch(graph))
@@ -178,8 +179,11 @@ class GraphGuard:
         Arrival(stream, self._fits, refuse, self._scheduler.tasks.__contains__, lose)
 
     def _fits(self, nbytes: int, body: int) -> bool:
-        self._guard.measure()
-        return nbytes + self._message_cost.expect(body) < self._guard.room
+        rss = self._guard.measure()
+        if self._message_cost.expect(nbytes, body) > self._guard.room:
+            return False
+        self._message_cost.begin(rss, nbytes, body)
+        return True
 
     def _explain(self, graph: GraphIntake) -> str:
         guard = self._guard
@@ -202,10 +206,10 @@ def _is_unexpected(record: logging.LogRecord) -> bool:
     return not (record.exc_info and record.exc_info[0] is Refused)
 
 
-def _read(read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Make the tasks of a graph, as upstream does in a thread."""
+def _run_step(step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Do a step of reading a graph, as upstream does in a thread."""
     graph = _current.get()
-    return read(*args, **kwargs) if graph is None else graph.read(read, *args, **kwargs)
+    return step(*args, **kwargs) if graph is None else graph.run(step, *args, **kwargs)
 
 
 def _unpickle(header: Any, frames: Any) -> Any:

@@ -11,12 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from leandask._fork import leave_to_parent
 from leandask.records.drain import Drain
-from leandask.records.factory import (
-    EventSource,
-    LifeFields,
-    LifeSource,
-    RecordFactory,
-)
+from leandask.records.factory import EventSource, LifeFields, LifeSource, RecordFactory
 from leandask.records.loggers import EVENTS, SAMPLES, TRANSITIONS, WORKERS
 from leandask.records.payload import plain
 from leandask.records.recordqueue import Kind, RecordQueue, StreamStats

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from leandask.settings.rules import as_bytes
 
-#: Where Linux mounts the control groups.
-CGROUPS = Path("/sys/fs/cgroup")
+#: Where Linux mounts the control groups, and says which are those of this process.
+CGROUPS, OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 #: Files with a limit in bytes: of cgroup v2, then v1. Above ``memory.high`` the kernel
 #: slows a process down until it seems dead.
 LIMIT_FILES = ("memory.max", "memory.high", "memory.limit_in_bytes")
@@ -103,7 +103,7 @@ def count_oom_kills() -> int | None:
 def cgroup_folders() -> Iterator[Path]:
     """Yield the folders of the control groups of this process, the innermost first."""
     try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
+        lines = OWN_GROUPS.read_text().splitlines()
     except OSError:  # not Linux
         return
     for line in lines:

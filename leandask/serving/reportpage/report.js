@@ -86,7 +86,7 @@ function showWatched({ tasks, bytes }) {
 
 function showGuard(guard) {
   const percent = (part) => `${formatNumber(Math.round(part * 100))} %`;
-  setText(byId("limit-source"), guard.source || "none");
+  setText(byId("limit-source"), printable(guard.source) || "none");
   setText(byId("limit-warn"), guard.limit ? percent(guard.warn) : "–");
   setText(byId("limit-refuse"), guard.limit ? percent(guard.refuse) : "–");
   setFaults(byId("refused"), guard.refused);
