@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
-from leandask.guard.answer import SLICE, Answer
 from leandask.guard.messagebody import PIECE, MessageBody
+from leandask.guard.refusals import SLICE, Answer
 
 if TYPE_CHECKING:
     from dask.typing import Key

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Any
 from dask.utils import format_bytes
 
 from leandask import _compat
-from leandask._throttle import Throttle
-from leandask.guard.answer import Answer
 from leandask.guard.arrival import Arrival
 from leandask.guard.cost import MessageCost, TaskCost
 from leandask.guard.graphintake import GraphIntake, Refused
 from leandask.guard.guard import Guard
 from leandask.guard.holders import describe, look
+from leandask.guard.refusals import Answer
 from leandask.guard.unpickling import load
-from leandask.records.schema import GRAPH_REFUSED
 from leandask.records.text import name_of
 
 if TYPE_CHECKING:
@@ -33,8 +31,6 @@ logger = logging.getLogger("leandask")
 
 #: Seconds between two looks at the RSS while a graph is read.
 WATCH_SECONDS = 0.02
-#: Seconds between two records of graphs that were refused: a client may send many.
-RECORD_SECONDS = 1.0
 #: Holders of memory that an error names.
 NAMED = 3
 
@@ -45,7 +41,7 @@ _current: ContextVar[GraphIntake | None] = ContextVar("_current", default=None)
 def install(scheduler: Scheduler, stream: RecordStream, give_back: GiveBack) -> Guard:
     """Keep a scheduler below its memory limit; return what knows it."""
     guard = Guard(scheduler, stream, give_back.relieve)
-    GraphGuard(scheduler, guard, stream, give_back.tidy)
+    GraphGuard(scheduler, guard, give_back.tidy)
     # Upstream would show it with a traceback.
     logging.getLogger("distributed.scheduler").addFilter(_is_unexpected)
     logger.info("Memory: %s", guard.describe_limit())
@@ -67,7 +63,6 @@ class GraphGuard:
     ----------
     scheduler : distributed.Scheduler
     guard : Guard
-    stream : RecordStream
     tidy : callable
         Frees what a refused graph left; a coroutine function.
     """
@@ -79,16 +74,13 @@ class GraphGuard:
         self,
         scheduler: Scheduler,
         guard: Guard,
-        stream: RecordStream,
         tidy: Callable[[], Awaitable[None]],
     ) -> None:
         self._scheduler = scheduler
         self._guard = guard
-        self._stream = stream
         self._tidy = tidy
         self.cost = TaskCost(guard.measure())
         self._message_cost = MessageCost()
-        self._recording = Throttle(RECORD_SECONDS)
         self._update_graph = scheduler.stream_handlers["update-graph"]
         self._make_tasks = _compat.get_task_maker(scheduler)
         scheduler.stream_handlers["update-graph"] = self.update_graph
@@ -98,7 +90,8 @@ class GraphGuard:
         comms.on_enter.append(self._look_at_client)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self._guard.refused} refused, {self.cost}>"
+        n_refused = self._guard.refusals.count
+        return f"<{type(self).__name__}: {n_refused} refused, {self.cost}>"
 
     async def update_graph(self, **message: Any) -> None:
         """Take in a graph, or refuse it: the handler of the message that has it."""
@@ -150,16 +143,13 @@ class GraphGuard:
 
     def _begin_refusal(self, client: str, graph: GraphIntake) -> Answer:
         """Record that a graph is refused; return how to answer its keys."""
-        self._guard.refused += 1
         text = self._explain(graph)
-        if self._recording.acquire():
-            fields = {
-                "client": name_of(client),
-                "tasks": graph.n_tasks,
-                "nbytes": int(graph.nbytes),
-                "refused_total": self._guard.refused,
-            }
-            self._stream.life(GRAPH_REFUSED, text, fields, logging.WARNING, force=False)
+        fields = {
+            "client": name_of(client),
+            "tasks": graph.n_tasks,
+            "nbytes": int(graph.nbytes),
+        }
+        self._guard.refusals.add(text, fields)
         return Answer(self._scheduler, client, text)
 
     def _look_at_client(self, client: str) -> None:

@@ -12,6 +12,7 @@ from dask.utils import format_bytes
 from tornado.ioloop import PeriodicCallback
 
 from leandask.guard.holders import describe, look
+from leandask.guard.refusals import Refusals
 from leandask.records.schema import MEMORY_LIMIT_SET, MEMORY_PRESSURE
 from leandask.settings import config
 from leandask.settings.memorylimit import MemoryLimit, get_limit
@@ -61,8 +62,7 @@ class Guard:
     refuse: float
     #: Bytes until graphs are refused; below 0 if they are.
     room: float
-    #: Graphs that were refused.
-    refused: int
+    refusals: Refusals
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Guard:
         self._stream = stream
         self._relieve = relieve
         self._get_rss: Callable[[], int] = scheduler.monitor.get_process_memory
-        self.refused = 0
+        self.refusals = Refusals(stream)
         #: RSS at which a level was warned of, and when.
         self._warned: dict[str, tuple[int, float]] = {}
         self._warning: asyncio.Task[None] | None = None
@@ -135,7 +135,7 @@ class Guard:
             "warn": self.warn,
             "refuse": self.refuse,
             "level": self._level(rss),
-            "refused": self.refused,
+            "refused": self.refusals.count,
         }
 
     def measure(self) -> int:

@@ -15,7 +15,12 @@ from leandask.histories.loglines import log_lines_of
 from leandask.histories.lru import clear_key_caches
 from leandask.histories.spans.spans import LeanSpans
 from leandask.histories.topics.broker import topics_of
-from leandask.housekeeping.process import reallocate, shrink_table, trim_heap
+from leandask.housekeeping.process import (
+    is_mostly_empty,
+    reallocate,
+    shrink_table,
+    trim_heap,
+)
 from leandask.records.schema import MEMORY_GIVEN_BACK
 from leandask.settings import config
 
@@ -193,7 +198,7 @@ class GiveBack:
         jobs: list[Callable[[], Any]] = [
             lambda table=table: shrink_table(table)  # type: ignore[misc]
             for table in tables
-            if len(table) <= LARGEST_TABLE
+            if len(table) <= LARGEST_TABLE and is_mostly_empty(table)
         ]
         jobs.append(lambda: clear_key_caches(0))
         jobs.append(lambda: reallocate(self._get_histories()))

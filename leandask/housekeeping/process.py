@@ -36,6 +36,8 @@ FREE_AT_END = 2 * LARGE_MESSAGE
 #: Parameters of ``mallopt``, from glibc's ``malloc.h``.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
+#: Most bytes of a dict or a set that has just grown: all of them, and for each entry.
+TABLE_BYTES, ENTRY_BYTES = 1000, 110
 #: Entries of departed workers and clients that are worth a collection of garbage: each
 #: leaves about 10 kB in cycles; seconds until one otherwise, as heartbeats leave some.
 DEPARTED, GARBAGE_SECONDS = 20, 60.0
@@ -144,6 +146,21 @@ def warn_of_allocator() -> None:
             "leandask.memory.allocator is ignored: only leandask-scheduler can set "
             "it, where PYTHONMALLOC is not set"
         )
+
+
+def is_mostly_empty(table: Any) -> bool:
+    """Whether a dict or a set has more room than it grows by.
+
+    Examples
+    --------
+    >>> tasks = set(range(100_000))
+    >>> is_mostly_empty(tasks)
+    False
+    >>> tasks.difference_update(range(90_000))
+    >>> is_mostly_empty(tasks)
+    True
+    """
+    return sys.getsizeof(table) > TABLE_BYTES + ENTRY_BYTES * len(table)
 
 
 def shrink_table(table: Any) -> None:

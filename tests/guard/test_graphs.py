@@ -64,7 +64,7 @@ async def test_a_graph_that_does_not_fit_is_refused_and_leaves_nothing():
         assert "refused a graph of " in text
         assert "(leandask.memory.refuse). It holds " in text
         assert held(s) == before
-        assert guard_of(s).refused == 1
+        assert guard_of(s).refusals.count == 1
         # It is taken once there is room.
         guard_of(s).set({"limit": None})
         future = c.compute(sum_graph(60_000), optimize_graph=False)
@@ -153,7 +153,7 @@ async def test_a_client_that_leaves_meanwhile_gets_no_answer():
         async with Client(s.address, asynchronous=True) as c:
             guard_of(s).set({"limit": "1 MiB"})
             futures = c.map(inc, range(2000))
-            await until(lambda: guard_of(s).refused == 1)
+            await until(lambda: guard_of(s).refusals.count == 1)
         del futures
         assert not s.tasks
 
@@ -172,7 +172,7 @@ async def test_a_message_that_does_not_fit_is_not_read():
         text = await error_of(futures[0])
         assert "refused a graph of 60 tasks or more: it had room for 0 B " in text
         await error_of(futures[-1])
-        assert guard_of(s).refused == 1
+        assert guard_of(s).refusals.count == 1
         assert not s.tasks
         guard_of(s).set({"limit": None})
         assert await c.submit(inc, 1) == 2

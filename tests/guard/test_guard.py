@@ -49,11 +49,11 @@ async def test_pressure_is_recorded_with_what_holds_the_memory(tmp_path):
         assert record["rss"] > record["limit"] == 2**20
         assert record["limit_source"] == "leandask.memory.limit"
         assert any(h.startswith("100 tasks of inc, about ") for h in record["holders"])
-        assert record["task_states"] == {"no-worker": 100}
+        assert sum(record["task_states"].values()) == 100
         assert record["wanted"][c.id] == 100
         assert record["message"].startswith("memory pressure: RSS is ")
         assert guard.report()["level"] == "refuse"
-        assert s.extensions["leandask"].give_back.count == 1
+        await until(lambda: s.extensions["leandask"].give_back.count == 1)
         del futures
 
 

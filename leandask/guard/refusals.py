@@ -1,21 +1,56 @@
-"""Answer: tells a client that its graph does not fit, and why."""
+"""Refusals: what tells of graphs that were refused, in the log and to the client."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import pickle
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from leandask.records.schema import GRAPH_REFUSED
 
 if TYPE_CHECKING:
     from dask.typing import Key
     from distributed import Scheduler
     from distributed.batched import BatchedSend
 
+    from leandask.records.stream import RecordStream
+
+#: Seconds between two records: a client may send many graphs.
+INTERVAL = 1.0
 #: Keys that are answered at once, and part of the event loop's time that answers take.
 SLICE, PART = 500, 0.15
 #: Seconds between two looks whether the client has taken the answers.
 POLL = 0.005
+
+
+class Refusals:
+    """Counts the graphs that were refused, and records the newest one each second."""
+
+    #: Graphs that were refused.
+    count: int
+
+    def __init__(self, stream: RecordStream) -> None:
+        self._stream = stream
+        self.count = 0
+        self._newest: tuple[str, dict[str, Any]] | None = None
+        self._is_waiting = False
+
+    def add(self, text: str, fields: dict[str, Any]) -> None:
+        """Count a graph that was refused, and record it now or within a second."""
+        self.count += 1
+        self._newest = text, {**fields, "refused_total": self.count}
+        if not self._is_waiting:
+            self._record()
+
+    def _record(self) -> None:
+        newest, self._newest = self._newest, None
+        self._is_waiting = newest is not None
+        if newest is not None:
+            text, fields = newest
+            self._stream.life(GRAPH_REFUSED, text, fields, logging.WARNING, force=False)
+            asyncio.get_running_loop().call_later(INTERVAL, self._record)
 
 
 class Answer:
