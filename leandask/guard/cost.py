@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from dask.utils import format_bytes
@@ -26,8 +25,6 @@ UNPACKED = 3.5
 #: as a part of what was expected at first.
 LARGE, MOSTLY = 20_000, 0.8
 NEWEST, LEAST, MOST = 0.5, 0.5, 2.0
-#: Tasks whose dependencies are counted.
-SAMPLE = 1000
 
 
 class TaskCost:
@@ -54,15 +51,12 @@ class TaskCost:
 
         `dependencies` are those of all tasks, by key, where the tasks do not say.
         """
-        of: Iterable[Any]
         if dependencies is None:
-            of = (task.dependencies for task in tasks.values())
+            n_dependencies = sum([len(task.dependencies) for task in tasks.values()])
         else:
-            of = dependencies.values()
-        step = max(len(tasks) // SAMPLE, 1)
-        counts = [len(each) for each in islice(of, 0, None, step)]
-        mean = sum(counts) / max(len(counts), 1)
-        return len(tasks) * (TASK_BYTES + mean * DEPENDENCY_BYTES) * self.learned
+            n_dependencies = sum(map(len, dependencies.values()))
+        nbytes = len(tasks) * TASK_BYTES + n_dependencies * DEPENDENCY_BYTES
+        return nbytes * self.learned
 
     def free(self, rss: int) -> float:
         """Return the bytes of an RSS that are free for new objects.
