@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from leandask.guard.cost import LARGE
@@ -68,10 +69,9 @@ class GraphIntake:
         """Do a step of reading the graph, in a thread."""
         self.was_read = True
         self._interruption = Interruption()
-        try:
+        with suppress(Interrupted):
             return self._interruption.run(lambda: step(*args, **kwargs))
-        except Interrupted:
-            raise Refused from None
+        raise Refused
 
     def interrupt_if_full(self) -> None:
         """Refuse the graph if a step runs now, and there is no room left."""

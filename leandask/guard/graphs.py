@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -111,8 +112,11 @@ class GraphGuard:
             taking = self._update_graph(**message)
             del message  # upstream drops its parts as soon as it has read them
             await taking
-        except Refused:
+        except Refused as e:
             is_refused = True
+            # It holds the frames that hold the graph, and one of them holds it.
+            traceback.clear_frames(e.__traceback__)
+            e.__traceback__ = None
         finally:
             if watching is not None:
                 watching.cancel()
