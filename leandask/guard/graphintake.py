@@ -33,7 +33,7 @@ class GraphIntake:
     n_tasks: int
     is_counted: bool
     nbytes: float
-    #: Bytes of room when it came.
+    #: Bytes of room when it came, or when its tasks did not fit.
     room: float
     #: Whether it was unpickled, at least in part.
     was_read: bool
@@ -62,6 +62,7 @@ class GraphIntake:
             room = self._guard.room + self._cost.free(rss)
         self.n_tasks, self.is_counted, self.nbytes = len(tasks), True, nbytes
         if nbytes > room:
+            self.room = room
             raise Refused
         return nbytes
 

@@ -194,8 +194,8 @@ class Guard:
             "limit": self.limit.nbytes,
             "limit_source": self.limit.source,
             "holders": largest,
-            "task_states": held.states,
-            "wanted": held.wanted,
+            "task_states": [f"{state}: {n:,}" for state, n in held.states.items()],
+            "wanted": [f"{client}: {n:,}" for client, n in held.wanted.items()],
             "records_queued": len(self._stream.queue),
         }
         # An event log writes what waits to the disk, as it is a warning.

@@ -132,7 +132,10 @@ class LeanCollector(PrometheusCollector):
         yield gauge(
             "memory_pressure",
             "Whether the RSS is above a part of the limit that warns, or refuses",
-            {level: float(guard["level"] == level) for level in ("warn", "refuse")},
+            {
+                "warn": float(guard["level"] != ""),
+                "refuse": float(guard["level"] == "refuse"),
+            },
             "level",
         )
         stream = report["task_stream"]
