@@ -36,16 +36,19 @@ class Interruption:
         Raises
         ------
         Interrupted
-            If it was interrupted.
+            If it was interrupted, whatever the function has made of that.
         """
         self._thread = threading.get_ident()
         result: Any = None
         try:
-            result = function()
-        except Interrupted:
-            pass
-        finally:
-            self._end()
+            try:
+                result = function()
+            finally:
+                self._end()
+        except BaseException:
+            self._end()  # the first time it may have been interrupted at its begin
+            if not self._is_sent:
+                raise
         if self._is_sent:
             raise Interrupted
         return cast("T", result)

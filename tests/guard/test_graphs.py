@@ -7,10 +7,12 @@ import asyncio
 import dask
 import dask.array as da
 import pytest
-from distributed import Client, Worker, futures_of
+from distributed import Client, Scheduler, Worker, futures_of
 from distributed.utils_test import gen_test, inc
 
-from tests.helpers.schedulers import lean, until
+from leandask import install
+from leandask.guard import graphs
+from tests.helpers.schedulers import LOCAL, lean, until
 
 MIB = 2**20
 
@@ -192,3 +194,36 @@ async def test_keys_are_answered_as_they_come_in():
         del many
         del futures
         await until(lambda: not s.tasks)
+
+
+@gen_test()
+async def test_messages_of_clients_that_were_there_before_are_looked_at():
+    async with (
+        Scheduler(**LOCAL) as s,
+        Client(s.address, asynchronous=True) as c,
+    ):
+        install(s)
+        # The message that comes next is not: its size is waited for already.
+        await c.submit(inc, 1).cancel()
+        await until(lambda: not s.tasks)
+        guard_of(s).set({"limit": "1 MiB"})
+        # Handlers of messages that were read as a whole are not called.
+        s.stream_handlers["update-graph"] = None
+        await error_of(c.map(inc, range(30_000))[-1])
+
+
+@gen_test()
+async def test_what_holds_the_memory_is_looked_for_once_for_many_graphs(monkeypatch):
+    looks = []
+
+    def look(scheduler):
+        looks.append(scheduler)
+        return find(scheduler)
+
+    find = graphs.look
+    monkeypatch.setattr(graphs, "look", look)
+    async with lean() as s, Client(s.address, asynchronous=True) as c:
+        guard_of(s).set({"limit": "1 MiB"})
+        for number in range(20):
+            assert "It holds " in await error_of(c.submit(inc, number))
+        assert len(looks) < 5

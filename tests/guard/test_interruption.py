@@ -53,7 +53,14 @@ def collect(has_begun):
         gc.collect(0)
 
 
-@pytest.mark.parametrize("function", [spin, swallow, collect])
+def convert(has_begun):
+    try:
+        spin(has_begun)
+    except BaseException as e:
+        raise ValueError("out of place") from e
+
+
+@pytest.mark.parametrize("function", [spin, swallow, collect, convert])
 def test_a_function_is_interrupted_and_what_follows_is_not(function):
     for _ in range(20):
         work = Work(function)
@@ -69,6 +76,24 @@ def test_a_function_that_has_ended_is_not_interrupted():
     assert sum(range(100_000)) > 0
     with pytest.raises(ZeroDivisionError):
         interruption.run(lambda: 1 // 0)
+
+
+def test_after_an_interruption_at_the_begin_of_the_end_nothing_is_interrupted():
+    class AtTheEnd(Interruption):
+        n_ends = 0
+
+        def _end(self):
+            self.n_ends += 1
+            if self.n_ends == 1:
+                self._is_sent = True
+                raise Interrupted
+            super()._end()
+
+    interruption = AtTheEnd()
+    with pytest.raises(Interrupted):
+        interruption.run(lambda: 1)
+    interruption.interrupt()
+    assert sum(range(100_000)) > 0
 
 
 def test_interrupting_at_the_end_raises_in_it_or_not_at_all():
