@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import multiprocessing
 import os
-import threading
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,43 +45,48 @@ def limited(pid: int, mib: int) -> Iterator[Path]:
         folder.rmdir()
 
 
-class Computing(threading.Thread):
-    """A client that computes 100 tasks again and again."""
+class Computing:
+    """A client in a process of its own that computes 100 tasks again and again."""
 
-    def __init__(self, address: str) -> None:
-        super().__init__(daemon=True)
-        self.client = Client(address, set_as_default=False)
-        #: When each round was done.
-        self.done: list[float] = []
-        self.is_over = False
-
-    def run(self) -> None:
-        """Compute until it is over, or the scheduler is."""
-        number = 0
-        with contextlib.suppress(Exception):
-            while not self.is_over:
-                tasks = range(number, number + 100)
-                self.client.gather(self.client.map(increment, tasks))
-                number += 100
-                self.done.append(time.monotonic())
+    def __init__(self, address: str, folder: str) -> None:
+        self._file = Path(folder, "done")
+        spawn = multiprocessing.get_context("spawn")
+        self._process = spawn.Process(
+            target=compute, args=(address, self._file), daemon=True
+        )
+        self._process.start()
 
     def rate(self, begin: float, end: float) -> float:
         """Return the tasks per second between two times."""
-        rounds = [at for at in self.done if begin <= at < end]
-        return 100 * len(rounds) / (end - begin)
+        done = map(float, self._file.read_text().split())
+        return 100 * sum(begin <= at < end for at in done) / (end - begin)
+
+    def end(self) -> None:
+        """End the process."""
+        self._process.kill()
+
+
+def compute(address: str, file: Path) -> None:
+    """Compute as long as there is a scheduler; note when each round was done."""
+    be_quiet()
+    number = 0
+    with Client(address) as client, file.open("w") as done:
+        while True:
+            client.gather(client.map(increment, range(number, number + 100)))
+            number += 100
+            print(time.time(), file=done, flush=True)
 
 
 def measure(name: str, mib: int, count: int) -> str:
     """Send so many tasks; return a row of what happened."""
     cluster = Cluster(name, 2)
-    with limited(cluster.process.pid, mib):
+    with tempfile.TemporaryDirectory() as folder, limited(cluster.process.pid, mib):
         if name != "upstream":  # it has looked for the limit at its start
             cluster.ask(set_limit, limit=mib)
-        computing = Computing(cluster.address)
-        computing.start()
-        begun = time.monotonic()
+        computing = Computing(cluster.address, folder)
+        begun = time.time()
         time.sleep(ALONE)
-        sent = time.monotonic()
+        sent = time.time()
         futures = cluster.client.map(increment, range(-count, 0))
         error = ""
         while cluster.process.poll() is None and not error:
@@ -88,18 +94,18 @@ def measure(name: str, mib: int, count: int) -> str:
             for future in (futures[0], futures[-1]):
                 if future.status == "error":
                     error = str(future.exception())
-        answered = time.monotonic()
+        answered = time.time()
         while cluster.process.poll() is None and any(
             f.status != "error" for f in futures[:: max(count // 1000, 1)]
         ):
             time.sleep(0.5)
-        all_answered = time.monotonic()
+        all_answered = time.time()
         time.sleep(ALONE)
         is_alive = cluster.process.poll() is None
         peak = f"{cluster.peak:.0f}" if is_alive else "–"
-        computing.is_over = True
+        computing.end()
         rates = (
-            computing.rate(begun + 2, sent),
+            computing.rate(begun + 5, sent),
             computing.rate(sent, answered),
             computing.rate(answered, all_answered),
             computing.rate(all_answered, all_answered + ALONE),

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Bytes from which a message counts.
 LARGE = 2**20
+#: Frames up to which a message is looked at: their sizes are read at once.
+MOST_FRAMES = 2**20
 #: Bytes of a number in the head of a message.
 NUMBER = struct.calcsize("Q")
 
@@ -65,9 +67,11 @@ class Arrival:
         """Read the size of the next message, and look at its other sizes."""
         size = await self._read_bytes(nbytes)
         (left,) = struct.unpack("Q", size)
+        if left < NUMBER:  # upstream says what is wrong with it
+            return bytes(size)
         head = await self._read_bytes(NUMBER)
         (n_frames,) = struct.unpack("Q", head)
-        if not 0 < n_frames <= left // NUMBER:  # upstream says what is wrong with it
+        if not 0 < n_frames <= min(left // NUMBER, MOST_FRAMES):  # upstream's to judge
             self._ahead = head
             return bytes(size)
         head += await self._read_bytes(NUMBER * n_frames)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from leandask.guard.guard import Guard
 
 
+#: Tasks from which a graph leaves much.
+MANY = 1000
+
+
 class Refused(BaseException):
     """A graph does not fit. No ``except Exception`` of upstream's keeps it."""
 
@@ -46,6 +50,11 @@ class GraphIntake:
         self.nbytes = 0.0
         self.room = guard.room
         self.was_read = self.is_counted = False
+
+    @property
+    def has_left_much(self) -> bool:
+        """Whether a graph that was refused has left what is worth a collection."""
+        return self.was_read and not (self.is_counted and self.n_tasks < MANY)
 
     def check_room(self) -> None:
         """Refuse the graph if there is no room left. It takes 30 µs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import traceback
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -32,8 +33,9 @@ logger = logging.getLogger("leandask")
 
 #: Seconds between two looks at the RSS while a graph is read.
 WATCH_SECONDS = 0.02
-#: Holders of memory that an error names.
-NAMED = 3
+#: Holders of memory that an error names, and seconds until they are looked for again:
+#: it takes 10 ms, and a client may send hundreds of graphs each second.
+NAMED, LOOK_SECONDS = 3, 1.0
 
 #: The graph that this context takes in.
 _current: ContextVar[GraphIntake | None] = ContextVar("_current", default=None)
@@ -82,6 +84,7 @@ class GraphGuard:
         self._tidy = tidy
         self.cost = TaskCost(guard.measure())
         self._message_cost = MessageCost()
+        self._looked_at, self._holders = -float("inf"), ""
         self._update_graph = scheduler.stream_handlers["update-graph"]
         self._make_tasks = _compat.get_task_maker(scheduler)
         scheduler.stream_handlers["update-graph"] = self.update_graph
@@ -89,6 +92,8 @@ class GraphGuard:
         _compat.go_around_reading(_run_step, _unpickle)
         comms: Any = scheduler.client_comms
         comms.on_enter.append(self._look_at_client)
+        for connected in comms:
+            self._look_at_client(connected)
 
     def __repr__(self) -> str:
         n_refused = self._guard.refusals.count
@@ -96,10 +101,13 @@ class GraphGuard:
 
     async def update_graph(self, **message: Any) -> None:
         """Take in a graph, or refuse it: the handler of the message that has it."""
+        if self._guard.limit is None:
+            taking = self._update_graph(**message)
+            del message  # upstream drops its parts as soon as it has read them
+            return await taking
         client, keys = message["client"], message["keys"]
         graph = GraphIntake(len(keys), self._guard, self.cost)
         is_refused = False
-        taking: Any
         watching: asyncio.Future[None] | None = None
         try:
             if self._guard.room <= 0:  # as it was up to half a second ago
@@ -141,7 +149,7 @@ class GraphGuard:
 
     async def _refuse(self, client: str, keys: list[Key], graph: GraphIntake) -> None:
         answer = self._begin_refusal(client, graph)
-        if graph.was_read:
+        if graph.has_left_much:
             await self._tidy()
         await answer.send(keys)
 
@@ -157,7 +165,7 @@ class GraphGuard:
         return Answer(self._scheduler, client, text)
 
     def _look_at_client(self, client: str) -> None:
-        """Look at each message of a client that has entered, before it is read."""
+        """Look at each message of a client before it is read, from the next one on."""
         comm = self._scheduler.client_comms[client].comm
         stream = getattr(comm, "stream", None)
         if not hasattr(stream, "read_into"):  # not TCP: a message is read as a whole
@@ -168,7 +176,7 @@ class GraphGuard:
             return self._begin_refusal(client, graph)
 
         def lose(op: str) -> None:
-            logger.warning("%s sent %r with a graph that was refused: lost", client, op)
+            logger.warning("%s sent %r with a refused graph: lost", client, name_of(op))
 
         Arrival(stream, self._fits, refuse, self._scheduler.tasks.__contains__, lose)
 
@@ -182,7 +190,6 @@ class GraphGuard:
     def _explain(self, graph: GraphIntake) -> str:
         guard = self._guard
         assert guard.limit is not None
-        held = "; ".join(describe(look(self._scheduler).holders[:NAMED]))
         number = f"{graph.n_tasks:,} {'task' if graph.n_tasks == 1 else 'tasks'}"
         if graph.is_counted:
             number += f", about {format_bytes(int(graph.nbytes))}"
@@ -192,8 +199,15 @@ class GraphGuard:
             f"the scheduler refused a graph of {number}: it had "
             f"room for {format_bytes(max(int(graph.room), 0))} below "
             f"{guard.refuse:.0%} of its limit of {format_bytes(guard.limit.nbytes)} "
-            f"(leandask.memory.refuse). It holds {held}"
+            f"(leandask.memory.refuse). It holds {self._describe_holders()}"
         )
+
+    def _describe_holders(self) -> str:
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_SECONDS:
+            largest = look(self._scheduler).holders[:NAMED]
+            self._looked_at, self._holders = now, "; ".join(describe(largest))
+        return self._holders
 
 
 def _is_unexpected(record: logging.LogRecord) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -74,6 +75,8 @@ class Guard:
         self._stream = stream
         self._relieve = relieve
         self._get_rss: Callable[[], int] = scheduler.monitor.get_process_memory
+        #: Bytes, as they were measured last.
+        self._rss = 0
         self.refusals = Refusals(stream)
         #: RSS at which a level was warned of, and when.
         self._warned: dict[str, tuple[int, float]] = {}
@@ -140,8 +143,9 @@ class Guard:
 
     def measure(self) -> int:
         """Measure the RSS in bytes, and note the room."""
-        rss = self._get_rss()
-        limit = self.limit
+        with contextlib.suppress(OSError):  # such as too many open files
+            self._rss = self._get_rss()
+        rss, limit = self._rss, self.limit
         self.room = float("inf") if limit is None else self.refuse * limit.nbytes - rss
         return rss
 

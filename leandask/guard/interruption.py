@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
+#: The file that frames of Python's import system name.
+IMPORTING = "<frozen importlib._bootstrap>"
 #: Bytecodes after which an exception that was sent to a thread has been raised there.
 #: CPython looks for one at each call and at each jump back.
 ENOUGH = 1000
@@ -36,16 +39,19 @@ class Interruption:
         Raises
         ------
         Interrupted
-            If it was interrupted.
+            If it was interrupted, whatever the function has made of that.
         """
         self._thread = threading.get_ident()
         result: Any = None
         try:
-            result = function()
-        except Interrupted:
-            pass
-        finally:
-            self._end()
+            try:
+                result = function()
+            finally:
+                self._end()
+        except BaseException:
+            self._end()  # the first time it may have been interrupted at its begin
+            if not self._is_sent:
+                raise
         if self._is_sent:
             raise Interrupted
         return cast("T", result)
@@ -57,7 +63,7 @@ class Interruption:
         raises none, such as in a finalizer.
         """
         with self._lock:
-            if self._thread is not None:
+            if self._thread is not None and not _is_importing(self._thread):
                 self._is_sent = True
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
                     ctypes.c_ulong(self._thread), ctypes.py_object(Interrupted)
@@ -73,3 +79,13 @@ class Interruption:
                 for _ in range(ENOUGH):
                     pass
                 is_ended = True
+
+
+def _is_importing(thread: int) -> bool:
+    """Whether a thread imports a module. One in C may not be imported a second time."""
+    frame = sys._current_frames().get(thread)
+    while frame is not None:
+        if frame.f_code.co_filename == IMPORTING:
+            return True
+        frame = frame.f_back
+    return False

@@ -10,6 +10,9 @@ from distributed.protocol.serialize import pickle_loads
 
 #: Bytes from which it is watched how a graph is unpickled.
 LARGE = 2**20
+#: How a pickle of protocol 4 or later begins. Older ones have no pieces: a file of such
+#: is read in steps of some bytes.
+FRAMED = b"\x80\x04"
 
 
 class WatchedBytes:
@@ -39,7 +42,7 @@ class WatchedBytes:
         return len(piece)
 
     def readline(self) -> bytes:
-        """Return the bytes up to the end of a line, for old protocols of pickle."""
+        """Return the bytes up to the end of a line; few opcodes have one."""
         rest = bytes(self._data[self._at :])
         line = rest[: rest.find(b"\n") + 1] or rest
         self._at += len(line)
@@ -53,10 +56,11 @@ def load(
 
     What the function raises ends it.
     """
-    if watch is None or memoryview(frames[0]).nbytes < LARGE:
+    pickled = memoryview(frames[0])
+    if watch is None or pickled.nbytes < LARGE or bytes(pickled[:2]) < FRAMED:
         return pickle_loads(header, frames)
     buffers = map(_as_sent, frames[1:], header["writeable"])
-    return pickle.Unpickler(WatchedBytes(frames[0], watch), buffers=buffers).load()
+    return pickle.Unpickler(WatchedBytes(pickled, watch), buffers=buffers).load()
 
 
 def _as_sent(frame: Any, is_writeable: bool) -> memoryview:

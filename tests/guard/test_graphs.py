@@ -7,12 +7,16 @@ import asyncio
 import dask
 import dask.array as da
 import pytest
-from distributed import Client, Worker, futures_of
+from distributed import Client, Scheduler, Worker, futures_of
 from distributed.utils_test import gen_test, inc
 
-from tests.helpers.schedulers import lean, until
+from leandask import install
+from leandask.guard import graphs
+from tests.helpers.schedulers import LOCAL, lean, until
 
 MIB = 2**20
+# A thread may be interrupted where Python raises nothing, and then is again.
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in")
 
 
 def guard_of(scheduler):
@@ -49,8 +53,6 @@ async def error_of(future):
     return str(caught.value)
 
 
-# The thread may be interrupted in a collection of garbage, and then is again.
-@pytest.mark.filterwarnings("ignore:Exception ignored in.*PauseMeter")
 @gen_test(timeout=60)
 async def test_a_graph_that_does_not_fit_is_refused_and_leaves_nothing():
     async with (
@@ -59,16 +61,16 @@ async def test_a_graph_that_does_not_fit_is_refused_and_leaves_nothing():
         Client(s.address, asynchronous=True) as c,
     ):
         before = held(s)
-        leave_room(s, 60)
-        text = await error_of(c.compute(sum_graph(60_000), optimize_graph=False))
+        leave_room(s, 15)
+        text = await error_of(c.compute(sum_graph(20_000), optimize_graph=False))
         assert "refused a graph of " in text
         assert "(leandask.memory.refuse). It holds " in text
         assert held(s) == before
         assert guard_of(s).refusals.count == 1
         # It is taken once there is room.
         guard_of(s).set({"limit": None})
-        future = c.compute(sum_graph(60_000), optimize_graph=False)
-        await until(lambda: len(s.tasks) >= 60_000)
+        future = c.compute(sum_graph(20_000), optimize_graph=False)
+        await until(lambda: len(s.tasks) >= 20_000)
         await future.cancel()
 
 
@@ -192,3 +194,36 @@ async def test_keys_are_answered_as_they_come_in():
         del many
         del futures
         await until(lambda: not s.tasks)
+
+
+@gen_test()
+async def test_messages_of_clients_that_were_there_before_are_looked_at():
+    async with (
+        Scheduler(**LOCAL) as s,
+        Client(s.address, asynchronous=True) as c,
+    ):
+        install(s)
+        # The message that comes next is not: its size is waited for already.
+        await c.submit(inc, 1).cancel()
+        await until(lambda: not s.tasks)
+        guard_of(s).set({"limit": "1 MiB"})
+        # Handlers of messages that were read as a whole are not called.
+        s.stream_handlers["update-graph"] = None
+        await error_of(c.map(inc, range(30_000))[-1])
+
+
+@gen_test()
+async def test_what_holds_the_memory_is_looked_for_once_for_many_graphs(monkeypatch):
+    looks = []
+
+    def look(scheduler):
+        looks.append(scheduler)
+        return find(scheduler)
+
+    find = graphs.look
+    monkeypatch.setattr(graphs, "look", look)
+    async with lean() as s, Client(s.address, asynchronous=True) as c:
+        guard_of(s).set({"limit": "1 MiB"})
+        for number in range(20):
+            assert "It holds " in await error_of(c.submit(inc, number))
+        assert len(looks) < 5

@@ -12,7 +12,7 @@ from distributed.utils_test import gen_test, inc
 import leandask
 from leandask.guard import guard as guards
 from leandask.records.schema import MEMORY_LIMIT_SET, MEMORY_PRESSURE
-from tests.helpers.schedulers import lean, until
+from tests.helpers.schedulers import lean, lean_cluster, until
 
 
 def guard_of(scheduler):
@@ -122,6 +122,17 @@ async def test_a_client_sets_the_limit_while_the_scheduler_runs(tmp_path):
             with pytest.raises(ValueError, match=error):
                 await leandask.set_memory(c, **settings)
         assert guard_of(s).report()["refuse"] == 0.95
+
+
+@gen_test()
+async def test_graphs_are_taken_while_the_memory_can_not_be_measured():
+    def fail():
+        raise OSError("too many open files")
+
+    async with lean_cluster() as (s, c):
+        guard_of(s)._get_rss = fail
+        guard_of(s).look()
+        assert await c.submit(len, list(map(str, range(200_000)))) == 200_000
 
 
 @gen_test()
