@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from dask.utils import format_bytes
 
@@ -37,8 +38,14 @@ WATCH_SECONDS = 0.02
 #: it takes 10 ms, and a client may send hundreds of graphs each second.
 NAMED, LOOK_SECONDS = 3, 1.0
 
-#: The graph that this context takes in.
-_current: ContextVar[GraphIntake | None] = ContextVar("_current", default=None)
+#: The graph that this context takes in. Timers of that time keep the context longer.
+_context: ContextVar[ref[GraphIntake] | None] = ContextVar("_context", default=None)
+
+
+def _current() -> GraphIntake | None:
+    """Return the graph that this context takes in."""
+    graph = _context.get()
+    return None if graph is None else graph()
 
 
 def install(scheduler: Scheduler, stream: RecordStream, give_back: GiveBack) -> Guard:
@@ -114,7 +121,7 @@ class GraphGuard:
                 graph.check_room()
             if self._message_cost.is_learning:
                 self._message_cost.end(self._guard.measure())
-            _current.set(graph)
+            _context.set(ref(graph))
             _compat.mark_graph(message)
             watching = asyncio.ensure_future(self._watch(graph))
             taking = self._update_graph(**message)
@@ -134,7 +141,7 @@ class GraphGuard:
 
     def make_tasks(self, *args: Any, **kwargs: Any) -> Any:
         """Make the states of the tasks of a graph, if there is room."""
-        graph = _current.get()
+        graph = _current()
         if graph is None:  # not from a client
             return self._make_tasks(*args, **kwargs)
         tasks = kwargs["dsk"]
@@ -216,11 +223,11 @@ def _is_unexpected(record: logging.LogRecord) -> bool:
 
 def _run_step(step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Do a step of reading a graph, as upstream does in a thread."""
-    graph = _current.get()
+    graph = _current()
     return step(*args, **kwargs) if graph is None else graph.run(step, *args, **kwargs)
 
 
 def _unpickle(header: Any, frames: Any) -> Any:
     """Unpickle a graph, as upstream does on the event loop."""
-    graph = _current.get()
+    graph = _current()
     return load(header, frames, None if graph is None else graph.check_room)
