@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from dask.utils import format_bytes
@@ -202,13 +201,10 @@ class GiveBack:
             if len(table) <= LARGEST_TABLE and is_mostly_empty(table)
         ]
         jobs.append(lambda: clear_key_caches(0))
-        # Python keeps some freed objects of each type to use them again. A collection
-        # frees these too: before the copies, which would get them, and after.
-        collect = []
+        jobs.append(lambda: reallocate(self._get_histories()))
         if self.collector.count_blocks() <= LARGEST_HEAP:
-            collect = [self.collector.collect_all]
-        reallocate_all = partial(reallocate, self._get_histories())
-        return [*jobs, *collect, reallocate_all, *collect]
+            jobs.append(self.collector.collect_all)
+        return jobs
 
     def _get_histories(self) -> list[Any]:
         scheduler = self.scheduler

@@ -174,8 +174,8 @@ class LeanSpans(SpansSchedulerExtension):
         """Shorten what a span keeps; return the evicted spans below it."""
         fold_dead_groups(span.groups, self.scheduler)
         metadata, code = _compat.get_span_metadata(span), _compat.get_span_code(span)
-        del metadata[: n_surplus([*metadata], maxlen)]
-        share_equal(metadata)
+        for _ in range(n_surplus([*metadata], maxlen)):
+            del metadata[0]
         for each in [*code][: n_surplus([*code], maxlen)]:
             del code[each]
         metrics = _compat.get_span_metrics(span)
@@ -252,20 +252,6 @@ def forget(scheduler: Scheduler) -> None:
         spans.prune()
     known = spans.spans.values() if spans is not None else ()
     trim_nthreads_history(scheduler, known)
-
-
-def share_equal(entries: list[Any]) -> None:
-    """Have equal entries be one object: most graphs of a span say the same.
-
-    Examples
-    --------
-    >>> entries = [{"type": "Future"}, {"type": "Array"}, {"type": "Future"}]
-    >>> share_equal(entries)
-    >>> entries, entries[0] is entries[2]
-    ([{'type': 'Future'}, {'type': 'Array'}, {'type': 'Future'}], True)
-    """
-    known: dict[str, Any] = {}
-    entries[:] = [known.setdefault(repr(entry), entry) for entry in entries]
 
 
 def _weigh(span: Span, scheduler: Scheduler) -> int:
