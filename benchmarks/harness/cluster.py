@@ -42,6 +42,7 @@ COMMANDS: dict[str, list[str]] = {
         "DASK_DISTRIBUTED__ADMIN__EVENT_LOOP=asyncio",
         *_LEANDASK,
     ],
+    "leandask-no-limit": ["env", "DASK_LEANDASK__MEMORY__LIMIT=null", *_LEANDASK],
     "all-logged": [*_LEANDASK, "--log-transitions", "--event-log={folder}/log.jsonl"],
 }
 
