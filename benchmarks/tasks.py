@@ -49,9 +49,20 @@ def n_peers(dask_scheduler: Any = None) -> int:
     return len(dask_scheduler.workers) + len(dask_scheduler.clients)
 
 
+def set_limit(limit: int | None, dask_scheduler: Any = None) -> None:
+    """Set leandask's memory limit, in MiB."""
+    guard = dask_scheduler.extensions["leandask"].guard
+    guard.set({"limit": None if limit is None else limit * 2**20})
+
+
+def is_taking_in(dask_scheduler: Any = None) -> bool:
+    """Whether a graph comes in."""
+    return bool(dask_scheduler._active_graph_updates)
+
+
 def estimate(dask_scheduler: Any = None) -> int:
     """Return the bytes that leandask estimates for tasks, workers and clients."""
-    from leandask.serving.present import present_of
+    from leandask.guard.present import present_of
 
     return sum(live["bytes"] for live in present_of(dask_scheduler).values())
 

@@ -5,6 +5,7 @@ Run ``python docs/configuration.py`` after a change to either.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ KINDS = {
     ("integer",): "whole number",
     ("number",): "number",
     ("integer", "string"): "size",
+    ("integer", "number", "string"): "`auto`, size or part",
     ("number", "string"): "duration",
 }
 
@@ -63,7 +65,8 @@ def rule(schema: Any) -> str:
     if choices := schema.get("enum"):
         # YAML reads off as false, which is not shown.
         shown = [c for c in choices if not (c is False and "off" in choices)]
-        return ", ".join(f"`{str(c).lower()}`" for c in shown)
+        words = [c if isinstance(c, str) else json.dumps(c) for c in shown]
+        return ", ".join(f"`{word}`" for word in words)
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     what = KINDS[tuple(t for t in types if t != "null")]
     if "maximum" in schema:

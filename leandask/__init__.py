@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         get_history,
         get_report,
         give_back,
+        set_memory,
         set_retention,
     )
     from leandask.settings.retention import Retention
@@ -58,6 +59,7 @@ __all__ = [
     "get_report",
     "give_back",
     "install",
+    "set_memory",
     "set_retention",
 ]
 
@@ -75,6 +77,7 @@ _MODULES = {
     "get_report": "serving.client",
     "give_back": "serving.client",
     "install": "scheduler",
+    "set_memory": "serving.client",
     "set_retention": "serving.client",
 }
 

@@ -11,19 +11,23 @@ from typing import TYPE_CHECKING, Any
 from distributed.utils import recursive_to_dict
 
 from leandask import _compat
-from leandask._versions import versions
+from leandask.guard import graphs
 from leandask.histories import bounds as histories
 from leandask.housekeeping import stealing
 from leandask.housekeeping.giveback import GiveBack
-from leandask.housekeeping.process import trim_heap, uses_malloc
+from leandask.housekeeping.process import trim_heap, warn_of_allocator
 from leandask.housekeeping.rounds import Housekeeping
+from leandask.peers import workerlog
 from leandask.peers.peers import Peers
+from leandask.peers.suspects import Suspects
 from leandask.records.loggers import hold_loggers
-from leandask.records.schema import RETENTION_SET, STARTED, STOPPED
+from leandask.records.schema import RETENTION_SET
 from leandask.records.stream import RecordStream
 from leandask.records.text import name_of
 from leandask.serving.health import Health
+from leandask.serving.life import record_start, record_stop
 from leandask.serving.page import add_routes
+from leandask.serving.sampler import Sampler
 from leandask.serving.watchers import Watchers
 from leandask.settings import config
 from leandask.settings.retention import Retention, in_force
@@ -73,7 +77,8 @@ class LeanExtension:
     ) -> None:
         self.scheduler = scheduler
         self.given = given
-        with hold_loggers(config.read("stream.transitions"), silence_logs) as held:
+        transitions, workers = config.read("stream.transitions"), workerlog.level()
+        with hold_loggers(transitions, silence_logs, workers) as held:
             self.stream = RecordStream(scheduler.id, scheduler.loop.add_callback)
             self.event_log = _open_event_log(scheduler.id)
             self._held = held.pop_all()  # they stay until it closes
@@ -97,14 +102,20 @@ class LeanExtension:
             erred.install(scheduler)
         stealing.install(scheduler)
         Peers(scheduler).install()
-        self.health = Health(scheduler)
+        self.health = Health(scheduler, self.stream)
         self.health.install()
+        Suspects(scheduler, self.stream).install()
         self.collector = Collector(scheduler)
         self.intake = Intake(scheduler, self.collector, trim_heap)
         self.give_back = GiveBack(scheduler, self.stream, self.collector)
+        self.guard = graphs.install(scheduler, self.stream, self.give_back)
         self.housekeeping = Housekeeping(scheduler, self.give_back)
+        jobs = self.housekeeping.jobs
         if self.event_log is not None:
-            self.housekeeping.jobs.append(self.event_log.reattach)
+            jobs.append(self.event_log.reattach)
+            if interval := config.read("stream.sample-interval"):
+                Sampler(scheduler, interval).install()
+        self.worker_log = workerlog.install(scheduler, self.stream, jobs)
         scheduler.handlers["leandask_give_back"] = self.give_back.ask
         scheduler.handlers["leandask_history"] = self.history
         scheduler.handlers["leandask_report"] = self.report
@@ -115,11 +126,7 @@ class LeanExtension:
         weakref.finalize(scheduler, _close_now, self.stream, self.event_log, self._held)
         logger.info("Retention: %s", bounds)
         config.warn_of_unknown_keys()
-        if config.read("memory.allocator") == "malloc" and not uses_malloc():
-            logger.warning(
-                "leandask.memory.allocator is ignored: only leandask-scheduler can set "
-                "it, where PYTHONMALLOC is not set"
-            )
+        warn_of_allocator()
         # Upstream starts and stops it with its own callbacks.
         scheduler.periodic_callbacks["leandask"] = self.housekeeping.callback
         if scheduler.listeners:  # it has started already
@@ -194,14 +201,7 @@ class LeanExtension:
 
     def record_start(self) -> None:
         """Emit the record of the start. The scheduler must have an address."""
-        address = self.scheduler.address
-        fields = {
-            "address": address,
-            "retention": str(in_force(self.scheduler)),
-            **{f"{name}_version": number for name, number in versions().items()},
-        }
-        message = f"scheduler started at {address}"
-        self.stream.life(STARTED, message, fields)
+        record_start(self.stream, self.scheduler, self.guard.limit)
 
     async def close(self, reason: str | None = None) -> None:
         """Record the end, write out what waits, and close the event log.
@@ -212,7 +212,7 @@ class LeanExtension:
             Why the scheduler closes, if it is known.
         """
         uptime = time.time() - self.scheduler.time_started
-        _record_stop(
+        record_stop(
             self.stream,
             self.event_log,
             reason,
@@ -243,33 +243,11 @@ def _open_event_log(scheduler_id: str) -> EventLog | None:
     return EventLog.of(scheduler_id)
 
 
-def _record_stop(
-    stream: RecordStream,
-    event_log: EventLog | None,
-    reason: str | None,
-    **fields: float,
-) -> None:
-    """Emit the record of the end, the last one, unless the stream is closed already."""
-
-    def counted(seq: int) -> dict[str, Any]:
-        # When the record is made, as records may be lost until then.
-        counts: dict[str, Any] = {"dropped_total": stream.queue.n_dropped}
-        if event_log is not None:
-            counts["missing_total"] = event_log.missing_before(seq)
-        return {"reason": reason, **fields, "records_total": seq - 1, **counts}
-
-    if event_log is not None:
-        event_log.end()
-    stream.report_dropped()
-    message = f"scheduler stopped: {reason or 'reason unknown'}"
-    stream.life(STOPPED, message, counted)
-
-
 def _close_now(
     stream: RecordStream, event_log: EventLog | None, held: ExitStack
 ) -> None:
     with held:  # until what is lost at the end was reported
-        _record_stop(stream, event_log, "not closed")  # unless it is recorded already
+        record_stop(stream, event_log, "not closed")  # unless it is recorded already
         try:
             stream.close(event_log)
         finally:

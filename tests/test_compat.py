@@ -13,6 +13,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 import click
+import dask
 import distributed.scheduler
 import distributed.utils
 import numpy as np
@@ -33,6 +34,7 @@ from distributed.http.scheduler.prometheus import core as prometheus
 from distributed.http.utils import RequestHandler
 from distributed.protocol import Serialized
 from distributed.protocol import utils as protocol_utils
+from distributed.protocol.serialize import families, pickle_loads
 from distributed.scheduler import (
     Computation,
     ErredTask,
@@ -70,7 +72,7 @@ start = partial(
 
 def test_each_name_of_compat_has_a_test():
     modules = [value for value in vars(_compat).values() if inspect.ismodule(value)]
-    assert len(modules) == 9
+    assert len(modules) == 10
     defined = {
         name
         for module in modules
@@ -712,3 +714,44 @@ async def test_worker_state_memory_unmanaged_history():
     assert whole.count("_memory_unmanaged_history") == 2 + len(
         re.findall("_memory_unmanaged_history", source)
     )
+
+
+@gen_test()
+async def test_reading_of_a_graph(monkeypatch):
+    source = inspect.getsource(Scheduler.update_graph)
+    assert "_materialize_graph," in source
+    assert "offload(dask.order.order, " in re.sub(r"\(\s+", "(", source)
+    family = families.get("leandask-graph")
+    assert re.search(r"deserialize\((expr_ser.header|graph_header), ", source)
+    results = []
+
+    def run(step, *args, **kwargs):
+        results.append(step(*args, **kwargs))
+        return results[-1]
+
+    unpickled = []
+
+    def unpickle(header, frames):
+        unpickled.append(header)
+        return pickle_loads(header, frames)
+
+    async with start() as s, Client(s.address, asynchronous=True) as c:
+        upstream = s.stream_handlers["update-graph"]
+
+        async def update_graph(**message):
+            _compat.mark_graph(message)
+            await upstream(**message)
+
+        s.stream_handlers["update-graph"] = update_graph
+        for module, name in _compat.STEPS:
+            step = getattr(module, name)
+            monkeypatch.setattr(module, name, getattr(step, "__wrapped__", step))
+        _compat.go_around_reading(run, unpickle)
+        future = c.compute(dask.delayed(sum)([1, 2]))
+        while future.key not in s.tasks:
+            await asyncio.sleep(0.01)
+        families["leandask-graph"] = family
+    assert len(unpickled) == 1
+    (tasks, *_), order = results
+    assert future.key in tasks
+    assert {*order} == {*tasks}

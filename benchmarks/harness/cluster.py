@@ -42,6 +42,7 @@ COMMANDS: dict[str, list[str]] = {
         "DASK_DISTRIBUTED__ADMIN__EVENT_LOOP=asyncio",
         *_LEANDASK,
     ],
+    "leandask-no-limit": ["env", "DASK_LEANDASK__MEMORY__LIMIT=null", *_LEANDASK],
     "all-logged": [*_LEANDASK, "--log-transitions", "--event-log={folder}/log.jsonl"],
 }
 
@@ -127,9 +128,9 @@ class Cluster:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
-    def ask(self, function: Callable[..., Any]) -> Any:
+    def ask(self, function: Callable[..., Any], **kwargs: Any) -> Any:
         """Run a function on the scheduler, which is passed as `dask_scheduler`."""
-        return self.client.run_on_scheduler(function)
+        return self.client.run_on_scheduler(function, **kwargs)
 
     def close(self) -> None:
         """Kill all processes."""

@@ -20,7 +20,10 @@ from leandask._compat.connections import (
     replace_memory_samples,
 )
 from leandask._compat.intake import (
+    STEPS,
     get_task_maker,
+    go_around_reading,
+    mark_graph,
     move_frames,
     run_after_reading,
     set_task_maker,
@@ -30,6 +33,9 @@ from leandask._compat.pages import (
     get_http_prefix,
     has_pages,
     replace_collectors,
+)
+from leandask._compat.plugins import (
+    forwarding_plugins,
 )
 from leandask._compat.scheduler import (
     AsyncTaskGroup,
@@ -80,12 +86,14 @@ __all__ = [
     "KEY_CACHES",
     "NO_KEYS",
     "SPEC_KINDS",
+    "STEPS",
     "AsyncTaskGroup",
     "add_to_menu",
     "compact_heap",
     "differences",
     "fold_groups",
     "forget_handlers",
+    "forwarding_plugins",
     "get_background_tasks",
     "get_connections",
     "get_http_prefix",
@@ -105,8 +113,10 @@ __all__ = [
     "get_task_maker",
     "get_topics",
     "get_types",
+    "go_around_reading",
     "has_pages",
     "is_own_process",
+    "mark_graph",
     "move_frames",
     "on_connection",
     "rename_type",

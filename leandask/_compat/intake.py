@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
-from distributed.protocol.serialize import Serialized
+import dask.order
+import distributed.scheduler
+from distributed.protocol.serialize import Serialized, register_serialization_family
 from distributed.utils import offload
 
 if TYPE_CHECKING:
@@ -45,3 +48,41 @@ def run_after_reading(function: Callable[[], None]) -> Awaitable[None]:
     two: the order is asked for only when the event loop has got the graph.
     """
     return offload(function)
+
+
+#: The functions by which upstream reads a graph, looked up at each graph.
+STEPS: tuple[tuple[Any, str], ...] = (
+    (distributed.scheduler, "_materialize_graph"),
+    (dask.order, "order"),
+)
+#: The name of our family of serialization, for graphs.
+_GRAPH = "leandask-graph"
+
+
+def go_around_reading(
+    run: Callable[..., Any], unpickle: Callable[[Any, Any], Any]
+) -> None:
+    """``scheduler._materialize_graph`` (scheduler.py), and ``dask.order.order``.
+
+    The first makes the tasks of a graph, the second finds their order. A thread calls
+    them, in the context of the graph. From now on `run` gets each of them as its first
+    argument, in all of this process, and `unpickle` reads the graphs that are marked.
+    """
+    register_serialization_family(_GRAPH, None, unpickle)
+    for module, name in STEPS:
+        step = getattr(module, name)
+        if not hasattr(step, "__wrapped__"):
+            setattr(module, name, wraps(step)(partial(run, step)))
+
+
+def mark_graph(message: dict[str, Any]) -> None:
+    """``expr_ser``, or ``graph_header`` in old releases: have us unpickle it.
+
+    A graph that is not pickled as a whole, such as one with lists of parts, stays
+    upstream's.
+    """
+    header = message.get("graph_header")
+    if header is None:
+        header = getattr(message.get("expr_ser"), "header", {})
+    if header.get("serializer") == "pickle":
+        header["serializer"] = _GRAPH

@@ -16,10 +16,12 @@ from leandask.cli.output import (
     problem_lines,
     reading,
     report_lines,
+    warn_of_killed,
     write_records,
 )
 from leandask.cli.terminal import abandon_stdout, stdout, warn, write_json, write_lines
-from leandask.reading.filter import EventFilter, Filter, Story
+from leandask.reading.filter import EventFilter, Filter, ListFilter, Story
+from leandask.reading.lives import Lives
 from leandask.records.text import printable
 
 LOG = click.argument("log", type=click.Path(path_type=Path))
@@ -111,10 +113,15 @@ def main() -> None:
 @filter_options(*[name for name in FILTER_HELP if name != "key"])
 @AS_JSON
 def events(log: Path, as_json: bool, **options: Any) -> None:
-    """Show events, starts and stops of schedulers, and reports of dropped records."""
+    """Show events, starts and stops of schedulers, and reports of dropped records.
+
+    Samples of memory and tasks are shown with --event-name leandask.sample.
+    """
     wanted = EventFilter(**filters_of(options))
+    lives = Lives()
     with reading(log) as reader:
-        write_records(reader.select(wanted), as_json)
+        write_records(reader.select(wanted, lives), as_json)
+        warn_of_killed(lives.killed(reader.quiet_at()))
 
 
 @main.command()
@@ -141,19 +148,21 @@ def stats(log: Path, as_json: bool, **options: Any) -> None:
     """Count records by event, state, topic and action."""
     from leandask.reading.stats import LogStats
 
-    counts = LogStats()
+    counts, lives = LogStats(), Lives()
     with reading(log) as reader:
-        for record in reader.records(**filters_of(options)):
+        for record in reader.select(Filter(**filters_of(options)), lives):
             counts.add(record)
         found = counts.as_dict() | {
             "missing": reader.problems.missing,
             "problems": reader.problems.counts,
         }
+        killed = [*lives.killed(reader.quiet_at())]
         if as_json:
-            write_json(found)
+            write_json(found | {"killed": {life.id: how for life, how in killed}})
         else:
             bars = bars_for(stdout().encoding)
             write_lines(count_lines(found, counts.rates(), bars))
+        warn_of_killed(killed)
 
 
 @main.command()
@@ -180,6 +189,8 @@ def timeline(log: Path, output: Path, **options: Any) -> None:
             summary.add(record)
         for text in problem_lines(reader.problems):
             summary.note(text)
+        if not options["until"]:  # else the log may go on
+            summary.quiet_at = reader.quiet_at()
         output.write_text(render(summary), encoding="utf-8")
         click.echo(printable(f"{summary.n_records} records in {output}"))
 
@@ -205,7 +216,7 @@ def timeline(log: Path, output: Path, **options: Any) -> None:
 @AS_JSON
 def tail(log: Path, follow: bool, n: int, as_json: bool, **options: Any) -> None:
     """Show the last records, and new ones with --follow."""
-    wanted = Filter(**filters_of(options))
+    wanted = ListFilter(**filters_of(options))
     show = tail_logs.follow if follow else tail_logs.show_last
     show(log, wanted, n, as_json)
 

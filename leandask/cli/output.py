@@ -14,15 +14,12 @@ from dask.utils import format_bytes
 
 from leandask.cli.terminal import json_line, stdout, warn
 from leandask.reading.lines import InvalidRecord, check
+from leandask.reading.lives import VERDICT_LENGTH, Life
 from leandask.reading.problems import KINDS, Problems
 from leandask.reading.reader import LogReader
 from leandask.records.schema import TRANSITION
-from leandask.records.text import (
-    CUT,
-    NAME_LENGTH,
-    one_line,
-    printable,
-)
+from leandask.records.text import CUT, NAME_LENGTH, one_line, printable
+from leandask.records.times import rfc3339
 
 if TYPE_CHECKING:
     from leandask.serving.report import Report
@@ -37,7 +34,9 @@ RECOMMENDATIONS_SHOWN = 3
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
 #: Columns of the chart of records over time.
 WIDTH = 60
-#: Names shown of each count.
+#: Counts that are sizes in bytes.
+SIZES = ("memory_peak", "memory_limit")
+#: Names shown of each count, and killed schedulers.
 TOP = 10
 
 
@@ -70,6 +69,16 @@ def warn_of(problems: Problems) -> None:
     """Report the problems of a log."""
     for text in problem_lines(problems):
         warn(text)
+
+
+def warn_of_killed(killed: Iterable[tuple[Life, str]]) -> None:
+    """Report the schedulers that were killed, the newest last."""
+    last = [*killed]
+    if older := last[:-TOP]:
+        warn(f"{len(older)} older schedulers were killed")
+    for life, how in last[-TOP:]:
+        text = f"{life.id}, last record at {rfc3339(life.last / 1000)}: {how}"
+        warn(one_line(text, NAME_LENGTH + VERDICT_LENGTH))
 
 
 def exit_if_partly_read(problems: Problems) -> None:
@@ -155,12 +164,13 @@ def transition_line(record: dict[str, Any]) -> str:
 def report_lines(report: Report) -> Iterator[str]:
     """Show the report of a scheduler."""
     memory, stream = report["memory"], report["stream"]
+    limit = "none" if memory["limit"] is None else format_bytes(memory["limit"])
     yield f"{report['scheduler_id']} at {report['address']}, since {report['started']}"
     yield ", ".join(f"{name} {v}" for name, v in report["versions"].items())
     yield (
         f"memory {format_bytes(memory['rss'])}, "
         f"at most {format_bytes(memory['rss_peak'])}, "
-        f"limit {format_bytes(memory['limit'])}; {report['workers']} workers, "
+        f"limit {limit}; {report['workers']} workers, "
         f"{report['clients']} clients, {report['tasks']} tasks"
     )
     yield "about " + ", ".join(
@@ -180,6 +190,10 @@ def report_lines(report: Report) -> Iterator[str]:
         f"stream: {stream['emitted']} records, {dropped} dropped, "
         f"{stream['errors']} errors, {stream['queued']} queued"
     )
+    if guard := report.get("guard"):
+        parts = f"warns at {guard['warn']:.0%}, refuses graphs at {guard['refuse']:.0%}"
+        limit = f"limit by {guard['source']}, {parts}" if guard["limit"] else "no limit"
+        yield f"guard: {limit}; {guard['refused']} graphs refused"
     if garbage := report.get("garbage"):  # an older scheduler has none
         yield (
             f"garbage: collected for {garbage['seconds']:.1f} s, "
@@ -190,6 +204,8 @@ def report_lines(report: Report) -> Iterator[str]:
             f"event log: {log['path']}, {log['lines_written']} lines, "
             f"{log['lines_lost']} lost{', FAILING' if log['failing'] else ''}"
         )
+    if lines := report.get("worker_log"):
+        yield f"lines of workers: {lines['lines']}, {lines['dropped']} dropped"
     yield from (f"{w['timestamp']} {w['message']}" for w in report["warnings"])
 
 
@@ -210,6 +226,8 @@ def count_lines(
     for name, value in counts.items():
         label = name.replace("_", " ")
         if not isinstance(value, dict):
+            if name in SIZES and value is not None:
+                value = format_bytes(value)
             shown_value = "-" if value is None else one_line(str(value), limit=40)
             yield f"{label:22} {shown_value}"
         elif shown := {n: count for n, count in value.items() if count}:

@@ -10,7 +10,13 @@ from typing import Any
 from weakref import WeakSet
 
 from leandask.eventlog.sink import RotatingFileSink
-from leandask.records.loggers import EVENTS, TRANSITIONS, HeldLevel, is_held
+from leandask.records.loggers import (
+    EVENTS,
+    RECORD_LOGGERS,
+    SAMPLES,
+    HeldLevel,
+    is_held,
+)
 from leandask.settings import config
 from leandask.settings.logpath import UnusablePath, fill
 
@@ -21,9 +27,6 @@ PASSING = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
     *(errno.EAGAIN, errno.EINTR, errno.ETIMEDOUT, errno.ESTALE),
 }
-
-#: The sink is added to both, as the user may set either not to propagate.
-_LOGGERS = EVENTS, TRANSITIONS
 
 #: The event logs of this process that are open.
 _attached: WeakSet[EventLog] = WeakSet()
@@ -149,7 +152,7 @@ class EventLog(RotatingFileSink):
         """Attach to the loggers again where a new logging configuration detached it."""
         if self._is_detached:
             return
-        if any([log.disabled or self not in log.handlers for log in _LOGGERS]):
+        if any([log.disabled or self not in log.handlers for log in RECORD_LOGGERS]):
             self._attach()
             logger.disabled = False
             logger.warning(
@@ -162,13 +165,14 @@ class EventLog(RotatingFileSink):
         """Write all lines, close the file, and detach from the loggers."""
         self._is_detached = True
         _attached.discard(self)
-        for log in _LOGGERS:
+        for log in RECORD_LOGGERS:
             log.removeHandler(self)
         if self._level is not None:
             self._level.release()
         self.close()
 
     def _attach(self) -> None:
-        for log in _LOGGERS:
+        SAMPLES.propagate = False  # a new logging configuration may have reset it
+        for log in RECORD_LOGGERS:  # each, as the user may set it not to propagate
             log.disabled = False
             log.addHandler(self)

@@ -129,7 +129,7 @@ class Connections(dict[str, "BatchedSend"]):
     """
 
     #: Called with the name of each connection that is added.
-    on_enter: Callable[[str], None] | None = None
+    on_enter: list[Callable[[str], None]]
 
     def __init__(
         self,
@@ -139,6 +139,7 @@ class Connections(dict[str, "BatchedSend"]):
     ) -> None:
         super().__init__()
         self.messages = messages
+        self.on_enter = []
         self._on_leave = on_leave
         for name, connection in items.items():
             self[name] = connection
@@ -152,8 +153,8 @@ class Connections(dict[str, "BatchedSend"]):
     def __setitem__(self, name: str, connection: BatchedSend) -> None:
         resize_messages(connection, self.messages)
         super().__setitem__(name, connection)
-        if self.on_enter is not None:
-            self.on_enter(name)
+        for act in self.on_enter:
+            act(name)
 
     def __delitem__(self, name: str) -> None:
         super().__delitem__(name)

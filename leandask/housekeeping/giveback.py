@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from dask.utils import format_bytes
 
+from leandask.histories import bounds as histories
 from leandask.histories.loglines import log_lines_of
 from leandask.histories.lru import clear_key_caches
 from leandask.histories.spans.spans import LeanSpans
 from leandask.histories.topics.broker import topics_of
-from leandask.housekeeping.process import reallocate, shrink_table, trim_heap
+from leandask.housekeeping.process import (
+    is_mostly_empty,
+    reallocate,
+    shrink_table,
+    trim_heap,
+)
 from leandask.records.schema import MEMORY_GIVEN_BACK
 from leandask.settings import config
 
@@ -142,6 +148,24 @@ class GiveBack:
             )
         return await self.run()
 
+    async def relieve(self) -> None:
+        """Give back all that can be, as memory is short: at most once a minute.
+
+        Histories are cut to half of what they may keep. Their bounds stay.
+        """
+        if time.monotonic() >= self._done_at + self._interval:
+            scheduler: Any = self.scheduler
+            bounds = scheduler.retention
+            for scheduler.retention in (bounds.halved(), bounds):
+                histories.resize(scheduler)
+            await self.run()
+
+    async def tidy(self) -> None:
+        """Free what a graph that was refused has left in cycles and in the heap."""
+        if self.collector.count_blocks() <= LARGEST_HEAP:
+            self.collector.collect_all()
+        await asyncio.get_running_loop().run_in_executor(None, trim_heap)
+
     async def run(self) -> Outcome:
         """Give memory back, in short slices, and record it."""
         self._done_at = time.monotonic()
@@ -174,7 +198,7 @@ class GiveBack:
         jobs: list[Callable[[], Any]] = [
             lambda table=table: shrink_table(table)  # type: ignore[misc]
             for table in tables
-            if len(table) <= LARGEST_TABLE
+            if len(table) <= LARGEST_TABLE and is_mostly_empty(table)
         ]
         jobs.append(lambda: clear_key_caches(0))
         jobs.append(lambda: reallocate(self._get_histories()))

@@ -7,6 +7,7 @@ import ctypes
 import gc
 import importlib
 import linecache
+import logging
 import pickle
 import sys
 import time
@@ -17,9 +18,13 @@ import distributed.scheduler
 import distributed.semaphore
 import distributed.utils
 
+from leandask.settings import config
+
 if TYPE_CHECKING:
     from leandask.histories.departed import Departed
     from leandask.tasks.collector import Collector
+
+logger = logging.getLogger("leandask")
 
 #: Bytes from which a message gets separate memory. msgpack allocates 256 KiB to pack a
 #: message of any size: to map and unmap these each time takes 12 µs.
@@ -31,6 +36,8 @@ FREE_AT_END = 2 * LARGE_MESSAGE
 #: Parameters of ``mallopt``, from glibc's ``malloc.h``.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
+#: Most bytes of a dict or a set that has just grown: all of them, and for each entry.
+TABLE_BYTES, ENTRY_BYTES = 1000, 110
 #: Entries of departed workers and clients that are worth a collection of garbage: each
 #: leaves about 10 kB in cycles; seconds until one otherwise, as heartbeats leave some.
 DEPARTED, GARBAGE_SECONDS = 20, 60.0
@@ -131,9 +138,30 @@ def trim_heap() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def uses_malloc() -> bool:
-    """Whether all of Python's objects are malloc's: Python counts no blocks then."""
-    return sys.getallocatedblocks() == 0
+def warn_of_allocator() -> None:
+    """Warn if ``leandask.memory.allocator`` asks for malloc, which is not in use."""
+    uses_malloc = sys.getallocatedblocks() == 0  # Python counts no blocks then
+    if config.read("memory.allocator") == "malloc" and not uses_malloc:
+        logger.warning(
+            "leandask.memory.allocator is ignored: only leandask-scheduler can set "
+            "it, where PYTHONMALLOC is not set"
+        )
+
+
+def is_mostly_empty(table: Any) -> bool:
+    """Whether a dict or a set has more room than it grows by.
+
+    Examples
+    --------
+    >>> tasks = dict.fromkeys(range(100_000))
+    >>> is_mostly_empty(tasks)
+    False
+    >>> for task in range(90_000):
+    ...     del tasks[task]
+    >>> is_mostly_empty(tasks)
+    True
+    """
+    return sys.getsizeof(table) > TABLE_BYTES + ENTRY_BYTES * len(table)
 
 
 def shrink_table(table: Any) -> None:

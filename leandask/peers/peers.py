@@ -39,8 +39,8 @@ class Peers:
         scheduler: Any = self._scheduler
         levels.install(scheduler)
         _compat.on_connection(scheduler, self._guarded(shrink_connection))
-        scheduler.stream_comms.on_enter = self._guarded(self._shrink_worker)
-        scheduler.client_comms.on_enter = self._guarded(self._shrink_client)
+        scheduler.stream_comms.on_enter.append(self._guarded(self._shrink_worker))
+        scheduler.client_comms.on_enter.append(self._guarded(self._shrink_client))
 
     def _shrink_worker(self, address: str) -> None:
         ws: Any = self._scheduler.workers[address]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from leandask.reading.lines import InvalidRecord, msg_of, needles_of
 from leandask.records.loggers import EVENTS
-from leandask.records.schema import EVENT, TRANSITION
+from leandask.records.schema import EVENT, SAMPLE, TRANSITION
 from leandask.records.severity import (
     SEVERITIES,
     SEVERITY_NUMBERS,
@@ -176,13 +176,22 @@ long ago such as '15 minutes'; got 'noon'
         return max(known, key=lambda n: min(map(len, n)), default=())
 
 
-class EventFilter(Filter):
+class ListFilter(Filter):
+    """Wants what a list of records shows: samples only by their ``event_name``."""
+
+    def matches(self, record: dict[str, Any]) -> bool:
+        """Whether a record is wanted."""
+        is_shown = record["event_name"] != SAMPLE or self._event_names is not None
+        return is_shown and super().matches(record)
+
+
+class EventFilter(ListFilter):
     """Wants records that are not transitions, and match all of its parameters.
 
     Parameters
     ----------
     **filters
-        As for :class:`Filter`.
+        As for :class:`ListFilter`.
     """
 
     def __init__(self, **filters: Unpack[Filters]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -12,6 +13,7 @@ from leandask.reading.files.logfile import READ_ERRORS, LogFile
 from leandask.reading.files.logfiles import LogFiles
 from leandask.reading.filter import RecordFilter
 from leandask.reading.lines import InvalidRecord, record_of
+from leandask.reading.lives import NEEDLES, NOTED, Lives
 from leandask.reading.problems import Problems
 from leandask.reading.sequence import Sequences
 from leandask.records.schema import SCHEMA_VERSION
@@ -35,14 +37,26 @@ class ForwardScan:
     wanted : RecordFilter
     progress : callable
         Called with the bytes read of each block.
+    lives : Lives, optional
+        Gets the lives of the schedulers, whatever is wanted.
     """
 
     #: What was wrong so far.
     problems: Problems
 
-    def __init__(self, wanted: RecordFilter, progress: Callable[[int], object]) -> None:
+    def __init__(
+        self,
+        wanted: RecordFilter,
+        progress: Callable[[int], object],
+        lives: Lives | None = None,
+    ) -> None:
         self.problems = Problems()
         self._wanted = wanted
+        self._lives = Lives() if lives is None else lives
+        # Lines that have none of these need not be decoded.
+        self._needles = wanted.needles
+        if lives is not None and wanted.needles:
+            self._needles += NEEDLES
         self._progress = progress
         self._sequences = Sequences(self.problems)
         #: Lines read of the file that is open.
@@ -50,13 +64,14 @@ class ForwardScan:
 
     def records(self, logs: Iterable[LogFiles]) -> Records:
         """Yield the wanted records of all files of some logs."""
-        needles = self._wanted.needles
+        needles = self._needles
         for file in itertools.chain.from_iterable(log.oldest_first() for log in logs):
             position = self._line = 0
             for block in self._blocks(file):
                 if needles and (n := _skim(block, self._sequences)):
                     if any(needle in block for needle in needles):
                         yield from self._pick(block, file.path, self._line)
+                    self._see_last(block)
                 else:
                     n = yield from self._decode(block, file.path, self._line)
                 self._line += n
@@ -80,7 +95,8 @@ class ForwardScan:
         self, block: bytes, path: Path, line: int
     ) -> Generator[dict[str, Any], None, int]:
         """Decode every line of a block, and return how many there are."""
-        sequences, matches = self._sequences, self._wanted.matches
+        sequences, matches, lives = self._sequences, self._wanted.matches, self._lives
+        previous = None
         scheduler_id, current = sequences.scheduler_id, sequences.current
         lines = block.split(b"\n")
         is_torn = lines.pop() != b""
@@ -95,14 +111,21 @@ class ForwardScan:
             if seq == current.next and record["scheduler_id"] == scheduler_id:
                 current.next = seq + 1
             else:
+                if previous is not None:  # the last one of a scheduler, most likely
+                    lives.see(previous)
                 sequences.step(record["scheduler_id"], seq, path, line)
                 scheduler_id, current = sequences.scheduler_id, sequences.current
             if record["schema_version"] > SCHEMA_VERSION:
                 version = record["schema_version"]
                 what = f"version {version}; this reader knows {SCHEMA_VERSION}"
                 self.problems.add("newer", path, line, what)
+            if record["event_name"] in NOTED:
+                lives.see(record)
+            previous = record
             if matches(record):
                 yield record
+        if previous is not None:
+            lives.see(previous)
         if is_torn:
             what = "the last line ends too early, or is being written"
             self.problems.add("torn", path, line + 1, what)
@@ -110,7 +133,7 @@ class ForwardScan:
 
     def _pick(self, block: bytes, path: Path, line: int) -> Records:
         """Decode the lines of a block that have a needle."""
-        needles, matches = self._wanted.needles, self._wanted.matches
+        needles, matches, lives = self._needles, self._wanted.matches, self._lives
         for text in block.split(b"\n"):
             line += 1
             if any([needle in text for needle in needles]):
@@ -119,8 +142,15 @@ class ForwardScan:
                 except InvalidRecord as e:
                     self.problems.add_invalid(path, line, text, e)
                     continue
+                if record["event_name"] in NOTED:
+                    lives.see(record)
                 if matches(record):
                     yield record
+
+    def _see_last(self, block: bytes) -> None:
+        """Note the last record of a block that was not decoded."""
+        with contextlib.suppress(InvalidRecord):
+            self._lives.see(record_of(block[block.rfind(b"\n", 0, -1) + 1 :]))
 
 
 def _skim(block: bytes, sequences: Sequences) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from leandask.reading.files.logfiles import logs_at, open_logs
 from leandask.reading.filter import Filter, Filters, RecordFilter, Story
 from leandask.reading.forward import ForwardScan, Records
 from leandask.reading.lines import InvalidRecord, check, msg_of, seconds_of
+from leandask.reading.lives import Lives
 from leandask.reading.problems import Problems
 from leandask.records.schema import EVENT
 
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     from distributed.scheduler import Transition
     from pandas import DataFrame
     from typing_extensions import Unpack
+
+
+#: Seconds without a change after which nobody writes to a log any more.
+QUIET_SECONDS = 60
 
 
 class LogReader:
@@ -177,7 +183,24 @@ class LogReader:
             frame["timestamp"] = pandas.to_datetime(frame["timestamp"])
         return frame
 
-    def select(self, wanted: RecordFilter) -> Records:
+    def quiet_at(self) -> int | None:
+        """Return the time, unless a process may be writing the log: then None.
+
+        In milliseconds since the epoch. The locks of the writers tell, which end with
+        their process. They are seen on their machine only, so a log that has changed a
+        short while ago may be written too.
+        """
+        now = time.time()
+        try:
+            logs = logs_at(self.path)
+        except OSError:  # it was removed meanwhile
+            return None
+        for log in logs:
+            if log.last_written > now - QUIET_SECONDS or log.is_open_for_writing():
+                return None
+        return int(now * 1000)
+
+    def select(self, wanted: RecordFilter, lives: Lives | None = None) -> Records:
         """Yield the records that match a filter of your own.
 
         Parameters
@@ -185,12 +208,14 @@ class LogReader:
         wanted : leandask.reading.filter.RecordFilter
             An object with the attribute ``needles`` and the method ``matches``. An
             exception that it raises ends the reading.
+        lives : Lives, optional
+            Gets the lives of the schedulers in the log, whatever is wanted.
 
         Yields
         ------
         dict
         """
-        scan = ForwardScan(wanted, self._progress)
+        scan = ForwardScan(wanted, self._progress, lives)
         self.problems = scan.problems
         return scan.records(open_logs(self.path))
 

@@ -7,8 +7,16 @@ from typing import Any
 from leandask.reading.filter import is_worker_lost
 from leandask.reading.histogram import Histogram
 from leandask.reading.lines import InvalidRecord, check, milliseconds_of
-from leandask.records.schema import EVENT, RECORDS_DROPPED, TRANSITION
+from leandask.reading.lives import Memory, highest, memory_of
+from leandask.records.schema import (
+    EVENT,
+    MEMORY_PRESSURE,
+    RECORDS_DROPPED,
+    SAMPLE,
+    TRANSITION,
+)
 from leandask.records.text import NAME_LENGTH
+from leandask.records.times import rfc3339
 
 #: Names of a kind with a count each, 150 bytes each; all further names share one.
 NAMES = 10_000
@@ -73,6 +81,8 @@ class LogStats:
         self.joined = self.left = self.lost = 0
         #: Records that the schedulers report as dropped.
         self.dropped = 0
+        #: The highest memory that a scheduler told; None if none did.
+        self.peak: Memory | None = None
         #: Times of the oldest and the newest record.
         self.first = self.last = ""
         self.event_names, self.severities = Tally(), Tally()
@@ -100,11 +110,11 @@ class LogStats:
         ):
             check(record)
         is_lost = event_name == EVENT and _is_loss(record)
-        second = timestamp[:19]
-        if second != self._second:
-            self._row = self._periods.row(milliseconds_of(record) // 1000)
-            self._second = second  # last: the line above raises if it is not a time
-        self._row[0] += 1
+        if event_name in (SAMPLE, MEMORY_PRESSURE):
+            found = memory_of(record, milliseconds_of(record))
+            self.peak = highest((self.peak, found))
+        if event_name != SAMPLE:  # one in 10 s would make the periods wider
+            self._count_period(record, timestamp[:19])
         self.first = min(self.first or timestamp, timestamp)
         self.last = max(self.last, timestamp)
         self.event_names.add(event_name)
@@ -118,6 +128,12 @@ class LogStats:
             self.lost += is_lost
         elif event_name == RECORDS_DROPPED:
             self.dropped += record["dropped_since_last"]
+
+    def _count_period(self, record: dict[str, Any], second: str) -> None:
+        if second != self._second:
+            self._row = self._periods.row(milliseconds_of(record) // 1000)
+            self._second = second  # last: the line above raises if it is not a time
+        self._row[0] += 1
 
     def _add_event(self, record: dict[str, Any]) -> None:
         topic, action = record["topic"], record["action"]
@@ -139,6 +155,7 @@ class LogStats:
     def as_dict(self) -> dict[str, Any]:
         """Return all counts as plain values."""
         rates = [rate for _, rate in self.rates()]
+        peak = self.peak
         return {
             "records": self.records,
             "first": self.first or None,
@@ -149,6 +166,9 @@ class LogStats:
             "workers_joined": self.joined,
             "workers_left": self.left,
             "workers_lost": self.lost,
+            "memory_peak": peak and peak.rss,
+            "memory_limit": peak and peak.limit,
+            "memory_peak_at": peak and rfc3339(peak.ms / 1000),
             "dropped": self.dropped,
             "wrong": self.wrong,
             "schedulers": dict(self.schedulers),

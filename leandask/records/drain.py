@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from leandask._throttle import Throttle
 from leandask.records.factory import RecordFactory
-from leandask.records.loggers import handle
+from leandask.records.loggers import WORKERS, handle
 from leandask.records.recordqueue import RecordQueue, Waiting
 from leandask.records.recordsink import Shortcut, record_sinks
 from leandask.records.text import MESSAGE_LENGTH
@@ -215,7 +215,7 @@ class Drain:
                 try:
                     record = make(seq, source)
                     level, _, fields = record
-                    if level >= logging.WARNING:
+                    if level >= logging.WARNING and target is not WORKERS:
                         self._note_warning(fields)
                     if level != last_level or target is not last_target:
                         sink = only_sink(target, level)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import orjson
 
-from leandask.records.loggers import EVENTS, TRANSITIONS
+from leandask.records.loggers import EVENTS, TRANSITIONS, WORKERS
 from leandask.records.payload import n_cut
 from leandask.records.schema import (
     EVENT,
@@ -82,7 +82,7 @@ class RecordFactory:
         }
         self._events = {
             level: self._template(EVENTS, level, EVENT, EVENT_FIELDS)
-            for level in (logging.INFO, logging.WARNING)
+            for level in SEVERITY_NUMBERS
         }
         self._transitions = {
             level: self._template(TRANSITIONS, level, TRANSITION, TRANSITION_FIELDS)
@@ -109,6 +109,17 @@ class RecordFactory:
         fields["message"] = _describe(topic, msg)
         return level, timestamp, fields
 
+    def worker_line(self, seq: int, source: EventSource) -> Record:
+        """Make the record of an event that is a line of a worker's log."""
+        record = self.event(seq, source)
+        fields, msg = record[2], source[3]
+        fields["logger"] = WORKERS.name
+        if type(msg) is dict:
+            speaker = fields["worker"] or msg.get("host")
+            line = f"{speaker}: {msg.get('logger')} - {msg.get('message')}"
+            fields["message"] = one_line(line)
+        return record
+
     def transition(self, seq: int, transition: Transition) -> Record:
         """Make the record of a transition: INFO where the task erred, else DEBUG."""
         key, start, finish, recommendations, stimulus_id, timestamp = transition
@@ -130,10 +141,12 @@ class RecordFactory:
         fields["message"] = one_line(f"{task_key}: {start} -> {finish}")
         return level, timestamp, fields
 
-    def life(self, seq: int, source: LifeSource) -> Record:
+    def life(
+        self, seq: int, source: LifeSource, logger: logging.Logger = EVENTS
+    ) -> Record:
         """Make a record of the scheduler or the stream itself, such as its start."""
         level, event_name, timestamp, message, fields = source
-        own = self._template(EVENTS, level, event_name, ("seq",))
+        own = self._template(logger, level, event_name, ("seq",))
         own.update(fields(seq) if callable(fields) else fields, seq=seq)
         own["timestamp"] = rfc3339(timestamp)
         own["message"] = one_line(message)

@@ -15,13 +15,25 @@ import dask.config
 from leandask.records.text import TextFormatter
 from leandask.settings import config
 
-#: Logger of leandask's own lines, such as its warnings, and parent of the other two.
+#: Logger of leandask's own lines, such as its warnings, and parent of the others.
 OWN = logging.getLogger("leandask")
 #: Logger of the events, and of records of the scheduler itself, such as its start.
 EVENTS = logging.getLogger("leandask.events")
 #: Logger of the task transitions.
 TRANSITIONS = logging.getLogger("leandask.transitions")
-for _logger in (EVENTS, TRANSITIONS):
+#: Logger of the lines that workers and nannies have logged. It does not propagate: each
+#: warning of a worker would be on the scheduler's console as the scheduler's own.
+_is_users = "leandask.workers" in logging.root.manager.loggerDict
+WORKERS = logging.getLogger("leandask.workers")
+if not _is_users:
+    WORKERS.propagate = False
+#: Logger of samples, which are for the event log alone: they reach no other handler but
+#: those that a user adds to this logger.
+SAMPLES = logging.getLogger("leandask.samples")
+SAMPLES.propagate = False
+#: All loggers of records.
+RECORD_LOGGERS = EVENTS, TRANSITIONS, WORKERS, SAMPLES
+for _logger in RECORD_LOGGERS:
     # Without it, logging's last resort would print records to stderr.
     _logger.addHandler(logging.NullHandler())
 # A scheduler makes tens of thousands of transitions per second: they are off until
@@ -29,6 +41,8 @@ for _logger in (EVENTS, TRANSITIONS):
 # set is the user's, for example from Dask's ``logging`` section.
 if TRANSITIONS.level == logging.NOTSET:
     TRANSITIONS.setLevel(logging.WARNING)
+if SAMPLES.level == logging.NOTSET:
+    SAMPLES.setLevel(logging.INFO)  # whatever the level of its parent is
 
 
 class _Hold(NamedTuple):
@@ -212,14 +226,17 @@ def text_format() -> logging.Formatter:
 
 
 def hold_loggers(
-    transitions: bool = False, silence_logs: int | None = None
+    transitions: bool = False,
+    silence_logs: int | None = None,
+    workers: int | None = None,
 ) -> ExitStack:
     """Set the loggers for a scheduler, until the result is closed.
 
     In a process that is not the scheduler's own, such as a notebook, records and lines
     of leandask do not reach the handlers of the root logger, unless
     ``leandask.stream.propagate`` says so. `transitions` records every task transition;
-    `silence_logs` is the level of :class:`LastResort`, where it is above WARNING.
+    `silence_logs` is the level of :class:`LastResort`, where it is above WARNING;
+    `workers` that of lines of workers, unless the user has set one.
     """
     held = ExitStack()
     # A value that is not a boolean is auto; it is checked where a scheduler is made.
@@ -239,4 +256,6 @@ def hold_loggers(
         held.callback(HeldLevel(LAST_RESORT, level).release)
     if transitions:
         held.callback(HeldLevel(TRANSITIONS, logging.DEBUG).release)
+    if workers is not None and (not WORKERS.level or is_held(WORKERS)):
+        held.callback(HeldLevel(WORKERS, workers).release)
     return held

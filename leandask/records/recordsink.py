@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from types import FunctionType, MethodType
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
-from leandask.records.loggers import EVENTS, LAST_RESORT, TRANSITIONS, handlers_of
+from leandask.records.loggers import LAST_RESORT, RECORD_LOGGERS, handlers_of
 
 #: Methods that a LogRecord passes through.
 LOGGER_METHODS = ("handle", "filter", "callHandlers")
@@ -82,9 +83,9 @@ def _is_own(function: object) -> bool:
 
 
 def record_sinks() -> Iterator[RecordSink]:
-    """Yield each RecordSink that LogRecords of either logger reach, once."""
+    """Yield each RecordSink that LogRecords of any of our loggers reach, once."""
     seen = set()
-    for handler in (*handlers_of(EVENTS), *handlers_of(TRANSITIONS)):
+    for handler in chain.from_iterable(map(handlers_of, RECORD_LOGGERS)):
         if is_record_sink(handler) and handler not in seen:
             seen.add(handler)
             yield handler
@@ -113,10 +114,9 @@ class Shortcut:
         """
         self._sinks = {}
         self._ignoring = {id(LAST_RESORT): LAST_RESORT}  # it shows no records
-        loggers = EVENTS, TRANSITIONS
-        if not all([is_unmodified(logger, LOGGER_METHODS) for logger in loggers]):
+        if not all([is_unmodified(each, LOGGER_METHODS) for each in RECORD_LOGGERS]):
             return
-        for logger in loggers:
+        for logger in RECORD_LOGGERS:
             for handler in handlers_of(logger):
                 if isinstance(handler, logging.NullHandler):
                     if is_unmodified(handler, NULL_HANDLER_METHODS):

@@ -19,6 +19,16 @@ STOPPED = "dask.scheduler.stop"
 RECORDS_DROPPED = "leandask.records-dropped"
 RETENTION_SET = "leandask.retention-set"
 MEMORY_GIVEN_BACK = "leandask.memory-given-back"
+MEMORY_LIMIT_SET = "leandask.memory-limit-set"
+MEMORY_PRESSURE = "leandask.memory-pressure"
+GRAPH_REFUSED = "leandask.graph-refused"
+UNRESPONSIVE = "leandask.event-loop-unresponsive"
+SAMPLE = "leandask.sample"
+LINES_DROPPED = "leandask.worker-lines-dropped"
+#: Topics of what leandask publishes itself: lines that workers and nannies have logged,
+#: and tasks during which workers were lost.
+WORKER_LOG = "leandask-worker-log"
+SUSPECTS = "leandask-suspects"
 
 #: Fields of an event and of a transition, besides those that all records have.
 EVENT_FIELDS = ("seq", "topic", "action", "worker", "client", "payload")

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from leandask.records.schema import WORKER_LOG
+
 #: Topics that upstream uses for problems only.
 PROBLEM_TOPICS = frozenset(
     {
@@ -24,6 +26,8 @@ PROBLEM_ACTIONS = frozenset(
         "no-workers-timeout-exceeded",
         "p2p-failed",
         "scheduler-transition-failed",
+        "task-given-up",
+        "task-suspected",
         "worker-ttl-timed-out",
     }
 )
@@ -36,8 +40,9 @@ PROBLEM_SIGNS: dict[str, Callable[[dict[str, Any]], bool]] = {
 #: OpenTelemetry's numbers of the standard levels:
 #: https://opentelemetry.io/docs/specs/otel/logs/data-model/#field-severitynumber
 SEVERITY_NUMBERS = {10: 5, 20: 9, 30: 13, 40: 17, 50: 21}
-#: The same, by the names of the levels.
-SEVERITIES = {logging.getLevelName(level): n for level, n in SEVERITY_NUMBERS.items()}
+#: The standard levels by their names, and OpenTelemetry's numbers by the same.
+LEVELS = {logging.getLevelName(level): level for level in SEVERITY_NUMBERS}
+SEVERITIES = {name: SEVERITY_NUMBERS[level] for name, level in LEVELS.items()}
 #: The smallest number of a problem.
 WARNING_NUMBER = SEVERITY_NUMBERS[logging.WARNING]
 
@@ -45,7 +50,8 @@ WARNING_NUMBER = SEVERITY_NUMBERS[logging.WARNING]
 def level_of(topic: str, msg: Any) -> int:
     """Return the level of an event: WARNING for a problem, else INFO.
 
-    A problem is what upstream itself treats as one.
+    A problem is what upstream itself treats as one. A line of a worker's log has its
+    own level.
 
     Examples
     --------
@@ -55,6 +61,9 @@ def level_of(topic: str, msg: Any) -> int:
     if topic in PROBLEM_TOPICS:
         return logging.WARNING
     if type(msg) is dict:
+        if topic == WORKER_LOG:
+            level = msg.get("level")
+            return LEVELS.get(level if type(level) is str else "", logging.INFO)
         action = msg.get("action")
         if type(action) is str and (
             action in PROBLEM_ACTIONS

@@ -6,20 +6,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from leandask._fork import leave_to_parent
 from leandask.records.drain import Drain
-from leandask.records.factory import (
-    EventSource,
-    LifeFields,
-    LifeSource,
-    RecordFactory,
-)
-from leandask.records.loggers import EVENTS, TRANSITIONS
+from leandask.records.factory import EventSource, LifeFields, LifeSource, RecordFactory
+from leandask.records.loggers import EVENTS, SAMPLES, TRANSITIONS, WORKERS
 from leandask.records.payload import plain
 from leandask.records.recordqueue import Kind, RecordQueue, StreamStats
-from leandask.records.schema import RECORDS_DROPPED
+from leandask.records.schema import RECORDS_DROPPED, SAMPLE, WORKER_LOG
 from leandask.records.severity import is_failed_transition, level_of
 from leandask.records.text import name_of
 from leandask.settings import config
@@ -94,8 +90,10 @@ class RecordStream:
         self._payload_limit = config.read("stream.record-bytes") // 2
         factory = RecordFactory(scheduler_id)
         self._event = Kind("event", factory.event, EVENTS)
+        self._worker_line = Kind("event", factory.worker_line, WORKERS)
         self._transition = Kind("transition", factory.transition, TRANSITIONS)
         self._life = Kind("life", factory.life, EVENTS)
+        self._sample = Kind("life", partial(factory.life, logger=SAMPLES), SAMPLES)
         self._drain = Drain(
             self.queue,
             factory,
@@ -118,15 +116,16 @@ class RecordStream:
         try:
             timestamp, msg = event
             level = level_of(topic, msg)
-            urgent = level >= logging.WARNING
+            kind = self._worker_line if topic == WORKER_LOG else self._event
+            urgent = level >= logging.WARNING and kind is self._event
             if urgent:
                 self.failed_transitions += is_failed_transition(topic, msg)
-            if not EVENTS.isEnabledFor(level):
+            if not kind.logger.isEnabledFor(level):
                 return
             value, size, truncated = plain(msg, self._payload_limit)
             source: EventSource = level, name_of(topic), timestamp, value, truncated
             put = self.queue.put_urgent if urgent else self.queue.put
-            put(self._event, source, EVENT_BYTES + CHARACTER_BYTES * size)
+            put(kind, source, EVENT_BYTES + CHARACTER_BYTES * size)
             self._drain.start()
         except Exception:
             self.count_error()
@@ -158,10 +157,11 @@ class RecordStream:
         `force` takes it even if the queue is full. It is not for records that a client
         can cause many times.
         """
-        if EVENTS.isEnabledFor(level) and not self.queue.closed:
+        kind = self._sample if event_name == SAMPLE else self._life
+        if kind.logger.isEnabledFor(level) and not self.queue.closed:
             source = LifeSource(level, event_name, time.time(), message, fields)
             put = self.queue.put_unbounded if force else self.queue.put_urgent
-            put(self._life, source, EVENT_BYTES)
+            put(kind, source, EVENT_BYTES)
             self._drain.start()
 
     def report_dropped(self) -> None:

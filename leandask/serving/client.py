@@ -12,6 +12,7 @@ from leandask.serving.history.question import check_sizes
 if TYPE_CHECKING:
     from distributed import Client
 
+    from leandask.guard.guard import GuardReport
     from leandask.housekeeping.giveback import Outcome
     from leandask.serving.history.search import Answer
     from leandask.serving.report import Report
@@ -155,6 +156,41 @@ def set_retention(
     return cast(
         "dict[str, int | None]",
         client.sync(_ask, client.scheduler, "leandask_set_retention", bounds=bounds),
+    )
+
+
+def set_memory(
+    client: Client, **settings: int | float | str | None
+) -> GuardReport | Awaitable[GuardReport]:
+    """Change the memory limit of a scheduler, or its parts, while it runs.
+
+    A record ``leandask.memory-limit-set`` is emitted. A scheduler that is restarted has
+    the configured ones.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    **settings
+        ``limit``, ``warn`` and ``refuse``, as below ``leandask.memory``, such as
+        ``refuse=0.95``. The others stay.
+
+    Returns
+    -------
+    GuardReport or awaitable of GuardReport
+        A dict with what is in force: ``limit`` in bytes, its ``source``, ``warn`` and
+        ``refuse``; and what the report has besides. An awaitable if the client is
+        asynchronous.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a setting is not valid. None is changed.
+    ValueError
+        If the scheduler's ``blocked-handlers`` have ``leandask_set_memory``.
+    """
+    return cast(
+        "GuardReport",
+        client.sync(_ask, client.scheduler, "leandask_set_memory", settings=settings),
     )
 
 

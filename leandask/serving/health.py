@@ -2,45 +2,67 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Hashable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+import dask.config
+from dask.utils import parse_timedelta
 from distributed.core import Status
 from tornado.ioloop import PeriodicCallback
 
+from leandask._throttle import Throttle
+from leandask.records.schema import UNRESPONSIVE
+
 if TYPE_CHECKING:
     from distributed import Scheduler
+
+    from leandask.records.stream import RecordStream
 
 #: Most milliseconds between two looks at the clock: a stall may seem shorter by them.
 MAX_INTERVAL = 50.0
 #: A worker that closes by itself says so before it leaves.
 CLOSING = (Status.closing, Status.closing_gracefully)
+#: Seconds between two records of an event loop that was unresponsive.
+RECORD_SECONDS = 10.0
+#: Who asks for the longest lateness, each since it asked last.
+Reader = Literal["scrape", "sample"]
 
 
 class Health:
     """Measures how late the event loop is, and counts the workers that were lost.
 
     It does so at upstream's ticks and when a worker is removed: tasks and events cost
-    nothing more.
+    nothing more. Where upstream logs that the event loop was unresponsive, this records
+    it as a warning.
 
     Parameters
     ----------
     scheduler : distributed.Scheduler
+    stream : RecordStream
     """
 
     #: Workers that left neither retired nor after they had said that they close.
     workers_lost: int
     #: Sum of the seconds that ticks came later than they were due.
     lateness: float
+    #: Times that the event loop was unresponsive.
+    stalls: int
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: Scheduler, stream: RecordStream) -> None:
         self._scheduler = scheduler
-        self.workers_lost = 0
+        self._stream = stream
+        self.workers_lost = self.stalls = 0
         self.lateness = 0.0
-        self._longest = 0.0
+        self._longest: dict[Reader, float] = {"scrape": 0.0, "sample": 0.0}
+        limit = dask.config.get("distributed.admin.tick.limit")
+        #: Seconds between two ticks from which on the event loop was unresponsive.
+        self._stall_limit = parse_timedelta(limit, default="ms")
+        self._longest_stall = 0.0  # seconds; of those without a record
+        self._recording = Throttle(RECORD_SECONDS)
         self._interval = 0.0  # seconds
         self._due = float("inf")  # time.monotonic(); until the first tick
         self._remove_worker = scheduler.remove_worker
@@ -66,10 +88,10 @@ class Health:
         scheduler.remove_worker = scheduler.handlers["unregister"] = self.remove_worker
         scheduler.digests_max = DigestsMax(int, scheduler.digests_max)
 
-    def take_longest_lateness(self) -> float:
-        """Return the longest lateness in seconds since the last call."""
+    def take_longest_lateness(self, reader: Reader = "scrape") -> float:
+        """Return the longest lateness in seconds since the reader's last call."""
         self._measure()  # a tick may wait behind the request that asks for it
-        longest, self._longest = self._longest, 0.0
+        longest, self._longest[reader] = self._longest[reader], 0.0
         return longest
 
     def _tick(self, upstream: Callable[[], None] | None = None) -> None:
@@ -84,7 +106,20 @@ class Health:
         if late > 0:
             self._due = now + self._interval
             self.lateness += late
-            self._longest = max(self._longest, late)
+            for reader, longest in self._longest.items():
+                self._longest[reader] = max(longest, late)
+            if (seconds := late + self._interval) > self._stall_limit:
+                self._note_stall(seconds)
+
+    def _note_stall(self, seconds: float) -> None:
+        self.stalls += 1
+        self._longest_stall = max(self._longest_stall, seconds)
+        if not self._recording.acquire():
+            return
+        seconds, self._longest_stall = self._longest_stall, 0.0
+        message = f"event loop was unresponsive for {seconds:.2f} s"
+        fields = {"seconds": round(seconds, 3), "stalls_total": self.stalls}
+        self._stream.life(UNRESPONSIVE, message, fields, logging.WARNING, force=False)
 
     async def remove_worker(
         self, address: str, *, expected: bool = False, **kwargs: Any

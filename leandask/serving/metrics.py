@@ -82,6 +82,11 @@ class LeanCollector(PrometheusCollector):
             "Time that the event loop was late, in all",
             health.lateness,
         )
+        yield counter(
+            "event_loop_stalls",
+            "Times that the event loop was unresponsive",
+            health.stalls,
+        )
 
     def _families(self, report: Report) -> Iterator[Metric]:
         yield from self._memory(report["memory"])
@@ -122,6 +127,17 @@ class LeanCollector(PrometheusCollector):
             "garbage_seconds", "Time of collections of garbage", garbage["seconds"]
         )
 
+        guard = report["guard"]
+        yield counter("refused_graphs", "Graphs that were refused", guard["refused"])
+        yield gauge(
+            "memory_pressure",
+            "Whether the RSS is above a part of the limit that warns, or refuses",
+            {
+                "warn": float(guard["level"] != ""),
+                "refuse": float(guard["level"] == "refuse"),
+            },
+            "level",
+        )
         stream = report["task_stream"]
         yield gauge(
             "watched_tasks",

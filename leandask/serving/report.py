@@ -7,16 +7,17 @@ import sys
 import time
 from typing import TYPE_CHECKING, TypedDict
 
-from distributed.system import MEMORY_LIMIT
-
 from leandask._versions import versions
+from leandask.guard.guard import GuardReport
+from leandask.guard.present import Present, present_of
 from leandask.histories import bounds
 from leandask.histories.taskbuffer import MOST_BYTES
 from leandask.histories.taskstream import task_stream_of
+from leandask.peers.workerlog import WorkerLogStats
 from leandask.records.recordqueue import StreamStats
 from leandask.records.text import name_of
 from leandask.records.times import rfc3339
-from leandask.serving.present import Present, present_of
+from leandask.serving.life import limit_fields
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -31,7 +32,9 @@ class MemoryReport(TypedDict):
     rss: int
     #: Highest RSS so far.
     rss_peak: int
-    limit: int
+    #: What it may take, and what sets that; None where that is not looked at.
+    limit: int | None
+    limit_source: str | None
 
 
 class LeanTasksReport(TypedDict):
@@ -119,6 +122,8 @@ class Report(TypedDict):
     tasks: int
     lean_tasks: LeanTasksReport
     memory: MemoryReport
+    #: The limit of the memory that graphs may take, and what was done at it.
+    guard: GuardReport
     #: What the tasks, workers, clients and connections take, estimated from samples.
     present: Present
     #: By the name of the bound.
@@ -130,6 +135,8 @@ class Report(TypedDict):
     task_stream: TaskStreamReport
     #: None if there is no event log.
     event_log: EventLogReport | None
+    #: None if lines of workers are not in an event log.
+    worker_log: WorkerLogStats | None
     #: The last ones, newest first; none if ``blocked-handlers`` have ``events``.
     warnings: list[Warned]
 
@@ -159,6 +166,7 @@ def report_of(scheduler: Scheduler) -> Report:
     """
     extension = scheduler.extensions["leandask"]
     housekeeping, give_back = extension.housekeeping, extension.give_back
+    guard = extension.guard.report()
     now = time.time()
     rss = scheduler.monitor.get_process_memory()
     return {
@@ -172,7 +180,12 @@ def report_of(scheduler: Scheduler) -> Report:
         "clients": len([c for c in scheduler.clients if c != "fire-and-forget"]),
         "tasks": len(scheduler.tasks),
         "lean_tasks": {"lean": extension.tasks.lean, "why": extension.tasks.why},
-        "memory": {"rss": rss, "rss_peak": rss_peak(rss), "limit": MEMORY_LIMIT},
+        "memory": {
+            "rss": rss,
+            "rss_peak": rss_peak(rss),
+            **limit_fields(extension.guard.limit),
+        },
+        "guard": guard,
         "present": present_of(scheduler),
         "histories": bounds.look(scheduler),
         "stream": extension.stream.stats(),
@@ -191,6 +204,7 @@ def report_of(scheduler: Scheduler) -> Report:
         },
         "task_stream": _task_stream(scheduler),
         "event_log": _event_log(extension.event_log),
+        "worker_log": extension.worker_log and extension.worker_log.stats(),
         # Warnings contain text of events.
         "warnings": []
         if "events" in scheduler.blocked_handlers

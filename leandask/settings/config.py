@@ -12,12 +12,14 @@ import dask.config
 import yaml
 
 from leandask.settings.logpath import as_log_path
+from leandask.settings.memorylimit import as_limit
 from leandask.settings.rules import (
     as_bytes,
     as_choice,
     as_count,
     as_flag,
     as_flag_or_auto,
+    as_level,
     as_maxbytes,
     as_maxlen,
     as_part,
@@ -118,12 +120,17 @@ RULES: dict[str, Callable[[str, Any], Any]] = {
     "strict": as_flag,
     "dashboard": partial(as_choice, choices=("lazy", "eager", "off")),
     "tasks.lean": as_flag,
+    "workers.log-level": as_level,
     "housekeeping.interval": partial(as_seconds, positive=True),
     "memory.allocator": partial(as_choice, choices=("python", "malloc")),
+    "memory.limit": as_limit,
+    "memory.warn": as_part,
+    "memory.refuse": as_part,
     "give-back.tasks": partial(as_maxlen, minimum=1),
     "give-back.part": as_part,
     "give-back.interval": as_seconds,
     "stream.transitions": as_flag,
+    "stream.sample-interval": as_seconds,
     "stream.propagate": as_flag_or_auto,
     "stream.fields": partial(as_choice, choices=("leandask", "ecs", "otel")),
     "stream.queue-length": partial(as_count, minimum=1),

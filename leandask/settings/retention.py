@@ -151,6 +151,15 @@ for unbounded; got True
         """
         return dataclasses.replace(self, **_by_attribute("retention", bounds))
 
+    def halved(self) -> Retention:
+        """Return these bounds with half as many entries, as far as a bound may go."""
+        halves = {
+            field.name: max(getattr(self, field.name) // 2, field.metadata["minimum"])
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) is not None and field.name != "budget"
+        }
+        return dataclasses.replace(self, **halves)
+
     def as_dict(self) -> dict[str, int | None]:
         """Return the bounds by name, as the configuration names them."""
         return {name: getattr(self, _attribute(name)) for name in _NAMES}

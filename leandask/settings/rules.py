@@ -6,6 +6,7 @@ a value outside the range a ValueError.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
@@ -17,6 +18,8 @@ from typing import Any
 
 from dask.utils import parse_bytes, parse_timedelta
 
+#: Names of the standard levels of logging.
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 #: Start of a URL, also of one that names several protocols (``simplecache::s3://``).
 #: pathlib makes one slash of two, and ``file:/x`` has one.
 _URL = re.compile("[A-Za-z][A-Za-z0-9+.:-]*:/")
@@ -133,6 +136,24 @@ def as_flag_or_auto(key: str, value: Any) -> bool | None:
     if value != "auto" and not isinstance(value, bool):
         raise ValueError(f"{key} must be true, false or auto; got {value!r}")
     return None if value == "auto" else value
+
+
+def as_level(key: str, value: Any) -> int | None:
+    """Return the number of a level of logging, or None for off.
+
+    Examples
+    --------
+    >>> as_level("leandask.workers.log-level", "warning")
+    30
+    """
+    if value is None:
+        return None
+    name = value.upper() if isinstance(value, str) else value
+    if name not in LEVELS:
+        raise ValueError(
+            f"{key} must be one of {', '.join(LEVELS)}, or null for off; got {value!r}"
+        )
+    return int(getattr(logging, name))
 
 
 def as_choice(key: str, value: Any, choices: tuple[str, ...]) -> str:

@@ -9,6 +9,7 @@ import dask.config
 import pytest
 
 from leandask.cli.scheduler import OWN_OPTIONS, main
+from leandask.guard import cost
 from tests.helpers.paths import ROOT
 
 PAGES = [
@@ -56,6 +57,21 @@ def test_the_readme_has_every_bound_with_its_default():
         if key.startswith("leandask.retention.")
     }
     assert dict(rows) == bounds
+
+
+def test_the_page_of_the_guard_has_the_estimates_of_the_code():
+    text = (ROOT / "docs" / "guard.md").read_text()
+    section = text.split("## What a graph will take")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| [^|]+ \| ([\d.]+)\D*?([\d.]*)\D* \|$", section, flags=re.M)
+    numbers = [float(number) for row in rows for number in row if number]
+    estimates = [
+        cost.TASK_BYTES,
+        cost.DEPENDENCY_BYTES,
+        cost.UNPACKED,
+        cost.BLOCK_BYTES,
+    ]
+    assert numbers == estimates
+    assert f"a large graph ({cost.LARGE:,} tasks)" in section
 
 
 def anchors(page):

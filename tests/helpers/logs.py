@@ -122,11 +122,30 @@ class Log:
     def add(self, seconds, event_name, **fields):
         return self.append(record(seconds, event_name=event_name, **fields))
 
-    def start(self, seconds):
-        return self.add(seconds, "dask.scheduler.start", address="tcp://10.0.0.1:8786")
+    def start(self, seconds, **fields):
+        address = "tcp://10.0.0.1:8786"
+        return self.add(seconds, "dask.scheduler.start", address=address, **fields)
 
     def stop(self, seconds, reason="scheduler-close"):
         return self.add(seconds, "dask.scheduler.stop", reason=reason)
+
+    def sample(self, seconds, rss, limit=512, interval=10.0):
+        """Add a sample; `rss` and `limit` are in MiB."""
+        memory = {"rss": rss * 2**20, "limit": limit and limit * 2**20}
+        return self.add(seconds, "leandask.sample", interval=interval, **memory)
+
+    def pressure(self, seconds, rss, *holders, limit=512):
+        memory = {"rss": rss * 2**20, "limit": limit * 2**20}
+        return self.add(
+            seconds,
+            "leandask.memory-pressure",
+            severity="WARNING",
+            severity_number=13,
+            level="warn",
+            holders=[*holders],
+            message=f"memory pressure: {rss} of {limit} MiB",
+            **memory,
+        )
 
     def event(self, seconds, topic, action, level=9, worker=None, **payload):
         made = event_record(seconds, topic, action, worker, **payload)
@@ -148,6 +167,13 @@ class Log:
         for before, after in itertools.pairwise(states):
             self.append(transition_record(seconds, key, before, after))
         return self
+
+
+def write_logs(path, *logs):
+    """Write the records of logs, one log after the other."""
+    records = [each for log in logs for each in log.records]
+    encode = JSONFormatter().encode_fields
+    return write(path, *(encode(each) + b"\n" for each in records))
 
 
 def timeline_of(*logs):

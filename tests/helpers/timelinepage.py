@@ -75,3 +75,24 @@ def drag(browser, panel, first, last):
     chain = ActionChains(browser, 0).move_to_element_with_offset(element, a, 0)
     chain.click_and_hold().move_by_offset(b - a, 0).release().perform()
     painted(browser)
+
+
+def colors(browser, panel):
+    """The colors in the canvas of a panel, as ``red,green,blue``."""
+    painted(browser)
+    found = browser.execute_script(
+        """
+        const from = document.querySelector(`#${arguments[0]} canvas`);
+        const {width, height} = from, found = new Set();
+        // A copy, as the page's own canvas is not made to be read.
+        const c = new OffscreenCanvas(width, height).getContext(
+          "2d", {willReadFrequently: true});
+        c.drawImage(from, 0, 0);
+        const all = c.getImageData(0, 0, width, height).data;
+        for (let i = 0; i < all.length; i += 4)
+          found.add([...all.slice(i, i + 3)].join());
+        return [...found];
+        """,
+        panel,
+    )
+    return {*found}

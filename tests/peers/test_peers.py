@@ -191,7 +191,7 @@ async def test_empty_levels_are_forgotten():
 async def test_a_peer_that_can_not_be_shrunk_stays_and_is_told(caplog):
     async with lean() as s:
         with caplog.at_level(logging.WARNING, "leandask"):
-            s.stream_comms.on_enter("tcp://nobody:1")
+            s.stream_comms.on_enter[0]("tcp://nobody:1")
         lines = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
         assert lines == ["'tcp://nobody:1' stays as large as it is"]
         async with Worker(s.address, dashboard=False):

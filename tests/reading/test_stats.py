@@ -5,7 +5,7 @@ import pytest
 from leandask.reading.stats import NAMES, OTHERS, PERIODS, LogStats, Tally
 from leandask.reading.timeline.timeline import Timeline
 from leandask.records.times import rfc3339
-from tests.helpers.logs import T0, event_record, record, transition_record
+from tests.helpers.logs import T0, Log, event_record, record, transition_record
 
 WARNING = {"severity": "WARNING", "severity_number": 13}
 
@@ -72,6 +72,25 @@ def test_records_workers_tasks_and_topics_are_counted():
     ]
 
 
+def test_the_highest_memory_of_all_its_limit_and_its_time():
+    log = Log().start(0).sample(10, 100).pressure(15, 498).sample(20, 300)
+    found = stats_of(*log.records, *Log("Scheduler-2").sample(30, 90).records).as_dict()
+    assert found["memory_peak"] == 498 * 2**20
+    assert found["memory_limit"] == 512 * 2**20
+    assert found["memory_peak_at"] == rfc3339(T0 + 15)
+    wrong = log.sample(40, 400).records[-1] | {"rss": -1}
+    assert stats_of(wrong).as_dict()["memory_peak"] is None
+
+
+def test_samples_make_the_periods_no_wider():
+    log = Log().start(0)
+    for i in range(2 * PERIODS):
+        log.sample(10 * i, 100)
+    stats = stats_of(*log.records)
+    assert stats.rates() == [(int(T0) * 1000, 1.0)]
+    assert stats.as_dict()["last"] == rfc3339(T0 + 10 * (2 * PERIODS - 1))
+
+
 def test_an_empty_log_has_no_counts():
     found = LogStats().as_dict()
     assert (found["records"], found["first"], found["topics"]) == (0, None, {})
@@ -133,6 +152,7 @@ def test_first_and_last_are_by_time():
         transition("memory") | {"task_finish": ["memory"]},
         transition("memory") | {"timestamp": "now"},
         record(event_name="leandask.records-dropped", dropped_since_last=-1),
+        record(event_name="leandask.sample", rss=-1, limit=None),
     ],
 )
 def test_no_part_of_a_wrong_record_is_counted(wrong):

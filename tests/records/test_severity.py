@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from leandask.records.schema import WORKER_LOG
 from leandask.records.severity import (
     PROBLEM_ACTIONS,
     PROBLEM_SIGNS,
@@ -18,6 +19,8 @@ CASES = {
     "p2p-failed": {},
     "remove-worker": {"expected": False},
     "scheduler-transition-failed": {"key": "x"},
+    "task-given-up": {"key": "x"},
+    "task-suspected": {"key": "x"},
     "update-graph": {"status": "error"},
     "worker-ttl-timed-out": {"workers": []},
 }
@@ -49,6 +52,17 @@ def test_an_action_of_a_problem_is_a_warning(action):
 )
 def test_any_other_event_is_info(msg):
     assert level_of("all", msg) == logging.INFO
+
+
+@pytest.mark.parametrize("name", ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"])
+def test_a_line_of_a_worker_has_its_own_level(name):
+    level = level_of(WORKER_LOG, {"level": name, "action": "p2p-failed"})
+    assert level == getattr(logging, name)
+
+
+@pytest.mark.parametrize("msg", [{}, {"level": ["ERROR"]}, {"level": "LOUD"}, None])
+def test_a_line_without_a_standard_level_is_info(msg):
+    assert level_of(WORKER_LOG, msg) == logging.INFO
 
 
 def test_the_documentation_lists_all_problems():

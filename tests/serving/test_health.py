@@ -11,6 +11,8 @@ from distributed import Scheduler, Worker
 from distributed.utils_test import gen_test, inc
 
 from leandask import install
+from leandask._throttle import Throttle
+from leandask.records.schema import UNRESPONSIVE
 from leandask.serving.health import Health
 from tests.helpers.schedulers import (
     LOCAL,
@@ -65,7 +67,7 @@ async def test_a_stall_of_the_event_loop_is_seen_by_the_next_scrape(make, tick):
 @gen_test()
 async def test_a_stall_is_told_once_whether_a_tick_or_a_scrape_comes_first(monkeypatch):
     async with lean() as s:
-        health = Health(s)
+        health = Health(s, s.stream)
         health._interval = 0.5
         clock = SimpleNamespace(monotonic=lambda: now)
         monkeypatch.setattr("leandask.serving.health.time", clock)
@@ -81,6 +83,43 @@ async def test_a_stall_is_told_once_whether_a_tick_or_a_scrape_comes_first(monke
         health._tick()
         assert health.take_longest_lateness() == 1
         assert health.lateness == 4
+        # What a scrape has taken is still told to the samples.
+        assert health.take_longest_lateness("sample") == 3
+        assert health.take_longest_lateness("sample") == 0
+
+
+@gen_test()
+async def test_a_long_stall_is_a_warning(collected):
+    with dask.config.set({"distributed.admin.tick.limit": "200ms"}):
+        async with lean() as s:
+            await ticks(s)
+            time.sleep(0.4)
+            await until(lambda: health_of(s).stalls)
+    (record,) = stalls_in(collected)
+    assert (record.levelname, record.stalls_total) == ("WARNING", 1)
+    assert 0.3 < record.seconds < 30
+    assert f"unresponsive for {record.seconds:.2f} s" in record.getMessage()
+
+
+@gen_test()
+async def test_many_stalls_are_few_records_which_count_them(collected, monkeypatch):
+    with dask.config.set({"distributed.admin.tick.limit": "50ms"}):
+        async with lean() as s:
+            health = Health(s, s.stream)
+            clock = SimpleNamespace()
+            monkeypatch.setattr("leandask.serving.health.time", clock)
+            for now in (0.0, 0.5, 0.6, 3.0, 3.04, 3.5):
+                clock.monotonic = lambda now=now: now
+                if now == 3.5:
+                    health._recording = Throttle(0)  # as ten seconds later
+                health._tick()
+    # The last one tells the longest of those that had no record.
+    stalls = [(each.seconds, each.stalls_total) for each in stalls_in(collected)]
+    assert stalls == [(0.5, 1), (2.4, 4)]
+
+
+def stalls_in(records):
+    return [each for each in records if each.event_name == UNRESPONSIVE]
 
 
 @pytest.mark.parametrize("make", [partial(Scheduler, **LOCAL), lean])

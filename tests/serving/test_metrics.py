@@ -87,7 +87,7 @@ async def test_names_types_and_texts_follow_the_rules_of_prometheus(tmp_path):
         for family in text_string_to_metric_families(text)
         if family.name.startswith(OUR_METRICS)
     ]
-    assert len(families) == 34
+    assert len(families) == 37
     for family in families:
         assert family.documentation
         assert family.documentation != family.name
@@ -96,7 +96,7 @@ async def test_names_types_and_texts_follow_the_rules_of_prometheus(tmp_path):
             assert re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]*", sample.name)
             assert sample.name.endswith("_total") == (family.type == "counter")
             assert not re.search(r"_(kib|mib|ms|milliseconds)(_|$)", sample.name)
-            assert set(sample.labels) <= {"history", "kind", "reason"}
+            assert set(sample.labels) <= {"history", "kind", "level", "reason"}
             samples.append((sample.name, *sample.labels.items()))
     assert len(samples) == len(set(samples))
     lines = [line for line in text.splitlines() if line.startswith("# TYPE")]

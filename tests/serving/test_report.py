@@ -10,7 +10,6 @@ import dask
 import distributed
 import pytest
 from distributed import Client, Lock, Scheduler
-from distributed.system import MEMORY_LIMIT
 from distributed.utils_test import gen_test, inc
 
 import leandask
@@ -18,6 +17,7 @@ from leandask import Retention, install
 from leandask.records.drain import WARNINGS
 from leandask.serving.report import report_of, rss_peak
 from leandask.settings.budget import COSTS
+from leandask.settings.memorylimit import find_limit
 from tests.helpers.schedulers import LOCAL, lean, lean_cluster
 
 
@@ -146,7 +146,16 @@ async def test_memory_is_that_of_the_process():
     async with lean() as s:
         memory = report_of(s)["memory"]
         assert 2**20 < memory["rss"] <= memory["rss_peak"]
-        assert memory["limit"] == MEMORY_LIMIT
+        limit = find_limit()
+        assert (memory["limit"], memory["limit_source"]) == limit
+
+
+@gen_test()
+async def test_without_a_guard_no_limit_is_looked_for():
+    with dask.config.set({"leandask.memory.limit": None}):
+        async with lean() as s:
+            memory = report_of(s)["memory"]
+            assert (memory["limit"], memory["limit_source"]) == (None, None)
 
 
 def test_the_peak_is_known_without_proc(tmp_path):

@@ -78,6 +78,8 @@ def test_every_setting_has_a_rule_and_every_bound_a_field():
         ("stream.close-timeout", 1e10, "must be a duration of at most"),
         ("stream.block-timeout", None, "such as '500 ms'; got None"),
         ("stream.overflow", "wait", "must be one of drop, block; got 'wait'"),
+        ("workers.log-level", "loud", "DEBUG, INFO, WARNING, ERROR, CRITICAL, or null"),
+        ("workers.log-level", 30, "or null for off; got 30"),
         ("stream.fields", "gelf", "must be one of leandask, ecs, otel; got 'gelf'"),
         ("stream.transitions", "yes", "must be true or false; got 'yes'"),
         ("event-log.path", 5, "must be a path; got 5"),

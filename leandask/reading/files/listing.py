@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from leandask.eventlog.filelock import standing_still
+from leandask.eventlog.filelock import hold_alone, standing_still
 from leandask.eventlog.filenames import Place, place_of
 
 #: Times that a folder is listed, until twice in a row a log has the same files. A file
@@ -66,6 +66,21 @@ class Log(NamedTuple):
         return max(
             file.status.st_mtime if file.status else time.time() for file in self.files
         )
+
+    def is_open_for_writing(self) -> bool:
+        """Whether a process of this machine has it open for writing, or may have."""
+        if str(self.base) not in [file.name for file in self.files]:
+            return False
+        try:
+            fd = os.open(self.base, os.O_RDONLY | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        try:
+            return not hold_alone(fd)
+        finally:
+            os.close(fd)
 
 
 def find_log(base: Path) -> Log:

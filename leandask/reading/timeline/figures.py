@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import Any, NamedTuple
 
+from leandask.reading.lives import VERDICT_LENGTH, highest
 from leandask.reading.timeline.columns import FLOWS, LEVELS, STATES, UNSHOWN, WORKERS
 from leandask.reading.timeline.schedulers import SchedulerRun
 from leandask.reading.timeline.timeline import Timeline
@@ -72,16 +73,24 @@ class Figures:
         self.last = {
             name: level[-1] if level else 0 for name, level in self.levels.items()
         }
+        memory, width = timeline.memory, self.width
+        #: The RSS of each scheduler over time, by its id; and the highest of all.
+        self.memory = {run.id: memory.of(run.id) for run in self.schedulers}
+        self.memory_peak = highest(run.peak for run in self.schedulers)
         #: Milliseconds since the epoch between which the page shows the log.
-        self.start = min(self.starts, default=0)
-        self.end = max(self.starts, default=0) + self.width
+        sampled = [p.ms // width * width for ps in self.memory.values() for p in ps]
+        self.start = min(self.starts + sampled, default=0)
+        self.end = max(self.starts + sampled, default=0) + width
+        self.is_empty = not (self.starts or sampled)
         self.timeline = timeline
 
     def fate(self, run: SchedulerRun) -> str:
         """Return "stopped", "running" (when the log ends) or "killed"."""
-        if run.stopped is not None:
-            return "stopped"
-        return "running" if run.is_running(self.schedulers) else "killed"
+        return run.fate(self.schedulers, self.timeline.quiet_at)
+
+    def verdict(self, run: SchedulerRun) -> str:
+        """Say how a scheduler was killed; empty if it was not."""
+        return run.verdict(self.schedulers) if self.fate(run) == "killed" else ""
 
     def end_of(self, run: SchedulerRun) -> int:
         """Return when a scheduler ended, as far as known, in ms since the epoch."""
@@ -113,12 +122,20 @@ class Figures:
                     "started": run.started,
                     "address": one_line(run.address, NAME_LENGTH),
                     "reason": one_line(run.reason, MESSAGE_LENGTH),
+                    "verdict": one_line(self.verdict(run), VERDICT_LENGTH),
+                    "memory": self._memory(run),
+                    "limit": run.peak and run.peak.limit,
                 }
                 for run in self.schedulers
             ],
             "lanes": self._lanes(),
             "marks": {kind: [*marks] for kind, marks in self.timeline.marks.items()},
         }
+
+    def _memory(self, run: SchedulerRun) -> list[list[int]]:
+        """Return milliseconds since the start, and the RSS at each of these times."""
+        points = self.memory[run.id]
+        return [[p.ms - self.start for p in points], [p.rss for p in points]]
 
     def _workers(self) -> dict[str, list[int]]:
         return {LEVELS[WORKERS]: self.levels[LEVELS[WORKERS]]}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import NamedTuple
 
+from leandask.reading.words import text_of
 from leandask.records.text import MESSAGE_LENGTH, NAME_LENGTH, one_line
 
 #: Marks to keep of a kind: the first, which often cause the others, and the newest. A
@@ -24,14 +25,6 @@ class Mark(NamedTuple):
     name: str
     #: What happened.
     message: str
-
-
-def text_of(value: object, limit: int) -> str:
-    """Return the start of a text, or "" for any other value.
-
-    One character more than `limit` is kept, which shows that the text was cut.
-    """
-    return value[: limit + 1] if isinstance(value, str) else ""
 
 
 class Marks:

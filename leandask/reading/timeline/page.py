@@ -19,7 +19,7 @@ from leandask.reading.timeline.columns import STATES
 from leandask.reading.timeline.figures import Figures
 from leandask.reading.timeline.remarks import remarks
 from leandask.reading.timeline.timeline import Timeline
-from leandask.reading.timeline.words import counted, duration, number
+from leandask.reading.words import counted, duration, number
 from leandask.records.text import one_line
 from leandask.records.times import rfc3339
 
@@ -27,7 +27,7 @@ FOLDER = Path(__file__).with_name("timelinepage")
 #: Parts of the script, in the order in which they run.
 SCRIPTS = (
     *("data", "formats", "view", "plot", "cursor"),
-    *("schedulers", "tasks", "workers", "errors", "losses"),
+    *("schedulers", "tasks", "memory", "workers", "errors", "losses"),
 )
 #: Labels in the table of totals.
 _TOTALS = {
@@ -122,7 +122,7 @@ def _shown(value: Any) -> Any:
 
 
 def _range(figures: Figures) -> str:
-    if not figures.starts:
+    if figures.is_empty:
         return "The log has no records with a time."
     return (
         f"{_time(figures.start)} to {_time(figures.end)} UTC, "
@@ -134,12 +134,18 @@ def _tiles(figures: Figures) -> list[Tile]:
     totals, known = figures.totals, bool(figures.transitions)
     finished, erred = totals["finished"], totals["erred"]
     lost, missing = totals["lost"], totals["missing"]
+    peak = figures.memory_peak
     return [
         Tile("Transitions into memory", number(finished) if known else "-", False),
         Tile("Transitions into erred", number(erred) if known else "-", erred > 0),
         Tile("Workers at most", number(figures.most["workers"]), False),
         Tile("Workers lost", number(lost), lost > 0),
         Tile("Records missing", number(missing), missing > 0),
+        Tile(
+            "Memory at most",
+            "-" if peak is None else str(peak),
+            peak is not None and peak.is_nearly_full,
+        ),
     ]
 
 
@@ -160,6 +166,9 @@ def _headings(figures: Figures) -> dict[str, str]:
         "tasks": counted(transitions, "transition")
         if transitions
         else "no transitions in this log",
+        "memory": "no samples in this log"
+        if figures.memory_peak is None
+        else f"{figures.memory_peak} at most, {_time(figures.memory_peak.ms)}",
         "workers": f"{number(figures.last['workers'])} at the end, "
         f"{number(figures.most['workers'])} at most",
         "erred": counted(totals["erred"], "transition", "into erred")
@@ -191,7 +200,9 @@ def _schedulers(figures: Figures) -> list[tuple[str, ...]]:
             run.address,
             _time(run.first),
             _time(run.last),
-            f"stopped: {run.reason}" if run.reason else figures.fate(run),
+            f"stopped: {run.reason}"
+            if run.reason
+            else figures.verdict(run) or figures.fate(run),
         )
         for run in figures.schedulers[-_ROWS:]
     ]

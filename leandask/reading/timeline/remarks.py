@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leandask.reading.timeline.figures import Figures
-from leandask.reading.timeline.words import counted, number
 from leandask.reading.timeline.workers import STAYS, WORKERS_SHOWN
+from leandask.reading.words import counted, number
 
+#: Killed schedulers of which is said how, the newest ones.
+VERDICTS = 5
 #: Names of the marks of each kind.
 _NAMES = {
     "erred": "transition",
@@ -54,6 +56,10 @@ def _beginnings(figures: Figures) -> Iterator[str]:
             "after kill -9. That may have been at any time before the next start, and "
             "the last records may not have been written."
         )
+    # Not in the table alone, as it is the first question about such a log.
+    for run in killed[-VERDICTS:]:
+        if (how := figures.verdict(run)) != "killed":
+            yield f"{run.id}: {how}."
 
 
 def _unusable(figures: Figures) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from leandask.reading.histogram import Histogram
+from leandask.reading.lives import Life
 from leandask.reading.sequence import Sequence
 from leandask.reading.timeline.columns import LEVELS
 
@@ -12,8 +13,8 @@ from leandask.reading.timeline.columns import LEVELS
 SCHEDULERS = 1000
 
 
-class SchedulerRun:
-    """What a log says about one scheduler.
+class SchedulerRun(Life):
+    """What a timeline shows of one scheduler.
 
     Parameters
     ----------
@@ -22,35 +23,16 @@ class SchedulerRun:
         Time of a record, in milliseconds since the epoch.
     """
 
-    __slots__ = (
-        "address",
-        "counts",
-        "first",
-        "high",
-        "id",
-        "last",
-        "low",
-        "reason",
-        "sequence",
-        "started",
-        "stopped",
-    )
+    __slots__ = ("counts", "high", "low", "sequence")
 
     def __init__(self, scheduler_id: str, ms: int) -> None:
-        self.id = scheduler_id
+        super().__init__(scheduler_id, ms)
         #: Levels, counted from zero; their lowest and highest values.
         self.counts = [0] * len(LEVELS)
         self.low = [0] * len(LEVELS)
         self.high = [0] * len(LEVELS)
-        #: Times of the earliest and latest record, in milliseconds since the epoch.
-        self.first = self.last = ms
         #: Numbers of its records.
         self.sequence = Sequence()
-        #: Times of the records of its start and stop, in milliseconds since the epoch.
-        self.started: int | None = None
-        self.stopped: int | None = None
-        #: Why it stopped, and where it listened.
-        self.reason = self.address = ""
 
     @property
     def shift(self) -> list[int]:
@@ -84,27 +66,3 @@ class SchedulerRun:
             row = histogram.row(end)
             for level, shift in enumerate(self.shift):
                 row[level] -= self.counts[level] + shift
-
-    def end(self, others: list[SchedulerRun]) -> int:
-        """Return when it ended, in milliseconds since the epoch.
-
-        If no record says so, that is when the next one of the `others` started.
-        """
-        if self.stopped is not None:
-            return max(self.stopped, self.last)
-        following = self._following(others)
-        return self.last if following is None else following
-
-    def is_running(self, others: list[SchedulerRun]) -> bool:
-        """Whether it still ran at the end of the log, as far as is known.
-
-        If one of the `others` started after its last record, it was killed.
-        """
-        return self.stopped is None and self._following(others) is None
-
-    def _following(self, others: list[SchedulerRun]) -> int | None:
-        """Return when the first scheduler started after its last record."""
-        return min((o.first for o in others if o.first > self.last), default=None)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.id!r}: {self.first} to {self.last} ms>"

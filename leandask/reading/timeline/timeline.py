@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from leandask.reading.filter import is_worker_lost
 from leandask.reading.histogram import Histogram
 from leandask.reading.lines import InvalidRecord, check, milliseconds_of
+from leandask.reading.lives import NOTED
 from leandask.reading.timeline.columns import (
     AFTER,
     BEFORE,
@@ -18,18 +19,19 @@ from leandask.reading.timeline.columns import (
     WARNED,
     WORKERS,
 )
-from leandask.reading.timeline.marks import Marks, text_of
+from leandask.reading.timeline.marks import Marks
+from leandask.reading.timeline.memory import MemoryCurves
 from leandask.reading.timeline.schedulers import SCHEDULERS, SchedulerRun
 from leandask.reading.timeline.workers import Workers
+from leandask.reading.words import text_of
 from leandask.records.schema import (
     EVENT,
     RECORDS_DROPPED,
-    STARTED,
-    STOPPED,
+    SAMPLE,
     TRANSITION,
 )
 from leandask.records.severity import WARNING_NUMBER
-from leandask.records.text import MESSAGE_LENGTH, NAME_LENGTH
+from leandask.records.text import NAME_LENGTH
 
 #: Kinds of incidents that are marked, each bounded by ``Marks``.
 KINDS = ("erred", "lost", "dropped", "missing", "warned")
@@ -87,6 +89,10 @@ class Timeline:
         #: Schedulers that were settled because there were too many.
         self.n_settled = 0
         self.workers = Workers()
+        self.memory = MemoryCurves()
+        #: A time at which no process wrote to the log, in milliseconds since the epoch;
+        #: None if one may write to it.
+        self.quiet_at: int | None = None
         self.marks = {kind: Marks() for kind in KINDS}
         self._erred = self.marks["erred"]
         # Where the last record went. Thousands come within one millisecond, which the
@@ -127,6 +133,7 @@ class Timeline:
             check(record)
             run = self._move(record)
             if (missing := run.sequence.step(record["seq"])) > 0:
+                self._row = self.histogram.row(self._ms)
                 self._row[MISSING] += missing
                 text = f"{missing} records are missing before seq {record['seq']}"
                 self.marks["missing"].add(self._ms, run.id, text)
@@ -166,7 +173,8 @@ class Timeline:
         """Return the counts with the levels before the log, and 0 after each end."""
         histogram, runs = self.histogram.copy(), [*self.schedulers.values()]
         for run in runs:
-            run.settle(histogram, None if run.is_running(runs) else run.end(runs))
+            is_running = run.fate(runs, self.quiet_at) == "running"
+            run.settle(histogram, None if is_running else run.end(runs))
         return histogram
 
     def _move(self, record: dict[str, Any]) -> SchedulerRun:
@@ -184,25 +192,23 @@ class Timeline:
                 end = oldest.end([*self.schedulers.values()])
                 oldest.settle(self.histogram, end)
                 del self.schedulers[oldest.id]
+                self.memory.forget(oldest.id)
                 self.n_settled += 1
-        elif ms > run.last:
-            run.last = ms
-        elif ms < run.first:
-            run.first = ms
-        self._row = self.histogram.row(ms)
-        self._stamp, self._ms, self._run = stamp, ms, run
+        else:
+            run.see(ms)
+        self._ms, self._run = ms, run
+        if record["event_name"] == SAMPLE:  # one in 10 s would make the bins wider
+            self._stamp = ""
+        else:
+            self._row, self._stamp = self.histogram.row(ms), stamp
         return run
 
     def _add_event(self, run: SchedulerRun, record: dict[str, Any]) -> None:
         event_name = record["event_name"]
         action = record["action"] if event_name == EVENT else None
-        if event_name == STARTED:
-            run.started = self._ms
-            run.address = text_of(record.get("address"), NAME_LENGTH)
-        elif event_name == STOPPED:
-            run.stopped = self._ms
-            run.reason = text_of(record.get("reason"), MESSAGE_LENGTH)
-        elif event_name == RECORDS_DROPPED:
+        if event_name in NOTED and (memory := run.note(record, self._ms)) is not None:
+            self.memory.add(run.id, memory)
+        if event_name == RECORDS_DROPPED:
             self._row[DROPPED] += record["dropped_since_last"]
             self.marks["dropped"].add(self._ms, run.id, record.get("message"))
         elif action == "add-worker":
@@ -211,7 +217,7 @@ class Timeline:
         elif action == "remove-worker":
             if record["topic"] == "all":
                 self._leave(run, record)
-        elif record["severity_number"] >= WARNING_NUMBER:
+        elif record["severity_number"] >= WARNING_NUMBER and event_name != SAMPLE:
             self._warn(record)
 
     def _join(self, run: SchedulerRun, record: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from leandask.reading.filter import SLACK, Filter, Filters
+from leandask.reading.filter import SLACK, Filter, Filters, ListFilter
 from leandask.records.text import NAME_LENGTH, one_line
 from leandask.records.times import rfc3339
 from leandask.settings import config
@@ -69,11 +69,11 @@ class Question:
             for name, value in self._filters.items()
         }
         if self.wants_all:
-            return Filter(**given)
+            return ListFilter(**given)
         return OwnFilter(event_log, given)
 
 
-class OwnFilter(Filter):
+class OwnFilter(ListFilter):
     """Wants the records of one scheduler that match all filters."""
 
     def __init__(self, event_log: EventLog, filters: Mapping[str, Any]) -> None:

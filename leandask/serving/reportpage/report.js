@@ -9,6 +9,7 @@ function showReport(report) {
   showRecords(report.stream);
   showEventLog(report.event_log);
   showHousekeeping(report.housekeeping, report.give_back, report.garbage);
+  showGuard(report.guard);
   showWatched(report.task_stream);
   showWarnings(report.warnings);
 }
@@ -27,13 +28,15 @@ function showScheduler(report) {
   setText(byId("versions"), versions.map((version) => version.join(" ")).join(", "));
 }
 
-function showMemory({ rss, rss_peak: peak, limit }) {
+function showMemory({ rss, rss_peak: peak, limit, limit_source: source }) {
   document.title = `${formatSize(rss)} · leandask`;
   setText(byId("rss"), formatSize(rss));
   setText(byId("rss-peak"), formatSize(peak));
-  setText(byId("limit"), formatSize(limit));
+  const limitText = limit === null ? "none" : formatSize(limit);
+  setText(byId("limit"), limitText);
+  byId("limit").title = source === null ? "" : printable(source);
   const bar = byId("limit-bar");
-  const share = setBar(bar, rss, limit, `${formatSize(rss)} of ${formatSize(limit)}`);
+  const share = setBar(bar, rss, limit, `${formatSize(rss)} of ${limitText}`);
   bar.classList.toggle("high", share > .75);
   bar.classList.toggle("over", share > .9);
 }
@@ -79,6 +82,14 @@ function showEventLog(log) {
 function showWatched({ tasks, bytes }) {
   setText(byId("watched"),
     tasks ? `${formatNumber(tasks)}, ${formatSize(bytes)}` : "none");
+}
+
+function showGuard(guard) {
+  const percent = (part) => `${formatNumber(Math.round(part * 100))} %`;
+  setText(byId("limit-source"), printable(guard.source) || "none");
+  setText(byId("limit-warn"), guard.limit ? percent(guard.warn) : "–");
+  setText(byId("limit-refuse"), guard.limit ? percent(guard.refuse) : "–");
+  setFaults(byId("refused"), guard.refused);
 }
 
 function showHousekeeping(housekeeping, giveBack, garbage) {

@@ -10,7 +10,7 @@ from leandask.reading.timeline.page import render
 from leandask.reading.timeline.timeline import Timeline
 from tests.helpers.browser import console, overflow, resize
 from tests.helpers.logs import HOSTILE, Log, hostile_timeline, timeline_of
-from tests.helpers.timelinepage import canvas, hover, painted, run_of_tasks
+from tests.helpers.timelinepage import canvas, colors, hover, painted, run_of_tasks
 
 pytest.importorskip("selenium")
 from selenium.webdriver import Keys
@@ -81,6 +81,41 @@ def test_without_scripts_the_totals_are_there(look, browser):
     assert "transitions into memory 89" in text
     assert "transitions into erred 9" in text
     assert "stopped: scheduler-close" in text
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_memory_is_drawn_against_its_limit(look, browser, scheme):
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    log = Log().start(0)
+    for i in range(1, 50):
+        log.sample(10 * i, 10 * i)
+    browser = look(timeline_of(log.sample(500, 490).stop(510)))
+    resize(browser, 375)
+    painted(browser)
+    assert overflow(browser) == 0
+    _, _, text = hover(browser, "memory", 254)
+    assert "RSS 250 MiB of 512 MiB at 2026-03-04T05:04:10.000Z" in text
+    limit, curve = ("194,51,63", "47,111,159")
+    if scheme == "dark":
+        limit, curve = ("242,119,127", "116,179,223")
+    assert {limit, curve} <= colors(browser, "memory")
+    heading = browser.find_element("id", "h-memory").text
+    assert "490 of 512 MiB at most" in heading
+
+
+def test_a_limit_far_above_the_memory_does_not_make_it_flat(look):
+    log = Log().start(0).sample(10, 100, 64 * 1024).sample(20, 120, 64 * 1024)
+    browser = look(timeline_of(log.stop(30)))
+    assert "194,51,63" not in colors(browser, "memory")
+    _, _, text = hover(browser, "memory", 15)
+    assert "RSS 100 MiB of 64.0 GiB" in text
+
+
+def test_a_log_without_samples_says_so(look):
+    browser = look(run_of_tasks())
+    assert "--event-log" in browser.find_element("id", "memory").text
+    assert not browser.find_elements("css selector", "#memory canvas")
 
 
 def ends_of_time():

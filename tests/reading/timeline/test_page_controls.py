@@ -9,6 +9,7 @@ from tests.helpers.logs import T0
 from tests.helpers.timelinepage import (
     SECONDS,
     canvas,
+    colors,
     drag,
     hover,
     painted,
@@ -116,26 +117,8 @@ def test_wheel_buttons_and_keys_zoom(look):
 
 def test_the_legend_hides_a_state(look):
     browser = look(run_of_tasks())
-
-    def colors():
-        painted(browser)
-        return browser.execute_script(
-            """
-            const from = document.querySelector("#tasks canvas"), found = new Set();
-            const {width, height} = from;
-            // A copy, as the page's own canvas is not made to be read.
-            const c = new OffscreenCanvas(width, height).getContext(
-              "2d", {willReadFrequently: true});
-            c.drawImage(from, 0, 0);
-            const all = c.getImageData(0, 0, width, height).data;
-            for (let i = 0; i < all.length; i += 4)
-              found.add([...all.slice(i, i + 3)].join());
-            return [...found];
-            """
-        )
-
     memory = "91,141,184"
-    assert memory in colors()
+    assert memory in colors(browser, "tasks")
     (button,) = (
         b
         for b in browser.find_elements("css selector", "#legend button")
@@ -143,6 +126,6 @@ def test_the_legend_hides_a_state(look):
     )
     button.click()
     assert button.get_attribute("aria-pressed") == "false"
-    assert memory not in colors()
+    assert memory not in colors(browser, "tasks")
     button.click()
-    assert memory in colors()
+    assert memory in colors(browser, "tasks")

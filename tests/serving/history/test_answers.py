@@ -15,7 +15,9 @@ from leandask import LogReader
 from leandask.reading.backward import BackwardScan
 from leandask.reading.filter import Filter
 from leandask.reading.lines import record_of
+from leandask.records.schema import SAMPLE
 from leandask.serving.history.answers import Answers, Asked, Turns
+from leandask.serving.sampler import Sampler
 from tests.helpers.logs import lines
 from tests.helpers.processes import start_worker
 from tests.helpers.schedulers import lean, until
@@ -109,6 +111,19 @@ def test_a_synchronous_client_gets_the_records_it_asks_for(path, start, tmp_path
         assert client.submit(inc, 1, key="x").result() == 2
         records = leandask.get_history(client, key="x")["records"]
         assert "memory" in [r["task_finish"] for r in records]
+
+
+@gen_test()
+async def test_samples_are_in_an_answer_only_by_their_name(path):
+    with dask.config.set(logged(path)):
+        async with lean() as s, Client(s.address, asynchronous=True) as client:
+            s.log_event("mine", 1)
+            for _ in range(5):
+                Sampler(s, 10.0).sample()
+            found = await leandask.get_history(client, limit=1)
+            assert [r["topic"] for r in found["records"]] == ["mine"]
+            found = await leandask.get_history(client, event_name=SAMPLE)
+            assert [r["event_name"] for r in found["records"]] == [SAMPLE] * 5
 
 
 @gen_test()

@@ -8,6 +8,16 @@ const formatShort = n => n >= 1e9 ? +(n / 1e9).toPrecision(3) + "G"
   : n >= 1e6 ? +(n / 1e6).toPrecision(3) + "M"
   : n >= 1e4 ? +(n / 1e3).toPrecision(3) + "k" : String(n);
 
+// Bytes of the units of memory. Sizes are small numbers of one of them, as in words.py.
+const MIB = 2 ** 20, GIB = 2 ** 30;
+const unitOf = bytes => bytes >= 10 * GIB ? ["GiB", GIB, 1] : ["MiB", MIB, 0];
+const formatSize = (bytes, [unit, size, digits] = unitOf(bytes)) => {
+  const number = (bytes / size).toLocaleString("en-US", {
+    minimumFractionDigits: digits, maximumFractionDigits: digits,
+  });
+  return `${number} ${unit}`;
+};
+
 const SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
 // The two largest units: "3 d 4 h", "28 s".
 const formatDuration = ms => {

@@ -36,7 +36,7 @@ const drawSchedulers = plot => {
 const describeSchedulers = ms => data.schedulers
   .filter(run => run.first <= ms && ms <= run.end)
   .slice(-3)
-  .map(run => [run.id, run.address, FATES[run.fate], run.reason].filter(Boolean).join(" · "));
+  .map(run => [run.id, run.address, run.verdict || FATES[run.fate], run.reason].filter(Boolean).join(" · "));
 
 new Plot(
   byId("schedulers"), "Schedulers over time; the table below lists them",

@@ -1,4 +1,4 @@
-"""Words: numbers and durations as people read them."""
+"""Words: numbers, durations and sizes as people read them."""
 
 from __future__ import annotations
 
@@ -45,3 +45,34 @@ def duration(ms: int) -> str:
         if n or parts:
             parts.append(f"{n} {unit}")
     return " ".join(part for part in parts[:2] if part[:2] != "0 ")
+
+
+def memory(rss: int, limit: int | None = None) -> str:
+    """Write a size of memory, and the limit that it has.
+
+    Examples
+    --------
+    >>> memory(522_000_000, 2**29), memory(2**20)
+    ('498 of 512 MiB', '1 MiB')
+    >>> memory(2**20, 2**36)
+    '1 MiB of 64.0 GiB'
+    """
+    parts = [_in_unit(size) for size in (rss, limit) if size is not None]
+    if len({unit for _, unit in parts}) == 1:
+        return f"{' of '.join(number for number, _ in parts)} {parts[0][1]}"
+    return " of ".join(map(" ".join, parts))
+
+
+def _in_unit(nbytes: int) -> tuple[str, str]:
+    """Return a small number and its unit, as ``timelinepage/formats.js`` does."""
+    if nbytes >= 10 * 2**30:
+        return f"{nbytes / 2**30:,.1f}", "GiB"
+    return f"{nbytes / 2**20:,.0f}", "MiB"
+
+
+def text_of(value: object, limit: int) -> str:
+    """Return the start of a text, or "" for any other value.
+
+    One character more than `limit` is kept, which shows that the text was cut.
+    """
+    return value[: limit + 1] if isinstance(value, str) else ""

@@ -6,7 +6,7 @@ import pytest
 from distributed import Client, Security
 from distributed.utils_test import gen_test, inc
 
-from leandask.serving.present import OVERHEAD, SAMPLE_TASKS, TLS_BYTES, present_of
+from leandask.guard.present import OVERHEAD, SAMPLE_TASKS, TLS_BYTES, present_of
 from tests.helpers.schedulers import LOCAL, lean, lean_cluster
 
 KB = 1000
@@ -36,7 +36,7 @@ async def test_what_openssl_holds_of_connections_counts(protocol, monkeypatch):
         Client(s.address, security=security, asynchronous=True),
     ):
         counted = present_of(s)["connections"]
-        monkeypatch.setattr("leandask.serving.present.TLS_BYTES", 0)
+        monkeypatch.setattr("leandask.guard.present.TLS_BYTES", 0)
         encrypted = counted["bytes"] - present_of(s)["connections"]["bytes"]
         is_tls = protocol == "tls://"
         assert encrypted == is_tls * counted["count"] * TLS_BYTES

@@ -1,0 +1,233 @@
+"""GraphGuard: takes in the graphs that fit below the memory limit, and no others."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from dask.utils import format_bytes
+
+from leandask import _compat
+from leandask.guard.arrival import Arrival
+from leandask.guard.cost import MessageCost, TaskCost
+from leandask.guard.graphintake import GraphIntake, Refused
+from leandask.guard.guard import Guard
+from leandask.guard.holders import describe, look
+from leandask.guard.refusals import Answer
+from leandask.guard.unpickling import load
+from leandask.records.text import name_of
+
+if TYPE_CHECKING:
+    from dask.typing import Key
+    from distributed import Scheduler
+
+    from leandask.housekeeping.giveback import GiveBack
+    from leandask.records.stream import RecordStream
+
+logger = logging.getLogger("leandask")
+
+#: Seconds between two looks at the RSS while a graph is read.
+WATCH_SECONDS = 0.02
+#: Holders of memory that an error names, and seconds until they are looked for again:
+#: it takes 10 ms, and a client may send hundreds of graphs each second.
+NAMED, LOOK_SECONDS = 3, 1.0
+
+#: The graph that this context takes in. Timers of that time keep the context longer.
+_context: ContextVar[ref[GraphIntake] | None] = ContextVar("_context", default=None)
+
+
+def _current() -> GraphIntake | None:
+    """Return the graph that this context takes in."""
+    graph = _context.get()
+    return None if graph is None else graph()
+
+
+def install(scheduler: Scheduler, stream: RecordStream, give_back: GiveBack) -> Guard:
+    """Keep a scheduler below its memory limit; return what knows it."""
+    guard = Guard(scheduler, stream, give_back.relieve)
+    GraphGuard(scheduler, guard, give_back.tidy)
+    # Upstream would show it with a traceback.
+    logging.getLogger("distributed.scheduler").addFilter(_is_unexpected)
+    logger.info("Memory: %s", guard.describe_limit())
+    scheduler.handlers["leandask_set_memory"] = guard.set
+    # Upstream starts and stops it with its own callbacks.
+    scheduler.periodic_callbacks["leandask-guard"] = guard.callback
+    if scheduler.listeners:  # it has started already
+        guard.callback.start()
+    return guard
+
+
+class GraphGuard:
+    """Looks at each graph while it comes in, and refuses it once it does not fit.
+
+    It looks before a graph is read; all the time while it is unpickled, made into tasks
+    and ordered; and before the states of its tasks are made, which is done at once.
+
+    Parameters
+    ----------
+    scheduler : distributed.Scheduler
+    guard : Guard
+    tidy : callable
+        Frees what a refused graph left; a coroutine function.
+    """
+
+    #: What tasks take.
+    cost: TaskCost
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        guard: Guard,
+        tidy: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._scheduler = scheduler
+        self._guard = guard
+        self._tidy = tidy
+        self.cost = TaskCost(guard.measure())
+        self._message_cost = MessageCost()
+        self._looked_at, self._holders = -float("inf"), ""
+        self._update_graph = scheduler.stream_handlers["update-graph"]
+        self._make_tasks = _compat.get_task_maker(scheduler)
+        scheduler.stream_handlers["update-graph"] = self.update_graph
+        _compat.set_task_maker(scheduler, self.make_tasks)
+        _compat.go_around_reading(_run_step, _unpickle)
+        comms: Any = scheduler.client_comms
+        comms.on_enter.append(self._look_at_client)
+        for connected in comms:
+            self._look_at_client(connected)
+
+    def __repr__(self) -> str:
+        n_refused = self._guard.refusals.count
+        return f"<{type(self).__name__}: {n_refused} refused, {self.cost}>"
+
+    async def update_graph(self, **message: Any) -> None:
+        """Take in a graph, or refuse it: the handler of the message that has it."""
+        if self._guard.limit is None:
+            taking = self._update_graph(**message)
+            del message  # upstream drops its parts as soon as it has read them
+            return await taking
+        client, keys = message["client"], message["keys"]
+        graph = GraphIntake(len(keys), self._guard, self.cost)
+        is_refused = False
+        watching: asyncio.Future[None] | None = None
+        try:
+            if self._guard.room <= 0:  # as it was up to half a second ago
+                graph.check_room()
+            if self._message_cost.is_learning:
+                self._message_cost.end(self._guard.measure())
+            _context.set(ref(graph))
+            _compat.mark_graph(message)
+            watching = asyncio.ensure_future(self._watch(graph))
+            taking = self._update_graph(**message)
+            del message  # upstream drops its parts as soon as it has read them
+            await taking
+        except Refused as e:
+            is_refused = True
+            # It holds the frames that hold the graph, and one of them holds it.
+            traceback.clear_frames(e.__traceback__)
+            e.__traceback__ = None
+        finally:
+            if watching is not None:
+                watching.cancel()
+        if is_refused:  # the exception is gone, and with it what upstream held
+            taking = None
+            await self._refuse(client, [*keys], graph)
+
+    def make_tasks(self, *args: Any, **kwargs: Any) -> Any:
+        """Make the states of the tasks of a graph, if there is room."""
+        graph = _current()
+        if graph is None:  # not from a client
+            return self._make_tasks(*args, **kwargs)
+        tasks = kwargs["dsk"]
+        expected = graph.check_tasks(tasks, kwargs.get("dependencies"))
+        with self.cost.learning(len(tasks), expected, self._guard):
+            return self._make_tasks(*args, **kwargs)
+
+    async def _watch(self, graph: GraphIntake) -> None:
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            graph.interrupt_if_full()
+
+    async def _refuse(self, client: str, keys: list[Key], graph: GraphIntake) -> None:
+        answer = self._begin_refusal(client, graph)
+        if graph.has_left_much:
+            await self._tidy()
+        await answer.send(keys)
+
+    def _begin_refusal(self, client: str, graph: GraphIntake) -> Answer:
+        """Record that a graph is refused; return how to answer its keys."""
+        text = self._explain(graph)
+        fields = {
+            "client": name_of(client),
+            "tasks": graph.n_tasks,
+            "nbytes": int(graph.nbytes),
+        }
+        self._guard.refusals.add(text, fields)
+        return Answer(self._scheduler, client, text)
+
+    def _look_at_client(self, client: str) -> None:
+        """Look at each message of a client before it is read, from the next one on."""
+        comm = self._scheduler.client_comms[client].comm
+        stream = getattr(comm, "stream", None)
+        if not hasattr(stream, "read_into"):  # not TCP: a message is read as a whole
+            return
+
+        def refuse(n_keys: int) -> Answer:
+            graph = GraphIntake(n_keys, self._guard, self.cost)
+            return self._begin_refusal(client, graph)
+
+        def lose(op: str) -> None:
+            logger.warning("%s sent %r with a refused graph: lost", client, name_of(op))
+
+        Arrival(stream, self._fits, refuse, self._scheduler.tasks.__contains__, lose)
+
+    def _fits(self, nbytes: int, body: int) -> bool:
+        rss = self._guard.measure()
+        if self._message_cost.expect(nbytes, body) > self._guard.room:
+            return False
+        self._message_cost.begin(rss, nbytes, body)
+        return True
+
+    def _explain(self, graph: GraphIntake) -> str:
+        guard = self._guard
+        assert guard.limit is not None
+        number = f"{graph.n_tasks:,} {'task' if graph.n_tasks == 1 else 'tasks'}"
+        if graph.is_counted:
+            number += f", about {format_bytes(int(graph.nbytes))}"
+        else:
+            number += " or more"
+        return (
+            f"the scheduler refused a graph of {number}: it had "
+            f"room for {format_bytes(max(int(graph.room), 0))} below "
+            f"{guard.refuse:.0%} of its limit of {format_bytes(guard.limit.nbytes)} "
+            f"(leandask.memory.refuse). It holds {self._describe_holders()}"
+        )
+
+    def _describe_holders(self) -> str:
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_SECONDS:
+            largest = look(self._scheduler).holders[:NAMED]
+            self._looked_at, self._holders = now, "; ".join(describe(largest))
+        return self._holders
+
+
+def _is_unexpected(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and record.exc_info[0] is Refused)
+
+
+def _run_step(step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Do a step of reading a graph, as upstream does in a thread."""
+    graph = _current()
+    return step(*args, **kwargs) if graph is None else graph.run(step, *args, **kwargs)
+
+
+def _unpickle(header: Any, frames: Any) -> Any:
+    """Unpickle a graph, as upstream does on the event loop."""
+    graph = _current()
+    return load(header, frames, None if graph is None else graph.check_room)
