@@ -9,8 +9,13 @@ import pytest
 
 from leandask.guard.interruption import Interrupted, Interruption
 
-# It may be where Python raises nothing, and then is repeated.
-pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in")
+
+@pytest.fixture(autouse=True)
+def no_hook(monkeypatch):
+    """Show no exception that was lost where Python raises none: it is sent again."""
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+
+
 #: Of a module that is imported.
 has_begun, may_end = threading.Event(), threading.Event()
 
