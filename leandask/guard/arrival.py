@@ -82,8 +82,7 @@ class Arrival:
             return bytes(size)
         body = MessageBody(self._read_bytes, frames[0])
         kept = await self._read_refused(body)
-        await body.drain()
-        await self._discard(total - frames[0])
+        await self._discard(body.left + total - frames[0])
         self._ahead = struct.pack("QQ", 1, len(kept)) + kept
         return struct.pack("Q", len(self._ahead))
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from leandask.guard.guard import Guard
 
 #: Bytes of RSS that the states of a task and of one of its dependencies take at first,
-#: measured with graphs of 60,000 to 110,000 tasks of eight kinds: see docs/memory.md.
+#: measured with graphs of 60,000 to 110,000 tasks of eight kinds: see docs/guard.md.
 TASK_BYTES, DEPENDENCY_BYTES = 600, 130
 #: Bytes of RSS for each block that Python has allocated, measured with the same.
 BLOCK_BYTES = 115

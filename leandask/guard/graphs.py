@@ -109,9 +109,7 @@ class GraphGuard:
     async def update_graph(self, **message: Any) -> None:
         """Take in a graph, or refuse it: the handler of the message that has it."""
         if self._guard.limit is None:
-            taking = self._update_graph(**message)
-            del message  # upstream drops its parts as soon as it has read them
-            return await taking
+            return await self._begin(message)
         client, keys = message["client"], message["keys"]
         graph = GraphIntake(len(keys), self._guard, self.cost)
         is_refused = False
@@ -124,9 +122,7 @@ class GraphGuard:
             _context.set(ref(graph))
             _compat.mark_graph(message)
             watching = asyncio.ensure_future(self._watch(graph))
-            taking = self._update_graph(**message)
-            del message  # upstream drops its parts as soon as it has read them
-            await taking
+            await self._begin(message)
         except Refused as e:
             is_refused = True
             # It holds the frames that hold the graph, and one of them holds it.
@@ -136,8 +132,13 @@ class GraphGuard:
             if watching is not None:
                 watching.cancel()
         if is_refused:  # the exception is gone, and with it what upstream held
-            taking = None
             await self._refuse(client, [*keys], graph)
+
+    def _begin(self, message: dict[str, Any]) -> Any:
+        """Begin to take in a graph. Upstream drops its parts once it has read them."""
+        taking = self._update_graph(**message)
+        message.clear()
+        return taking
 
     def make_tasks(self, *args: Any, **kwargs: Any) -> Any:
         """Make the states of the tasks of a graph, if there is room."""

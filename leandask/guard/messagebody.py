@@ -36,12 +36,14 @@ class MessageBody:
         Bytes of the body.
     """
 
+    #: Bytes that are not read yet.
+    left: int
     #: Whether a value that was read has a part in another frame of the message.
     has_frames: bool
 
     def __init__(self, read: Callable[[int], Awaitable[bytes]], nbytes: int) -> None:
         self._read = read
-        self._left = nbytes
+        self.left = nbytes
         self.has_frames = False
         self._unpacker = msgpack.Unpacker(
             use_list=False,
@@ -80,11 +82,6 @@ class MessageBody:
         n_values = 1
         while n_values:
             n_values += await self._skip_head() - 1
-
-    async def drain(self) -> None:
-        """Read what is left."""
-        while self._left:
-            self._left -= len(await self._read(min(PIECE, self._left)))
 
     def _look_at(self, pairs: dict[Any, Any]) -> dict[Any, Any]:
         self.has_frames |= not FRAMES.isdisjoint(pairs)
@@ -133,8 +130,8 @@ class MessageBody:
                 await self._feed()
 
     async def _feed(self) -> None:
-        if not self._left:
+        if not self.left:
             raise ValueError("a message is shorter than it says")
-        piece = await self._read(min(PIECE, self._left))
-        self._left -= len(piece)
+        piece = await self._read(min(PIECE, self.left))
+        self.left -= len(piece)
         self._unpacker.feed(piece)

@@ -133,10 +133,14 @@ class GiveBack:
         """Why it is not done now; empty if it can be done."""
         if self.is_busy:
             return f"the scheduler is busy: {self._rate:.0f} transitions per second"
-        wait = self._done_at + self._interval - time.monotonic()
-        if wait > 0:
+        if (wait := self._wait) > 0:
             return f"memory was just given back: possible again in {wait:.0f} seconds"
         return ""
+
+    @property
+    def _wait(self) -> float:
+        """Seconds until it may be done again; 0 or less if it may be done now."""
+        return self._done_at + self._interval - time.monotonic()
 
     async def ask(self) -> Outcome:
         """Give memory back, unless it is refused."""
@@ -153,7 +157,7 @@ class GiveBack:
 
         Histories are cut to half of what they may keep. Their bounds stay.
         """
-        if time.monotonic() >= self._done_at + self._interval:
+        if self._wait <= 0:
             scheduler: Any = self.scheduler
             bounds = scheduler.retention
             for scheduler.retention in (bounds.halved(), bounds):

@@ -87,8 +87,8 @@ def find_limit() -> MemoryLimit:
 def count_oom_kills() -> int | None:
     """Count the processes of this control group that were killed for memory.
 
-    It counts since the group was made: in a pod, since before its container was started
-    again. None where the system does not tell.
+    It counts since the group was made, which may be before this process: a container
+    that is started again may get a new one. None where the system does not tell.
     """
     for folder in cgroup_folders():
         for name in KILL_FILES:

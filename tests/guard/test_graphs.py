@@ -7,12 +7,12 @@ import asyncio
 import dask
 import dask.array as da
 import pytest
-from distributed import Client, Scheduler, Worker, futures_of
+from distributed import Client, Scheduler, futures_of
 from distributed.utils_test import gen_test, inc
 
 from leandask import install
 from leandask.guard import graphs
-from tests.helpers.schedulers import LOCAL, lean, until
+from tests.helpers.schedulers import LOCAL, lean, lean_cluster, until
 
 MIB = 2**20
 # A thread may be interrupted where Python raises nothing, and then is again.
@@ -55,11 +55,7 @@ async def error_of(future):
 
 @gen_test(timeout=60)
 async def test_a_graph_that_does_not_fit_is_refused_and_leaves_nothing():
-    async with (
-        lean() as s,
-        Worker(s.address, nthreads=1),
-        Client(s.address, asynchronous=True) as c,
-    ):
+    async with lean_cluster() as (s, c):
         before = held(s)
         leave_room(s, 15)
         text = await error_of(c.compute(sum_graph(20_000), optimize_graph=False))
@@ -99,11 +95,7 @@ def as_persist(client):
 )
 @gen_test()
 async def test_all_that_brings_a_graph_in_is_refused_without_room(submit):
-    async with (
-        lean() as s,
-        Worker(s.address, nthreads=1),
-        Client(s.address, asynchronous=True) as c,
-    ):
+    async with lean_cluster() as (s, c):
         guard_of(s).set({"limit": "1 MiB"})
         assert "it had room for 0 B" in await error_of(submit(c))
         assert not s.tasks
@@ -124,21 +116,13 @@ async def test_a_task_gets_the_error_of_the_graph_that_it_submits():
             )
             return repr(client.submit(inc, 1, pure=False).exception())
 
-    async with (
-        lean() as s,
-        Worker(s.address, nthreads=1),
-        Client(s.address, asynchronous=True) as c,
-    ):
+    async with lean_cluster() as (_, c):
         assert "refused a graph of 1 task or more" in await c.submit(submit_more)
 
 
 @gen_test()
 async def test_tasks_that_are_there_go_on_while_graphs_are_refused():
-    async with (
-        lean() as s,
-        Worker(s.address, nthreads=1),
-        Client(s.address, asynchronous=True) as c,
-    ):
+    async with lean_cluster() as (s, c):
         first = c.submit(inc, 1, key="first")
         await first
         guard_of(s).set({"limit": "1 MiB"})
@@ -163,11 +147,7 @@ async def test_a_client_that_leaves_meanwhile_gets_no_answer():
 @pytest.mark.filterwarnings("ignore:Sending large graph")
 @gen_test(timeout=60)
 async def test_a_message_that_does_not_fit_is_not_read():
-    async with (
-        lean() as s,
-        Worker(s.address, nthreads=1),
-        Client(s.address, asynchronous=True) as c,
-    ):
+    async with lean_cluster() as (s, c):
         guard_of(s).set({"limit": "1 MiB"})
         data = [bytes(MIB) for _ in range(60)]
         futures = c.compute([dask.delayed(len)(each) for each in data])
