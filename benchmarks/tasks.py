@@ -64,7 +64,9 @@ def estimate(dask_scheduler: Any = None) -> int:
     """Return the bytes that leandask estimates for tasks, workers and clients."""
     from leandask.guard.present import present_of
 
-    return sum(live["bytes"] for live in present_of(dask_scheduler).values())
+    extension = dask_scheduler.extensions.get("leandask")
+    start = None if extension is None else extension.guard.start
+    return sum(live["bytes"] for live in present_of(dask_scheduler, start).values())
 
 
 def settle(dask_scheduler: Any = None) -> None:

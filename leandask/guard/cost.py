@@ -11,6 +11,7 @@ from dask.utils import format_bytes
 
 if TYPE_CHECKING:
     from leandask.guard.guard import Guard
+    from leandask.guard.present import Start
 
 #: Bytes of RSS that the states of a task and of one of its dependencies take at first,
 #: measured with graphs of 60,000 to 110,000 tasks of eight kinds: see docs/guard.md.
@@ -32,15 +33,13 @@ class TaskCost:
 
     Parameters
     ----------
-    rss : int
-        RSS in bytes now, when there are no tasks.
+    start : Start
     """
 
-    def __init__(self, rss: int) -> None:
+    def __init__(self, start: Start) -> None:
         #: What tasks took, as a part of what was expected at first.
         self.learned = 1.0
-        self._rss = rss
-        self._blocks = sys.getallocatedblocks()
+        self._start = start
 
     def __repr__(self) -> str:
         each = format_bytes(int(TASK_BYTES * self.learned))
@@ -63,9 +62,10 @@ class TaskCost:
 
         What a graph was read from, and the tables of the order of its tasks, are gone.
         """
-        if not self._blocks:  # Python counts none where its objects are malloc's
+        start = self._start
+        if not start.blocks:  # Python counts none where its objects are malloc's
             return 0.0
-        used = self._rss + BLOCK_BYTES * (sys.getallocatedblocks() - self._blocks)
+        used = start.rss + BLOCK_BYTES * (sys.getallocatedblocks() - start.blocks)
         return max(rss - used, 0.0)
 
     @contextmanager

@@ -89,7 +89,7 @@ class GraphGuard:
         self._scheduler = scheduler
         self._guard = guard
         self._tidy = tidy
-        self.cost = TaskCost(guard.measure())
+        self.cost = TaskCost(guard.start)
         self._message_cost = MessageCost()
         self._looked_at, self._holders = -float("inf"), ""
         self._update_graph = scheduler.stream_handlers["update-graph"]
@@ -108,6 +108,13 @@ class GraphGuard:
 
     async def update_graph(self, **message: Any) -> None:
         """Take in a graph, or refuse it: the handler of the message that has it."""
+        self._guard.n_coming += 1
+        try:
+            await self._take_or_refuse(message)
+        finally:
+            self._guard.n_coming -= 1
+
+    async def _take_or_refuse(self, message: dict[str, Any]) -> None:
         if self._guard.limit is None:
             return await self._begin(message)
         client, keys = message["client"], message["keys"]
@@ -213,7 +220,7 @@ class GraphGuard:
     def _describe_holders(self) -> str:
         now = time.monotonic()
         if now - self._looked_at >= LOOK_SECONDS:
-            largest = look(self._scheduler).holders[:NAMED]
+            largest = look(self._scheduler, self._guard.start).holders[:NAMED]
             self._looked_at, self._holders = now, "; ".join(describe(largest))
         return self._holders
 

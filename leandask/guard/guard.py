@@ -13,6 +13,7 @@ from dask.utils import format_bytes
 from tornado.ioloop import PeriodicCallback
 
 from leandask.guard.holders import describe, look
+from leandask.guard.present import Start
 from leandask.guard.refusals import Refusals
 from leandask.records.schema import MEMORY_LIMIT_SET, MEMORY_PRESSURE
 from leandask.settings import config
@@ -64,6 +65,7 @@ class Guard:
     #: Bytes until graphs are refused; below 0 if they are.
     room: float
     refusals: Refusals
+    start: Start
 
     def __init__(
         self,
@@ -77,6 +79,10 @@ class Guard:
         self._get_rss: Callable[[], int] = scheduler.monitor.get_process_memory
         #: Bytes, as they were measured last.
         self._rss = 0
+        #: When it had no tasks last; what has come in since is the tasks'.
+        self.start = Start.of(scheduler)
+        #: Graphs that come in.
+        self.n_coming = 0
         self.refusals = Refusals(stream)
         #: RSS at which a level was warned of, and when.
         self._warned: dict[str, tuple[int, float]] = {}
@@ -156,6 +162,8 @@ class Guard:
     def look(self) -> None:
         """Measure the RSS; relieve the memory and warn if a level is reached."""
         rss = self.measure()
+        if not self._scheduler.tasks and not self.n_coming:
+            self.start = Start.of(self._scheduler)
         level = self._level(rss)
         if level and (self._warning is None or self._warning.done()):
             self._warning = asyncio.ensure_future(self._act(level, rss))
@@ -185,7 +193,7 @@ class Guard:
 
     def _record(self, level: str, rss: int) -> None:
         assert self.limit is not None
-        held = look(self._scheduler)
+        held = look(self._scheduler, self.start)
         largest = describe(held.holders)
         message = (
             f"memory pressure: RSS is {format_bytes(rss)} of "

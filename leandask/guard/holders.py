@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dask.utils import format_bytes
 
-from leandask.guard.present import present_of
+from leandask.guard.present import Start, present_of
 from leandask.histories import bounds
 from leandask.records.text import name_of
 
@@ -40,9 +40,9 @@ class Held(NamedTuple):
     wanted: dict[str, int]
 
 
-def look(scheduler: Scheduler) -> Held:
+def look(scheduler: Scheduler, start: Start) -> Held:
     """Find what holds the memory: about 10 ms."""
-    present = present_of(scheduler)
+    present = present_of(scheduler, start)
     live = present.pop("tasks")
     each = live["bytes"] / max(live["count"], 1)
     states: Counter[str] = Counter()

@@ -186,7 +186,7 @@ def report_of(scheduler: Scheduler) -> Report:
             **limit_fields(extension.guard.limit),
         },
         "guard": guard,
-        "present": present_of(scheduler),
+        "present": present_of(scheduler, extension.guard.start),
         "histories": bounds.look(scheduler),
         "stream": extension.stream.stats(),
         "housekeeping": {

@@ -196,9 +196,9 @@ async def test_messages_of_clients_that_were_there_before_are_looked_at():
 async def test_what_holds_the_memory_is_looked_for_once_for_many_graphs(monkeypatch):
     looks = []
 
-    def look(scheduler):
+    def look(scheduler, start):
         looks.append(scheduler)
-        return find(scheduler)
+        return find(scheduler, start)
 
     find = graphs.look
     monkeypatch.setattr(graphs, "look", look)

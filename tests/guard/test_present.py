@@ -6,7 +6,7 @@ import pytest
 from distributed import Client, Security
 from distributed.utils_test import gen_test, inc
 
-from leandask.guard.present import OVERHEAD, SAMPLE_TASKS, TLS_BYTES, present_of
+from leandask.guard.present import SAMPLE_TASKS, TLS_BYTES, present_of
 from tests.helpers.schedulers import LOCAL, lean, lean_cluster
 
 KB = 1000
@@ -55,8 +55,21 @@ async def test_what_each_task_has_counts_and_what_they_share_does_not():
             await asyncio.sleep(0.01)
         live = present_of(s)["tasks"]
         assert live["count"] == n_tasks
-        assert 10 * KB < live["bytes"] / n_tasks / OVERHEAD < 15 * KB
+        assert 10 * KB < live["bytes"] / n_tasks < 15 * KB
         futures.clear()
         while s.tasks:
             await asyncio.sleep(0.01)
         assert present_of(s)["tasks"]["count"] == 0
+
+
+@gen_test()
+async def test_tasks_do_not_count_again_as_what_their_client_has():
+    async with lean() as s, Client(s.address, asynchronous=True) as c:
+        before = present_of(s)
+        futures = c.map(inc, range(20_000))
+        while len(s.tasks) < len(futures):
+            await asyncio.sleep(0.01)
+        after = present_of(s)
+        assert after["tasks"]["bytes"] - before["tasks"]["bytes"] > 10_000 * KB
+        for name in ("clients", "connections"):
+            assert after[name]["bytes"] < before[name]["bytes"] + 200 * KB
