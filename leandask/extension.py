@@ -35,6 +35,7 @@ from leandask.tasks import erred, specs
 from leandask.tasks.collector import Collector
 from leandask.tasks.intake import Intake
 from leandask.tasks.leantasks import LeanTasks
+from leandask.tasks.taskruns import TaskRuns
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -78,7 +79,8 @@ class LeanExtension:
         self.scheduler = scheduler
         self.given = given
         transitions, workers = config.read("stream.transitions"), workerlog.level()
-        with hold_loggers(transitions, silence_logs, workers) as held:
+        tasks = _records_tasks()
+        with hold_loggers(transitions, silence_logs, workers, tasks) as held:
             self.stream = RecordStream(scheduler.id, scheduler.loop.add_callback)
             self.event_log = _open_event_log(scheduler.id)
             self._held = held.pop_all()  # they stay until it closes
@@ -104,7 +106,10 @@ class LeanExtension:
         Peers(scheduler).install()
         self.health = Health(scheduler, self.stream)
         self.health.install()
-        Suspects(scheduler, self.stream).install()
+        suspects = Suspects(scheduler, self.stream)
+        suspects.install()
+        if _records_tasks():
+            TaskRuns(scheduler, self.stream, suspects.workers_lost).install()
         self.collector = Collector(scheduler)
         self.intake = Intake(scheduler, self.collector, trim_heap)
         self.give_back = GiveBack(scheduler, self.stream, self.collector)
@@ -233,6 +238,12 @@ class LeanExtension:
             await self.scheduler.finished()
         finally:
             await self.close()
+
+
+def _records_tasks() -> bool:
+    """Whether runs of tasks are recorded; auto: where there is an event log."""
+    tasks: bool | None = config.read("stream.tasks")
+    return bool(config.read("event-log.path")) if tasks is None else tasks
 
 
 def _open_event_log(scheduler_id: str) -> EventLog | None:

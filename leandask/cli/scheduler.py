@@ -92,6 +92,12 @@ OWN_OPTIONS: list[click.Parameter] = [
         is_flag=True,
         help="Record task transitions too.",
     ),
+    click.Option(
+        ["--log-tasks/--no-log-tasks"],
+        default=None,
+        help="Record each run of a task: where, when, how long, and why it erred. "
+        "Default: where there is an event log.",
+    ),
 ]
 
 
@@ -100,6 +106,7 @@ def scheduler(
     log_format: str,
     event_log: str | None,
     log_transitions: bool,
+    log_tasks: bool | None,
     **upstream: Any,
 ) -> None:
     """Launch a Dask scheduler whose memory stays flat."""
@@ -108,6 +115,8 @@ def scheduler(
         dask.config.set({"leandask.event-log.path": event_log})
     if log_transitions:
         dask.config.set({"leandask.stream.transitions": True})
+    if log_tasks is not None:
+        dask.config.set({"leandask.stream.tasks": log_tasks})
     if config.read("event-log.path"):
         reopen_on_hangup()
     prefer_uvloop()

@@ -14,6 +14,7 @@ from leandask.records.loggers import (
     EVENTS,
     RECORD_LOGGERS,
     SAMPLES,
+    TASKS,
     HeldLevel,
     is_held,
 )
@@ -172,7 +173,8 @@ class EventLog(RotatingFileSink):
         self.close()
 
     def _attach(self) -> None:
-        SAMPLES.propagate = False  # a new logging configuration may have reset it
+        for log in (SAMPLES, TASKS):  # a new logging configuration may have reset it
+            log.propagate = False
         for log in RECORD_LOGGERS:  # each, as the user may set it not to propagate
             log.disabled = False
             log.addHandler(self)

@@ -49,6 +49,10 @@ class Suspects:
         scheduler: Any = self._scheduler
         scheduler.remove_worker = scheduler.handlers["unregister"] = self.remove_worker
 
+    def workers_lost(self, key: str) -> list[str]:
+        """Return the last workers that were lost during a task, by its key as text."""
+        return self._lost.get(key, [])
+
     async def remove_worker(
         self, address: str, *, expected: bool = False, **kwargs: Any
     ) -> str:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from leandask._throttle import Throttle
 from leandask.records.factory import RecordFactory
-from leandask.records.loggers import WORKERS, handle
+from leandask.records.loggers import TASKS, WORKERS, handle
 from leandask.records.recordqueue import RecordQueue, Waiting
 from leandask.records.recordsink import Shortcut, record_sinks
 from leandask.records.text import MESSAGE_LENGTH
@@ -22,6 +22,8 @@ logger = logging.getLogger("leandask")
 #: while more than a quarter of the queue is used, as after a large graph: the event
 #: loop then gets it after the interpreter's switch interval, 5 ms.
 SLICE = 64
+#: Loggers of which no warning is kept: there may be thousands.
+UNNOTED = WORKERS, TASKS
 #: Records of WARNING or above that are kept for the report: 0.5 kB each, up to 1.2 kB
 #: if the text is not in Latin letters.
 WARNINGS = 20
@@ -215,7 +217,7 @@ class Drain:
                 try:
                     record = make(seq, source)
                     level, _, fields = record
-                    if level >= logging.WARNING and target is not WORKERS:
+                    if level >= logging.WARNING and target not in UNNOTED:
                         self._note_warning(fields)
                     if level != last_level or target is not last_target:
                         sink = only_sink(target, level)

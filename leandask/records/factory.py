@@ -81,11 +81,11 @@ class RecordFactory:
             if name not in STANDARD_ATTRIBUTES
         }
         self._events = {
-            level: self._template(EVENTS, level, EVENT, EVENT_FIELDS)
+            level: self.template(EVENTS, level, EVENT, EVENT_FIELDS)
             for level in SEVERITY_NUMBERS
         }
         self._transitions = {
-            level: self._template(TRANSITIONS, level, TRANSITION, TRANSITION_FIELDS)
+            level: self.template(TRANSITIONS, level, TRANSITION, TRANSITION_FIELDS)
             for level in (logging.DEBUG, logging.INFO)
         }
 
@@ -146,7 +146,7 @@ class RecordFactory:
     ) -> Record:
         """Make a record of the scheduler or the stream itself, such as its start."""
         level, event_name, timestamp, message, fields = source
-        own = self._template(logger, level, event_name, ("seq",))
+        own = self.template(logger, level, event_name, ("seq",))
         own.update(fields(seq) if callable(fields) else fields, seq=seq)
         own["timestamp"] = rfc3339(timestamp)
         own["message"] = one_line(message)
@@ -170,7 +170,7 @@ class RecordFactory:
         log_record.__dict__ = attributes
         return log_record
 
-    def _template(
+    def template(
         self,
         logger: logging.Logger,
         level: int,

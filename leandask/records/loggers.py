@@ -31,8 +31,12 @@ if not _is_users:
 #: those that a user adds to this logger.
 SAMPLES = logging.getLogger("leandask.samples")
 SAMPLES.propagate = False
+#: Logger of the runs of tasks, for the event log alone too: a thousand tasks may err at
+#: once. It is off until ``leandask.stream.tasks`` or the user lowers its level.
+TASKS = logging.getLogger("leandask.tasks")
+TASKS.propagate = False
 #: All loggers of records.
-RECORD_LOGGERS = EVENTS, TRANSITIONS, WORKERS, SAMPLES
+RECORD_LOGGERS = EVENTS, TRANSITIONS, WORKERS, SAMPLES, TASKS
 for _logger in RECORD_LOGGERS:
     # Without it, logging's last resort would print records to stderr.
     _logger.addHandler(logging.NullHandler())
@@ -229,6 +233,7 @@ def hold_loggers(
     transitions: bool = False,
     silence_logs: int | None = None,
     workers: int | None = None,
+    tasks: bool = False,
 ) -> ExitStack:
     """Set the loggers for a scheduler, until the result is closed.
 
@@ -236,7 +241,8 @@ def hold_loggers(
     of leandask do not reach the handlers of the root logger, unless
     ``leandask.stream.propagate`` says so. `transitions` records every task transition;
     `silence_logs` is the level of :class:`LastResort`, where it is above WARNING;
-    `workers` that of lines of workers, unless the user has set one.
+    `workers` that of lines of workers, unless the user has set one; `tasks` records
+    every run of a task.
     """
     held = ExitStack()
     # A value that is not a boolean is auto; it is checked where a scheduler is made.
@@ -256,6 +262,8 @@ def hold_loggers(
         held.callback(HeldLevel(LAST_RESORT, level).release)
     if transitions:
         held.callback(HeldLevel(TRANSITIONS, logging.DEBUG).release)
+    if tasks:
+        held.callback(HeldLevel(TASKS, logging.DEBUG).release)
     if workers is not None and (not WORKERS.level or is_held(WORKERS)):
         held.callback(HeldLevel(WORKERS, workers).release)
     return held

@@ -95,7 +95,7 @@ class RecordQueue:
         self.poll_interval = poll_interval
         self.emitted = 0
         self.dropped = {"queue-length": 0, "queue-bytes": 0, "closed": 0, "failed": 0}
-        self._dropped_kinds = {"event": 0, "transition": 0, "life": 0}
+        self._dropped_kinds = {"event": 0, "transition": 0, "task": 0, "life": 0}
         self._failed_kinds = dict(self._dropped_kinds)  # changed by the popping thread
         self.wake = threading.Event()
         self.closed = False

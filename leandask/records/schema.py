@@ -14,6 +14,8 @@ SCHEMA_VERSION = 1
 #: Values of the field ``event_name``: the kinds of records.
 EVENT = "dask.event"
 TRANSITION = "dask.task.transition"
+TASK_FINISHED = "dask.task.finished"
+TASK_ERRED = "dask.task.erred"
 STARTED = "dask.scheduler.start"
 STOPPED = "dask.scheduler.stop"
 RECORDS_DROPPED = "leandask.records-dropped"

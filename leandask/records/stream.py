@@ -88,7 +88,8 @@ class RecordStream:
         self.close_timeout: float = config.read("stream.close-timeout")
         # Half of a record, as escapes make the payload longer in it.
         self._payload_limit = config.read("stream.record-bytes") // 2
-        factory = RecordFactory(scheduler_id)
+        #: Makes the records in the thread.
+        self.factory = factory = RecordFactory(scheduler_id)
         self._event = Kind("event", factory.event, EVENTS)
         self._worker_line = Kind("event", factory.worker_line, WORKERS)
         self._transition = Kind("transition", factory.transition, TRANSITIONS)
@@ -140,9 +141,13 @@ class RecordStream:
             transition[2] == "erred" and TRANSITIONS.isEnabledFor(logging.INFO)
         ):
             nbytes = TRANSITION_BYTES + RECOMMENDATION_BYTES * len(transition[3])
-            self.queue.put(self._transition, transition, nbytes)
-            if not self._drain.started:
-                self._drain.start()
+            self.take(self._transition, transition, nbytes)
+
+    def take(self, kind: Kind, source: Any, nbytes: int) -> None:
+        """Take what a record is made from, of about `nbytes`; never raises."""
+        self.queue.put(kind, source, nbytes)
+        if not self._drain.started:
+            self._drain.start()
 
     def life(
         self,

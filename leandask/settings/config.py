@@ -130,6 +130,7 @@ RULES: dict[str, Callable[[str, Any], Any]] = {
     "give-back.part": as_part,
     "give-back.interval": as_seconds,
     "stream.transitions": as_flag,
+    "stream.tasks": as_flag_or_auto,
     "stream.sample-interval": as_seconds,
     "stream.propagate": as_flag_or_auto,
     "stream.fields": partial(as_choice, choices=("leandask", "ecs", "otel")),

@@ -1,0 +1,169 @@
+"""RunRecords: makes the records of runs of tasks, finished and erred."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from leandask.records.loggers import TASKS
+from leandask.records.schema import TASK_ERRED, TASK_FINISHED, Record
+from leandask.records.text import CUT, encodable, name_of, one_line
+from leandask.records.times import rfc3339
+
+if TYPE_CHECKING:
+    from leandask.records.factory import RecordFactory
+
+#: Characters kept of an exception's text and of a traceback's; the middle is cut.
+EXCEPTION_LENGTH, TRACEBACK_LENGTH = 1000, 4000
+#: Estimated bytes of a waiting run without its texts.
+RUN_BYTES = 1500
+#: The fields with the seconds of what upstream's ``startstops`` have.
+_SECONDS = {
+    "compute": "compute_seconds",
+    "transfer": "transfer_seconds",
+    "disk-read": "disk_seconds",
+    "disk-write": "disk_seconds",
+    "deserialize": "deserialize_seconds",
+}
+#: A traceparent of https://www.w3.org/TR/trace-context/: of any version, as it has
+#: these parts first.
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+#: The class of an exception at the start of its ``repr``.
+_CLASS = re.compile(r"[A-Za-z_][\w.]*")
+
+
+Told = dict[str, Any]
+#: A run of a task on its way to a record: when the scheduler learned of it (seconds
+#: since the epoch), its key and its :class:`distributed.scheduler.TaskGroup`, the
+#: worker's address and name, how often it may be tried again, its annotations, and what
+#: the worker told: ``startstops`` and more; nothing if it did not run. A plain tuple,
+#: as it is made on the event loop. No task or worker is in it.
+Run = tuple[float, Any, Any, str | None, Any, int, dict[str, Any] | None, Told]
+
+
+class Failure(NamedTuple):
+    """Why a run erred."""
+
+    exception: str
+    traceback: str
+    #: The task that is to blame, which may be another one; None if it is tried again.
+    blamed: Any
+    #: Addresses of the workers that were lost while it ran.
+    workers_lost: list[str]
+
+
+class RunRecords:
+    """Makes the records of the runs of tasks, for one thread.
+
+    What a record has nothing for is left out, as a log has one for each task.
+
+    Parameters
+    ----------
+    factory : RecordFactory
+        Of the fields that all records have in common.
+    """
+
+    def __init__(self, factory: RecordFactory) -> None:
+        self._finished = factory.template(TASKS, logging.DEBUG, TASK_FINISHED, ())
+        self._erred = {
+            level: factory.template(TASKS, level, TASK_ERRED, ())
+            for level in (logging.DEBUG, logging.WARNING)
+        }
+        #: The group of the last run, and its fields: the next one is often of the same.
+        self._group: Any = None
+        self._of_group: dict[str, Any] = {}
+
+    def finished(self, seq: int, run: Run) -> Record:
+        """Make the record of a run that finished."""
+        fields = self._finished.copy()
+        fields["seq"] = seq
+        self._fill(fields, run)
+        fields["message"] = one_line(f"{fields['task_prefix']}: finished")
+        return logging.DEBUG, run[0], fields
+
+    def erred(self, seq: int, source: tuple[Run, Failure, int]) -> Record:
+        """Make the record of a run that erred, or of a task that can't run."""
+        run, failure, level = source
+        fields = self._erred[level].copy()
+        fields["seq"] = seq
+        self._fill(fields, run)
+        blamed = name_of(failure.blamed) if failure.blamed is not None else ""
+        text = encodable(failure.exception)
+        if blamed:
+            fields["blamed_key"] = blamed
+        if text:
+            kind = _CLASS.match(text)
+            fields["exception_type"] = kind[0] if kind else ""
+            fields["exception_text"] = text
+            fields["exception"] = encodable(failure.traceback)
+        if failure.workers_lost:
+            fields["workers_lost"] = failure.workers_lost
+        reason = text or f"as {blamed} erred"
+        fields["message"] = one_line(f"{fields['task_key']}: {reason}")
+        return level, run[0], fields
+
+    def _fill(self, fields: dict[str, Any], run: Run) -> None:
+        """Fill the fields that all runs have."""
+        timestamp, key, group, worker, name, retries_left, annotations, told = run
+        if group is not self._group:
+            self._group, self._of_group = group, _fields_of(group)
+        fields["timestamp"] = rfc3339(timestamp)
+        fields["task_key"] = name_of(key)
+        fields.update(self._of_group)
+        if worker is not None:
+            fields["worker"] = worker
+            fields["worker_name"] = name_of(worker if name is None else name)
+        fields["retries_left"] = retries_left
+        if told:
+            for name in ("run_id", "thread", "nbytes"):
+                if type(value := told.get(name)) is int:
+                    fields[name] = value
+            if type(value := told.get("typename")) is str:
+                fields["type"] = name_of(value)
+            fields["stimulus_id"] = name_of(told.get("stimulus_id"))
+            _fill_times(fields, told.get("startstops") or ())
+        if annotations:
+            found = _TRACEPARENT.match(str(annotations.get("traceparent")))
+            if found:
+                fields["trace_id"], fields["span_id"] = found.groups()
+
+
+def _fields_of(group: Any) -> dict[str, Any]:
+    """Return the fields that the runs of a group of tasks have in common."""
+    fields = {
+        "task_prefix": name_of(group.prefix.name),
+        "task_group": name_of(group.name),
+    }
+    if group.span_id is not None:
+        fields["dask_span_id"] = name_of(group.span_id)
+    return fields
+
+
+def _fill_times(fields: dict[str, Any], startstops: Any) -> None:
+    """Fill in when it began to compute, and the seconds of its phases."""
+    for each in startstops:
+        start, stop = each["start"], each["stop"]
+        name = _SECONDS.get(each["action"])
+        if name is None:
+            continue
+        if name == "compute_seconds":
+            fields["run_start"] = rfc3339(start)
+            # To the microsecond, so that the end is exact too.
+            seconds = round(stop * 1e6) / 1e6 - round(start * 1e6) / 1e6
+        else:
+            seconds = fields.get(name, 0.0) + stop - start
+        fields[name] = round(seconds, 6)
+
+
+def middle_cut(text: str, length: int) -> str:
+    """Return a text without its middle if it is longer than `length` characters.
+
+    Examples
+    --------
+    >>> middle_cut("abcdefgh", 4)
+    'ab…gh'
+    """
+    if len(text) <= length:
+        return text
+    return text[: length // 2] + CUT + text[-(length // 2) :]
