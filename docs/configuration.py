@@ -26,6 +26,7 @@ DEFAULTS = yaml.safe_load((_SETTINGS / "leandask.yaml").read_text())
 FLAGS = {
     "leandask.event-log.path": "--event-log PATH",
     "leandask.stream.transitions": "--log-transitions",
+    "leandask.stream.tasks": "--log-tasks",
 }
 #: What a value of some types of JSON Schema is.
 KINDS = {

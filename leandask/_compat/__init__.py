@@ -79,7 +79,6 @@ from leandask._compat.specs import (
 from leandask._compat.tasks import (
     differences,
     set_transitions,
-    watch_erred_tasks,
 )
 
 __all__ = [
@@ -138,6 +137,5 @@ __all__ = [
     "set_topics",
     "set_transitions",
     "share_tasks",
-    "watch_erred_tasks",
     "watch_new_tasks",
 ]

@@ -73,24 +73,6 @@ def differences(scheduler: Scheduler) -> Iterator[str]:
         yield f"the queue is a {type(scheduler.queued).__name__}"
 
 
-def watch_erred_tasks(
-    scheduler: Scheduler,
-    act: Callable[[TaskState, str | None, dict[str, Any]], None],
-) -> None:
-    """``SchedulerState._propagate_erred`` (scheduler.py): each task that is erred now.
-
-    `act` gets the task, its worker, and the arguments, such as ``exception_text``.
-    """
-    propagate = scheduler._propagate_erred
-
-    def propagate_and_act(ts: TaskState, **kwargs: Any) -> Any:
-        result = propagate(ts, **kwargs)
-        act(ts, kwargs.get("worker"), kwargs)
-        return result
-
-    scheduler._propagate_erred = propagate_and_act  # type: ignore[method-assign]
-
-
 def set_transitions(
     scheduler: Scheduler, functions: dict[tuple[str, str], Callable[..., Any]]
 ) -> None:

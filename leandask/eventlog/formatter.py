@@ -43,6 +43,10 @@ PRESETS: dict[str, dict[str, str]] = {
         "message": "message",
         "event_name": "event.action",
         "exception": "error.stack_trace",
+        "exception_type": "error.type",
+        "exception_text": "error.message",
+        "trace_id": "trace.id",
+        "span_id": "span.id",
         "seq": "event.sequence",
     },
     "otel": {
@@ -53,6 +57,10 @@ PRESETS: dict[str, dict[str, str]] = {
         "message": "Body",
         "event_name": "EventName",
         "exception": "exception.stacktrace",
+        "exception_type": "exception.type",
+        "exception_text": "exception.message",
+        "trace_id": "TraceId",
+        "span_id": "SpanId",
     },
 }
 

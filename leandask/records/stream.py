@@ -102,6 +102,8 @@ class RecordStream:
             poll_intervals=poll_intervals,
             report_interval=report_interval,
         )
+        #: Called with each transition into erred; must not raise.
+        self.on_erred: Callable[[Transition], object] = lambda transition: None
         #: Transitions that raised in the scheduler.
         self.failed_transitions = 0
         self._errors = 0  # on the event loop
@@ -137,8 +139,11 @@ class RecordStream:
 
     def transition(self, transition: Transition) -> None:
         """Take a transition, and keep it until the thread has it; never raises."""
+        is_erred = transition[2] == "erred"
+        if is_erred:
+            self.on_erred(transition)
         if TRANSITIONS.isEnabledFor(logging.DEBUG) or (
-            transition[2] == "erred" and TRANSITIONS.isEnabledFor(logging.INFO)
+            is_erred and TRANSITIONS.isEnabledFor(logging.INFO)
         ):
             nbytes = TRANSITION_BYTES + RECOMMENDATION_BYTES * len(transition[3])
             self.take(self._transition, transition, nbytes)

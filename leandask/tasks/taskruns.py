@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from distributed.metrics import time
 
-from leandask import _compat
 from leandask.records.loggers import TASKS
 from leandask.records.recordqueue import Kind
 from leandask.records.stream import CHARACTER_BYTES
@@ -24,10 +23,10 @@ from leandask.records.taskruns import (
 from leandask.records.text import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from distributed import Scheduler
-    from distributed.scheduler import TaskState
+    from distributed.scheduler import TaskState, Transition
 
     from leandask.records.stream import RecordStream
 
@@ -66,7 +65,7 @@ class TaskRuns:
         self._task_erred = handlers["task-erred"]
         handlers["task-finished"] = self.task_finished
         handlers["task-erred"] = self.task_erred
-        _compat.watch_erred_tasks(self._scheduler, self._see_erred)
+        self._stream.on_erred = self.see_erred
 
     def task_finished(self, **message: Any) -> None:
         """Take a run that finished: the handler of the message of a worker."""
@@ -81,13 +80,9 @@ class TaskRuns:
             and ts.state == "processing"
             and TASKS.isEnabledFor(logging.DEBUG)
         ):
-            # As in _run, which takes a while to call for every task.
-            told = ts.retries, ts.annotations, message
-            self._take(
-                self._finished,
-                (time(), key, ts.group, worker, ws.name, *told),
-                RUN_BYTES,
-            )
+            of_task = ts.retries, ts.annotations, message
+            run = time(), key, ts.group, worker, ws.name, *of_task
+            self._take(self._finished, run, RUN_BYTES)
         self._task_finished(**message)
 
     def task_erred(self, **message: Any) -> None:
@@ -105,45 +100,50 @@ class TaskRuns:
         finally:
             self._erring = {}
         if is_tried_again and ts is not None:
-            run = self._run(ts, message["worker"], message)
-            self._take_erred(run, message, logging.DEBUG, None)
+            self._put_erred(ts, message, logging.DEBUG)
 
-    def _see_erred(self, ts: TaskState, worker: str | None, texts: Told) -> None:
-        """Take a task that is erred now; nothing raises into upstream's transition."""
+    def see_erred(self, transition: Transition) -> None:
+        """Take a task that has erred, for whatever reason; never raises."""
         try:
-            self._tell_why(ts, worker, texts)
+            ts = self._scheduler.tasks[transition.key]
+            blamed = ts.exception_blame or ts
+            told = {"stimulus_id": transition.stimulus_id}
+            if blamed is not ts:  # it did not run
+                self._put_erred(ts, told, logging.DEBUG, blamed.key)
+            else:
+                told = self._erring or told | _why_given_up(ts)
+                self._put_erred(ts, told, logging.WARNING, ts.key)
         except Exception:
             self._stream.count_error()
 
-    def _tell_why(self, ts: TaskState, worker: str | None, texts: Told) -> None:
-        """Take a task that is erred now, for whatever reason."""
-        blamed = ts.exception_blame
-        if blamed is not None and blamed is not ts:
-            run = self._run(ts, None, {})
-            self._take_erred(run, {}, logging.DEBUG, blamed.key)
-        else:  # it ran, or its workers were lost
-            told = self._erring
-            run = self._run(ts, worker, told)
-            # The worker that was lost just now is not known as one yet.
-            lost = [worker] if worker and not told else []
-            self._take_erred(run, texts, logging.WARNING, ts.key, lost)
-
-    def _take_erred(
-        self, run: Run, texts: Told, level: int, blamed: Any, lost: Sequence[str] = ()
+    def _put_erred(
+        self, ts: TaskState, told: Told, level: int, blamed: Any = None
     ) -> None:
         if not TASKS.isEnabledFor(level):
             return
+        worker = told.get("worker")
+        ws = self._scheduler.workers.get(worker or "")
+        name = None if ws is None else ws.name
+        of_task = ts.retries, ts.annotations, told
         failure = Failure(
-            middle_cut(texts.get("exception_text") or "", EXCEPTION_LENGTH),
-            middle_cut(texts.get("traceback_text") or "", TRACEBACK_LENGTH),
+            middle_cut(told.get("exception_text") or "", EXCEPTION_LENGTH),
+            middle_cut(told.get("traceback_text") or "", TRACEBACK_LENGTH),
             blamed,
-            [*self._workers_lost(name_of(run[1])), *lost],
+            [*self._workers_lost(name_of(ts.key)), *told.get("workers_lost", ())],
         )
         n_characters = len(failure.exception) + len(failure.traceback)
         nbytes = RUN_BYTES + CHARACTER_BYTES * n_characters
+        run: Run = (time(), ts.key, ts.group, worker, name, *of_task)
         self._take(self._erred, (run, failure, level), nbytes)
 
-    def _run(self, ts: TaskState, worker: str | None, told: Told) -> Run:
-        ws = self._scheduler.workers.get(worker or "")
-        name = None if ws is None else ws.name
-        return time(), ts.key, ts.group, worker, name, ts.retries, ts.annotations, told
+
+def _why_given_up(ts: TaskState) -> Told:
+    """Say why upstream gave a task up: it does not write the exception out."""
+    if ts.exception_text or not ts.suspicious:
+        return {"exception_text": ts.exception_text}
+    # One worker was lost just now.
+    return {
+        "exception_text": f"KilledWorker: {ts.suspicious} workers were lost meanwhile",
+        "worker": next(iter(ts.erred_on or ()), None),
+        "workers_lost": [*(ts.erred_on or ())],
+    }

@@ -34,6 +34,8 @@ def test_it_has_every_flag_of_the_installed_dask_scheduler():
         "--retention",
         "--log-format",
         "--event-log",
+        "--log-tasks",
+        "--no-log-tasks",
         "--log-transitions",
     }
     assert theirs <= ours
@@ -156,7 +158,7 @@ def test_a_cluster_of_three_processes(start, tmp_path):
     assert records[-1]["event_name"] == "dask.scheduler.stop"
     assert records[-1]["reason"] == "signal-15"
     assert records[-1]["transitions_total"] > 100
-    assert {r["logger"] for r in records} == {"leandask.events"}
+    assert {r["logger"] for r in records} == {"leandask.events", "leandask.tasks"}
     actions = {r.get("action") for r in records}
     assert actions >= {"add-worker", "add-client", "remove-client", "greet"}
     assert actions & {"update-graph", "update_graph"}  # the latter before 2024.9

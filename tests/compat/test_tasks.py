@@ -86,3 +86,7 @@ async def test_the_table_of_transitions_is_looked_up_at_each_transition():
         assert calls == ["x"]
     table = distributed.scheduler.Scheduler._TRANSITIONS_TABLE
     assert table["released", "forgotten"] is not forget
+
+
+def test_what_tells_runs_of_a_task_apart():
+    assert "run_id" in TaskState.__slots__

@@ -143,7 +143,12 @@ def test_a_full_queue_drops_and_leaves_gaps_in_the_numbers(make, collected, gate
         "closed": 0,
         "failed": 0,
     }
-    assert stats["dropped_kinds"] == {"event": 11, "transition": 0, "life": 0}
+    assert stats["dropped_kinds"] == {
+        "event": 11,
+        "transition": 0,
+        "task": 0,
+        "life": 0,
+    }
     gate.opened.set()
     stream.close()
     events = [r for r in collected if r.event_name == "dask.event"]
@@ -162,7 +167,12 @@ def test_records_that_a_client_causes_are_bounded_too(make, gate):
         stream.life("leandask.retention-set", "set", {}, force=False)
     stats = stream.stats()
     assert stats["queued"] == 10
-    assert stats["dropped_kinds"] == {"event": 0, "transition": 0, "life": 90}
+    assert stats["dropped_kinds"] == {
+        "event": 0,
+        "transition": 0,
+        "task": 0,
+        "life": 90,
+    }
     stream.life("dask.scheduler.stop", "stopped", {})
     assert stream.stats()["queued"] == 11
     gate.opened.set()
@@ -461,7 +471,7 @@ def test_records_dropped_by_closing_are_counted_by_kind(make, gate, all_transiti
         stream.transition(transition(i))
     stream.close()
     stats = stream.stats()
-    assert stats["dropped_kinds"] == {"event": 1, "transition": 3, "life": 2}
+    assert stats["dropped_kinds"] == {"event": 1, "transition": 3, "task": 0, "life": 2}
     assert stats["dropped"]["closed"] == 6
     assert (stats["queued"], stats["queued_bytes"]) == (0, 0)
 
