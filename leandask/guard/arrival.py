@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -35,7 +35,7 @@ class Arrival:
     stream : tornado.iostream.IOStream
     fits : callable
         Returns whether there is room for a message of so many bytes, so many of which
-        are its body.
+        are its body; a coroutine function.
     refuse : callable
         Gets the number of keys of a graph that is refused; returns how to answer them.
     is_known : callable
@@ -48,7 +48,7 @@ class Arrival:
     def __init__(
         self,
         stream: Any,
-        fits: Callable[[int, int], bool],
+        fits: Callable[[int, int], Awaitable[bool]],
         refuse: Callable[[int], Answer],
         is_known: Callable[[Key], bool],
         lose: Callable[[str], None],
@@ -77,7 +77,7 @@ class Arrival:
         head += await self._read_bytes(NUMBER * n_frames)
         frames = struct.unpack_from(f"{n_frames}Q", head, NUMBER)
         total = sum(frames)
-        if total < LARGE or self._fits(total, frames[0]):
+        if total < LARGE or await self._fits(total, frames[0]):
             self._ahead = head
             return bytes(size)
         body = MessageBody(self._read_bytes, frames[0])

@@ -70,6 +70,19 @@ async def test_a_graph_that_does_not_fit_is_refused_and_leaves_nothing():
         await future.cancel()
 
 
+@gen_test(timeout=120)
+async def test_a_small_graph_is_not_refused_for_a_large_one_that_is_read_or_dropped():
+    async with lean_cluster() as (s, c), Client(s.address, asynchronous=True) as other:
+        total = sum_graph(100_000)
+        for _ in range(3):
+            leave_room(s, 30)
+            large = c.compute(total, optimize_graph=False)
+            while large.status == "pending":
+                assert await other.submit(inc, 1, pure=False) == 2
+            assert "refused a graph of " in await error_of(large)
+            del large
+
+
 def as_map(client):
     return client.map(inc, range(10), pure=False)[0]
 
