@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -99,6 +99,8 @@ class GraphGuard:
         self._update_graph = scheduler.stream_handlers["update-graph"]
         self._make_tasks = _compat.get_task_maker(scheduler)
         scheduler.stream_handlers["update-graph"] = self.update_graph
+        self._retry = scheduler.handlers["retry"]
+        scheduler.handlers["retry"] = self.retry
         _compat.set_task_maker(scheduler, self.make_tasks)
         _compat.go_around_reading(_run_step, _unpickle)
         comms: Any = scheduler.client_comms
@@ -166,6 +168,16 @@ class GraphGuard:
         taking = self._update_graph(**message)
         message.clear()
         return taking
+
+    def retry(self, keys: Collection[Key], client: str | None = None) -> Any:
+        """Retry tasks: the handler of ``Client.retry``, which says more if it fails."""
+        unknown = [key for key in keys if key not in self._scheduler.tasks]
+        if unknown and self._guard.refusals.count:
+            raise KeyError(
+                f"the scheduler has no task {name_of(unknown[0])!r}: if its graph was "
+                f"refused, release the future and send the graph again"
+            )
+        return self._retry(keys=keys, client=client)
 
     def make_tasks(self, *args: Any, **kwargs: Any) -> Any:
         """Make the states of the tasks of a graph, if there is room."""

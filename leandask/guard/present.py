@@ -73,20 +73,23 @@ def present_of(scheduler: Scheduler) -> Present:
     connected["bytes"] += TLS_BYTES * sum("cipher" in c.extra_info for c in connections)
     tasks = _estimate(scheduler.tasks.values(), SAMPLE_TASKS)
     tasks["bytes"] += getsizeof(scheduler.tasks)
-    tasks["bytes"] += sum(getsizeof(client.wants_what) for client in clients)
+    wanted = [client.wants_what for client in clients]
+    tasks["bytes"] += sum(map(getsizeof, wanted))
     tasks["bytes"] += REPLICA_BYTES * sum(len(each.has_what) for each in workers)
     return {
         "tasks": tasks,
         "workers": _estimate(workers, SAMPLE_PEERS),
-        "clients": _estimate(clients, SAMPLE_PEERS),
+        "clients": _estimate(clients, SAMPLE_PEERS, counted=wanted),
         "connections": connected,
     }
 
 
-def _estimate(every: Collection[Any], n_samples: int) -> Live:
-    """Estimate what objects take, without what several of them share."""
+def _estimate(
+    every: Collection[Any], n_samples: int, counted: Collection[Any] = ()
+) -> Live:
+    """Estimate what objects take, without what several share or others count."""
     sample = [*islice(every, 0, None, max(len(every) // n_samples, 1))]
-    sizes: dict[int, int] = {}
+    sizes = dict.fromkeys(map(id, counted), 0)
     for one in sample:
         for each in _own(one):
             # Nothing for what another one has, too.

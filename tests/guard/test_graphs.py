@@ -12,7 +12,7 @@ import dask.array as da
 import pytest
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
-from distributed import Client, Scheduler, futures_of
+from distributed import Client, Scheduler, futures_of, wait
 from distributed.utils_test import gen_test, inc
 
 from leandask import install
@@ -152,6 +152,21 @@ async def test_all_that_brings_a_graph_in_is_refused_without_room(submit):
         assert not s.tasks
         guard_of(s).set({"limit": None})
         assert await submit(c) is not None
+
+
+@gen_test()
+async def test_a_refused_future_can_not_be_retried_and_the_error_says_what_to_do():
+    async with lean_cluster() as (s, c):
+        guard_of(s).set({"limit": "1 MiB"})
+        refused = c.submit(inc, 1, key="mine")
+        await error_of(refused)
+        with pytest.raises(KeyError, match="no task 'mine': if its graph was refused"):
+            await c.retry([refused])
+        guard_of(s).set({"limit": None})
+        erred = c.submit(inc, "x", key="erred")
+        await wait(erred)
+        await c.retry([erred])
+        await until(lambda: s.tasks["erred"].state == "erred")
 
 
 @gen_test()

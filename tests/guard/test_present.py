@@ -7,7 +7,7 @@ from distributed import Client, Security
 from distributed.utils_test import gen_test, inc
 
 from leandask.guard.present import OVERHEAD, SAMPLE_TASKS, TLS_BYTES, present_of
-from tests.helpers.schedulers import LOCAL, lean, lean_cluster
+from tests.helpers.schedulers import LOCAL, lean, lean_cluster, until
 
 KB = 1000
 
@@ -60,3 +60,15 @@ async def test_what_each_task_has_counts_and_what_they_share_does_not():
         while s.tasks:
             await asyncio.sleep(0.01)
         assert present_of(s)["tasks"]["count"] == 0
+
+
+@gen_test()
+async def test_what_clients_want_counts_once():
+    async with lean() as s, Client(s.address, asynchronous=True) as c:
+        await until(lambda: c.id in s.clients)
+        before = present_of(s)
+        s.clients[c.id].wants_what.update([lambda: None for _ in range(100_000)])
+        after = present_of(s)
+        s.clients[c.id].wants_what.clear()
+        assert after["tasks"]["bytes"] - before["tasks"]["bytes"] > 2 * 2**20
+        assert after["clients"]["bytes"] - before["clients"]["bytes"] < 2**20
