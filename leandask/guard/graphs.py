@@ -132,6 +132,10 @@ class GraphGuard:
                 break
             has_room = await self._reading.wait_for_room(graph.nbytes)
             message = _compat.copy_graph(again)
+        # Nothing holds it while its keys are answered, as slowly as the client reads.
+        for each in (message, again or {}):
+            _compat.move_frames(each)
+            each.clear()
         await self._refuse(client, [*keys], graph)
 
     async def _take_in(self, graph: GraphIntake, message: dict[str, Any]) -> bool:

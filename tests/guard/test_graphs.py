@@ -200,6 +200,45 @@ async def test_tasks_that_are_there_go_on_while_graphs_are_refused():
 
 
 @gen_test()
+async def test_a_task_that_is_only_wanted_gets_the_error():
+    async with lean_cluster() as (s, c):
+        s.new_task("wanted", None, "released")
+        s.client_desires_keys(["wanted"], c.id)
+        guard_of(s).set({"limit": "1 MiB"})
+        [future] = c.get({"wanted": (inc, 1)}, ["wanted"], sync=False)
+        await error_of(future)
+
+
+@gen_test(timeout=60)
+async def test_two_clients_with_graphs_that_are_too_large_are_both_refused():
+    async with lean_cluster() as (s, c), Client(s.address, asynchronous=True) as other:
+        Filling.held.clear()
+        leave_room(s, 40)
+        futures = [
+            client.compute(filling_graph(), optimize_graph=False)
+            for client in (c, other)
+        ]
+        for future in futures:
+            await error_of(future)
+            Filling.held.clear()
+        assert not s.tasks
+        assert await c.submit(inc, 1) == 2
+
+
+@pytest.mark.parametrize("end", ["close", "restart"])
+@gen_test(timeout=60)
+async def test_a_scheduler_ends_or_restarts_while_it_answers(end):
+    async with lean() as s, Client(s.address, asynchronous=True) as c:
+        guard_of(s).set({"limit": "1 MiB"})
+        futures = c.map(inc, range(20_000))
+        await error_of(futures[0])
+        ending = s.close() if end == "close" else c.restart(wait_for_workers=False)
+        await asyncio.wait_for(ending, 20)
+        await until(lambda: {f.status for f in futures} <= {"cancelled", "error"})
+        assert not s.tasks
+
+
+@gen_test()
 async def test_a_client_that_leaves_meanwhile_gets_no_answer():
     async with lean() as s:
         async with Client(s.address, asynchronous=True) as c:
