@@ -10,11 +10,13 @@ from weakref import WeakMethod
 from tornado.iostream import StreamClosedError
 
 from leandask.guard.refusals import Answer
-from leandask.guard.sieve import LARGE, Sieve
+from leandask.guard.sieve import Sieve
 
 if TYPE_CHECKING:
     from dask.typing import Key
 
+#: Bytes from which a message counts: many clients may send such ones at once.
+LOOKED_AT = 2**16
 #: Frames up to which a message is looked at: their sizes are read at once.
 MOST_FRAMES = 2**20
 #: Bytes of a number in the head of a message.
@@ -76,7 +78,7 @@ class Arrival:
         head += await self._read(NUMBER * n_frames)
         frames = struct.unpack_from(f"{n_frames}Q", head, NUMBER)
         total = sum(frames)
-        if total < LARGE or await self._fits(total, frames[0]):
+        if total < LOOKED_AT or await self._fits(total, frames[0]):
             self._ahead = head
             return size
         sieve = Sieve(self._read, frames, self._refuse, self._is_known, self._lose)

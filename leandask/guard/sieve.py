@@ -13,9 +13,8 @@ from leandask.guard.refusals import SLICE, Answer
 if TYPE_CHECKING:
     from dask.typing import Key
 
-#: Bytes from which a message counts, and up to which graphs and data of a message that
-#: does not fit are handed on.
-LARGE = 2**20
+#: Bytes up to which graphs and data of a message that does not fit are handed on.
+MOST_BYTES = 2**20
 #: Keys of a graph up to which it is read before it is judged.
 MOST_KEYS = 1000
 
@@ -75,7 +74,7 @@ class Sieve:
         self._body = MessageBody(read, sizes[0])
         self._messages: list[Message] = []
         #: Bytes of graphs and data that may still be kept.
-        self._left = LARGE
+        self._left = MOST_BYTES
 
     async def sift(self) -> list[bytes]:
         """Read the message, and answer the graphs that are not kept.

@@ -81,6 +81,10 @@ def test_a_graph_that_is_too_large_is_refused_and_the_other_client_goes_on(
 
 def leave_room(client, mib):
     """Set the limit so that graphs have so much room; return it in bytes."""
+    warm = client.submit(inc, -1)  # it imports modules
+    wait_for(lambda: leandask.get_report(client)["tasks"])
+    del warm
+    wait_for(lambda: not leandask.get_report(client)["tasks"])
     rss = leandask.get_report(client)["memory"]["rss"]
     return leandask.set_memory(client, limit=int((rss + mib * MIB) / 0.9))["limit"]
 

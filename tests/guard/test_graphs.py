@@ -222,6 +222,7 @@ async def test_two_clients_with_graphs_that_are_too_large_are_both_refused():
             await error_of(future)
             Filling.held.clear()
         assert not s.tasks
+        guard_of(s).set({"limit": None})
         assert await c.submit(inc, 1) == 2
 
 
