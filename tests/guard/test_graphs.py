@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
-from typing import ClassVar
 
 import dask
 import dask.array as da
 import pytest
-from dask.delayed import Delayed
-from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from distributed import Client, Scheduler, futures_of, wait
 from distributed.utils_test import gen_test, inc
 
 from leandask import install
 from leandask.guard import graphs
-from leandask.housekeeping.giveback import GiveBack
+from tests.helpers.guards import error_of, guard_of, leave_room
 from tests.helpers.schedulers import LOCAL, lean, lean_cluster, until
 
 MIB = 2**20
 # A thread may be interrupted where Python raises nothing, and then is again.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in")
-
-
-def guard_of(scheduler):
-    return scheduler.extensions["leandask"].guard
-
-
-def leave_room(scheduler, mib):
-    """Set the limit so that graphs have so much room."""
-    guard = guard_of(scheduler)
-    rss = scheduler.monitor.get_process_memory()
-    guard.set({"limit": int((rss + mib * MIB) / guard.refuse)})
 
 
 def sum_graph(n_tasks):
@@ -53,12 +37,6 @@ def held(scheduler):
     )
 
 
-async def error_of(future):
-    with pytest.raises(MemoryError) as caught:
-        await asyncio.wait_for(future.result(), 30)
-    return str(caught.value)
-
-
 @gen_test(timeout=60)
 async def test_a_graph_that_does_not_fit_is_refused_and_leaves_nothing():
     async with lean_cluster() as (s, c):
@@ -74,51 +52,6 @@ async def test_a_graph_that_does_not_fit_is_refused_and_leaves_nothing():
         future = c.compute(sum_graph(20_000), optimize_graph=False)
         await until(lambda: len(s.tasks) >= 20_000)
         await future.cancel()
-
-
-class Filling(MaterializedLayer):
-    """A layer that takes memory, which comes back, once a scheduler has read it."""
-
-    has_begun = threading.Event()
-    held: ClassVar[list] = []
-
-    def __reduce__(self):
-        return Filled, (dict(self.mapping),)
-
-
-class Filled(MaterializedLayer):
-    def __iter__(self):
-        Filling.has_begun.set()
-        for _ in range(500):
-            Filling.held.append(b"x" * MIB)
-            time.sleep(0.001)
-        return super().__iter__()
-
-
-def filling_graph():
-    layers = {"filling": Filling({"filling": (inc, 1)})}
-    return Delayed("filling", HighLevelGraph(layers, {"filling": set()}))
-
-
-@gen_test(timeout=60)
-async def test_a_small_graph_is_not_refused_for_a_large_one_that_is_read(monkeypatch):
-    async def tidy(give_back):
-        await asyncio.sleep(0.1)  # as a collection of garbage takes
-        Filling.held.clear()
-        await tidy_up(give_back)
-
-    tidy_up = GiveBack.tidy
-    monkeypatch.setattr(GiveBack, "tidy", tidy)
-    async with lean_cluster() as (s, c), Client(s.address, asynchronous=True) as other:
-        for _ in range(3):
-            leave_room(s, 60)
-            Filling.has_begun.clear()
-            large = c.compute(filling_graph(), optimize_graph=False)
-            await until(Filling.has_begun.is_set)
-            small = [other.submit(inc, 1, pure=False) for _ in range(3)]
-            assert await other.gather(small) == [2, 2, 2]
-            assert "refused a graph of 1 task or more" in await error_of(large)
-            del large
 
 
 def as_map(client):
@@ -209,23 +142,6 @@ async def test_a_task_that_is_only_wanted_gets_the_error():
         await error_of(future)
 
 
-@gen_test(timeout=60)
-async def test_two_clients_with_graphs_that_are_too_large_are_both_refused():
-    async with lean_cluster() as (s, c), Client(s.address, asynchronous=True) as other:
-        Filling.held.clear()
-        leave_room(s, 40)
-        futures = [
-            client.compute(filling_graph(), optimize_graph=False)
-            for client in (c, other)
-        ]
-        for future in futures:
-            await error_of(future)
-            Filling.held.clear()
-        assert not s.tasks
-        guard_of(s).set({"limit": None})
-        assert await c.submit(inc, 1) == 2
-
-
 @pytest.mark.parametrize("end", ["close", "restart"])
 @gen_test(timeout=60)
 async def test_a_scheduler_ends_or_restarts_while_it_answers(end):
@@ -264,29 +180,6 @@ async def test_a_message_that_does_not_fit_is_not_read():
         assert not s.tasks
         guard_of(s).set({"limit": None})
         assert await c.submit(inc, 1) == 2
-
-
-@pytest.mark.filterwarnings("ignore:Sending large graph")
-@gen_test(timeout=60)
-async def test_what_is_small_in_a_message_that_does_not_fit_is_taken():
-    async with lean_cluster() as (s, c):
-        leave_room(s, 30)
-        before, large, after = send_at_once(
-            c,
-            {"task": (inc, 1)},
-            {"large": (len, b"x" * 60 * MIB)},
-            {"other": (sum, [1, 2])},
-        )
-        assert await before == 2
-        assert await after == 3
-        assert "refused a graph of 1 task or more" in await error_of(large)
-        assert guard_of(s).refusals.count == 1
-
-
-def send_at_once(client, *graphs):
-    """Send graphs of a task each as one message; return their futures."""
-    # Nothing is awaited, so that nothing is sent before the last one is there.
-    return [client.get(graph, [*graph], sync=False)[0] for graph in graphs]
 
 
 @gen_test(timeout=60)

@@ -13,11 +13,8 @@ import leandask
 from leandask.guard import guard as guards
 from leandask.housekeeping import giveback
 from leandask.records.schema import MEMORY_LIMIT_SET, MEMORY_PRESSURE
+from tests.helpers.guards import guard_of
 from tests.helpers.schedulers import lean, lean_cluster, until
-
-
-def guard_of(scheduler):
-    return scheduler.extensions["leandask"].guard
 
 
 def records(log, event_name):
