@@ -21,6 +21,8 @@ from leandask._compat.connections import (
 )
 from leandask._compat.intake import (
     STEPS,
+    copy_graph,
+    count_graph_bytes,
     get_task_maker,
     go_around_reading,
     mark_graph,
@@ -90,6 +92,8 @@ __all__ = [
     "AsyncTaskGroup",
     "add_to_menu",
     "compact_heap",
+    "copy_graph",
+    "count_graph_bytes",
     "differences",
     "fold_groups",
     "forget_handlers",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dask.order
 import distributed.scheduler
 from distributed.protocol.serialize import Serialized, register_serialization_family
-from distributed.utils import offload
+from distributed.utils import nbytes, offload
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -41,6 +41,21 @@ def move_frames(message: dict[str, Any]) -> None:
         value.frames = []
 
 
+def count_graph_bytes(message: dict[str, Any]) -> int:
+    """``expr_ser``, or ``graph_frames`` in old releases: bytes of a pickled graph."""
+    frames = getattr(message.get("expr_ser"), "frames", None)
+    return sum(map(nbytes, frames or message.get("graph_frames") or ()))
+
+
+def copy_graph(message: dict[str, Any]) -> dict[str, Any]:
+    """``expr_ser``: copy a message, which :func:`move_frames` then leaves alone."""
+    copied = message.copy()
+    value = message.get("expr_ser")
+    if isinstance(value, Serialized):
+        copied["expr_ser"] = Serialized(value.header, [*value.frames])
+    return copied
+
+
 def run_after_reading(function: Callable[[], None]) -> Awaitable[None]:
     """``utils.offload``: one thread reads a graph, then finds the order of its tasks.
 
@@ -57,6 +72,9 @@ STEPS: tuple[tuple[Any, str], ...] = (
 )
 #: The name of our family of serialization, for graphs.
 _GRAPH = "leandask-graph"
+#: The attribute by which our functions around these are known. Others set
+#: ``__wrapped__``, too.
+_STEP = "_leandask_step"
 
 
 def go_around_reading(
@@ -71,8 +89,10 @@ def go_around_reading(
     register_serialization_family(_GRAPH, None, unpickle)
     for module, name in STEPS:
         step = getattr(module, name)
-        if not hasattr(step, "__wrapped__"):
-            setattr(module, name, wraps(step)(partial(run, step)))
+        if not hasattr(step, _STEP):
+            around = wraps(step)(partial(run, step))
+            setattr(around, _STEP, step)
+            setattr(module, name, around)
 
 
 def mark_graph(message: dict[str, Any]) -> None:

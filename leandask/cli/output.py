@@ -192,7 +192,8 @@ def report_lines(report: Report) -> Iterator[str]:
     )
     if guard := report.get("guard"):
         parts = f"warns at {guard['warn']:.0%}, refuses graphs at {guard['refuse']:.0%}"
-        limit = f"limit by {guard['source']}, {parts}" if guard["limit"] else "no limit"
+        source = report["memory"]["limit_source"]
+        limit = f"limit by {source}, {parts}" if source else "no limit"
         yield f"guard: {limit}; {guard['refused']} graphs refused"
     if garbage := report.get("garbage"):  # an older scheduler has none
         yield (

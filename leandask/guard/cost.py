@@ -25,6 +25,8 @@ UNPACKED = 3.5
 #: free memory; how much the newest one counts, and the least and most that is believed,
 #: as a part of what was expected at first.
 LARGE, MOSTLY = 20_000, 0.8
+#: Bytes from which a message tells what messages take.
+LARGE_MESSAGE = 2**20
 NEWEST, LEAST, MOST = 0.5, 0.5, 2.0
 
 
@@ -102,8 +104,9 @@ class MessageCost:
         return self._reading is not None
 
     def begin(self, rss: int, nbytes: int, body: int) -> None:
-        """Note that a large message is read."""
-        self._reading = rss, nbytes, body
+        """Note that a message is read."""
+        if nbytes >= LARGE_MESSAGE:
+            self._reading = rss, nbytes, body
 
     def end(self, rss: int) -> None:
         """Learn from the message that was read, if one was."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,12 @@ if TYPE_CHECKING:
     from leandask.guard.cost import TaskCost
     from leandask.guard.guard import Guard
 
-
 #: Tasks from which a graph leaves much.
 MANY = 1000
+#: Bytes by which the RSS grows in a step of a graph that fills the memory itself.
+OWN = 2**23
+#: Seconds between two looks at the RSS while a graph is read.
+WATCH_SECONDS = 0.02
 
 
 class Refused(BaseException):
@@ -41,6 +45,10 @@ class GraphIntake:
     room: float
     #: Whether it was unpickled, at least in part.
     was_read: bool
+    #: Whether it was refused for what it takes itself, whatever others take.
+    is_large: bool
+    #: Whether no other graph was read at the same time.
+    is_alone: bool
 
     def __init__(self, n_tasks: int, guard: Guard, cost: TaskCost) -> None:
         self._guard = guard
@@ -49,7 +57,15 @@ class GraphIntake:
         self.n_tasks = n_tasks
         self.nbytes = 0.0
         self.room = guard.room
-        self.was_read = self.is_counted = False
+        self.was_read = self.is_counted = self.is_large = False
+        self.is_alone = True
+        #: RSS at the begin of the step that runs.
+        self._begun_at = 0
+
+    @property
+    def is_victim(self) -> bool:
+        """Whether a graph that was refused may fit once others leave the memory."""
+        return not (self.is_large or self.is_alone)
 
     @property
     def has_left_much(self) -> bool:
@@ -66,12 +82,13 @@ class GraphIntake:
         """Refuse the graph if its tasks do not fit; return the bytes they will take."""
         nbytes = self._cost.expect(tasks, dependencies)
         room = self._guard.room
-        if len(tasks) >= LARGE:
+        is_large = len(tasks) >= LARGE
+        if is_large or nbytes > room:  # what others took may be free by now
             rss = self._guard.measure()
-            room = self._guard.room + self._cost.free(rss)
+            room = self._guard.room + (self._cost.free(rss) if is_large else 0)
         self.n_tasks, self.is_counted, self.nbytes = len(tasks), True, nbytes
         if nbytes > room:
-            self.room = room
+            self.room, self.is_large = room, is_large
             raise Refused
         return nbytes
 
@@ -79,12 +96,50 @@ class GraphIntake:
         """Do a step of reading the graph, in a thread."""
         self.was_read = True
         self._interruption = Interruption()
+        self._begun_at = self._guard.measure()
         with suppress(Interrupted):
             return self._interruption.run(lambda: step(*args, **kwargs))
         raise Refused
 
-    def interrupt_if_full(self) -> None:
-        """Refuse the graph if a step runs now, and there is no room left."""
+    async def watch(self) -> None:
+        """Refuse the graph once a step runs and there is no room left."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            rss = self._guard.measure()
+            if self._guard.room <= 0 and self._interruption.interrupt():
+                self.is_large = rss - self._begun_at > OWN
+
+
+class Reading:
+    """The graphs that are read now, or were refused and have not left the memory yet.
+
+    What they take is free soon. So a graph that comes in meanwhile waits, and is judged
+    by what is left then.
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._graphs: set[GraphIntake] = set()
+
+    def add(self, graph: GraphIntake) -> None:
+        """Note that a graph is read."""
+        graph.is_alone = not self._graphs
+        for other in self._graphs:
+            other.is_alone = False
+        self._graphs.add(graph)
+
+    def remove(self, graph: GraphIntake) -> None:
+        """Note that a graph is in memory as tasks, or not at all."""
+        self._graphs.remove(graph)
+
+    async def wait_for_room(self, nbytes: float) -> bool:
+        """Wait until there is room, or all that are read now have ended.
+
+        Return whether there is room.
+        """
         self._guard.measure()
-        if self._guard.room <= 0:
-            self._interruption.interrupt()
+        before = self._graphs.copy()
+        while self._guard.room <= nbytes and not before.isdisjoint(self._graphs):
+            await asyncio.sleep(WATCH_SECONDS)
+            self._guard.measure()
+        return self._guard.room > nbytes

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -16,7 +16,7 @@ from dask.utils import format_bytes
 from leandask import _compat
 from leandask.guard.arrival import Arrival
 from leandask.guard.cost import MessageCost, TaskCost
-from leandask.guard.graphintake import GraphIntake, Refused
+from leandask.guard.graphintake import GraphIntake, Reading, Refused
 from leandask.guard.guard import Guard
 from leandask.guard.holders import describe, look
 from leandask.guard.refusals import Answer
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("leandask")
 
-#: Seconds between two looks at the RSS while a graph is read.
-WATCH_SECONDS = 0.02
+#: Bytes of a pickled graph up to which it is read again if others took the room.
+AGAIN = 2**20
+#: Times that a graph is read: each time, other graphs took the room meanwhile.
+MOST_TRIES = 10
 #: Holders of memory that an error names, and seconds until they are looked for again:
 #: it takes 10 ms, and a client may send hundreds of graphs each second.
 NAMED, LOOK_SECONDS = 3, 1.0
@@ -67,7 +69,8 @@ class GraphGuard:
     """Looks at each graph while it comes in, and refuses it once it does not fit.
 
     It looks before a graph is read; all the time while it is unpickled, made into tasks
-    and ordered; and before the states of its tasks are made, which is done at once.
+    and ordered; and before the states of its tasks are made, which is done at once. One
+    that others left no room for is judged again once these are taken in, or dropped.
 
     Parameters
     ----------
@@ -91,10 +94,13 @@ class GraphGuard:
         self._tidy = tidy
         self.cost = TaskCost(guard.start)
         self._message_cost = MessageCost()
+        self._reading = Reading(guard)
         self._looked_at, self._holders = -float("inf"), ""
         self._update_graph = scheduler.stream_handlers["update-graph"]
         self._make_tasks = _compat.get_task_maker(scheduler)
         scheduler.stream_handlers["update-graph"] = self.update_graph
+        self._retry = scheduler.handlers["retry"]
+        scheduler.handlers["retry"] = self.retry
         _compat.set_task_maker(scheduler, self.make_tasks)
         _compat.go_around_reading(_run_step, _unpickle)
         comms: Any = scheduler.client_comms
@@ -119,33 +125,70 @@ class GraphGuard:
             return await self._begin(message)
         client, keys = message["client"], message["keys"]
         graph = GraphIntake(len(keys), self._guard, self.cost)
-        is_refused = False
-        watching: asyncio.Future[None] | None = None
+        again = None
+        if _compat.count_graph_bytes(message) <= AGAIN:
+            again = _compat.copy_graph(message)
+        # As it was up to half a second ago.
+        has_room = self._guard.room > 0 or await self._reading.wait_for_room(0)
+        tries = 0
+        while has_room:
+            if await self._take_in(graph, message):
+                return
+            tries += 1
+            if again is None or not graph.is_victim or tries == MOST_TRIES:
+                break
+            has_room = await self._reading.wait_for_room(graph.nbytes)
+            message = _compat.copy_graph(again)
+        # Nothing holds it while its keys are answered, as slowly as the client reads.
+        for each in (message, again or {}):
+            _compat.move_frames(each)
+            each.clear()
+        await self._refuse(client, [*keys], graph)
+
+    async def _take_in(self, graph: GraphIntake, message: dict[str, Any]) -> bool:
+        """Take in a graph; return whether it fits."""
+        self._reading.add(graph)
         try:
-            if self._guard.room <= 0:  # as it was up to half a second ago
-                graph.check_room()
+            if await self._read(graph, message):
+                return True
+            if graph.has_left_much:
+                await self._tidy()
+            return False
+        finally:
+            self._reading.remove(graph)
+
+    async def _read(self, graph: GraphIntake, message: dict[str, Any]) -> bool:
+        watching = asyncio.ensure_future(graph.watch())
+        try:
             if self._message_cost.is_learning:
                 self._message_cost.end(self._guard.measure())
             _context.set(ref(graph))
             _compat.mark_graph(message)
-            watching = asyncio.ensure_future(self._watch(graph))
             await self._begin(message)
         except Refused as e:
-            is_refused = True
             # It holds the frames that hold the graph, and one of them holds it.
             traceback.clear_frames(e.__traceback__)
             e.__traceback__ = None
+            return False
         finally:
-            if watching is not None:
-                watching.cancel()
-        if is_refused:  # the exception is gone, and with it what upstream held
-            await self._refuse(client, [*keys], graph)
+            watching.cancel()
+        return True
 
     def _begin(self, message: dict[str, Any]) -> Any:
         """Begin to take in a graph. Upstream drops its parts once it has read them."""
         taking = self._update_graph(**message)
         message.clear()
         return taking
+
+    def retry(self, keys: Collection[Key], client: str | None = None) -> Any:
+        """Retry tasks: the handler of ``Client.retry``, which says more if it fails."""
+        unknown = [key for key in keys if key not in self._scheduler.tasks]
+        if unknown and self._guard.refusals.count:
+            raise KeyError(
+                f"the scheduler has no task {name_of(unknown[0])!r}: if its graph was "
+                f"refused, release the future and send the graph again"
+            )
+        return self._retry(keys=keys, client=client)
 
     def make_tasks(self, *args: Any, **kwargs: Any) -> Any:
         """Make the states of the tasks of a graph, if there is room."""
@@ -157,15 +200,8 @@ class GraphGuard:
         with self.cost.learning(len(tasks), expected, self._guard):
             return self._make_tasks(*args, **kwargs)
 
-    async def _watch(self, graph: GraphIntake) -> None:
-        while True:
-            await asyncio.sleep(WATCH_SECONDS)
-            graph.interrupt_if_full()
-
     async def _refuse(self, client: str, keys: list[Key], graph: GraphIntake) -> None:
         answer = self._begin_refusal(client, graph)
-        if graph.has_left_much:
-            await self._tidy()
         await answer.send(keys)
 
     def _begin_refusal(self, client: str, graph: GraphIntake) -> Answer:
@@ -195,11 +231,11 @@ class GraphGuard:
 
         Arrival(stream, self._fits, refuse, self._scheduler.tasks.__contains__, lose)
 
-    def _fits(self, nbytes: int, body: int) -> bool:
-        rss = self._guard.measure()
-        if self._message_cost.expect(nbytes, body) > self._guard.room:
+    async def _fits(self, nbytes: int, body: int) -> bool:
+        expected = self._message_cost.expect(nbytes, body)
+        if not await self._reading.wait_for_room(expected):
             return False
-        self._message_cost.begin(rss, nbytes, body)
+        self._message_cost.begin(self._guard.measure(), nbytes, body)
         return True
 
     def _explain(self, graph: GraphIntake) -> str:

@@ -33,11 +33,8 @@ WARN_SECONDS, RISE = 600.0, 10
 
 
 class GuardReport(TypedDict):
-    """The memory limit, and what was done at it."""
+    """What is done at the memory limit, and what was."""
 
-    #: Bytes; None where there is no guard. What sets it.
-    limit: int | None
-    source: str
     #: Parts of the limit.
     warn: float
     refuse: float
@@ -45,6 +42,14 @@ class GuardReport(TypedDict):
     level: str
     #: Graphs that were refused.
     refused: int
+
+
+class LimitReport(GuardReport):
+    """The memory limit besides."""
+
+    #: Bytes; None where there is no guard. What sets it.
+    limit: int | None
+    source: str
 
 
 class Guard:
@@ -100,7 +105,7 @@ class Guard:
         self.limit, self.warn, self.refuse = get_limit(limit), warn, refuse
         self.measure()
 
-    def set(self, settings: dict[str, Any]) -> GuardReport:
+    def set(self, settings: dict[str, Any]) -> LimitReport:
         """Set the limit or its parts while the scheduler runs, and record it.
 
         Parameters
@@ -123,8 +128,13 @@ class Guard:
         self._set(**now)
         self._warned.clear()
         message = f"memory limit set: {self.describe_limit()}"
-        self._stream.life(MEMORY_LIMIT_SET, message, dict(self.report()), force=False)
-        return self.report()
+        report: LimitReport = {
+            "limit": None if self.limit is None else self.limit.nbytes,
+            "source": "" if self.limit is None else self.limit.source,
+            **self.report(),
+        }
+        self._stream.life(MEMORY_LIMIT_SET, message, dict(report), force=False)
+        return report
 
     def describe_limit(self) -> str:
         """Say what the limit is, and what sets it."""
@@ -136,11 +146,9 @@ class Guard:
         )
 
     def report(self) -> GuardReport:
-        """Return the limit, and what was done at it."""
+        """Return what is done at the limit, and what was."""
         rss = self.measure()
         return {
-            "limit": None if self.limit is None else self.limit.nbytes,
-            "source": "" if self.limit is None else self.limit.source,
             "warn": self.warn,
             "refuse": self.refuse,
             "level": self._level(rss),

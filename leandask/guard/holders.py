@@ -14,6 +14,7 @@ from leandask.records.text import name_of
 
 if TYPE_CHECKING:
     from distributed import Scheduler
+    from distributed.scheduler import TaskGroup
 
 #: Holders, and clients, that are named.
 NAMED = 10
@@ -45,13 +46,10 @@ def look(scheduler: Scheduler, start: Start) -> Held:
     present = present_of(scheduler, start)
     live = present.pop("tasks")
     each = live["bytes"] / max(live["count"], 1)
-    states: Counter[str] = Counter()
     prefixes: Counter[str] = Counter()
     for group in scheduler.task_groups.values():
-        of = {s: n for s, n in group.states.items() if n and s != "forgotten"}
-        states.update(of)
         if group.prefix is not None:
-            prefixes[group.prefix.name] += sum(of.values())
+            prefixes[group.prefix.name] += sum(_count_live(group).values())
     holders = [
         Holder(count, f"tasks of {name_of(name)}", int(count * each))
         for name, count in prefixes.most_common(NAMED)
@@ -60,16 +58,32 @@ def look(scheduler: Scheduler, start: Start) -> Held:
         Holder(what["count"], name, what["bytes"]) for name, what in present.items()
     ]
     for name, holding in bounds.look(scheduler).items():
-        if nbytes := holding["bytes"]:
+        # The bytes of events are those of the events.
+        if name != "event-bytes" and (nbytes := holding["bytes"]):
             holders.append(Holder(holding["kept"], f"entries of {name}", nbytes))
     wants = Counter(
         {name_of(c.client_key): len(c.wants_what) for c in scheduler.clients.values()}
     )
     return Held(
         sorted(holders, key=attrgetter("nbytes"), reverse=True)[:NAMED],
-        dict(states),
+        dict(count_states(scheduler)),
         dict(wants.most_common(NAMED)),
     )
+
+
+def count_states(scheduler: Scheduler) -> Counter[str]:
+    """Count the tasks in each state that any has.
+
+    Upstream counts them by group: no task is looked at.
+    """
+    states: Counter[str] = Counter()
+    for group in scheduler.task_groups.values():
+        states.update(_count_live(group))
+    return states
+
+
+def _count_live(group: TaskGroup) -> dict[str, int]:
+    return {s: n for s, n in group.states.items() if n and s != "forgotten"}
 
 
 def describe(holders: list[Holder]) -> list[str]:

@@ -56,18 +56,20 @@ class Interruption:
             raise Interrupted
         return cast("T", result)
 
-    def interrupt(self) -> None:
-        """Interrupt the function, if one is running. Any thread may call it.
+    def interrupt(self) -> bool:
+        """Interrupt the function; return whether one runs. Any thread may call it.
 
         Call it again until the function has ended: an exception is lost where Python
         raises none, such as in a finalizer.
         """
         with self._lock:
+            is_running = self._thread is not None
             if self._thread is not None and not _is_importing(self._thread):
                 self._is_sent = True
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
                     ctypes.c_ulong(self._thread), ctypes.py_object(Interrupted)
                 )
+        return is_running
 
     def _end(self) -> None:
         """Be interrupted no more, and take what is on its way."""

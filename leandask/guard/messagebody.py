@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import msgpack
@@ -12,7 +13,9 @@ import msgpack
 PIECE = 2**18
 #: Names in a map that stands for what is in other frames; from distributed's
 #: ``protocol/core.py``.
-FRAMES = {"__Serialized__", "__Pickled__"}
+FRAMES = ("__Serialized__", "__Pickled__")
+#: Names in a map that stands for a set; from its ``protocol/utils.py``.
+SET = ["__Set__", "as-list"]
 #: By the first byte of a value: the format of the number behind it, the bytes behind
 #: that besides as many as it says, whether it counts bytes, and how many values each of
 #: what it counts has; from https://github.com/msgpack/msgpack/blob/master/spec.md.
@@ -23,6 +26,23 @@ _COUNTS = {0xDC: (">H", 1), 0xDD: (">I", 1), 0xDE: (">H", 2), 0xDF: (">I", 2)}
 #: Values of one length: numbers, and ext of fixed lengths.
 _FIXED = {0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2}
 _FIXED |= {0xD2: 4, 0xD3: 8, 0xD4: 2, 0xD5: 3, 0xD6: 5, 0xD7: 9, 0xD8: 17}
+
+
+def members_of(value: Any) -> list[Any] | None:
+    """Return the members of a value as upstream iterates over it; None if it has none.
+
+    Examples
+    --------
+    >>> members_of({"__Set__": True, "as-list": ("x", "y")}), members_of(None)
+    (['x', 'y'], None)
+    """
+    if isinstance(value, dict) and [*value] == SET:
+        value = value[SET[1]]
+    return [*value] if isinstance(value, (list, tuple, str, bytes, dict)) else None
+
+
+class TooLarge(Exception):
+    """A value has more bytes than were asked for."""
 
 
 class MessageBody:
@@ -38,19 +58,22 @@ class MessageBody:
 
     #: Bytes that are not read yet.
     left: int
-    #: Whether a value that was read has a part in another frame of the message.
-    has_frames: bool
+    #: Other frames of the message in which values that were read have parts.
+    frames: list[Any]
 
     def __init__(self, read: Callable[[int], Awaitable[bytes]], nbytes: int) -> None:
         self._read = read
         self.left = nbytes
-        self.has_frames = False
-        self._unpacker = msgpack.Unpacker(
-            use_list=False,
-            strict_map_key=False,
-            object_hook=self._look_at,
-            max_buffer_size=2**31 - 1,
-        )
+        self.frames = []
+        #: What was skipped since a value began, a little more than so many bytes.
+        self._kept: bytearray | None = None
+        self._most = 0
+        self._options: dict[str, Any] = {
+            "use_list": False,
+            "strict_map_key": False,
+            "object_hook": self._look_at,
+        }
+        self._unpacker = msgpack.Unpacker(max_buffer_size=2**31 - 1, **self._options)
 
     async def count(self) -> int:
         """Begin to read an array; return the number of its values."""
@@ -60,22 +83,47 @@ class MessageBody:
         """Begin to read a map; return the number of its pairs."""
         return int(await self._take(self._unpacker.read_map_header))
 
-    async def count_members(self) -> int:
-        """Begin to read an array or a set; return the number of its values.
+    async def begin_members(self) -> int | list[Any] | None:
+        """Begin to read keys: an array, or anything else that has members.
 
-        A set is a map that has its values in an array, as its last value.
+        Returns the number of the values that follow. What has its members not in an
+        array is read as a whole, and they are returned; None if it has none.
         """
+        with suppress(ValueError):  # not an array
+            return await self.count()
         try:
-            return await self.count()
-        except ValueError:  # not an array
-            await self.count_pairs()
-            while await self.value() != "as-list":
-                await self.skip()
-            return await self.count()
+            n_pairs = await self.count_pairs()
+        except ValueError:  # not a map
+            return members_of(await self.value())
+        names = []
+        for _ in range(n_pairs):
+            names.append(await self.value())
+            if names == SET:
+                return await self.count()
+            await self.skip()
+        return names
 
     async def value(self) -> Any:
         """Read a value as a whole."""
         return await self._take(self._unpacker.unpack)
+
+    async def small_value(self, most: int) -> Any:
+        """Read a value of at most so many bytes.
+
+        Raises
+        ------
+        TooLarge
+            If it is larger: it was skipped then.
+        """
+        self._kept = bytearray()
+        self._most = most
+        try:
+            await self.skip()
+            if len(self._kept) > most:
+                raise TooLarge
+            return msgpack.unpackb(bytes(self._kept), **self._options)
+        finally:
+            self._kept = None
 
     async def skip(self) -> None:
         """Read a value of any size, and keep nothing of it."""
@@ -84,7 +132,7 @@ class MessageBody:
             n_values += await self._skip_head() - 1
 
     def _look_at(self, pairs: dict[Any, Any]) -> dict[Any, Any]:
-        self.has_frames |= not FRAMES.isdisjoint(pairs)
+        self.frames += [pairs[name] for name in FRAMES if name in pairs]
         return pairs
 
     async def _skip_head(self) -> int:
@@ -120,6 +168,8 @@ class MessageBody:
     async def _some(self, nbytes: int) -> bytes:
         while not (some := self._unpacker.read_bytes(nbytes)):
             await self._feed()
+        if self._kept is not None and len(self._kept) <= self._most:
+            self._kept += some
         return bytes(some)
 
     async def _take(self, take: Callable[[], Any]) -> Any:

@@ -78,7 +78,8 @@ class Answer:
     async def send(self, keys: list[Key]) -> None:
         """Send the error for these keys, and wait until the client has taken it.
 
-        Keys of tasks that the client wanted already are left out.
+        Keys of tasks that the client wanted already are left out, unless these have
+        nothing to run.
         """
         for first in range(0, len(keys), SLICE):
             begun = time.perf_counter()
@@ -94,7 +95,9 @@ class Answer:
 
     def _is_new(self, key: Key) -> bool:
         ts = self._scheduler.tasks.get(key)
-        wants = (ts and ts.who_wants) or ()
+        if ts is None or (ts.state == "released" and ts.run_spec is None):
+            return True
+        wants = ts.who_wants or ()
         return all(client.client_key != self._client for client in wants)
 
 

@@ -160,7 +160,11 @@ class GiveBack:
         if self._wait <= 0:
             scheduler: Any = self.scheduler
             bounds = scheduler.retention
-            for scheduler.retention in (bounds.halved(), bounds):
+            try:
+                scheduler.retention = bounds.halved()
+                histories.resize(scheduler)
+            finally:
+                scheduler.retention = bounds
                 histories.resize(scheduler)
             await self.run()
 

@@ -12,7 +12,7 @@ from leandask.serving.history.question import check_sizes
 if TYPE_CHECKING:
     from distributed import Client
 
-    from leandask.guard.guard import GuardReport
+    from leandask.guard.guard import LimitReport
     from leandask.housekeeping.giveback import Outcome
     from leandask.serving.history.search import Answer
     from leandask.serving.report import Report
@@ -161,7 +161,7 @@ def set_retention(
 
 def set_memory(
     client: Client, **settings: int | float | str | None
-) -> GuardReport | Awaitable[GuardReport]:
+) -> LimitReport | Awaitable[LimitReport]:
     """Change the memory limit of a scheduler, or its parts, while it runs.
 
     A record ``leandask.memory-limit-set`` is emitted. A scheduler that is restarted has
@@ -176,7 +176,7 @@ def set_memory(
 
     Returns
     -------
-    GuardReport or awaitable of GuardReport
+    LimitReport or awaitable of LimitReport
         A dict with what is in force: ``limit`` in bytes, its ``source``, ``warn`` and
         ``refuse``; and what the report has besides. An awaitable if the client is
         asynchronous.
@@ -189,7 +189,7 @@ def set_memory(
         If the scheduler's ``blocked-handlers`` have ``leandask_set_memory``.
     """
     return cast(
-        "GuardReport",
+        "LimitReport",
         client.sync(_ask, client.scheduler, "leandask_set_memory", settings=settings),
     )
 

@@ -122,7 +122,7 @@ class Report(TypedDict):
     tasks: int
     lean_tasks: LeanTasksReport
     memory: MemoryReport
-    #: The limit of the memory that graphs may take, and what was done at it.
+    #: What is done at the memory's limit, and what was.
     guard: GuardReport
     #: What the tasks, workers, clients and connections take, estimated from samples.
     present: Present

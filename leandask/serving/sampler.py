@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from dask.utils import format_bytes
 from distributed.scheduler import ALL_TASK_STATES
 from tornado.ioloop import PeriodicCallback
 
+from leandask.guard.holders import count_states
 from leandask.records.schema import SAMPLE
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 #: States of tasks that are counted; no task stays in the others.
 STATES = sorted(ALL_TASK_STATES - {"forgotten"})
-_IN_STATES = itemgetter(*STATES)
 #: Prefixes up to which their tasks are counted by state: 0.3 µs for each with tasks.
 MOST_PREFIXES = 2000
 
@@ -68,7 +67,7 @@ class Sampler:
         scheduler = self.scheduler
         extension = scheduler.extensions["leandask"]
         limit: MemoryLimit | None = extension.guard.limit
-        states = count_states(scheduler)
+        states = _count_states(scheduler)
         return {
             "interval": self.interval,
             "rss": scheduler.monitor.get_process_memory(),
@@ -86,15 +85,9 @@ class Sampler:
         }
 
 
-def count_states(scheduler: Scheduler) -> dict[str, int | None]:
-    """Count the tasks in each state; None where they have too many prefixes.
-
-    Upstream counts them by prefix: no task is looked at.
-    """
+def _count_states(scheduler: Scheduler) -> dict[str, int | None]:
+    """Count the tasks in each state; None where they have too many prefixes."""
     if len(scheduler.task_prefixes) > MOST_PREFIXES:
         return dict.fromkeys(STATES)
-    prefixes = scheduler.task_prefixes.values()
-    # Those without groups have no tasks.
-    rows = [_IN_STATES(each.states) for each in prefixes if each.groups]
-    columns = zip((0,) * len(STATES), *rows, strict=True)
-    return {state: sum(column) for state, column in zip(STATES, columns, strict=True)}
+    counts = count_states(scheduler)
+    return {state: counts[state] for state in STATES}

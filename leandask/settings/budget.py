@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from dask.utils import format_bytes
-from distributed.system import memory_limit
 
 from leandask.settings.config import bounds_schema
+from leandask.settings.memorylimit import find_limit
 from leandask.settings.rules import as_bytes
 
 #: Smallest budget, in bytes.
@@ -42,9 +42,8 @@ def as_budget(key: str, value: Any, minimum: int = MINIMUM) -> int | None:
 
     Notes
     -----
-    ``auto`` is 2 % of what :func:`distributed.system.memory_limit` finds, the smallest
-    of cgroup v1 or v2, ``RLIMIT_RSS`` and the machine's memory; at least 4 MiB and at
-    most 64 MiB.
+    ``auto`` is 2 % of what :func:`~leandask.settings.memorylimit.find_limit` finds, at
+    least 4 MiB and at most 64 MiB.
 
     Examples
     --------
@@ -59,7 +58,7 @@ def as_budget(key: str, value: Any, minimum: int = MINIMUM) -> int | None:
     if value is None:
         return None
     if value == "auto":
-        share = int(memory_limit() * AUTO_SHARE)
+        share = int(find_limit().nbytes * AUTO_SHARE)
         return min(max(share, AUTO_MINIMUM), AUTO_MAXIMUM)
     try:
         return as_bytes(key, value, minimum)

@@ -12,6 +12,7 @@ import pytest
 from distributed import Client
 from distributed.utils_test import inc
 
+import leandask
 from leandask.records.schema import GRAPH_REFUSED
 from leandask.settings.memorylimit import cgroup_folders
 from tests.helpers.processes import COMMAND, records_of, start_worker, wait_for
@@ -76,3 +77,66 @@ def test_a_graph_that_is_too_large_is_refused_and_the_other_client_goes_on(
         refused = wait_for(lambda: [r for r in records_of(log) if is_third(r)])
     assert refused[0]["severity"] == "WARNING"
     assert str(group) in scheduler.stderr  # what sets the limit
+
+
+def leave_room(client, mib):
+    """Set the limit so that graphs have so much room; return it in bytes."""
+    warm = client.submit(inc, -1)  # it imports modules
+    wait_for(lambda: leandask.get_report(client)["tasks"])
+    del warm
+    wait_for(lambda: not leandask.get_report(client)["tasks"])
+    rss = leandask.get_report(client)["memory"]["rss"]
+    return leandask.set_memory(client, limit=int((rss + mib * MIB) / 0.9))["limit"]
+
+
+def test_of_many_clients_that_do_not_all_fit_some_are_refused_and_none_is_lost(start):
+    n_clients, n_tasks = 20, 5000
+    _, file = start()
+    with contextlib.ExitStack() as stack:
+        clients = [
+            stack.enter_context(Client(scheduler_file=str(file)))
+            for _ in range(n_clients)
+        ]
+        limit = leave_room(clients[0], 50)
+        sent = [
+            client.map(inc, range(n * n_tasks, (n + 1) * n_tasks))
+            for n, client in enumerate(clients)
+        ]
+
+        def count():
+            report = leandask.get_report(clients[0])
+            held, n_refused = report["tasks"], report["guard"]["refused"]
+            return (report, n_refused) if held + n_refused * n_tasks >= total else None
+
+        total = n_clients * n_tasks
+        report, n_refused = wait_for(count)
+        assert 0 < n_refused < n_clients
+        assert report["tasks"] == total - n_refused * n_tasks
+        assert report["memory"]["rss_peak"] < limit
+        wait_for(
+            lambda: (
+                [{future.status for future in futures} for futures in sent].count(
+                    {"error"}
+                )
+                == n_refused
+            )
+        )
+
+
+def test_tasks_that_are_submitted_one_by_one_are_taken_up_to_the_limit(start):
+    _, file = start()
+    with Client(scheduler_file=str(file)) as client:
+        limit = leave_room(client, 3)
+        futures = []
+        while len(futures) < 50_000:
+            futures.append(client.submit(inc, len(futures)))
+            if len(futures) % 500 == 0:
+                report = leandask.get_report(client)
+                if report["guard"]["refused"]:
+                    break
+        assert report["tasks"] > 500
+        assert report["memory"]["rss"] < limit
+        refused = wait_for(lambda: [f for f in futures if f.status == "error"])
+        assert futures[0].status == "pending"
+        with pytest.raises(MemoryError, match="refused a graph of 1 task"):
+            refused[0].result()

@@ -7,27 +7,17 @@ import asyncio
 import dask
 import dask.array as da
 import pytest
-from distributed import Client, Scheduler, futures_of
+from distributed import Client, Scheduler, futures_of, wait
 from distributed.utils_test import gen_test, inc
 
 from leandask import install
 from leandask.guard import graphs
+from tests.helpers.guards import error_of, guard_of, leave_room
 from tests.helpers.schedulers import LOCAL, lean, lean_cluster, until
 
 MIB = 2**20
 # A thread may be interrupted where Python raises nothing, and then is again.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in")
-
-
-def guard_of(scheduler):
-    return scheduler.extensions["leandask"].guard
-
-
-def leave_room(scheduler, mib):
-    """Set the limit so that graphs have so much room."""
-    guard = guard_of(scheduler)
-    rss = scheduler.monitor.get_process_memory()
-    guard.set({"limit": int((rss + mib * MIB) / guard.refuse)})
 
 
 def sum_graph(n_tasks):
@@ -45,12 +35,6 @@ def held(scheduler):
         len(scheduler.computations),
         len(scheduler.extensions["spans"].spans),
     )
-
-
-async def error_of(future):
-    with pytest.raises(MemoryError) as caught:
-        await asyncio.wait_for(future.result(), 30)
-    return str(caught.value)
 
 
 @gen_test(timeout=60)
@@ -104,6 +88,21 @@ async def test_all_that_brings_a_graph_in_is_refused_without_room(submit):
 
 
 @gen_test()
+async def test_a_refused_future_can_not_be_retried_and_the_error_says_what_to_do():
+    async with lean_cluster() as (s, c):
+        guard_of(s).set({"limit": "1 MiB"})
+        refused = c.submit(inc, 1, key="mine")
+        await error_of(refused)
+        with pytest.raises(KeyError, match="no task 'mine': if its graph was refused"):
+            await c.retry([refused])
+        guard_of(s).set({"limit": None})
+        erred = c.submit(inc, "x", key="erred")
+        await wait(erred)
+        await c.retry([erred])
+        await until(lambda: s.tasks["erred"].state == "erred")
+
+
+@gen_test()
 async def test_a_task_gets_the_error_of_the_graph_that_it_submits():
     def submit_more():
         from distributed import worker_client
@@ -131,6 +130,29 @@ async def test_tasks_that_are_there_go_on_while_graphs_are_refused():
         await error_of(refused[1])
         assert first.status == "finished"
         assert await first == 2
+
+
+@gen_test()
+async def test_a_task_that_is_only_wanted_gets_the_error():
+    async with lean_cluster() as (s, c):
+        s.new_task("wanted", None, "released")
+        s.client_desires_keys(["wanted"], c.id)
+        guard_of(s).set({"limit": "1 MiB"})
+        [future] = c.get({"wanted": (inc, 1)}, ["wanted"], sync=False)
+        await error_of(future)
+
+
+@pytest.mark.parametrize("end", ["close", "restart"])
+@gen_test(timeout=60)
+async def test_a_scheduler_ends_or_restarts_while_it_answers(end):
+    async with lean() as s, Client(s.address, asynchronous=True) as c:
+        guard_of(s).set({"limit": "1 MiB"})
+        futures = c.map(inc, range(20_000))
+        await error_of(futures[0])
+        ending = s.close() if end == "close" else c.restart(wait_for_workers=False)
+        await asyncio.wait_for(ending, 20)
+        await until(lambda: {f.status for f in futures} <= {"cancelled", "error"})
+        assert not s.tasks
 
 
 @gen_test()

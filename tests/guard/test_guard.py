@@ -11,12 +11,10 @@ from distributed.utils_test import gen_test, inc
 
 import leandask
 from leandask.guard import guard as guards
+from leandask.housekeeping import giveback
 from leandask.records.schema import MEMORY_LIMIT_SET, MEMORY_PRESSURE
+from tests.helpers.guards import guard_of
 from tests.helpers.schedulers import lean, lean_cluster, until
-
-
-def guard_of(scheduler):
-    return scheduler.extensions["leandask"].guard
 
 
 def records(log, event_name):
@@ -40,6 +38,8 @@ async def test_pressure_is_recorded_with_what_holds_the_memory(tmp_path):
     async with logged(log) as s, Client(s.address, asynchronous=True) as c:
         futures = c.map(inc, range(100))
         await until(lambda: len(s.tasks) == 100)
+        for number in range(100):
+            s.log_event("topic", {"text": f"{number}" * 100})
         guard = guard_of(s)
         guard.set({"limit": "1 MiB"})
         await until(lambda: records(log, MEMORY_PRESSURE))
@@ -49,6 +49,8 @@ async def test_pressure_is_recorded_with_what_holds_the_memory(tmp_path):
         assert record["rss"] > record["limit"] == 2**20
         assert record["limit_source"] == "leandask.memory.limit"
         assert any(h.startswith("100 tasks of inc, about ") for h in record["holders"])
+        assert any(" entries of events, about " in h for h in record["holders"])
+        assert not any("event-bytes" in h for h in record["holders"])
         assert [text.split(": ")[1] for text in record["task_states"]] == ["100"]
         assert f"{c.id}: 100" in record["wanted"]
         assert record["message"].startswith("memory pressure: RSS is ")
@@ -89,6 +91,22 @@ async def test_histories_are_cut_to_half_under_pressure_and_keep_their_bounds():
 
 
 @gen_test()
+async def test_bounds_stay_if_histories_can_not_be_cut(monkeypatch):
+    def fail(scheduler):
+        failed.append(scheduler.retention)
+        raise OSError("no memory at all")
+
+    failed = []
+    async with lean(retention={"events": 40}) as s:
+        bounds = s.retention
+        monkeypatch.setattr(giveback.histories, "resize", fail)
+        with pytest.raises(OSError, match="no memory at all"):
+            await s.extensions["leandask"].give_back.relieve()
+        assert failed == [bounds.halved(), bounds]
+        assert s.retention == bounds
+
+
+@gen_test()
 async def test_without_a_limit_nothing_is_refused_and_nothing_warned_of(tmp_path):
     log = tmp_path / "log.jsonl"
     async with logged(log, **{"leandask.memory.limit": None}) as s:
@@ -96,8 +114,6 @@ async def test_without_a_limit_nothing_is_refused_and_nothing_warned_of(tmp_path
         assert guard.room == float("inf")
         guard.look()
         assert guard.report() == {
-            "limit": None,
-            "source": "",
             "warn": 0.8,
             "refuse": 0.9,
             "level": "",

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leandask.guard import messagebody
-from leandask.guard.messagebody import MessageBody
+from leandask.guard.messagebody import MessageBody, TooLarge
 
 VALUES = st.recursive(
     st.none()
@@ -67,8 +67,36 @@ async def test_members_of_a_list_and_of_a_set_are_counted():
     for members in (["a", "b"], {"__Set__": True, "as-list": ["a", "b"]}):
         body = body_of(msgpack.packb([members, 1]))
         assert await body.count() == 2
-        assert await body.count_members() == 2
+        assert await body.begin_members() == 2
         assert [await body.value() for _ in range(3)] == ["a", "b", 1]
+
+
+@pytest.mark.parametrize(
+    ("value", "members"),
+    [({"a": [1], "b": 2}, ["a", "b"]), ("ab", ["a", "b"]), ({}, []), (None, None)],
+)
+@gen_test()
+async def test_members_of_other_values_are_those_that_python_iterates_over(
+    value, members
+):
+    body = body_of(msgpack.packb(value) + msgpack.packb("next"))
+    assert await body.begin_members() == members
+    assert await body.value() == "next"
+
+
+@given(VALUES, st.integers(0, 400))
+def test_a_value_is_read_if_it_is_small(value, most):
+    async def read():
+        body = body_of(packed + msgpack.packb("next"))
+        try:
+            return await body.small_value(most), await body.value()
+        except TooLarge:
+            return TooLarge, await body.value()
+
+    packed = msgpack.packb(value)
+    expected = msgpack.unpackb(packed, use_list=False)
+    small = len(packed) <= most
+    assert run(read()) == (expected if small else TooLarge, "next")
 
 
 @gen_test()
@@ -85,6 +113,6 @@ async def test_what_is_in_other_frames_is_noticed():
     body = body_of(msgpack.packb([{"a": 1}, {"msg": {"__Serialized__": 1}}]))
     await body.count()
     await body.value()
-    assert not body.has_frames
+    assert not body.frames
     await body.value()
-    assert body.has_frames
+    assert body.frames == [1]

@@ -14,7 +14,7 @@ from leandask import install
 from leandask.records.loggers import OWN, SAMPLES
 from leandask.records.schema import SAMPLE
 from leandask.serving import sampler
-from leandask.serving.sampler import Sampler, count_states
+from leandask.serving.sampler import Sampler
 from tests.helpers.handlers import Collector
 from tests.helpers.processes import records_of
 from tests.helpers.schedulers import LOCAL, lean, lean_cluster, until
@@ -122,11 +122,11 @@ async def test_tasks_are_counted_in_each_state(monkeypatch):
         after = c.submit(inc, never, key="after")
         await until(lambda: "after" in s.tasks)
         states = Counter(ts.state for ts in s.tasks.values())
-        counts = count_states(s)
+        counts = sampler._count_states(s)
         assert states == Counter({state: n for state, n in counts.items() if n})
         assert counts["memory"] == 5 and counts["no-worker"] == 1
         monkeypatch.setattr(sampler, "MOST_PREFIXES", 2)
-        assert {*count_states(s).values()} == {None}
+        assert {*sampler._count_states(s).values()} == {None}
         del after
 
 

@@ -11,6 +11,7 @@ from leandask.settings.budget import (
     as_budget,
     divide,
 )
+from leandask.settings.memorylimit import MemoryLimit
 from tests.helpers.paths import ROOT
 
 MIB = 2**20
@@ -58,7 +59,8 @@ def test_auto_is_a_share_of_the_memory_limit(monkeypatch):
         (2**40, AUTO_MAXIMUM),
     ]:
         monkeypatch.setattr(
-            "leandask.settings.budget.memory_limit", lambda limit=limit: limit
+            "leandask.settings.budget.find_limit",
+            lambda limit=limit: MemoryLimit(limit, "a test"),
         )
         assert Retention(budget="auto").budget == expected
 

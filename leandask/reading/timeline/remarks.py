@@ -53,8 +53,8 @@ def _beginnings(figures: Figures) -> Iterator[str]:
     if killed:
         yield (
             f"{counted(len(killed), 'scheduler')} ended with no record of a stop, as "
-            "after kill -9. That may have been at any time before the next start, and "
-            "the last records may not have been written."
+            "after kill -9. That may have been at any time after the last record, and "
+            "further ones may not have been written."
         )
     # Not in the table alone, as it is the first question about such a log.
     for run in killed[-VERDICTS:]:

@@ -9,7 +9,7 @@ function showReport(report) {
   showRecords(report.stream);
   showEventLog(report.event_log);
   showHousekeeping(report.housekeeping, report.give_back, report.garbage);
-  showGuard(report.guard);
+  showGuard(report.guard, report.memory);
   showWatched(report.task_stream);
   showWarnings(report.warnings);
 }
@@ -84,11 +84,11 @@ function showWatched({ tasks, bytes }) {
     tasks ? `${formatNumber(tasks)}, ${formatSize(bytes)}` : "none");
 }
 
-function showGuard(guard) {
+function showGuard(guard, { limit, limit_source: source }) {
   const percent = (part) => `${formatNumber(Math.round(part * 100))} %`;
-  setText(byId("limit-source"), printable(guard.source) || "none");
-  setText(byId("limit-warn"), guard.limit ? percent(guard.warn) : "–");
-  setText(byId("limit-refuse"), guard.limit ? percent(guard.refuse) : "–");
+  setText(byId("limit-source"), source === null ? "none" : printable(source));
+  setText(byId("limit-warn"), limit ? percent(guard.warn) : "–");
+  setText(byId("limit-refuse"), limit ? percent(guard.refuse) : "–");
   setFaults(byId("refused"), guard.refused);
 }
 

@@ -47,15 +47,20 @@ async def task_that_kills_workers(c):
 @scenario
 async def work_stealing(c):
     first = c.workers[0].address
-    futures = c.a.map(
-        partial(slow_inc, delay=0.05),  # tasks are stolen every 0.1 s
-        range(40),
-        workers=[first],
-        allow_other_workers=True,
-        pure=False,
-    )
-    assert await c.a.gather(futures) == [*range(1, 41)]
-    assert len({address for f in futures for address in c.holders(f)}) > 1
+    holders = set()
+    for _ in range(10):  # a busy machine may look for thefts too late
+        futures = c.a.map(
+            partial(slow_inc, delay=0.05),  # tasks are stolen every 0.1 s
+            range(40),
+            workers=[first],
+            allow_other_workers=True,
+            pure=False,
+        )
+        assert await c.a.gather(futures) == [*range(1, 41)]
+        holders |= {address for f in futures for address in c.holders(f)}
+        if len(holders) > 1:
+            break
+    assert len(holders) > 1
 
 
 @scenario

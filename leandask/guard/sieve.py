@@ -1,0 +1,200 @@
+"""Sieve: what is handed on of a client's message that does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+
+from leandask.guard.messagebody import PIECE, MessageBody, TooLarge, members_of
+from leandask.guard.refusals import SLICE, Answer
+
+if TYPE_CHECKING:
+    from dask.typing import Key
+
+#: Bytes up to which graphs and data of a message that does not fit are handed on.
+MOST_BYTES = 2**20
+#: Keys of a graph up to which it is read before it is judged.
+MOST_KEYS = 1000
+
+
+class Message:
+    """One of the messages that a client sends together, as far as it was read."""
+
+    def __init__(self) -> None:
+        #: By name; or what it is, if it is no map.
+        self.said: Any = {}
+        #: Where its parts are that are in frames of their own.
+        self.frames: list[Any] = []
+        self.is_kept = True
+        #: Its frames that were read, by their place.
+        self.kept: dict[int, bytes] = {}
+
+    @property
+    def op(self) -> Any:
+        """The name of what it tells the scheduler to do."""
+        return self.said.get("op") if isinstance(self.said, dict) else None
+
+    @property
+    def is_graph(self) -> bool:
+        """Whether it has a graph."""
+        return bool(self.op == "update-graph")
+
+
+class Sieve:
+    """Reads a message piece by piece, and keeps what is small.
+
+    A client sends what it has said within 2 ms as one message. So that may be a large
+    graph, which is refused, and small ones, which are judged as any other.
+
+    Parameters
+    ----------
+    read : callable
+        Returns an awaitable of so many bytes of the message.
+    sizes : tuple of int
+        Bytes of each frame. The first one is the body, which refers to the others.
+    refuse, is_known, lose : callable
+        As of :class:`~leandask.guard.arrival.Arrival`.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[int], Awaitable[bytes]],
+        sizes: tuple[int, ...],
+        refuse: Callable[[int], Answer],
+        is_known: Callable[[Key], bool],
+        lose: Callable[[str], None],
+    ) -> None:
+        self._read = read
+        self._sizes = sizes
+        self._refuse = refuse
+        self._is_known = is_known
+        self._lose = lose
+        self._body = MessageBody(read, sizes[0])
+        self._messages: list[Message] = []
+        #: Bytes of graphs and data that may still be kept.
+        self._left = MOST_BYTES
+
+    async def sift(self) -> list[bytes]:
+        """Read the message, and answer the graphs that are not kept.
+
+        Returns the frames of a message that says the rest.
+        """
+        is_array = True
+        try:
+            n_messages = await self._body.count()
+        except ValueError:  # a single one
+            is_array, n_messages = False, 1
+        for _ in range(n_messages):
+            await self._read_message()
+        await self._discard(self._body.left)
+        await self._read_frames()
+        for message in self._messages:
+            if not message.is_kept:
+                await self._drop(message)
+        kept = [m for m in self._messages if m.is_kept and not self._is_needless(m)]
+        said = [message.said for message in kept]
+        body = msgpack.packb(said if is_array or not said else said[0])
+        parts = {n: frame for message in kept for n, frame in message.kept.items()}
+        # The body refers to the others by their places.
+        return [body, *(parts.get(n, b"") for n in range(1, max(parts, default=0) + 1))]
+
+    async def _read_message(self) -> None:
+        body, message = self._body, Message()
+        body.frames = message.frames
+        self._messages.append(message)
+        try:
+            n_pairs = await body.count_pairs()
+        except ValueError:  # not a map: upstream's to judge
+            message.said = await body.value()
+            return
+        for _ in range(n_pairs):
+            name = await body.value()
+            if not message.is_graph:
+                message.said[name] = await body.value()
+            elif name == "keys":
+                await self._read_keys(message)
+            elif message.is_kept:
+                try:
+                    message.said[name] = await body.small_value(self._left)
+                except TooLarge:
+                    message.is_kept = False
+            else:
+                await body.skip()
+        if message.is_graph or message.frames:
+            self._take(message, len(msgpack.packb(message.said)))
+
+    async def _read_keys(self, message: Message) -> None:
+        members = await self._body.begin_members()
+        if isinstance(members, int) and members > MOST_KEYS:
+            message.is_kept = False
+            message.said["keys"] = ()
+            await self._answer(members)
+            return
+        if isinstance(members, int):
+            members = [await self._body.value() for _ in range(members)]
+        message.said["keys"] = members
+
+    async def _answer(self, n_keys: int) -> None:
+        """Answer keys that come next."""
+        answer = self._refuse(n_keys)
+        for first in range(0, n_keys, SLICE):
+            size = min(SLICE, n_keys - first)
+            await answer.send([await self._body.value() for _ in range(size)])
+
+    async def _drop(self, message: Message) -> None:
+        keys = members_of(message.said.get("keys")) if message.is_graph else None
+        if keys is None:
+            self._lose(str(message.op))
+        elif keys:
+            await self._refuse(len(keys)).send(keys)
+
+    def _take(self, message: Message, nbytes: int) -> None:
+        """Keep a part of a message if it is small enough, and else none of it."""
+        message.is_kept = message.is_kept and nbytes <= self._left
+        if message.is_kept:
+            self._left -= nbytes
+
+    async def _read_frames(self) -> None:
+        """Keep the frames of what is kept: of each part a head, and those it counts."""
+        heads = {n: message for message in self._messages for n in message.frames}
+        message, n_parts = None, 0
+        for number, size in enumerate(self._sizes[1:], 1):
+            if number in heads:
+                message, n_parts = heads[number], 1
+            if message is None or not n_parts:
+                await self._discard(size)
+                continue
+            self._take(message, size)
+            if not message.is_kept:
+                message.kept.clear()
+                n_parts = 0
+                await self._discard(size)
+                continue
+            frame = await self._read_whole(size)
+            message.kept[number] = frame
+            n_parts -= 1
+            if number in heads:
+                head = msgpack.unpackb(frame, strict_map_key=False)
+                n_parts = head["num-sub-frames"]
+
+    async def _read_whole(self, nbytes: int) -> bytes:
+        frame = b""
+        while len(frame) < nbytes:
+            frame += await self._read(min(PIECE, nbytes - len(frame)))
+        return frame
+
+    async def _discard(self, nbytes: int) -> None:
+        while nbytes:
+            nbytes -= len(await self._read(min(PIECE, nbytes)))
+
+    def _is_needless(self, message: Message) -> bool:
+        """Whether a message releases only what is not there, such as refused tasks."""
+        if message.op != "client-releases-keys":
+            return False
+        keys = members_of(message.said.get("keys"))
+        try:
+            return keys is not None and not any(map(self._is_known, keys))
+        except TypeError:  # one that is no key: upstream's to judge
+            return False

@@ -1,0 +1,157 @@
+"""Messages that do not fit: what is handed on of them, and what is answered."""
+
+from __future__ import annotations
+
+import gc
+import os
+import struct
+import weakref
+
+import pytest
+from distributed.protocol import Serialize, ToPickle, dumps, loads
+from distributed.utils_test import gen_test
+
+from leandask.guard.arrival import Arrival
+
+#: More than is handed on, and not compressed.
+BYTES = os.urandom(2 * 2**20)
+
+
+class Stream:
+    """A stream that has received some bytes."""
+
+    def __init__(self, received):
+        self.left = memoryview(received)
+
+    async def read_bytes(self, nbytes):
+        piece, self.left = bytes(self.left[:nbytes]), self.left[nbytes:]
+        return piece
+
+    async def read_into(self, buffer):
+        buffer[:] = await self.read_bytes(len(buffer))
+
+
+class Answers:
+    """What was answered, and what was lost."""
+
+    def __init__(self):
+        self.keys = []
+        self.lost = []
+
+    def refuse(self, n_keys):
+        return self
+
+    async def send(self, keys):
+        self.keys += keys
+
+
+async def fits(nbytes, body):
+    return False
+
+
+async def receive(message):
+    """Send a message that does not fit; return what is handed on, and the answers."""
+    frames = [bytes(frame) for frame in dumps(message)]
+    sent = struct.pack(f"{1 + len(frames)}Q", len(frames), *map(len, frames))
+    sent = struct.pack("Q", len(sent) + sum(map(len, frames))) + sent + b"".join(frames)
+    stream, answers = Stream(sent), Answers()
+    Arrival(stream, fits, answers.refuse, {"known"}.__contains__, answers.lost.append)
+    (size,) = struct.unpack("Q", await stream.read_bytes(8))
+    buffer = bytearray(size)
+    await stream.read_into(memoryview(buffer))
+    (n_frames,) = struct.unpack_from("Q", buffer)
+    sizes = struct.unpack_from(f"{n_frames}Q", buffer, 8)
+    at, found = 8 + 8 * n_frames, []
+    for size in sizes:
+        found.append(bytes(buffer[at : at + size]))
+        at += size
+    assert not stream.left.nbytes
+    return loads(found), answers
+
+
+def graph(keys, data=b"", **others):
+    return {"op": "update-graph", "graph": Serialize(data), "keys": keys, **others}
+
+
+LARGE = graph(["large"], BYTES)
+
+
+@gen_test()
+async def test_small_graphs_and_data_are_handed_on_with_all_their_parts():
+    small = graph({"a", "b"}, b"1", code=ToPickle({1: 2}))
+    data = {"op": "data", "value": ToPickle([1]), "more": Serialize(b"2")}
+    said, answers = await receive((LARGE, small, data, LARGE, {"op": "x"}))
+    assert answers.keys == ["large", "large"]
+    assert not answers.lost
+    assert [each["op"] for each in said] == ["update-graph", "data", "x"]
+    assert {*said[0]["keys"]} == {"a", "b"}
+    assert (said[0]["graph"], said[0]["code"]) == (b"1", {1: 2})
+    assert (said[1]["value"], said[1]["more"]) == ([1], b"2")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [["a", "b"], ("a", "b"), {"a", "b"}, {"a": 1, "b": 2}, "ab"],
+    ids=lambda keys: type(keys).__name__,
+)
+@pytest.mark.parametrize("is_last", [False, True])
+@gen_test()
+async def test_a_large_graph_is_answered_whatever_its_message_looks_like(keys, is_last):
+    message = graph(keys, BYTES)
+    if is_last:
+        message["op"] = message.pop("op")
+    for sent in (message, [message], ["OK", message]):
+        said, answers = await receive(sent)
+        assert {*answers.keys} == {"a", "b"}
+        assert said == (("OK",) if len(sent) == 2 else ())
+
+
+@gen_test()
+async def test_graphs_of_many_keys_are_answered_as_they_come():
+    keys = [f"key-{n}" for n in range(5000)]
+    for some in (keys, {*keys}):
+        said, answers = await receive([LARGE, graph(some), graph(["small"])])
+        assert {*answers.keys} == {*keys, "large"}
+        assert [each["keys"] for each in said] == [("small",)]
+
+
+@gen_test()
+async def test_old_messages_with_the_graph_in_the_body():
+    large = {"op": "update-graph", "graph_frames": [BYTES], "keys": ["large"]}
+    small = {"op": "update-graph", "graph_frames": [b"1"], "keys": ["small"]}
+    said, answers = await receive([large, small])
+    assert answers.keys == ["large"]
+    assert [each["graph_frames"] for each in said] == [(b"1",)]
+
+
+@gen_test()
+async def test_what_can_neither_be_handed_on_nor_answered_is_told():
+    data = {"op": "data", "value": Serialize(BYTES)}
+    said, answers = await receive([data, graph(None, BYTES), {"op": "x"}])
+    assert answers.lost == ["data", "update-graph"]
+    assert said == ({"op": "x"},)
+
+
+@gen_test()
+async def test_only_releases_of_unknown_keys_are_left_out():
+    for kind in (list, tuple, set):
+        releases = [
+            {"op": "client-releases-keys", "keys": kind(keys)}
+            for keys in (["known", "other"], ["large"])
+        ]
+        said, _ = await receive([LARGE, *releases])
+        assert [{*each["keys"]} for each in said] == [{"known", "other"}]
+
+
+@gen_test()
+async def test_a_stream_is_freed_without_a_collection_of_garbage():
+    gc.disable()
+    try:
+        stream = Stream(struct.pack("Q", 0))
+        Arrival(stream, fits, None, None, None)
+        assert len(await stream.read_bytes(8)) == 8
+        freed = weakref.ref(stream)
+        del stream
+        assert freed() is None
+    finally:
+        gc.enable()
