@@ -13,6 +13,7 @@ from leandask.eventlog.linewriter import LineWriter, Retry
 from leandask.eventlog.rotatingfile import RotatingFile
 from leandask.records.recordsink import is_unmodified
 from leandask.settings import config
+from leandask.settings.logpath import UnusablePath, as_compressed
 from leandask.settings.rules import as_path
 
 #: Methods that a LogRecord passes through and that ``write_fields`` skips.
@@ -39,7 +40,7 @@ class RotatingFileSink(LineWriter, logging.Handler):
     ----------
     filename : str or os.PathLike
         File to append to. A missing folder is created. A pipe, a device or a socket is
-        never rotated. A symbolic link is followed once, now.
+        never rotated or compressed. A symbolic link is followed once, now.
     max_bytes : int, str or None, optional
         Size at which the file is rotated to ``filename.1``; None never rotates. A file
         that can't be renamed grows beyond it: that is reported, and tried again once a
@@ -52,6 +53,10 @@ class RotatingFileSink(LineWriter, logging.Handler):
     compress : bool, optional
         Whether rotated files are gzipped, as ``filename.1.gz``, in a thread. Default:
         ``leandask.event-log.compress``.
+    compression : str, optional
+        How the file is compressed as it is written: ``"gzip"``, ``"zstd"``, ``"none"``,
+        or ``"auto"``, by the ending of its name, ``.gz`` or ``.zst``. A name without it
+        gets it. Default: ``leandask.event-log.compression``.
     retry_interval, max_retry_interval : float, optional
         Seconds until a failed write is tried again: after the first failure, and at
         most. Each further failure doubles the wait.
@@ -89,6 +94,7 @@ class RotatingFileSink(LineWriter, logging.Handler):
         backups: int = config.OMITTED,
         flush_interval: float | str = config.OMITTED,
         compress: bool = config.OMITTED,
+        compression: str = config.OMITTED,
         *,
         retry_interval: float = 1.0,
         max_retry_interval: float = 60.0,
@@ -96,15 +102,26 @@ class RotatingFileSink(LineWriter, logging.Handler):
         report_interval: float = 60.0,
     ) -> None:
         logging.Handler.__init__(self)
-        path = Path(os.path.abspath(as_path("filename", filename)))
-        LineWriter.__init__(
-            self,
-            RotatingFile.at(
-                path,
+        path, compression = as_compressed(
+            os.path.abspath(as_path("filename", filename)),
+            config.read("event-log.compression", compression),
+        )
+        try:
+            file = RotatingFile.at(
+                Path(path),
                 config.read("event-log.max-bytes", max_bytes),
                 config.read("event-log.backups", backups),
                 config.read("event-log.compress", compress),
-            ),
+                compression,
+            )
+        except ImportError as e:
+            raise UnusablePath(
+                f"leandask.event-log.compression must be gzip or none here, as {e}; "
+                f"got {compression!r} for {path!r}"
+            ) from e
+        LineWriter.__init__(
+            self,
+            file,
             config.read("event-log.flush-interval", flush_interval),
             Retry(retry_interval, max_retry_interval),
             close_timeout,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from leandask.reading.files.listing import Log, find_log
@@ -17,7 +18,7 @@ from leandask.reading.problems import Problems
 
 #: Lines that are searched together.
 SLICE = 64
-#: Bytes of lines to keep of a gzipped file, which can only be read from its start.
+#: Bytes of lines to keep of a compressed file, of which each part is read forward.
 KEPT_BYTES = 16 * 2**20
 
 
@@ -33,7 +34,7 @@ class BackwardScan:
     limit : int
         Largest number of lines.
     kept_bytes : int, optional
-        Bytes of lines to keep of a gzipped file.
+        Bytes of lines to keep of a part of a compressed file.
     problems : Problems, optional
         Gets the problems, if several scans have one place for them.
     deadline : float, optional
@@ -46,7 +47,7 @@ class BackwardScan:
     reached: str | None
     #: Whether more records are wanted than were yielded.
     has_more: bool
-    #: Whether that is because the lines of a gzipped file took too many bytes.
+    #: Whether that is because the lines of a compressed file took too many bytes.
     is_full: bool
     #: Whether the deadline has ended it.
     is_late: bool
@@ -122,24 +123,40 @@ class BackwardScan:
         return bool(self.reached) and str(self.reached) < self.wanted.horizon
 
     def _slices_of(self, file: LogFile, left: int) -> Iterator[list[bytes]]:
-        if file.is_gzipped:
-            yield from self._slices_of_gzipped(file, left)
+        if file.codec is not None:
+            yield from self._slices_of_compressed(file, left)
             return
         torn = None  # what follows the last line break: the first that is read
         for lines in self._guarded(file, lines_backwards(file)):
             torn = lines[0] if torn is None else torn
             yield self._pick(file, lines, torn)
 
-    def _slices_of_gzipped(self, file: LogFile, left: int) -> Iterator[list[bytes]]:
+    def _slices_of_compressed(self, file: LogFile, left: int) -> Iterator[list[bytes]]:
+        places = array("Q")  # 8 bytes for 32 KiB
+        for place in file.spans():
+            places.append(place)
+            if len(places) % SLICE == 0:
+                yield []
+        end, following = None, b""
+        for begin in reversed(places):
+            part = PartBackwards(file, self._report(file), begin, end, following)
+            yield from self._slices_of_part(file, left, part)
+            if self.has_more:
+                return
+            end, following = begin, part.first
+
+    def _slices_of_part(
+        self, file: LogFile, left: int, part: Iterable[bytes]
+    ) -> Iterator[list[bytes]]:
         kept: deque[bytes] = deque()
         nbytes, oldest, before = 0, None, self.reached
-        parts = (block.split(b"\n") for block in file.blocks())
+        parts = (block.split(b"\n") for block in part)
         for lines in self._guarded(file, parts):
             for begin in range(0, len(lines), SLICE):
                 self.reached = None
-                part = lines[begin : begin + SLICE][::-1]
-                found = self._pick(file, part, torn=lines[-1])[::-1]
-                # This reads forward: the first record is the oldest one of the file.
+                some = lines[begin : begin + SLICE][::-1]
+                found = self._pick(file, some, torn=lines[-1])[::-1]
+                # This reads forward: the first record is the oldest one of the part.
                 oldest, self.reached = oldest or self.reached, before
                 kept.extend(found)
                 nbytes += sum(map(len, found))
@@ -154,8 +171,11 @@ class BackwardScan:
             oldest = record_of(kept[0])["timestamp"]
         while kept:
             yield [kept.pop() for _ in range(min(SLICE, len(kept)))]
-        self.reached = oldest
+        self.reached = oldest or before
         self.has_more = self.is_full
+
+    def _report(self, file: LogFile) -> Callable[[Exception], None]:
+        return lambda error: self.problems.add_unreadable(file.path, 0, error)
 
     def _guarded(
         self, file: LogFile, parts: Iterator[list[bytes]]
@@ -164,7 +184,7 @@ class BackwardScan:
         try:
             yield from parts
         except READ_ERRORS as e:
-            self.problems.add_unreadable(file.path, 0, e)
+            self._report(file)(e)
 
     def _pick(self, file: LogFile, lines: list[bytes], torn: bytes) -> list[bytes]:
         """Decode the lines that may be wanted, and the last one for its time."""
@@ -198,7 +218,7 @@ def lines_backwards(file: LogFile, block: int = BLOCK) -> Iterator[list[bytes]]:
     Parameters
     ----------
     file : LogFile
-        Not a gzipped one.
+        A plain one.
     block : int, optional
         Bytes to read at once.
 
@@ -217,3 +237,53 @@ def lines_backwards(file: LogFile, block: int = BLOCK) -> Iterator[list[bytes]]:
         lines.reverse()
         for i in range(0, len(lines), SLICE):
             yield lines[i : i + SLICE]
+
+
+class PartBackwards:
+    """Yields the lines of a part of a compressed file, of which the later are known.
+
+    Other programs begin a frame within a line. So the first line of a part is not
+    yielded: it belongs to the part before it, which is read next.
+
+    Parameters
+    ----------
+    file : LogFile
+    broken : callable
+        Called with what is wrong with a frame that is skipped.
+    begin : int
+    end : int or None
+    following : bytes
+        The first line of the part that follows.
+    """
+
+    #: The first line, to be yielded by the part before this one.
+    first: bytes
+
+    def __init__(
+        self,
+        file: LogFile,
+        broken: Callable[[Exception], None],
+        begin: int,
+        end: int | None,
+        following: bytes,
+    ) -> None:
+        self.first = b""
+        self._blocks = file.blocks(broken, begin, end)
+        self._is_start = begin == 0
+        self._following = following
+
+    def __iter__(self) -> Iterator[bytes]:
+        rest = b""
+        for block in self._blocks:
+            if not self._is_start:
+                length = block.find(b"\n") + 1 or len(block)
+                self.first, block = self.first + block[:length], block[length:]
+                self._is_start = self.first.endswith(b"\n")
+            if block.endswith(b"\n"):
+                yield block
+            else:
+                rest = block
+        if not self._is_start:  # no line ends here
+            self.first = (self.first + self._following)[:LONGEST_LINE]
+        elif rest or self._following:
+            yield rest + self._following
