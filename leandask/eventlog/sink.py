@@ -101,7 +101,6 @@ class RotatingFileSink(LineWriter, logging.Handler):
         close_timeout: float = 1.0,
         report_interval: float = 60.0,
     ) -> None:
-        logging.Handler.__init__(self)
         path, compression = as_compressed(
             os.path.abspath(as_path("filename", filename)),
             config.read("event-log.compression", compression),
@@ -119,10 +118,13 @@ class RotatingFileSink(LineWriter, logging.Handler):
                 f"leandask.event-log.compression must be gzip or none here, as {e}; "
                 f"got {compression!r} for {path!r}"
             ) from e
+        # What can be refused comes first: logging flushes each Handler at exit.
+        interval = config.read("event-log.flush-interval", flush_interval)
+        logging.Handler.__init__(self)
         LineWriter.__init__(
             self,
             file,
-            config.read("event-log.flush-interval", flush_interval),
+            interval,
             Retry(retry_interval, max_retry_interval),
             close_timeout,
             report_interval,

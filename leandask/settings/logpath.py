@@ -116,8 +116,15 @@ auto or zstd for a path that ends with .zst; got 'none'
 
 
 def _is_stream(path: str) -> bool:
-    """Whether a pipe, a device or a socket is at a path, such as /dev/stdout."""
+    """Whether a pipe, a device or a socket is at a path, such as /dev/stdout.
+
+    That may also lead to a file, which the process has open for other things.
+    """
     try:
+        place = os.readlink(path) if os.path.islink(path) else path
+        folder = os.path.realpath(os.path.dirname(place))
+        if folder == "/proc" or folder.startswith("/proc/"):
+            return True
         return not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path)
     except OSError:
         return False
