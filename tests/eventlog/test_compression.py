@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import subprocess
@@ -147,6 +148,57 @@ def test_a_frame_that_another_process_left_torn_is_cut_off(make_sink, path):
     sink.flush()
     assert lines_of(path) == ["a", "b", "c"]
     assert not sink.errors
+
+
+HOLDING = """
+import fcntl, sys
+file = open(sys.argv[1], "ab")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def hold(path):
+    """A function that starts a process which holds the lock of a write."""
+    with contextlib.ExitStack() as stack:
+
+        def start():
+            pipe = subprocess.PIPE
+            process = stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", HOLDING, path], stdin=pipe, stdout=pipe
+                )
+            )
+            assert process.stdout.readline() == b"held\n"
+            return process
+
+        yield start
+
+
+def test_a_write_waits_for_that_of_another_process(make_sink, path, hold):
+    sink = make_sink(path, retry_interval=0.0)
+    sink.file.appender.lock_timeout = 0.01
+    sink.open()
+    other = hold()
+    put(sink, "a")
+    sink.flush()
+    assert sink.failing
+    other.communicate()
+    put(sink, "b")
+    sink.flush()
+    assert lines_of(path) == ["a", "b"]
+    assert not sink.lines_lost
+
+
+def test_a_file_whose_lock_is_never_free_is_written(make_sink, path, hold):
+    hold()
+    sink = make_sink(path)
+    sink.file.appender.lock_timeout = 0.01
+    put(sink, "a")
+    sink.flush()
+    assert lines_of(path) == ["a"]
 
 
 def test_a_file_that_was_emptied_and_has_grown_again_is_appended_to(make_sink, path):

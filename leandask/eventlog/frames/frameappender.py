@@ -43,6 +43,9 @@ class FrameAppender:
         self.is_foreign = False
         #: Where the whole frames end, as far as it is known.
         self._whole = 0
+        #: Whether the lock can be had. A network file system may refuse it, as it takes
+        #: the lock that tells who writes for the same.
+        self._has_lock = True
 
     def encode(self, lines: bytearray) -> bytes:
         """Return the frame that is to be appended for some lines."""
@@ -54,6 +57,7 @@ class FrameAppender:
             raise OSError(errno.EINVAL, "Only a file can be compressed")
         self._whole = 0
         self.is_foreign = False
+        self._has_lock = self._lock(fd)
         with self._turn(fd):
             pass
 
@@ -65,8 +69,9 @@ class FrameAppender:
                 while written < len(frame):
                     written += os.write(fd, memoryview(frame)[written:])
             except OSError:
-                with contextlib.suppress(OSError):  # the next turn tries it again
-                    os.ftruncate(fd, begin)
+                if written:
+                    with contextlib.suppress(OSError):  # the next turn tries it again
+                        os.ftruncate(fd, begin)
                 raise
             self._whole = begin + written
 
@@ -76,27 +81,25 @@ class FrameAppender:
 
         Yields its size.
         """
-        is_locked = self._lock(fd)
+        if self._has_lock and not self._lock(fd):
+            raise BlockingIOError(errno.EAGAIN, "Another process is writing to it")
         try:
             yield self._mend(fd)
         finally:
-            if is_locked:
+            if self._has_lock:
                 fcntl.lockf(fd, fcntl.LOCK_UN)
 
     def _lock(self, fd: int) -> bool:
-        """Wait for the lock of a write; return False where files have none."""
+        """Wait for the lock of a write; return False if it can't be had."""
         deadline = time.monotonic() + self.lock_timeout
         while True:
             try:
                 fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return True
             except OSError as e:
-                if e.errno not in (errno.EACCES, errno.EAGAIN):
+                is_held = e.errno in (errno.EACCES, errno.EAGAIN)
+                if not is_held or time.monotonic() >= deadline:
                     return False
-                if time.monotonic() >= deadline:
-                    raise BlockingIOError(
-                        errno.EAGAIN, "Another process is writing to it"
-                    ) from e
                 time.sleep(0.001)
 
     def _mend(self, fd: int) -> int:
