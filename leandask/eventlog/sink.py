@@ -27,9 +27,10 @@ FORMATTER_METHODS = ("format", "encode", "fields")
 class RotatingFileSink(LineWriter, logging.Handler):
     """Appends each LogRecord to a file as one line.
 
-    Lines are buffered and written together: when 64 KiB wait, after `flush_interval`,
-    at WARNING and above, and when the sink is closed. A file that it makes is for its
-    owner alone (mode 0600). A file that was moved away is opened again.
+    Lines are buffered and written together: when 64 KiB wait (256 KiB for a compressed
+    file), after `flush_interval`, at WARNING and above, and when the sink is closed. A
+    file that it makes is for its owner alone (mode 0600). A file that was moved away is
+    opened again.
 
     A file that can't be written raises nothing: up to 4 MiB of lines wait, and the sink
     tries again, after longer and longer waits. Lines that do not fit are counted as

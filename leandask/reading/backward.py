@@ -8,16 +8,18 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
+from leandask.reading.files.backwards import SLICE, PartBackwards, lines_backwards
 from leandask.reading.files.listing import Log, find_log
-from leandask.reading.files.logfile import BLOCK, LONGEST_LINE, READ_ERRORS, LogFile
+from leandask.reading.files.logfile import READ_ERRORS, LogFile
 from leandask.reading.files.logfiles import LogFiles
 from leandask.reading.filter import Filter
 from leandask.reading.lines import InvalidRecord, record_of
 from leandask.reading.problems import Problems
 
-#: Lines that are searched together.
-SLICE = 64
+_Part = TypeVar("_Part")
+
 #: Bytes of lines to keep of a compressed file, of which each part is read forward.
 KEPT_BYTES = 16 * 2**20
 
@@ -133,7 +135,7 @@ class BackwardScan:
 
     def _slices_of_compressed(self, file: LogFile, left: int) -> Iterator[list[bytes]]:
         places = array("Q")  # 8 bytes for 32 KiB
-        for place in file.spans():
+        for place in self._guarded(file, file.spans()):
             places.append(place)
             if len(places) % SLICE == 0:
                 yield []
@@ -177,9 +179,7 @@ class BackwardScan:
     def _report(self, file: LogFile) -> Callable[[Exception], None]:
         return lambda error: self.problems.add_unreadable(file.path, 0, error)
 
-    def _guarded(
-        self, file: LogFile, parts: Iterator[list[bytes]]
-    ) -> Iterator[list[bytes]]:
+    def _guarded(self, file: LogFile, parts: Iterable[_Part]) -> Iterator[_Part]:
         # Only the reading is guarded: an error of the filter is the caller's own.
         try:
             yield from parts
@@ -210,80 +210,3 @@ class BackwardScan:
             if matches(record):
                 found.append(line)
         return found
-
-
-def lines_backwards(file: LogFile, block: int = BLOCK) -> Iterator[list[bytes]]:
-    """Yield the lines of a file, from its end to its start.
-
-    Parameters
-    ----------
-    file : LogFile
-        A plain one.
-    block : int, optional
-        Bytes to read at once.
-
-    Yields
-    ------
-    list of bytes
-        Up to 64 lines, the last one first. A line longer than any record is cut.
-    """
-    fd, position = file.raw.fileno(), file.nbytes
-    rest = b""  # the end of a line that starts in the block before
-    while position:
-        begin = max(position - block, 0)
-        lines = (os.pread(fd, position - begin, begin) + rest).split(b"\n")
-        position = begin
-        rest = lines.pop(0)[:LONGEST_LINE] if begin else b""
-        lines.reverse()
-        for i in range(0, len(lines), SLICE):
-            yield lines[i : i + SLICE]
-
-
-class PartBackwards:
-    """Yields the lines of a part of a compressed file, of which the later are known.
-
-    Other programs begin a frame within a line. So the first line of a part is not
-    yielded: it belongs to the part before it, which is read next.
-
-    Parameters
-    ----------
-    file : LogFile
-    broken : callable
-        Called with what is wrong with a frame that is skipped.
-    begin : int
-    end : int or None
-    following : bytes
-        The first line of the part that follows.
-    """
-
-    #: The first line, to be yielded by the part before this one.
-    first: bytes
-
-    def __init__(
-        self,
-        file: LogFile,
-        broken: Callable[[Exception], None],
-        begin: int,
-        end: int | None,
-        following: bytes,
-    ) -> None:
-        self.first = b""
-        self._blocks = file.blocks(broken, begin, end)
-        self._is_start = begin == 0
-        self._following = following
-
-    def __iter__(self) -> Iterator[bytes]:
-        rest = b""
-        for block in self._blocks:
-            if not self._is_start:
-                length = block.find(b"\n") + 1 or len(block)
-                self.first, block = self.first + block[:length], block[length:]
-                self._is_start = self.first.endswith(b"\n")
-            if block.endswith(b"\n"):
-                yield block
-            else:
-                rest = block
-        if not self._is_start:  # no line ends here
-            self.first = (self.first + self._following)[:LONGEST_LINE]
-        elif rest or self._following:
-            yield rest + self._following

@@ -108,6 +108,12 @@ def test_a_torn_frame_at_the_end_is_told_and_nothing_before_it_missed(path, read
         assert "ends too early, or is being written" in text
 
 
+def test_a_log_whose_first_frame_is_torn_is_found_in_a_folder_and_told(path):
+    write(path, frame_of(path, *lines(100))[:-20])
+    _, problems = forward(path.parent)
+    assert problems.counts["torn"] == 1
+
+
 @BOTH
 @pytest.mark.parametrize("length", [1, 30, -1])
 def test_what_follows_a_torn_frame_is_read(path, read, length):

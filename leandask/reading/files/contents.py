@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 from leandask.eventlog.frames.codec import (
     BrokenFrame,
@@ -16,7 +17,7 @@ from leandask.eventlog.frames.walk import find_frame, frame_ends
 from leandask.settings.logpath import COMPRESSIONS, split_ending
 
 #: Bytes that are expanded at once, and the most that they become.
-PIECE, EXPANDED_PIECE = 16 * 1024, 64 * 1024
+PIECE, EXPANDED_PIECE = 16 * 1024, 256 * 1024
 #: Broken frames of a file after which it is not read on.
 MOST_BROKEN = 100
 #: Bytes of frames that are read forward at once when a file is read from its end: a
@@ -53,7 +54,7 @@ def codec_at(name: str, head: bytes) -> Codec | None:
 def contents(
     read: Read, codec: Codec, begin: int, end: int | None, broken: Broken
 ) -> Iterator[bytes]:
-    """Yield what is in the frames from one place to another, in parts of 64 KiB.
+    """Yield what is in the frames from one place to another, 256 KiB at a time.
 
     A frame that is torn or broken is reported, and left at the next one that leandask
     wrote.
@@ -102,6 +103,11 @@ def contents(
             if following is None or (end is not None and following >= end):
                 return
             data, position = b"", following
+
+
+def strictly(error: Exception) -> NoReturn:
+    """Let a frame that is torn or broken end the reading."""
+    raise error
 
 
 def _at_most(n: int, position: int, end: int | None) -> int:

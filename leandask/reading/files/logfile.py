@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 import stat
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from leandask.eventlog.frames.codec import Codec
-from leandask.reading.files.contents import codec_at, contents, spans
+from leandask.reading.files.contents import (
+    Broken,
+    codec_at,
+    contents,
+    spans,
+    strictly,
+)
 from leandask.reading.files.listing import FoundFile
 
 #: What reading a file may raise: of gzip, most likely. That of zstd is reported as a
@@ -121,7 +127,7 @@ class LogFile:
 
     def blocks(
         self,
-        broken: Callable[[Exception], object] | None = None,
+        broken: Broken = strictly,
         begin: int = 0,
         end: int | None = None,
     ) -> Iterator[bytes]:
@@ -130,7 +136,8 @@ class LogFile:
         Parameters
         ----------
         broken : callable, optional
-            Called with what is wrong with a frame, which is skipped then.
+            Called with what is wrong with a frame, which is skipped then. By default
+            that is raised.
         begin, end : int, optional
             The part to read: two places that :meth:`spans` yielded.
 
@@ -149,8 +156,6 @@ class LogFile:
 
         def cut(error: Exception) -> None:
             nonlocal rest
-            if broken is None:
-                raise error
             rest = b""  # the rest of this line is lost
             broken(error)
 
@@ -183,7 +188,7 @@ class LogFile:
     def _expanded(
         self,
         codec: Codec,
-        broken: Callable[[Exception], object],
+        broken: Broken,
         begin: int,
         end: int | None,
     ) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from typing import cast
 from leandask.eventlog.filelock import standing_still
 from leandask.eventlog.filenames import ENDINGS
 from leandask.eventlog.frames.codec import reading
-from leandask.reading.files.contents import codec_at, contents
+from leandask.reading.files.contents import codec_at, contents, strictly
 from leandask.reading.files.listing import FoundFile, Log, find_log, find_logs
 from leandask.reading.files.logfile import READ_ERRORS, LogFile, open_regular
 
@@ -217,7 +217,7 @@ def _start_of(log: Log) -> bytes:
                 start = raw.read(64)
                 if codec := codec_at(found.path.name, start):
                     read = reading(raw.fileno())
-                    parts = contents(read, codec, 0, None, lambda error: None)
+                    parts = contents(read, codec, 0, None, strictly)
                     start = next(parts, b"")[:64]
                 # logrotate leaves empty files for days without lines.
                 if start:
