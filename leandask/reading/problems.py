@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from leandask.eventlog.frames.codec import TornFrame
+from leandask.eventlog.frames.codec import BrokenFrame, TornFrame
 from leandask.reading.lines import InvalidRecord
 from leandask.records.text import NAME_LENGTH, one_line
 
@@ -17,7 +17,7 @@ KINDS: dict[str, str] = {
     "torn": "incomplete lines or frames, as a killed scheduler leaves",
     "corrupt": "lines that are not JSON, or not a record",
     "foreign": "lines of JSON that are not records of leandask",
-    "unreadable": "files, or frames of them, that can't be read to their end",
+    "unreadable": "files that can't be read to their end",
     "gap": "gaps in the numbers of records: the missing ones were lost",
     "repeated": "numbers that go back: records that are repeated, or out of order",
     "cut": "schedulers whose first records are missing, probably rotated away",
@@ -94,13 +94,12 @@ class Problems:
         self.add(kind, path, number, f"{error}: {line[:60]!r}" if is_kept else "")
 
     def add_unreadable(self, path: Path, line: int, error: Exception) -> None:
-        """Count a file that can't be read to its end, or not at all.
-
-        A frame that was not written to its end, or is being written, is a torn one.
-        """
+        """Count a file that can't be read to its end, a frame of it, or all of it."""
         if isinstance(error, TornFrame):
             self.add("torn", path, line, f"{error}, or is being written")
-            return
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
-        text = f"could not be read to its end: {reason}"
-        self.add("unreadable", path, line, text)
+        elif isinstance(error, BrokenFrame):
+            self.add("unreadable", path, line, str(error))
+        else:
+            reason = (error.strerror if isinstance(error, OSError) else None) or error
+            text = f"could not be read to its end: {reason}"
+            self.add("unreadable", path, line, text)

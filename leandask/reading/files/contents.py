@@ -94,7 +94,9 @@ def contents(
                     raise EOFError("it ends too early") from e
                 raise
             if n_broken == MOST_BROKEN:
-                raise BrokenFrame(f"{n_broken} of its frames are broken") from e
+                raise BrokenFrame(
+                    f"{n_broken} frames are broken; it is not read on"
+                ) from e
             broken(
                 e
                 if isinstance(e, TornFrame)
