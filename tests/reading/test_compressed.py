@@ -140,13 +140,22 @@ def test_what_follows_damaged_bytes_is_read(path, read):
 
 
 @BOTH
-def test_a_file_of_another_program_is_read_whose_frames_end_within_lines(path, read):
-    text = b"".join(lines(3000))
+@pytest.mark.parametrize("length", [0, 150_000])
+def test_a_file_of_another_program_is_read_whose_frames_end_within_lines(
+    path, read, length
+):
+    """Also if no line ends in a frame."""
+    noise = random.Random(1)
+    made = [*lines(3000 if not length else 20)]
+    for i, line in enumerate(made):
+        record = orjson.loads(line) | {"message": noise.randbytes(length // 2).hex()}
+        made[i] = orjson.dumps(record) + b"\n"
+    text = b"".join(made)
     pieces = [text[i : i + 70_001] for i in range(0, len(text), 70_001)]
     compress = gzip.compress if path.suffix == ".gz" else zstd.compress
     write(path, *map(compress, pieces))
     found, problems = read(path)
-    assert found == [*range(1, 3001)]
+    assert found == [*range(1, len(made) + 1)]
     assert not problems
 
 
