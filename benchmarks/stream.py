@@ -16,8 +16,9 @@ import time
 import tracemalloc
 from collections import deque
 from collections.abc import Callable
-from itertools import cycle, islice
+from itertools import cycle, islice, product
 from pathlib import Path
+from typing import NamedTuple
 
 import dask.array as da
 import dask.config
@@ -61,10 +62,10 @@ def transitions(count: int) -> list[Transition]:
 class Measured:
     """A transition log with a stream to a file, or with logging off."""
 
-    def __init__(self, folder: str, on: bool) -> None:
+    def __init__(self, folder: str, on: bool, ending: str = "") -> None:
         TRANSITIONS.setLevel(logging.DEBUG if on else logging.WARNING)
         self.stream = RecordStream("bench", lambda f: f())
-        self.sink = EventLog(str(Path(folder, "events.jsonl")), "bench")
+        self.sink = EventLog(str(Path(folder, f"events.jsonl{ending}")), "bench")
         self.log = TransitionLog((), 100, None, self.stream.transition)
 
     def close(self, fair: bool = True) -> None:
@@ -96,26 +97,49 @@ def emitting_thread(folder: str, rounds: int) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in costs.items()}
 
 
-def whole_process(folder: str, rounds: int, count: int) -> tuple[float, float]:
-    """CPU microseconds of the process per transition to a file; records a second."""
-    costs, rates = [], []
-    for _ in range(rounds):
-        items = transitions(count)
-        gc.collect()
-        gc.freeze()  # in a scheduler these items would not exist yet
-        measured = Measured(folder, on=True)
-        queue = measured.stream.queue
-        begun, cpu = time.perf_counter(), time.process_time()
-        for i in range(0, count, BATCH):
-            for item in items[i : i + BATCH]:
-                measured.log.append(item)
-            while len(queue) > BATCH:
-                time.sleep(0.001)
-        measured.stream.close()
-        costs.append((time.process_time() - cpu) / count * 1e6)
-        rates.append(count / (time.perf_counter() - begun))
-        measured.close()
-    return statistics.median(costs), statistics.median(rates)
+class WholeProcess(NamedTuple):
+    """What a transition to a file costs the process, and the file."""
+
+    #: CPU microseconds per transition, and records a second.
+    cost: float
+    rate: float
+    #: Bytes on the disk per transition.
+    nbytes: float
+
+
+def whole_processes(
+    folder: str, rounds: int, count: int, endings: tuple[str, ...]
+) -> list[WholeProcess]:
+    """Measure files with several endings, in turns."""
+    measured: dict[str, list[WholeProcess]] = {ending: [] for ending in endings}
+    for _, ending in product(range(rounds), endings):
+        measured[ending].append(whole_process(folder, count, ending))
+    return [
+        WholeProcess(*map(statistics.median, zip(*values, strict=True)))
+        for values in measured.values()
+    ]
+
+
+def whole_process(folder: str, count: int, ending: str) -> WholeProcess:
+    """Write so many transitions to a file."""
+    items = transitions(count)
+    gc.collect()
+    gc.freeze()  # in a scheduler these items would not exist yet
+    measured = Measured(folder, on=True, ending=ending)
+    queue = measured.stream.queue
+    begun, cpu = time.perf_counter(), time.process_time()
+    for i in range(0, count, BATCH):
+        for item in items[i : i + BATCH]:
+            measured.log.append(item)
+        while len(queue) > BATCH:
+            time.sleep(0.001)
+    measured.stream.close()
+    cost = (time.process_time() - cpu) / count * 1e6
+    rate = count / (time.perf_counter() - begun)
+    measured.sink.flush()
+    nbytes = measured.sink.file.path.stat().st_size
+    measured.close()
+    return WholeProcess(cost, rate, nbytes / count)
 
 
 async def lateness(seconds: float, emit: Callable[[], None]) -> list[float]:
@@ -202,7 +226,9 @@ def run(rounds: int, count: int) -> list[tuple[str, float, str]]:
     logging.getLogger("leandask").setLevel(logging.CRITICAL)  # losses are expected
     with tempfile.TemporaryDirectory() as folder:
         emit = emitting_thread(folder, rounds)
-        cost, rate = whole_process(folder, min(rounds, 5), count)
+        plain, zstd, gzip = whole_processes(
+            folder, min(rounds, 5), count, ("", ".zst", ".gz")
+        )
         ticks = tick_p99(folder, min(rounds, 5), 3.0)
         held, bound = full_queue()
     tick_bar = f"<= {ticks['calm'] + 0.5:.2f}"
@@ -210,8 +236,14 @@ def run(rounds: int, count: int) -> list[tuple[str, float, str]]:
         ("emitting thread, deque alone, us", emit["deque"], ""),
         ("emitting thread, stream off, us", emit["off"], ""),
         ("emitting thread, stream on, us", emit["on"], "<= 1"),
-        ("whole process, to a file, us", cost, "<= 7"),
-        ("sustained, records/s", rate, ">= 100000"),
+        ("whole process, to a file, us", plain.cost, "<= 7"),
+        ("the same, zstd, us", zstd.cost, f"<= {plain.cost * 1.25:.2f}"),
+        ("the same, gzip, us", gzip.cost, ""),
+        ("sustained, records/s", plain.rate, ">= 100000"),
+        ("bytes of a record", plain.nbytes, ""),
+        ("bytes of a record, zstd", zstd.nbytes, ""),
+        ("bytes of a record, gzip", gzip.nbytes, ""),
+        ("bytes of a task's 5, zstd", 5 * zstd.nbytes, "<= 120"),
         ("ticks p99 without records, ms", ticks["calm"], ""),
         ("ticks p99 at 20000 records/s, ms", ticks["busy"], tick_bar),
         ("the same, handler asleep, ms", ticks["asleep"], tick_bar),

@@ -85,7 +85,8 @@ OWN_OPTIONS: list[click.Parameter] = [
         metavar="PATH",
         callback=_parse_event_log,
         help="File to which every event is appended as a line of JSON. It may have "
-        "{scheduler_id}, {pid}, {hostname} and {start} in it.",
+        "{scheduler_id}, {pid}, {hostname} and {start} in it. It is compressed if it "
+        "ends with .gz or .zst.",
     ),
     click.Option(
         ["--log-transitions"],

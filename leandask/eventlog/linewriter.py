@@ -7,7 +7,7 @@ import time
 from typing import Any, NamedTuple
 
 from leandask._throttle import Throttle
-from leandask.eventlog.linebuffer import LineBuffer
+from leandask.eventlog.linebuffer import FRAME_BYTES, WRITE_BYTES, LineBuffer
 from leandask.eventlog.rotatingfile import RotatingFile
 
 logger = logging.getLogger("leandask")
@@ -87,7 +87,7 @@ class LineWriter:
         As for :class:`leandask.RotatingFileSink`.
     """
 
-    #: Bytes and lines that were written.
+    #: Bytes and lines that were written, before they are compressed.
     bytes_written: int
     lines_written: int
     #: Writes that failed.
@@ -105,7 +105,9 @@ class LineWriter:
         #: The lines that are not written yet. It has its own lock, as
         #: ``logging.shutdown``, and so ``dictConfig``, holds the handler's lock while
         #: it waits for a write.
-        self.buffer = LineBuffer(flush_interval)
+        self.buffer = LineBuffer(
+            flush_interval, FRAME_BYTES if file.is_compressed else WRITE_BYTES
+        )
         self.retry = retry
         self.close_timeout = close_timeout
         self.bytes_written = self.lines_written = self.errors = 0

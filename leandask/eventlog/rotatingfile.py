@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import threading
 import time
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from leandask.eventlog.backups import backup, shift
-from leandask.eventlog.filelock import Turn, hold_alone, is_alone
+from leandask.eventlog.filelock import Turn, is_alone
+from leandask.eventlog.frames.frameappender import FrameAppender
 from leandask.eventlog.gzipping import Gzipping
+from leandask.eventlog.lineappender import LineAppender
 from leandask.eventlog.target import Target
 
-#: Bytes that a pipe which can be written takes without waiting.
-PIPE_BYTES = select.PIPE_BUF
 #: Attempts to open the file while other processes rotate it.
 ATTEMPTS = 10
 #: Seconds until a rotation is tried again while another process rotates a file.
@@ -42,14 +41,14 @@ class RotatingFile:
     max_bytes: int | None
     #: Renamed files kept.
     backups: int
-    #: Whether renamed files are gzipped, in a thread.
+    #: Whether renamed files are gzipped, in a thread, unless they are compressed.
     compress: bool
+    #: Appends lines as they are, or as frames of a compressed file.
+    appender: LineAppender | FrameAppender
     #: Seconds between two checks whether the file is still at its path.
     check_interval: float
     #: Seconds between two tries to rotate a file that can't be renamed.
     rotate_interval: float
-    #: Seconds that a write waits for the reader of a pipe.
-    write_timeout: float
     #: Why the file is not rotated, or a rotated one not gzipped; the owner reports it
     #: and clears it. It is not reported here: the thread that would report it may hold
     #: a lock that the reporting handler waits for.
@@ -65,6 +64,7 @@ class RotatingFile:
         max_bytes: int | None,
         backups: int,
         compress: bool,
+        compression: str = "none",
         *,
         check_interval: float = 1.0,
         rotate_interval: float = 60.0,
@@ -76,7 +76,11 @@ class RotatingFile:
         self.compress = compress
         self.check_interval = check_interval
         self.rotate_interval = rotate_interval
-        self.write_timeout = write_timeout
+        self.appender = (
+            LineAppender(write_timeout)
+            if compression == "none"
+            else FrameAppender(compression, write_timeout)
+        )
         self.lock = threading.Lock()
         self.problem = ""
         self.remarks = []
@@ -86,18 +90,23 @@ class RotatingFile:
         self._check_at = 0.0  # time.monotonic() of the next check of the path
         self._rotate_at = 0.0  # time.monotonic() before which it is not rotated
         self._turn = Turn()
-        self._is_torn = False  # a pipe took a part of a line
         self._gzipping: Gzipping | None = None
 
     @classmethod
     def at(
-        cls, path: Path, max_bytes: int | None, backups: int, compress: bool
+        cls,
+        path: Path,
+        max_bytes: int | None,
+        backups: int,
+        compress: bool,
+        compression: str = "none",
     ) -> RotatingFile:
         """Return the file at a path: the process has one for each path.
 
-        Two would rotate each other's lines away. The settings of the last call apply.
+        Two would rotate each other's lines away. The settings of the last call apply,
+        except the compression, which the path tells.
         """
-        new = cls(path, max_bytes, backups, compress)
+        new = cls(path, max_bytes, backups, compress, compression)
         file = _known.setdefault(new.path, new)
         file.max_bytes, file.backups, file.compress = max_bytes, backups, compress
         return file
@@ -106,6 +115,11 @@ class RotatingFile:
     def path(self) -> Path:
         """Where it is. A missing folder is created."""
         return self._target.path
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether lines are compressed as they are written."""
+        return isinstance(self.appender, FrameAppender)
 
     def recheck(self) -> None:
         """Have the next write check whether the file is still at its path."""
@@ -135,11 +149,11 @@ class RotatingFile:
         self._check_at = now + self.check_interval
         if self._target.remark:
             self._tell(f"The event log {self.path} {self._target.remark}")
-        if self._target.is_regular:
-            self._is_torn = False
-            if self._size and os.pread(self._fd, 1, self._size - 1) != b"\n":
-                # A killed writer left a torn line, or another process is writing.
-                self._size += os.write(self._fd, b"\n")
+        try:
+            self.appender.begin(self._fd, self._target.is_regular)
+        except OSError:
+            self.close()
+            raise
         return self._fd
 
     def write(self, lines: bytearray) -> None:
@@ -147,20 +161,12 @@ class RotatingFile:
 
         What is left in `lines` after an error is to be written again.
         """
+        data = self.appender.encode(lines)
         fd = self.open()
-        if self._is_full(len(lines)) and time.monotonic() >= self._rotate_at:
+        if self._is_full(len(data)) and time.monotonic() >= self._rotate_at:
             fd = self._rotate(fd)
-        if self._is_torn:
-            lines[:0] = b"\n"
-            self._is_torn = False
-        written = 0
-        try:
-            while written < len(lines):
-                written += self._write_some(fd, lines, written)
-        except OSError:
-            self._take_back(fd, lines, written)
-            raise
-        self._size += written
+        self.appender.append(fd, data)  # type: ignore[arg-type]
+        self._size = os.fstat(fd).st_size  # others may append to it, too
 
     def close(self) -> None:
         """Close the file; the next write opens it again."""
@@ -197,29 +203,9 @@ class RotatingFile:
             self._told.add(text)
             self.remarks.append(text)
 
-    def _write_some(self, fd: int, lines: bytearray, begin: int) -> int:
-        end = len(lines)
-        if not self._target.is_regular:
-            end = begin + PIPE_BYTES
-            poll = select.poll()
-            poll.register(fd, select.POLLOUT)
-            if not poll.poll(self.write_timeout * 1000):
-                raise TimeoutError(errno.ETIMEDOUT, "Its reader does not read")
-        with memoryview(lines) as view, view[begin:end] as part:
-            return os.write(fd, part)
-
-    def _take_back(self, fd: int, lines: bytearray, written: int) -> None:
-        """Remove what a failed write has written, or forget the lines that it wrote."""
-        if written and self._target.is_regular and hold_alone(fd):
-            os.ftruncate(fd, os.fstat(fd).st_size - written)
-        elif written:
-            whole = lines.rfind(b"\n", 0, written) + 1
-            self._is_torn = whole < written
-            del lines[:whole]
-
     def _is_full(self, more: int) -> bool:
         size = self._size  # one line may be larger than the bound
-        return bool(
+        return self.appender.is_foreign or bool(
             self._target.is_regular
             and self.max_bytes
             and size
@@ -237,8 +223,10 @@ class RotatingFile:
         try:
             if self._target.is_in_place(fd):  # else another process has rotated it
                 self._look(fd)  # who shares it may not have opened the next one yet
-                shift(self.path, self.backups)
-                if self.backups and self.compress:
+                # What is not ours is not removed in its first rotation.
+                shift(self.path, self.backups or int(self.appender.is_foreign))
+                # The rotated file is complete once no other process has it open.
+                if self.backups and self.compress and not self.is_compressed:
                     self._gzip(fd)
             self.close()
         except OSError as e:

@@ -13,6 +13,7 @@ from leandask.eventlog.linewriter import LineWriter, Retry
 from leandask.eventlog.rotatingfile import RotatingFile
 from leandask.records.recordsink import is_unmodified
 from leandask.settings import config
+from leandask.settings.logpath import UnusablePath, as_compressed
 from leandask.settings.rules import as_path
 
 #: Methods that a LogRecord passes through and that ``write_fields`` skips.
@@ -26,9 +27,10 @@ FORMATTER_METHODS = ("format", "encode", "fields")
 class RotatingFileSink(LineWriter, logging.Handler):
     """Appends each LogRecord to a file as one line.
 
-    Lines are buffered and written together: when 64 KiB wait, after `flush_interval`,
-    at WARNING and above, and when the sink is closed. A file that it makes is for its
-    owner alone (mode 0600). A file that was moved away is opened again.
+    Lines are buffered and written together: when 64 KiB wait (256 KiB for a compressed
+    file), after `flush_interval`, at WARNING and above, and when the sink is closed. A
+    file that it makes is for its owner alone (mode 0600). A file that was moved away is
+    opened again.
 
     A file that can't be written raises nothing: up to 4 MiB of lines wait, and the sink
     tries again, after longer and longer waits. Lines that do not fit are counted as
@@ -39,7 +41,7 @@ class RotatingFileSink(LineWriter, logging.Handler):
     ----------
     filename : str or os.PathLike
         File to append to. A missing folder is created. A pipe, a device or a socket is
-        never rotated. A symbolic link is followed once, now.
+        never rotated or compressed. A symbolic link is followed once, now.
     max_bytes : int, str or None, optional
         Size at which the file is rotated to ``filename.1``; None never rotates. A file
         that can't be renamed grows beyond it: that is reported, and tried again once a
@@ -52,6 +54,10 @@ class RotatingFileSink(LineWriter, logging.Handler):
     compress : bool, optional
         Whether rotated files are gzipped, as ``filename.1.gz``, in a thread. Default:
         ``leandask.event-log.compress``.
+    compression : str, optional
+        How the file is compressed as it is written: ``"gzip"``, ``"zstd"``, ``"none"``,
+        or ``"auto"``, by the ending of its name, ``.gz`` or ``.zst``. A name without it
+        gets it. Default: ``leandask.event-log.compression``.
     retry_interval, max_retry_interval : float, optional
         Seconds until a failed write is tried again: after the first failure, and at
         most. Each further failure doubles the wait.
@@ -89,23 +95,37 @@ class RotatingFileSink(LineWriter, logging.Handler):
         backups: int = config.OMITTED,
         flush_interval: float | str = config.OMITTED,
         compress: bool = config.OMITTED,
+        compression: str = config.OMITTED,
         *,
         retry_interval: float = 1.0,
         max_retry_interval: float = 60.0,
         close_timeout: float = 1.0,
         report_interval: float = 60.0,
     ) -> None:
-        logging.Handler.__init__(self)
-        path = Path(os.path.abspath(as_path("filename", filename)))
-        LineWriter.__init__(
-            self,
-            RotatingFile.at(
-                path,
+        path, compression = as_compressed(
+            os.path.abspath(as_path("filename", filename)),
+            config.read("event-log.compression", compression),
+        )
+        try:
+            file = RotatingFile.at(
+                Path(path),
                 config.read("event-log.max-bytes", max_bytes),
                 config.read("event-log.backups", backups),
                 config.read("event-log.compress", compress),
-            ),
-            config.read("event-log.flush-interval", flush_interval),
+                compression,
+            )
+        except ImportError as e:
+            raise UnusablePath(
+                f"leandask.event-log.compression must be gzip or none here, as {e}; "
+                f"got {compression!r} for {path!r}"
+            ) from e
+        # What can be refused comes first: logging flushes each Handler at exit.
+        interval = config.read("event-log.flush-interval", flush_interval)
+        logging.Handler.__init__(self)
+        LineWriter.__init__(
+            self,
+            file,
+            interval,
             Retry(retry_interval, max_retry_interval),
             close_timeout,
             report_interval,

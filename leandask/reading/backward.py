@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import time
+from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
+from leandask.reading.files.backwards import SLICE, PartBackwards, lines_backwards
 from leandask.reading.files.listing import Log, find_log
-from leandask.reading.files.logfile import BLOCK, LONGEST_LINE, READ_ERRORS, LogFile
+from leandask.reading.files.logfile import READ_ERRORS, LogFile
 from leandask.reading.files.logfiles import LogFiles
 from leandask.reading.filter import Filter
 from leandask.reading.lines import InvalidRecord, record_of
 from leandask.reading.problems import Problems
 
-#: Lines that are searched together.
-SLICE = 64
-#: Bytes of lines to keep of a gzipped file, which can only be read from its start.
+_Part = TypeVar("_Part")
+
+#: Bytes of lines to keep of a compressed file, of which each part is read forward.
 KEPT_BYTES = 16 * 2**20
 
 
@@ -33,7 +36,7 @@ class BackwardScan:
     limit : int
         Largest number of lines.
     kept_bytes : int, optional
-        Bytes of lines to keep of a gzipped file.
+        Bytes of lines to keep of a part of a compressed file.
     problems : Problems, optional
         Gets the problems, if several scans have one place for them.
     deadline : float, optional
@@ -46,7 +49,7 @@ class BackwardScan:
     reached: str | None
     #: Whether more records are wanted than were yielded.
     has_more: bool
-    #: Whether that is because the lines of a gzipped file took too many bytes.
+    #: Whether that is because the lines of a compressed file took too many bytes.
     is_full: bool
     #: Whether the deadline has ended it.
     is_late: bool
@@ -122,24 +125,40 @@ class BackwardScan:
         return bool(self.reached) and str(self.reached) < self.wanted.horizon
 
     def _slices_of(self, file: LogFile, left: int) -> Iterator[list[bytes]]:
-        if file.is_gzipped:
-            yield from self._slices_of_gzipped(file, left)
+        if file.codec is not None:
+            yield from self._slices_of_compressed(file, left)
             return
         torn = None  # what follows the last line break: the first that is read
         for lines in self._guarded(file, lines_backwards(file)):
             torn = lines[0] if torn is None else torn
             yield self._pick(file, lines, torn)
 
-    def _slices_of_gzipped(self, file: LogFile, left: int) -> Iterator[list[bytes]]:
+    def _slices_of_compressed(self, file: LogFile, left: int) -> Iterator[list[bytes]]:
+        places = array("Q")  # 8 bytes for 32 KiB
+        for place in self._guarded(file, file.spans()):
+            places.append(place)
+            if len(places) % SLICE == 0:
+                yield []
+        end, following = None, b""
+        for begin in reversed(places):
+            part = PartBackwards(file, self._report(file), begin, end, following)
+            yield from self._slices_of_part(file, left, part)
+            if self.has_more:
+                return
+            end, following = begin, part.first
+
+    def _slices_of_part(
+        self, file: LogFile, left: int, part: Iterable[bytes]
+    ) -> Iterator[list[bytes]]:
         kept: deque[bytes] = deque()
         nbytes, oldest, before = 0, None, self.reached
-        parts = (block.split(b"\n") for block in file.blocks())
+        parts = (block.split(b"\n") for block in part)
         for lines in self._guarded(file, parts):
             for begin in range(0, len(lines), SLICE):
                 self.reached = None
-                part = lines[begin : begin + SLICE][::-1]
-                found = self._pick(file, part, torn=lines[-1])[::-1]
-                # This reads forward: the first record is the oldest one of the file.
+                some = lines[begin : begin + SLICE][::-1]
+                found = self._pick(file, some, torn=lines[-1])[::-1]
+                # This reads forward: the first record is the oldest one of the part.
                 oldest, self.reached = oldest or self.reached, before
                 kept.extend(found)
                 nbytes += sum(map(len, found))
@@ -154,17 +173,18 @@ class BackwardScan:
             oldest = record_of(kept[0])["timestamp"]
         while kept:
             yield [kept.pop() for _ in range(min(SLICE, len(kept)))]
-        self.reached = oldest
+        self.reached = oldest or before
         self.has_more = self.is_full
 
-    def _guarded(
-        self, file: LogFile, parts: Iterator[list[bytes]]
-    ) -> Iterator[list[bytes]]:
+    def _report(self, file: LogFile) -> Callable[[Exception], None]:
+        return lambda error: self.problems.add_unreadable(file.path, 0, error)
+
+    def _guarded(self, file: LogFile, parts: Iterable[_Part]) -> Iterator[_Part]:
         # Only the reading is guarded: an error of the filter is the caller's own.
         try:
             yield from parts
         except READ_ERRORS as e:
-            self.problems.add_unreadable(file.path, 0, e)
+            self._report(file)(e)
 
     def _pick(self, file: LogFile, lines: list[bytes], torn: bytes) -> list[bytes]:
         """Decode the lines that may be wanted, and the last one for its time."""
@@ -190,30 +210,3 @@ class BackwardScan:
             if matches(record):
                 found.append(line)
         return found
-
-
-def lines_backwards(file: LogFile, block: int = BLOCK) -> Iterator[list[bytes]]:
-    """Yield the lines of a file, from its end to its start.
-
-    Parameters
-    ----------
-    file : LogFile
-        Not a gzipped one.
-    block : int, optional
-        Bytes to read at once.
-
-    Yields
-    ------
-    list of bytes
-        Up to 64 lines, the last one first. A line longer than any record is cut.
-    """
-    fd, position = file.raw.fileno(), file.nbytes
-    rest = b""  # the end of a line that starts in the block before
-    while position:
-        begin = max(position - block, 0)
-        lines = (os.pread(fd, position - begin, begin) + rest).split(b"\n")
-        position = begin
-        rest = lines.pop(0)[:LONGEST_LINE] if begin else b""
-        lines.reverse()
-        for i in range(0, len(lines), SLICE):
-            yield lines[i : i + SLICE]

@@ -79,9 +79,12 @@ class ForwardScan:
                 position = file.position
 
     def _blocks(self, file: LogFile) -> Iterator[bytes]:
+        def broken(error: Exception) -> None:
+            self.problems.add_unreadable(file.path, self._line + 1, error)
+
         # Only the reading is guarded: an error of the filter is the caller's own.
         try:
-            for block in file.blocks():
+            for block in file.blocks(broken):
                 # The first line may be of another scheduler, and those after it its
                 # next records: then only this one is decoded.
                 n = 0 if self._line else block.find(b"\n") + 1
@@ -89,7 +92,7 @@ class ForwardScan:
                     if part:
                         yield part
         except READ_ERRORS as e:
-            self.problems.add_unreadable(file.path, self._line + 1, e)
+            broken(e)
 
     def _decode(
         self, block: bytes, path: Path, line: int

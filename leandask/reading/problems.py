@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from leandask.eventlog.frames.codec import BrokenFrame, TornFrame
 from leandask.reading.lines import InvalidRecord
 from leandask.records.text import NAME_LENGTH, one_line
 
@@ -13,7 +14,7 @@ NOTICES = 100
 
 #: Kinds of problems, each with what it means.
 KINDS: dict[str, str] = {
-    "torn": "incomplete lines at the end of a file, as a killed scheduler leaves",
+    "torn": "incomplete lines or frames, as a killed scheduler leaves",
     "corrupt": "lines that are not JSON, or not a record",
     "foreign": "lines of JSON that are not records of leandask",
     "unreadable": "files that can't be read to their end",
@@ -93,7 +94,12 @@ class Problems:
         self.add(kind, path, number, f"{error}: {line[:60]!r}" if is_kept else "")
 
     def add_unreadable(self, path: Path, line: int, error: Exception) -> None:
-        """Count a file that can't be read to its end, or not at all."""
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
-        text = f"could not be read to its end: {reason}"
-        self.add("unreadable", path, line, text)
+        """Count a file that can't be read to its end, a frame of it, or all of it."""
+        if isinstance(error, TornFrame):
+            self.add("torn", path, line, f"{error}, or is being written")
+        elif isinstance(error, BrokenFrame):
+            self.add("unreadable", path, line, str(error))
+        else:
+            reason = (error.strerror if isinstance(error, OSError) else None) or error
+            text = f"could not be read to its end: {reason}"
+            self.add("unreadable", path, line, text)

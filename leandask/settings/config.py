@@ -144,6 +144,9 @@ RULES: dict[str, Callable[[str, Any], Any]] = {
     "event-log.max-bytes": partial(as_maxbytes, minimum=1),
     "event-log.backups": as_count,
     "event-log.compress": as_flag,
+    "event-log.compression": partial(
+        as_choice, choices=("auto", "none", "gzip", "zstd")
+    ),
     "event-log.flush-interval": as_seconds,
     "event-log.history": partial(as_choice, choices=("own", "all")),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 
@@ -11,15 +10,17 @@ import pytest
 from distributed import Client, Worker
 from distributed.utils_test import gen_test, inc
 
+from tests.helpers.compressed import ENDINGS, expanded
+from tests.helpers.processes import records_of
 from tests.helpers.schedulers import lean
 
 TASKS = 500
 
 
-@pytest.fixture(scope="module")
-def log(tmp_path_factory):
+@pytest.fixture(scope="module", params=["", *ENDINGS])
+def log(request, tmp_path_factory):
     """The log of a run with all transitions, and their number."""
-    path = tmp_path_factory.mktemp("log") / "log.jsonl"
+    path = tmp_path_factory.mktemp("log") / f"log.jsonl{request.param}"
     config = {"leandask.event-log.path": str(path), "leandask.stream.transitions": True}
 
     @gen_test(config=config, timeout=100)
@@ -38,7 +39,7 @@ def log(tmp_path_factory):
 
 def test_there_is_a_record_of_every_transition(log):
     path, transitions = log
-    records = [json.loads(line) for line in path.read_text().splitlines()]
+    records = records_of(path)
     found = [r for r in records if r["event_name"] == "dask.task.transition"]
     assert len(found) == transitions >= 3 * TASKS
     assert {r["logger"] for r in found} == {"leandask.transitions"}
@@ -49,6 +50,8 @@ def test_there_is_a_record_of_every_transition(log):
 def test_pandas(log):
     pandas = pytest.importorskip("pandas")
     path, transitions = log
+    if path.suffix == ".zst":
+        pytest.importorskip("zstandard")
     frame = pandas.read_json(path, lines=True)
     counts = frame.event_name.value_counts()
     assert counts["dask.task.transition"] == transitions
@@ -59,7 +62,7 @@ def test_pandas(log):
 def test_polars(log):
     polars = pytest.importorskip("polars")
     path, transitions = log
-    frame = polars.read_ndjson(path, infer_schema_length=None)
+    frame = polars.scan_ndjson(path, infer_schema_length=None).collect()
     found = frame.filter(polars.col("event_name") == "dask.task.transition")
     assert len(found) == transitions
     assert found.schema["recommendation_keys"] == polars.List(polars.String)
@@ -82,5 +85,17 @@ def test_jq(log):
         pytest.skip("jq is not installed")
     path, transitions = log
     query = 'select(.event_name == "dask.task.transition") | .task_key'
-    out = subprocess.check_output([jq, "-r", query, path], text=True)
+    text = expanded(path)
+    out = subprocess.check_output([jq, "-r", query], input=text).decode()
     assert len(out.splitlines()) == transitions
+
+
+@pytest.mark.parametrize("program", ["zcat", "zstdcat"])
+def test_programs_that_expand_files(log, program):
+    path, transitions = log
+    if path.suffix != {"zcat": ".gz", "zstdcat": ".zst"}[program]:
+        pytest.skip("another program expands it")
+    if not (command := shutil.which(program)):
+        pytest.skip(f"{program} is not installed")
+    text = subprocess.check_output([command, path])
+    assert text.count(b'"event_name":"dask.task.transition"') == transitions

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import os
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from collections import Counter
 import pytest
 
 from leandask.eventlog import filelock, gzipping
+from tests.helpers.compressed import ENDINGS, expanded
 from tests.helpers.processes import wait_for
 from tests.helpers.sinks import put
 
@@ -56,14 +56,16 @@ def on_exit():
 
 
 def text_of(path):
-    if path.suffix == ".gz":
-        return gzip.decompress(path.read_bytes()).decode()
-    return path.read_text()
+    return expanded(path).decode()
 
 
-def test_two_processes_that_share_a_file_lose_nothing_and_are_told(tmp_path, on_exit):
+@pytest.mark.parametrize("ending", ["", *ENDINGS])
+def test_two_processes_that_share_a_file_lose_nothing_and_are_told(
+    tmp_path, on_exit, ending
+):
     names = ["one", "other"]
-    writers = [start_writing(name, tmp_path / "log", 20_000) for name in names]
+    path = tmp_path / f"log{ending}"
+    writers = [start_writing(name, path, 20_000) for name in names]
     for writer in map(on_exit.enter_context, writers):
         assert writer.stdout.readline() == "open\n"
     told = []
@@ -81,7 +83,9 @@ def test_two_processes_that_share_a_file_lose_nothing_and_are_told(tmp_path, on_
     assert counts == {
         f"{name} {i:06} " + "x" * 80: 1 for name in names for i in range(3000)
     }
-    assert len(list(tmp_path.glob("log.*.gz"))) > 10
+    assert len([*tmp_path.glob(f"log.[0-9]*{ending or '.gz'}")]) >= (
+        1 if ending else 10
+    )
 
 
 def test_a_process_that_ended_is_nobody_else(make_sink, tmp_path, caplog):

@@ -161,7 +161,7 @@ def test_closing_does_not_wait_for_a_write_that_hangs(make_sink, tmp_path, caplo
     path = tmp_path / "log"
     os.mkfifo(path)
     sink = make_sink(path, max_bytes=None, close_timeout=0.05)
-    sink.file.write_timeout = 30  # as a file on a disk that hangs
+    sink.file.appender.write_timeout = 30  # as a file on a disk that hangs
     lines = ["x" * 1023] * 3000  # more than a pipe holds
     writer = threading.Thread(target=put, args=(sink, *lines), daemon=True)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -199,7 +199,7 @@ os.set_blocking(pipe, True)
 sink = leandask.RotatingFileSink(
     path, max_bytes=None, close_timeout=float(close_timeout)
 )
-sink.file.write_timeout = 30  # as a file on a disk that hangs
+sink.file.appender.write_timeout = 30  # as a file on a disk that hangs
 sink.setFormatter(logging.Formatter("%(message)s"))
 def put(text):
     sink.handle(logging.makeLogRecord({"msg": text, "levelno": logging.WARNING}))

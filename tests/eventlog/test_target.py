@@ -137,7 +137,7 @@ def test_a_fifo_is_written_and_never_rotated(make_sink, fifo):
 def test_a_reader_that_pauses_gets_every_line_whole(make_sink, fifo):
     path, reader = fifo
     sink = make_sink(path, retry_interval=0.0)
-    sink.file.write_timeout = 0.01
+    sink.file.appender.write_timeout = 0.01
     lines = [f"{i:09}" * 100 for i in range(300)]  # 270 kB: more than a pipe holds
     put(sink, *lines)
     sink.flush()

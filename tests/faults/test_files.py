@@ -17,6 +17,7 @@ from distributed import Client, Scheduler, Worker
 from distributed.utils_test import gen_test, inc
 
 from leandask import LeanCluster, LeanScheduler, LogReader, get_report, install
+from tests.helpers.compressed import ENDINGS, expanded
 from tests.helpers.logs import assert_no_gap
 from tests.helpers.processes import (
     COMMAND,
@@ -116,10 +117,13 @@ def test_when_the_folder_is_removed_only_the_records_in_it_are_lost(start, tmp_p
 
 
 @pytest.mark.parametrize("mode", ["create", "copytruncate"])
-def test_no_record_is_lost_when_logrotate_rotates_the_file(start, tmp_path, mode):
+@pytest.mark.parametrize("ending", ["", *ENDINGS])
+def test_no_record_is_lost_when_logrotate_rotates_the_file(
+    start, tmp_path, mode, ending
+):
     if not (logrotate := shutil.which("logrotate", path="/usr/sbin:" + os.defpath)):
         pytest.skip("logrotate is not installed")
-    log = tmp_path / "log.jsonl"
+    log = tmp_path / f"log.jsonl{ending}"
     scheduler, file = start("--event-log", log, **SOON)
     settings = tmp_path / "logrotate.conf"
     reopen = f"kill -HUP {scheduler.popen.pid}"
@@ -134,16 +138,17 @@ def test_no_record_is_lost_when_logrotate_rotates_the_file(start, tmp_path, mode
         def arrives(text):
             # Until the scheduler has handled the signal, the rotated file gets it.
             publish(client, text)
-            return log.exists() and text in log.read_text()
+            return log.exists() and text.encode() in expanded(log)
 
         for i in range(3):
             wait_for(lambda i=i: arrives(f"round {i}"))
             subprocess.run(rotate, check=True)
         publish(client, "end")
     assert scheduler.stop() == 0
-    rotated = [tmp_path / f"log.jsonl.{i}" for i in (3, 2, 1)]
+    rotated = [tmp_path / f"{log.name}.{i}" for i in (3, 2, 1)]
     records = [r for path in (*rotated, log) for r in records_of(path)]
     assert_no_gap(records)
+    assert [*LogReader(log).records()] == records
     assert [len(records_of(path)) > 0 for path in rotated] == [True] * 3
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.compressed import expanded
+
 PYTHON = Path(sys.executable)
 COMMAND = PYTHON.with_name("leandask-scheduler")
 DASK = PYTHON.with_name("dask")
@@ -123,7 +125,7 @@ def start_worker(folder, scheduler_file, name="worker", *args):
 
 def records_of(path):
     """Return the records of an event log."""
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in expanded(path).splitlines()]
 
 
 def lean_settings(log):

@@ -4,7 +4,8 @@ import gzip
 
 import pytest
 
-from leandask.reading.backward import KEPT_BYTES, SLICE, BackwardScan, lines_backwards
+from leandask.reading.backward import KEPT_BYTES, BackwardScan
+from leandask.reading.files.backwards import SLICE, lines_backwards
 from leandask.reading.files.listing import find_log
 from leandask.reading.files.logfiles import LogFiles
 from leandask.reading.filter import Filter

@@ -120,15 +120,16 @@ def test_a_file_that_was_emptied_and_has_grown_beyond_its_size_is_read_whole(pat
 def test_a_file_that_is_emptied_and_grows_amid_a_read_is_read_from_its_start(path):
     nbytes = path.stat().st_size
     with Follow(path, Filter()) as follow:
-        read_bytes = follow._bytes
+        file = follow._file
+        read_bytes = file._bytes
 
         def rewrite_and_read(begin, n):
             if begin == nbytes:
-                follow._bytes = read_bytes
+                file._bytes = read_bytes
                 write(path, *lines(20, first=10))
             return read_bytes(begin, n)
 
-        follow._bytes = rewrite_and_read
+        file._bytes = rewrite_and_read
         assert seqs(follow) == [*range(10, 30)]
         assert not follow.problems.counts["corrupt"]
 
@@ -146,12 +147,12 @@ def test_a_failed_write_that_is_written_again_at_once_is_read_once(path):
 
 
 def test_a_line_without_an_end_takes_bounded_memory(path, monkeypatch):
-    monkeypatch.setattr("leandask.reading.follow.LONGEST_LINE", 1000)
+    monkeypatch.setattr("leandask.reading.files.growing.LONGEST_LINE", 1000)
     with Follow(path, Filter()) as follow:
         for _ in range(10):
             append(path, b"x" * 1000)
             assert seqs(follow) == []
-        assert len(follow._rest) <= 2000
+        assert len(follow._file._rest) <= 2000
         append(path, b"\n" + b"".join(lines(1, first=6)))
         assert seqs(follow) == [6]
         assert follow.problems.counts["corrupt"] == 1

@@ -96,12 +96,8 @@ def test_every_setting_has_a_rule_and_every_bound_a_field():
         ("event-log.path", "~nobody-here/x", "whose ~ is the home folder of a user"),
         ("event-log.path", "$NOT_SET_HERE/x", "whose environment variables are set"),
         ("event-log.path", "${NOT_SET_HERE}/x", "whose environment variables are set"),
-        (
-            "event-log.path",
-            "x.jsonl.gz",
-            "ends neither with .gz nor with a",
-        ),
-        ("event-log.path", "x.{pid}", "ends neither with .gz nor with a"),
+        ("event-log.path", "x.{pid}", "that does not end with a placeholder"),
+        ("event-log.path", "x.{pid}.zst", "that does not end with a placeholder"),
         (
             "event-log.path",
             "{date}.jsonl",
@@ -111,6 +107,11 @@ def test_every_setting_has_a_rule_and_every_bound_a_field():
         ("event-log.path", "{pid:>9}.jsonl", "whose placeholders are"),
         ("event-log.path", "{pid!r}.jsonl", "whose placeholders are"),
         ("event-log.path", "a}.jsonl", "with {{ for a brace; got 'a}.jsonl'"),
+        (
+            "event-log.compression",
+            "lz4",
+            "must be one of auto, none, gzip, zstd; got 'lz4'",
+        ),
         ("event-log.max-bytes", 0, "must be a size of at least 1 bytes"),
         ("event-log.max-bytes", "1e400", "or null for unbounded; got '1e400'"),
         ("event-log.backups", None, "must be a whole number of at least 0; got None"),

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from leandask.eventlog.filelock import hold_alone, standing_still
-from leandask.eventlog.filenames import Place, place_of
+from leandask.eventlog.filenames import Place, is_numbered, place_of
+from leandask.settings.logpath import split_ending
 
 #: Times that a folder is listed, until twice in a row a log has the same files. A file
 #: that is renamed while its folder is listed may be missing from the list.
@@ -47,7 +48,8 @@ class FoundFile(NamedTuple):
 class Log(NamedTuple):
     """A log: the file that is written to, and the files rotated out of it."""
 
-    #: The file that is written to. It may be missing.
+    #: The file that is written to. It may be missing. Of several, whose endings differ,
+    #: it is the one that was written last.
     base: Path
     #: Those that exist, the oldest first.
     files: list[FoundFile]
@@ -138,7 +140,39 @@ def _settled(folder: Path, only: str | None) -> list[Log]:
             files[base] = [*_look(folder, names[base])]
         if not changed:
             break
-    return [Log(folder / base, files[base]) for base in names if files[base]]
+    return [
+        _log_of(folder / (only or stem), files[stem]) for stem in names if files[stem]
+    ]
+
+
+def _log_of(base: Path, files: list[FoundFile]) -> Log:
+    """Return a log whose files are known, in the order of their names.
+
+    If its compression was changed, there are several files that are not rotated: the
+    older ones have their place by the time when they were last written.
+    """
+    current = [file for file in files if _is_current(file, base)]
+    if not current:
+        return Log(base, files)
+    *older, newest = sorted(current, key=_written_at)
+    for file in older:
+        files.remove(file)
+        later = (i for i, other in enumerate(files) if _is_later(other, file))
+        files.insert(next(later), file)
+    return Log(newest.path, files)
+
+
+def _is_current(file: FoundFile, base: Path) -> bool:
+    placed = place_of(os.path.basename(file.name), base.name)
+    return placed is not None and placed[1].kind == 2
+
+
+def _is_later(file: FoundFile, than: FoundFile) -> bool:
+    return _written_at(file) >= _written_at(than)
+
+
+def _written_at(file: FoundFile) -> float:
+    return file.status.st_mtime if file.status else float("inf")
 
 
 def _listed(folder: Path, only: str | None) -> dict[str, list[_Name]]:
@@ -164,8 +198,9 @@ def _look(folder: Path, names: list[_Name]) -> Iterator[FoundFile]:
     """
     found = {name for name, _ in names}
     for name, _ in names:
-        if name.endswith(".gz") and name.removesuffix(".gz") in found:
-            continue  # being compressed: it still exists plain
+        plain, ending = split_ending(name)
+        if ending == ".gz" and plain in found and is_numbered(plain):
+            continue  # being gzipped: it still exists plain
         path = os.path.join(folder, name)
         try:
             status = os.stat(path)

@@ -1,28 +1,36 @@
-"""LogFile: one file of a log, plain or gzipped."""
+"""LogFile: one file of a log, plain or compressed."""
 
 from __future__ import annotations
 
-import gzip
 import os
 import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
+from leandask.eventlog.frames.codec import Codec
+from leandask.reading.files.contents import (
+    Broken,
+    codec_at,
+    contents,
+    spans,
+    strictly,
+)
 from leandask.reading.files.listing import FoundFile
 
-#: What reading a file may raise: of gzip, most likely.
+#: What reading a file may raise: of gzip, most likely. That of zstd is reported as a
+#: broken frame.
 READ_ERRORS = (OSError, EOFError, zlib.error)
 #: Bytes that are read at once.
 BLOCK = 256 * 1024
 #: Longest line that is read, in bytes; ``leandask.stream.record-bytes`` is far below.
 LONGEST_LINE = 16 * 2**20
 
-# Bounds of a gzipped file, which may be made to expand to a thousand times its size:
-# it is read until one of them is passed. Our own logs expand to 10 to 30 times.
-#: Bytes that any file may expand to, and how many times its size if that is more.
-EXPANDED, EXPANSION = 256 * 2**20, 100
+# Bounds of a compressed file, which may be made to expand to a thousand times its size
+# and more: it is read until one of them is passed.
+#: Bytes that any file may expand to; how many times its size, the codec knows.
+EXPANDED = 256 * 2**20
 #: Lines that may be shorter on average than any record, and the bytes of the shortest.
 SHORT_LINES, SHORTEST = 200_000, 100
 
@@ -46,6 +54,8 @@ class LogFile:
         self.found = found
         self.nbytes = found.nbytes
         self.error = None
+        #: How it is compressed; None if it is plain, or not open.
+        self.codec: Codec | None = None
         self._raw: BinaryIO | None = None
 
     def __repr__(self) -> str:
@@ -67,11 +77,6 @@ class LogFile:
         """Whether the file is open."""
         return self._raw is not None
 
-    @property
-    def is_gzipped(self) -> bool:
-        """Whether its name says that it is gzipped."""
-        return self.path.suffix == ".gz"
-
     def open(self) -> bool:
         """Open the file, and return whether it is still the one that was found.
 
@@ -92,6 +97,11 @@ class LogFile:
             status.st_size >= self.nbytes
         ):
             self.nbytes, self._raw = status.st_size, raw
+            try:
+                self.codec = codec_at(self.path.name, os.pread(raw.fileno(), 4, 0))
+            except OSError as e:
+                self.close()
+                self.error = e
             return True
         raw.close()
         return False
@@ -115,8 +125,21 @@ class LogFile:
         """Bytes of the file on the disk that have been read."""
         return self._raw.tell() if self._raw is not None else 0
 
-    def blocks(self) -> Iterator[bytes]:
+    def blocks(
+        self,
+        broken: Broken = strictly,
+        begin: int = 0,
+        end: int | None = None,
+    ) -> Iterator[bytes]:
         """Yield the lines in blocks that end with a line.
+
+        Parameters
+        ----------
+        broken : callable, optional
+            Called with what is wrong with a frame, which is skipped then. By default
+            that is raised.
+        begin, end : int, optional
+            The part to read: two places that :meth:`spans` yielded.
 
         Yields
         ------
@@ -130,38 +153,56 @@ class LogFile:
             file, or expands to far more than a log does.
         """
         rest = b""
-        for block in self._expanded() if self.is_gzipped else _parts(self.raw, BLOCK):
-            end = block.rfind(b"\n") + 1
-            if end:
-                yield rest + block[:end]
-                rest = block[end:]
+
+        def cut(error: Exception) -> None:
+            nonlocal rest
+            rest = b""  # the rest of this line is lost
+            broken(error)
+
+        raw = self.raw
+        parts = (
+            self._expanded(self.codec, cut, begin, end)
+            if self.codec
+            else iter(lambda: raw.read(BLOCK), b"")
+        )
+        for block in parts:
+            length = block.rfind(b"\n") + 1
+            if length:
+                yield rest + block[:length]
+                rest = block[length:]
             elif len(rest) < LONGEST_LINE:
                 rest += block
             # A longer line is not a record. Its end is kept, which is no JSON either.
         if rest:
             yield rest
 
-    def _expanded(self) -> Iterator[bytes]:
-        """Yield what is in a gzipped file, as far as it is bounded."""
+    def spans(self) -> Iterator[int]:
+        """Yield the places of a compressed file from which it can be read."""
+        assert self.codec is not None
+        return spans(self.raw.fileno(), self.codec)
+
+    def _read(self, begin: int, n: int) -> bytes:
+        self.raw.seek(begin)
+        return self.raw.read(n)
+
+    def _expanded(
+        self,
+        codec: Codec,
+        broken: Broken,
+        begin: int,
+        end: int | None,
+    ) -> Iterator[bytes]:
+        """Yield what is in a compressed file, as far as it is bounded."""
         nbytes = n_lines = 0
-        most = max(EXPANDED, EXPANSION * self.nbytes)
-        with gzip.GzipFile(fileobj=self.raw, mode="rb") as lines:
-            for block in _parts(cast(BinaryIO, lines), BLOCK // 4):
-                yield block
-                nbytes += len(block)
-                n_lines += block.count(b"\n")
-                if nbytes > most:
-                    raise OSError(f"it expands to more than {most} bytes")
-                if n_lines > SHORT_LINES and nbytes < n_lines * SHORTEST:
-                    raise OSError(
-                        f"its first {n_lines} lines are too short for records"
-                    )
-
-
-def _parts(file: BinaryIO, nbytes: int) -> Iterator[bytes]:
-    # Not `read`, which loses what it has read when a gzipped file ends too early.
-    while block := file.read1(nbytes):  # type: ignore[attr-defined]
-        yield block
+        most = max(EXPANDED, codec.expansion * self.nbytes)
+        for block in contents(self._read, codec, begin, end, broken):
+            yield block
+            nbytes += len(block)
+            n_lines += block.count(b"\n")
+            if nbytes > most:
+                raise OSError(f"it expands to more than {most} bytes")
+            if n_lines > SHORT_LINES and nbytes < n_lines * SHORTEST:
+                raise OSError(f"its first {n_lines} lines are too short for records")
 
 
 def open_regular(path: Path) -> BinaryIO:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 from leandask.eventlog.filelock import standing_still
 from leandask.eventlog.filenames import ENDINGS
+from leandask.eventlog.frames.codec import reading
+from leandask.reading.files.contents import codec_at, contents, strictly
 from leandask.reading.files.listing import FoundFile, Log, find_log, find_logs
 from leandask.reading.files.logfile import READ_ERRORS, LogFile, open_regular
 
@@ -24,9 +25,10 @@ class LogFiles:
     """The files of one log, the oldest first.
 
     A log is a file with its rotated files: ``PATH.2.gz``, ``PATH.1``, ``PATH``, or with
-    a date as logrotate's ``PATH-20261124``. Up to 32 are opened at once, so that each
-    record is read once, even if the scheduler rotates its log in the meantime. Those in
-    the middle of more files are opened in their turn, by whatever name they have then.
+    a date as logrotate's ``PATH-20261124``; each plain or compressed. Up to 32 are
+    opened at once, so that each record is read once, even if the scheduler rotates its
+    log in the meantime. Those in the middle of more files are opened in their turn, by
+    whatever name they have then.
 
     Parameters
     ----------
@@ -212,10 +214,13 @@ def _start_of(log: Log) -> bytes:
     for found in log.files:
         try:
             with open_regular(found.path) as raw:
-                is_gzipped = found.path.suffix == ".gz"
-                file = gzip.GzipFile(fileobj=raw) if is_gzipped else raw
+                start = raw.read(64)
+                if codec := codec_at(found.path.name, start):
+                    read = reading(raw.fileno())
+                    parts = contents(read, codec, 0, None, strictly)
+                    start = next(parts, b"")[:64]
                 # logrotate leaves empty files for days without lines.
-                if start := cast(BinaryIO, file).read(64):
+                if start:
                     return start if start[:1] == b"{" else b""
         except FileNotFoundError:  # renamed or removed after it was listed
             continue

@@ -9,6 +9,7 @@ import zlib
 import pytest
 
 from leandask import LogReader
+from leandask.eventlog.frames.gzipcodec import GzipCodec
 from leandask.eventlog.rotatingfile import RotatingFile
 from leandask.reading.backward import BackwardScan
 from leandask.reading.files import logfile
@@ -289,10 +290,10 @@ def test_a_gzip_bomb_is_read_to_a_bound_and_told(tmp_path, monkeypatch, byte, lo
             f.write(byte * (2**20 // len(byte)))
     path = write(tmp_path / "log.jsonl", *lines(1, first=2))
     expanded = []
-    parts = logfile._parts
+    parts = logfile.contents
     monkeypatch.setattr(
         logfile,
-        "_parts",
+        "contents",
         lambda *args: (expanded.append(len(part)) or part for part in parts(*args)),
     )
     if look == "forward":
@@ -302,7 +303,7 @@ def test_a_gzip_bomb_is_read_to_a_bound_and_told(tmp_path, monkeypatch, byte, lo
         reader = BackwardScan(path, Filter(), 10)
         assert sum(map(len, reader.slices())) == 2
     compressed = path.with_name("log.jsonl.1.gz").stat().st_size
-    assert sum(expanded) < 3 * 2**20 + logfile.EXPANSION * compressed
+    assert sum(expanded) < 3 * 2**20 + GzipCodec.expansion * compressed
     [problem] = [p for p in reader.problems.notices if p.kind == "unreadable"]
     assert "it expands to more than" in problem.text or "too short" in problem.text
 

@@ -18,6 +18,7 @@ from leandask.reading.lines import record_of
 from leandask.records.schema import SAMPLE
 from leandask.serving.history.answers import Answers, Asked, Turns
 from leandask.serving.sampler import Sampler
+from tests.helpers.compressed import ENDINGS
 from tests.helpers.logs import lines
 from tests.helpers.processes import start_worker
 from tests.helpers.schedulers import lean, until
@@ -58,6 +59,21 @@ def patient(s, **arguments):
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "log.jsonl"
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@gen_test()
+async def test_a_compressed_log_is_searched_too(tmp_path, ending):
+    with dask.config.set(logged(tmp_path / f"log.jsonl{ending}")):
+        async with lean() as s, Client(s.address, asynchronous=True) as client:
+            for i in range(20):
+                await client.log_event("mine", {"n": i})
+                if i % 5 == 0:
+                    await leandask.get_history(client, limit=1)  # it writes what waits
+            answer = await leandask.get_history(client, topic="mine")
+            payloads = [record["payload"] for record in answer["records"]]
+            assert payloads == [f'{{"n":{i}}}' for i in range(19, -1, -1)]
+            assert not answer["broken"]
 
 
 @gen_test()
