@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 from dask.utils import format_bytes
 
+from leandask.cli.runlines import OF_RUNS, run_line, run_stats_lines
 from leandask.cli.terminal import json_line, stdout, warn
 from leandask.reading.lines import InvalidRecord, check
 from leandask.reading.lives import VERDICT_LENGTH, Life
 from leandask.reading.problems import KINDS, Problems
 from leandask.reading.reader import LogReader
-from leandask.records.schema import TRANSITION
+from leandask.records.schema import RUNS, TRANSITION
 from leandask.records.text import CUT, NAME_LENGTH, one_line, printable
 from leandask.records.times import rfc3339
 
@@ -127,8 +128,11 @@ def record_line(record: dict[str, Any]) -> str:
     ...     "message": "all: add-worker"}))
     2026-11-24T11:57:27.206000Z INFO     all: add-worker
     """
-    if record.get("event_name") == TRANSITION:
+    event_name = record.get("event_name")
+    if event_name == TRANSITION:
         return transition_line(record)
+    if event_name in RUNS:
+        return run_line(record)
     severity, message = record.get("severity"), record.get("message")
     return one_line(
         f"{record['timestamp']} {severity!s:8} {message}", limit=2 * NAME_LENGTH
@@ -224,7 +228,10 @@ def count_lines(
       all                                                 2
     records over time      ▅▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁█▁▁▁▁▁
     """
+    of_runs = {name: counts[name] for name in OF_RUNS if name in counts}
     for name, value in counts.items():
+        if name in of_runs:
+            continue
         label = name.replace("_", " ")
         if not isinstance(value, dict):
             if name in SIZES and value is not None:
@@ -243,6 +250,8 @@ def count_lines(
         for start, rate in rates:
             columns[(start - begin) * WIDTH // span] += rate
         yield f"{'records over time':22} {bar_chart(columns, bars)}"
+    if of_runs:
+        yield from run_stats_lines(of_runs)
 
 
 def bar_chart(values: list[float], bars: str = BARS) -> str:

@@ -6,9 +6,15 @@ import datetime
 import logging
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
-from leandask.reading.lines import InvalidRecord, msg_of, needles_of
-from leandask.records.loggers import EVENTS
-from leandask.records.schema import EVENT, SAMPLE, TRANSITION
+from leandask.reading.matching import needles_of, stems_from, touches
+from leandask.records.loggers import EVENTS, WORKERS
+from leandask.records.schema import (
+    EVENT,
+    RUNS,
+    SAMPLE,
+    TASK_ERRED,
+    TRANSITION,
+)
 from leandask.records.severity import (
     SEVERITIES,
     SEVERITY_NUMBERS,
@@ -118,7 +124,7 @@ long ago such as '15 minutes'; got 'noon'
         self._event_names = texts.pop("event_name", None)
         self._keys = texts.pop("key", None)
         self._stimuli = texts.pop("stimulus_id", None)
-        #: Fields that only events have.
+        #: Fields that only events have, and of which runs have the worker.
         self._of_events = tuple(texts.items())
         self.needles = self._find_needles()
 
@@ -157,10 +163,10 @@ long ago such as '15 minutes'; got 'noon'
         event_name = record["event_name"]
         if self._event_names is not None and event_name not in self._event_names:
             return False
-        if self._of_events and event_name != EVENT:
+        if self._of_events and event_name != EVENT and event_name not in RUNS:
             return False
         for name, texts in self._of_events:
-            if record[name] not in texts:
+            if record.get(name) not in texts:
                 return False
         if self._keys is not None and not touches(record, self._keys):
             return False
@@ -186,7 +192,9 @@ class ListFilter(Filter):
 
 
 class EventFilter(ListFilter):
-    """Wants records that are not transitions, and match all of its parameters.
+    """Wants records that tell no single task's way, and match all of its parameters.
+
+    Those are neither transitions nor runs, but for runs that erred by themselves.
 
     Parameters
     ----------
@@ -196,21 +204,29 @@ class EventFilter(ListFilter):
 
     def __init__(self, **filters: Unpack[Filters]) -> None:
         super().__init__(**filters)
-        self.needles = self.needles or needles_of("logger", [EVENTS.name])
+        names = [EVENTS.name, WORKERS.name, TASK_ERRED]
+        self.needles = self.needles or needles_of("logger", names)
 
     def matches(self, record: dict[str, Any]) -> bool:
         """Whether a record is wanted."""
-        return record["event_name"] != TRANSITION and super().matches(record)
+        event_name = record["event_name"]
+        if event_name in RUNS and self._event_names is None:
+            is_shown = record["severity_number"] >= WARNING_NUMBER
+        else:
+            is_shown = event_name != TRANSITION
+        return is_shown and super().matches(record)
 
 
 class Story:
-    """Wants the transitions that touch one of some tasks, or stem from a stimulus.
+    """Wants what happened to some tasks, or stems from a stimulus.
+
+    That is their transitions, their runs, and transitions that recommend one for them.
 
     Parameters
     ----------
     *keys_or_stimuli : key of a task or stimulus_id
     within : RecordFilter, optional
-        Transitions must match it too.
+        Records must match it too.
     """
 
     def __init__(
@@ -223,50 +239,12 @@ class Story:
     def matches(self, record: dict[str, Any]) -> bool:
         """Whether a record is wanted."""
         return (
-            record["event_name"] == TRANSITION
-            and (record["stimulus_id"] in self._names or touches(record, self._names))
+            (record["event_name"] == TRANSITION or record["event_name"] in RUNS)
+            and (
+                record.get("stimulus_id") in self._names or touches(record, self._names)
+            )
             and self._within.matches(record)
         )
-
-
-def touches(record: dict[str, Any], keys: frozenset[str]) -> bool:
-    """Whether a record is a transition of a task, or recommends one for a task."""
-    return record["event_name"] == TRANSITION and (
-        record["task_key"] in keys or not keys.isdisjoint(record["recommendation_keys"])
-    )
-
-
-def stems_from(record: dict[str, Any], stimuli: frozenset[str]) -> bool:
-    """Whether a record is a transition or an event with one of the stimuli."""
-    if record["event_name"] == TRANSITION:
-        return record["stimulus_id"] in stimuli
-    if record["event_name"] != EVENT or '"stimulus_id":' not in record["payload"]:
-        return False
-    try:
-        msg = msg_of(record)
-    except InvalidRecord:
-        return False
-    if type(msg) is not dict:
-        return False
-    stimulus = msg.get("stimulus_id")
-    return type(stimulus) is str and stimulus in stimuli
-
-
-def is_worker_lost(record: dict[str, Any]) -> bool:
-    """Whether the event of a worker that left says that this was not expected.
-
-    Raises
-    ------
-    InvalidRecord
-        If its payload is not JSON.
-    """
-    # A payload that was cut may lack the field: then only the severity says it.
-    if record["severity_number"] >= WARNING_NUMBER:
-        return True
-    if '"expected"' not in record["payload"]:
-        return False
-    msg = msg_of(record)
-    return type(msg) is dict and msg.get("expected") is False
 
 
 def _texts(name: str, value: Any) -> frozenset[str]:

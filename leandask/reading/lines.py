@@ -10,14 +10,13 @@ Only this module decides whether a record is valid:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import orjson
 
 from leandask.eventlog.formatter import PRESETS
 from leandask.records import times
-from leandask.records.schema import EVENT, RECORDS_DROPPED, TRANSITION
+from leandask.records.schema import EVENT, RECORDS_DROPPED, RUNS, TRANSITION
 
 #: Bound of all numbers: JavaScript, which shows them, has no larger exact integers.
 EXACT = 2**53
@@ -55,6 +54,7 @@ _BY_KIND: dict[str, dict[str, tuple[type, ...]]] = {
         "worker": _TEXT_OR_NULL,
         "client": _TEXT_OR_NULL,
     },
+    **{name: {"task_key": _TEXT, "task_prefix": _TEXT} for name in RUNS},
     RECORDS_DROPPED: {"dropped_since_last": _NUMBER},
 }
 
@@ -167,6 +167,12 @@ def _is_comparable(record: Any) -> bool:
                 and type(record["worker"]) in _TEXT_OR_NULL
                 and type(record["client"]) in _TEXT_OR_NULL
             )
+        if event_name in RUNS:
+            return (
+                type(record["task_key"]) is type(record["task_prefix"]) is str
+                and type(record.get("worker", "")) is str
+                and type(record.get("stimulus_id", "")) is str
+            )
         return type(event_name) is str
     except (KeyError, TypeError):
         return False
@@ -259,22 +265,3 @@ def msg_of(record: dict[str, Any]) -> Any:
 
 def _wrong_time(record: dict[str, Any]) -> InvalidRecord:
     return InvalidRecord("timestamp", f"it is not a time: {record['timestamp']!r}")
-
-
-def needles_of(name: str, texts: Iterable[str]) -> tuple[bytes, ...]:
-    """Return bytes, one of which is in each line whose field `name` is one of `texts`.
-
-    Lines without any of them need not be decoded. Empty if JSON can write one of the
-    texts in more than one way.
-
-    Examples
-    --------
-    >>> needles_of("topic", ["all"]), needles_of("topic", ["all", "é"])
-    ((b'"all"',), ())
-    """
-    texts = list(texts)
-    if any(not (t.isascii() and t.isprintable()) or {*t} & {*'"\\'} for t in texts):
-        return ()
-    needles = [orjson.dumps(text) for text in texts]
-    # A payload has stimulus_ids too: JSON in a string, so that quotes are escaped.
-    return tuple(n.strip(b'"') if name == "stimulus_id" else n for n in needles)

@@ -6,6 +6,7 @@ import ast
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,8 @@ from leandask.reading.forward import ForwardScan, Records
 from leandask.reading.lines import InvalidRecord, check, msg_of, seconds_of
 from leandask.reading.lives import Lives
 from leandask.reading.problems import Problems
-from leandask.records.schema import EVENT
+from leandask.reading.taskruns import TaskRun, TaskRuns, run_of
+from leandask.records.schema import EVENT, RUNS, TRANSITION
 
 if TYPE_CHECKING:
     from dask.typing import Key
@@ -118,6 +120,8 @@ class LogReader:
         from distributed.scheduler import Transition  # imports the scheduler
 
         for record in self.select(Story(*keys_or_stimuli)):
+            if record["event_name"] != TRANSITION:
+                continue
             try:
                 check(record)
                 timestamp = seconds_of(record)
@@ -155,6 +159,44 @@ class LogReader:
                 self.problems.counts[e.kind] += 1
             else:
                 yield event
+
+    def tasks(self, **filters: Unpack[Filters]) -> TaskRuns:
+        """Return the runs of tasks that match all filters.
+
+        Parameters
+        ----------
+        **filters
+            As for :meth:`records`.
+
+        Returns
+        -------
+        TaskRuns
+            An iterable of :class:`leandask.reading.taskruns.TaskRun`, with
+            ``to_pandas`` and ``to_parquet``.
+
+        Examples
+        --------
+        The longest run::
+
+            max(LogReader("events.jsonl").tasks(), key=lambda run: run.compute)
+        """
+        names = filters.setdefault("event_name", [*RUNS])
+        wanted = Filter(**filters)
+        if not RUNS.issuperset([names] if isinstance(names, str) else names or ()):
+            raise ValueError(
+                f"event_name must be one of {', '.join(sorted(RUNS))}; got {names!r}"
+            )
+        return TaskRuns(partial(self._runs, wanted))
+
+    def _runs(self, wanted: Filter) -> Iterator[TaskRun]:
+        for record in self.select(wanted):
+            try:
+                check(record)
+                run = run_of(record)
+            except InvalidRecord as e:
+                self.problems.counts[e.kind] += 1
+            else:
+                yield run
 
     def to_pandas(self, **filters: Unpack[Filters]) -> DataFrame:
         """Return the records as a DataFrame, which holds all of them in memory.

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from leandask.reading.filter import is_worker_lost
 from leandask.reading.histogram import Histogram
 from leandask.reading.lines import InvalidRecord, check, milliseconds_of
 from leandask.reading.lives import Memory, highest, memory_of
+from leandask.reading.matching import is_worker_lost
+from leandask.reading.runs import RunStats
 from leandask.records.schema import (
     EVENT,
     MEMORY_PRESSURE,
     RECORDS_DROPPED,
+    RUNS,
     SAMPLE,
     TRANSITION,
 )
@@ -89,6 +91,8 @@ class LogStats:
         self.topics, self.actions = Tally(), Tally()
         #: States after transitions, and records of each scheduler.
         self.states, self.schedulers = Tally(), Tally()
+        #: How long tasks ran, and why they erred.
+        self.runs = RunStats()
         # In seconds, not milliseconds: that is precise enough.
         self._periods = Histogram(columns=1, limit=PERIODS)
         self._second, self._row = "", [0]
@@ -110,6 +114,8 @@ class LogStats:
         ):
             check(record)
         is_lost = event_name == EVENT and _is_loss(record)
+        if event_name in RUNS:
+            self.runs.add(record)
         if event_name in (SAMPLE, MEMORY_PRESSURE):
             found = memory_of(record, milliseconds_of(record))
             self.peak = highest((self.peak, found))
@@ -156,6 +162,7 @@ class LogStats:
         """Return all counts as plain values."""
         rates = [rate for _, rate in self.rates()]
         peak = self.peak
+        runs = self.runs.as_dict() if self.runs else {}
         return {
             "records": self.records,
             "first": self.first or None,
@@ -177,6 +184,7 @@ class LogStats:
             "states": self.states.most(),
             "topics": self.topics.most(),
             "actions": self.actions.most(),
+            **runs,
         }
 
 

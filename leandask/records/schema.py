@@ -16,6 +16,8 @@ EVENT = "dask.event"
 TRANSITION = "dask.task.transition"
 TASK_FINISHED = "dask.task.finished"
 TASK_ERRED = "dask.task.erred"
+#: The kinds that tell of a run of a task.
+RUNS = frozenset({TASK_FINISHED, TASK_ERRED})
 STARTED = "dask.scheduler.start"
 STOPPED = "dask.scheduler.stop"
 RECORDS_DROPPED = "leandask.records-dropped"

@@ -26,6 +26,8 @@ _SECONDS = {
     "disk-write": "disk_seconds",
     "deserialize": "deserialize_seconds",
 }
+#: The numbers that a worker tells, and their fields. A LogRecord has a thread already.
+_NUMBERS = ("run_id", "run_id"), ("thread", "worker_thread"), ("nbytes", "nbytes")
 #: A traceparent of https://www.w3.org/TR/trace-context/: of any version, as it has
 #: these parts first.
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
@@ -116,9 +118,9 @@ class RunRecords:
             fields["worker_name"] = name_of(worker if name is None else name)
         fields["retries_left"] = retries_left
         if told:
-            for name in ("run_id", "thread", "nbytes"):
+            for name, field in _NUMBERS:
                 if type(value := told.get(name)) is int:
-                    fields[name] = value
+                    fields[field] = value
             if type(value := told.get("typename")) is str:
                 fields["type"] = name_of(value)
             fields["stimulus_id"] = name_of(told.get("stimulus_id"))

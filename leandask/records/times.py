@@ -57,6 +57,19 @@ def milliseconds(text: str) -> int:
     return (_parse(text) - _EPOCH) // timedelta(milliseconds=1)
 
 
+def microseconds(text: str) -> int:
+    """Return a time in ISO 8601 as microseconds since the epoch.
+
+    Without an offset it is UTC. Raises ValueError if it is not a time.
+
+    Examples
+    --------
+    >>> microseconds("1970-01-01T00:00:01.250999Z")
+    1250999
+    """
+    return (_parse(text) - _EPOCH) // timedelta(microseconds=1)
+
+
 def moment(name: str, value: Any) -> str:
     """Return a time as records have it, so that the two compare as texts.
 

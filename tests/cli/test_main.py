@@ -21,7 +21,7 @@ import leandask
 from leandask.cli.main import main
 from leandask.records.times import rfc3339
 from leandask.serving.client import fetch_report
-from tests.helpers.logs import NOW, lines, write
+from tests.helpers.logs import NOW, lines, record, run_record, write
 from tests.helpers.processes import start_worker, wait_for
 
 COMMAND = Path(sys.executable).with_name("leandask")
@@ -88,6 +88,37 @@ def test_story_shows_the_transitions_of_keys_and_stimuli(path):
     assert json.loads(out)["task_key"] == "x-8"
     out, err = run("story", path, "nothing")
     assert (out, err) == ("", f"leandask: no transition of nothing in {path}\n")
+
+
+def test_stats_story_and_events_of_runs(tmp_path):
+    records = [
+        run_record(1, "inc-1", seq=1, nbytes=2048),
+        run_record(2, "inc-2", seq=2, erred="ValueError('no')", transfer_seconds=0.1),
+    ]
+    log = write(
+        tmp_path / "runs.jsonl", *[json.dumps(r).encode() + b"\n" for r in records]
+    )
+    out = run("stats", log)[0]
+    inc = next(line for line in out.splitlines() if line.startswith("inc "))
+    assert inc.split()[1:6] == ["2", "1", "1.00", "s", "500.00"]
+    assert inc.endswith("2.00 kiB")
+    assert "  transfer" in out
+    assert "w-1 tcp://127.0.0.1:1" in out
+    assert "1  ValueError('no')  (x.py:1, in f), first inc-2" in out
+    found = json.loads(run("stats", log, "--json")[0])
+    assert found["prefixes"]["inc"]["count"] == 2
+    (line,) = run("story", log, "inc-1")[0].splitlines()
+    assert line.endswith("run finished in 500.00 ms on w-1: inc-1  (2.00 kiB)")
+    (line,) = run("events", log)[0].splitlines()
+    assert line.endswith("run erred in 500.00 ms on w-1: inc-2: ValueError('no')")
+
+
+def test_events_shows_lines_of_workers_too(tmp_path):
+    line = record(1, event_name="dask.event", logger="leandask.workers", message="hm")
+    line |= {"topic": "t", "action": None, "worker": None, "client": None}
+    line |= {"payload": "{}", "seq": 1}
+    log = write(tmp_path / "log.jsonl", json.dumps(line).encode() + b"\n")
+    assert run("events", log)[0].endswith("INFO     hm\n")
 
 
 def test_stats_as_text_and_as_json(path):

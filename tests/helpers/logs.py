@@ -76,6 +76,31 @@ def record(seconds=0.0, **fields):
     }
 
 
+def run_record(seconds, key="inc-1", seq=1, erred="", compute=0.5, **fields):
+    """A valid record of a run that ended so many seconds after :data:`T0`."""
+    own = {
+        "event_name": "dask.task.erred" if erred else "dask.task.finished",
+        "severity": "WARNING" if erred else "DEBUG",
+        "severity_number": 13 if erred else 5,
+        "logger": "leandask.tasks",
+        "message": "",
+        "seq": seq,
+        "task_key": key,
+        "task_prefix": key.partition("-")[0],
+        "task_group": key.partition("-")[0],
+        "worker": "tcp://127.0.0.1:1",
+        "worker_name": "w-1",
+        "worker_thread": 7,
+        "retries_left": 0,
+        "run_start": rfc3339(T0 + seconds - compute),
+        "compute_seconds": compute,
+    }
+    if erred:
+        own |= {"exception_type": "ValueError", "exception_text": erred}
+        own |= {"blamed_key": key, "exception": '  File "x.py", line 1, in f\n'}
+    return record(seconds, **own | fields)
+
+
 def event_record(seconds, topic, action=None, worker=None, **payload):
     """A valid record of an event."""
     return record(

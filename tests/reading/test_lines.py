@@ -20,10 +20,10 @@ from leandask.reading.lines import (
     check,
     milliseconds_of,
     msg_of,
-    needles_of,
     record_of,
     seconds_of,
 )
+from leandask.reading.matching import needles_of
 from leandask.reading.stats import LogStats
 from leandask.reading.timeline.timeline import Timeline
 from tests.helpers.logs import event_record, lines, record, transition_record, write

@@ -84,7 +84,7 @@ async def test_each_run_is_recorded_as_the_task_stream_has_it(kept):
     ours = {
         record["task_key"]: (
             record["worker"],
-            record["thread"],
+            record["worker_thread"],
             record.get("nbytes"),
             seconds_of(record["run_start"]),
             seconds_of(record["run_start"]) + record["compute_seconds"],

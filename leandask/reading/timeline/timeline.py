@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from leandask.reading.filter import is_worker_lost
 from leandask.reading.histogram import Histogram
 from leandask.reading.lines import InvalidRecord, check, milliseconds_of
 from leandask.reading.lives import NOTED
+from leandask.reading.matching import is_worker_lost
 from leandask.reading.timeline.columns import (
     AFTER,
     BEFORE,
