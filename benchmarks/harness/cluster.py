@@ -43,6 +43,8 @@ COMMANDS: dict[str, list[str]] = {
         *_LEANDASK,
     ],
     "leandask-no-limit": ["env", "DASK_LEANDASK__MEMORY__LIMIT=null", *_LEANDASK],
+    "runs-logged": [*_LEANDASK, "--event-log={folder}/log.jsonl"],
+    "runs-logged-zstd": [*_LEANDASK, "--event-log={folder}/log.jsonl.zst"],
     "all-logged": [*_LEANDASK, "--log-transitions", "--event-log={folder}/log.jsonl"],
 }
 

@@ -139,20 +139,19 @@ class RecordStream:
 
     def transition(self, transition: Transition) -> None:
         """Take a transition, and keep it until the thread has it; never raises."""
-        is_erred = transition[2] == "erred"
-        if is_erred:
+        level = logging.DEBUG
+        if transition[2] == "erred":
+            level = logging.INFO
             self.on_erred(transition)
-        if TRANSITIONS.isEnabledFor(logging.DEBUG) or (
-            is_erred and TRANSITIONS.isEnabledFor(logging.INFO)
-        ):
+        if TRANSITIONS.isEnabledFor(level):
             nbytes = TRANSITION_BYTES + RECOMMENDATION_BYTES * len(transition[3])
-            self.take(self._transition, transition, nbytes)
+            self.queue.put(self._transition, transition, nbytes)
+            if not self._drain.started:
+                self._drain.start()
 
-    def take(self, kind: Kind, source: Any, nbytes: int) -> None:
-        """Take what a record is made from, of about `nbytes`; never raises."""
-        self.queue.put(kind, source, nbytes)
-        if not self._drain.started:
-            self._drain.start()
+    def start(self) -> None:
+        """Start the thread: for those who put into the queue themselves."""
+        self._drain.start()
 
     def life(
         self,
@@ -224,10 +223,7 @@ class RecordStream:
         )
 
     def warnings(self) -> list[dict[str, str]]:
-        """Return the last records of WARNING or above, newest first, 20 at most.
-
-        Each has ``timestamp``, ``severity`` and ``message``.
-        """
+        """Return the last records of WARNING or above: 20 at most, newest first."""
         last = self._drain.warnings.copy()
         return [warning._asdict() for warning in reversed(last)]
 

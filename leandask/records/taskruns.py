@@ -26,8 +26,6 @@ _SECONDS = {
     "disk-write": "disk_seconds",
     "deserialize": "deserialize_seconds",
 }
-#: The numbers that a worker tells, and their fields. A LogRecord has a thread already.
-_NUMBERS = ("run_id", "run_id"), ("thread", "worker_thread"), ("nbytes", "nbytes")
 #: A traceparent of https://www.w3.org/TR/trace-context/: of any version, as it has
 #: these parts first.
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
@@ -35,13 +33,14 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2
 _CLASS = re.compile(r"[A-Za-z_][\w.]*")
 
 
-Told = dict[str, Any]
 #: A run of a task on its way to a record: when the scheduler learned of it (seconds
 #: since the epoch), its key and its :class:`distributed.scheduler.TaskGroup`, the
-#: worker's address and name, how often it may be tried again, its annotations, and what
-#: the worker told: ``startstops`` and more; nothing if it did not run. A plain tuple,
-#: as it is made on the event loop. No task or worker is in it.
-Run = tuple[float, Any, Any, str | None, Any, int, dict[str, Any] | None, Told]
+#: worker's address and name, how often it may be tried again, and its annotations; then
+#: what the worker told: its ``run_id``, ``thread``, ``nbytes``, ``typename`` and
+#: ``stimulus_id``, and the ``startstops`` of its phases. A plain tuple, as it is made
+#: on the event loop. No task, worker or message is in it: to keep a message takes
+#: longer than a tuple of its values.
+Run = tuple[Any, ...]
 
 
 class Failure(NamedTuple):
@@ -107,7 +106,8 @@ class RunRecords:
 
     def _fill(self, fields: dict[str, Any], run: Run) -> None:
         """Fill the fields that all runs have."""
-        timestamp, key, group, worker, name, retries_left, annotations, told = run
+        timestamp, key, group, worker, name, retries_left, annotations = run[:7]
+        run_id, thread, nbytes, typename, stimulus_id, startstops = run[7:]
         if group is not self._group:
             self._group, self._of_group = group, _fields_of(group)
         fields["timestamp"] = rfc3339(timestamp)
@@ -117,14 +117,17 @@ class RunRecords:
             fields["worker"] = worker
             fields["worker_name"] = name_of(worker if name is None else name)
         fields["retries_left"] = retries_left
-        if told:
-            for name, field in _NUMBERS:
-                if type(value := told.get(name)) is int:
-                    fields[field] = value
-            if type(value := told.get("typename")) is str:
-                fields["type"] = name_of(value)
-            fields["stimulus_id"] = name_of(told.get("stimulus_id"))
-            _fill_times(fields, told.get("startstops") or ())
+        if type(run_id) is int:
+            fields["run_id"] = run_id
+        if type(thread) is int:
+            fields["worker_thread"] = thread  # a LogRecord has a thread already
+        if type(nbytes) is int:
+            fields["nbytes"] = nbytes
+        if type(typename) is str:
+            fields["type"] = name_of(typename)
+        fields["stimulus_id"] = name_of(stimulus_id)
+        if startstops:
+            _fill_times(fields, startstops)
         if annotations:
             found = _TRACEPARENT.match(str(annotations.get("traceparent")))
             if found:

@@ -17,7 +17,6 @@ from leandask.records.taskruns import (
     Failure,
     Run,
     RunRecords,
-    Told,
     middle_cut,
 )
 from leandask.records.text import name_of
@@ -29,6 +28,11 @@ if TYPE_CHECKING:
     from distributed.scheduler import TaskState, Transition
 
     from leandask.records.stream import RecordStream
+
+#: What a worker tells of a run.
+Message = dict[str, Any]
+#: What of it a record is made from, as at the end of a :data:`Run`.
+TOLD = ("run_id", "thread", "nbytes", "typename", "stimulus_id", "startstops")
 
 
 class TaskRuns:
@@ -50,13 +54,13 @@ class TaskRuns:
     ) -> None:
         self._scheduler = scheduler
         self._stream = stream
-        self._take = stream.take
+        self._put = stream.queue.put
         records = RunRecords(stream.factory)
         self._finished = Kind("task", records.finished, TASKS)
         self._erred = Kind("task", records.erred, TASKS)
         self._workers_lost = workers_lost
         #: The message of a run that erred, while upstream handles it.
-        self._erring: Told = {}
+        self._erring: Message = {}
 
     def install(self) -> None:
         """Take what workers tell of tasks, before upstream does."""
@@ -66,6 +70,7 @@ class TaskRuns:
         handlers["task-finished"] = self.task_finished
         handlers["task-erred"] = self.task_erred
         self._stream.on_erred = self.see_erred
+        self._stream.start()
 
     def task_finished(self, **message: Any) -> None:
         """Take a run that finished: the handler of the message of a worker."""
@@ -80,9 +85,23 @@ class TaskRuns:
             and ts.state == "processing"
             and TASKS.isEnabledFor(logging.DEBUG)
         ):
-            of_task = ts.retries, ts.annotations, message
-            run = time(), key, ts.group, worker, ws.name, *of_task
-            self._take(self._finished, run, RUN_BYTES)
+            told = message.get
+            run: Run = (  # as in _run, which takes a while to call for every task
+                time(),
+                key,
+                ts.group,
+                worker,
+                ws.name,
+                ts.retries,
+                ts.annotations,
+                told("run_id"),
+                told("thread"),
+                told("nbytes"),
+                told("typename"),
+                told("stimulus_id"),
+                told("startstops"),
+            )
+            self._put(self._finished, run, RUN_BYTES)
         self._task_finished(**message)
 
     def task_erred(self, **message: Any) -> None:
@@ -117,14 +136,10 @@ class TaskRuns:
             self._stream.count_error()
 
     def _put_erred(
-        self, ts: TaskState, told: Told, level: int, blamed: Any = None
+        self, ts: TaskState, told: Message, level: int, blamed: Any = None
     ) -> None:
         if not TASKS.isEnabledFor(level):
             return
-        worker = told.get("worker")
-        ws = self._scheduler.workers.get(worker or "")
-        name = None if ws is None else ws.name
-        of_task = ts.retries, ts.annotations, told
         failure = Failure(
             middle_cut(told.get("exception_text") or "", EXCEPTION_LENGTH),
             middle_cut(told.get("traceback_text") or "", TRACEBACK_LENGTH),
@@ -133,11 +148,17 @@ class TaskRuns:
         )
         n_characters = len(failure.exception) + len(failure.traceback)
         nbytes = RUN_BYTES + CHARACTER_BYTES * n_characters
-        run: Run = (time(), ts.key, ts.group, worker, name, *of_task)
-        self._take(self._erred, (run, failure, level), nbytes)
+        self._put(self._erred, (self._run(ts, told), failure, level), nbytes)
+
+    def _run(self, ts: TaskState, told: Message) -> Run:
+        worker = told.get("worker")
+        ws = self._scheduler.workers.get(worker or "")
+        name = None if ws is None else ws.name
+        first = time(), ts.key, ts.group, worker, name, ts.retries, ts.annotations
+        return *first, *[told.get(field) for field in TOLD]
 
 
-def _why_given_up(ts: TaskState) -> Told:
+def _why_given_up(ts: TaskState) -> Message:
     """Say why upstream gave a task up: it does not write the exception out."""
     if ts.exception_text or not ts.suspicious:
         return {"exception_text": ts.exception_text}
