@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 EXCEPTION_LENGTH, TRACEBACK_LENGTH = 1000, 4000
 #: Estimated bytes of a waiting run without its texts.
 RUN_BYTES = 1500
+#: Groups on a worker whose fields are kept: 1 kB each.
+MOST_COMMON = 1000
 #: The fields with the seconds of what upstream's ``startstops`` have.
 _SECONDS = {
     "compute": "compute_seconds",
@@ -71,16 +73,14 @@ class RunRecords:
             level: factory.template(TASKS, level, TASK_ERRED, ())
             for level in (logging.DEBUG, logging.WARNING)
         }
-        #: The group of the last run, and its fields: the next one is often of the same.
-        self._group: Any = None
-        self._of_group: dict[str, Any] = {}
+        #: What runs of a group on a worker have in common. It holds the groups.
+        self._common: dict[tuple[int, Any], tuple[Any, Any, dict[str, Any]]] = {}
 
     def finished(self, seq: int, run: Run) -> Record:
         """Make the record of a run that finished."""
         fields = self._finished.copy()
         fields["seq"] = seq
         self._fill(fields, run)
-        fields["message"] = one_line(f"{fields['task_prefix']}: finished")
         return logging.DEBUG, run[0], fields
 
     def erred(self, seq: int, source: tuple[Run, Failure, int]) -> Record:
@@ -108,14 +108,15 @@ class RunRecords:
         """Fill the fields that all runs have."""
         timestamp, key, group, worker, name, retries_left, annotations = run[:7]
         run_id, thread, nbytes, typename, stimulus_id, startstops = run[7:]
-        if group is not self._group:
-            self._group, self._of_group = group, _fields_of(group)
+        common = self._common.get((id(group), worker))
+        if common is None or common[1] != name:
+            if len(self._common) >= MOST_COMMON:
+                self._common.clear()
+            common = group, name, _common_fields(group, worker, name)
+            self._common[id(group), worker] = common
         fields["timestamp"] = rfc3339(timestamp)
         fields["task_key"] = name_of(key)
-        fields.update(self._of_group)
-        if worker is not None:
-            fields["worker"] = worker
-            fields["worker_name"] = name_of(worker if name is None else name)
+        fields.update(common[2])
         fields["retries_left"] = retries_left
         if type(run_id) is int:
             fields["run_id"] = run_id
@@ -134,14 +135,19 @@ class RunRecords:
                 fields["trace_id"], fields["span_id"] = found.groups()
 
 
-def _fields_of(group: Any) -> dict[str, Any]:
-    """Return the fields that the runs of a group of tasks have in common."""
+def _common_fields(group: Any, worker: Any, name: Any) -> dict[str, Any]:
+    """Return what the runs of a group of tasks on a worker have in common."""
+    prefix = name_of(group.prefix.name)
     fields = {
-        "task_prefix": name_of(group.prefix.name),
+        "message": one_line(f"{prefix}: finished"),
+        "task_prefix": prefix,
         "task_group": name_of(group.name),
     }
     if group.span_id is not None:
         fields["dask_span_id"] = name_of(group.span_id)
+    if worker is not None:
+        fields["worker"] = worker
+        fields["worker_name"] = name_of(worker if name is None else name)
     return fields
 
 
@@ -150,15 +156,12 @@ def _fill_times(fields: dict[str, Any], startstops: Any) -> None:
     for each in startstops:
         start, stop = each["start"], each["stop"]
         name = _SECONDS.get(each["action"])
-        if name is None:
-            continue
         if name == "compute_seconds":
             fields["run_start"] = rfc3339(start)
-            # To the microsecond, so that the end is exact too.
-            seconds = round(stop * 1e6) / 1e6 - round(start * 1e6) / 1e6
-        else:
-            seconds = fields.get(name, 0.0) + stop - start
-        fields[name] = round(seconds, 6)
+            # In whole microseconds, so that the end is exact too.
+            fields[name] = (round(stop * 1e6) - round(start * 1e6)) / 1e6
+        elif name is not None:
+            fields[name] = round(fields.get(name, 0.0) + stop - start, 6)
 
 
 def middle_cut(text: str, length: int) -> str:
