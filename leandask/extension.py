@@ -108,7 +108,9 @@ class LeanExtension:
         self.health.install()
         suspects = Suspects(scheduler, self.stream)
         suspects.install()
-        if _records_tasks():
+        #: Whether each run of a task is recorded.
+        self.records_tasks = _records_tasks()
+        if self.records_tasks:
             TaskRuns(scheduler, self.stream, suspects.workers_lost).install()
         self.collector = Collector(scheduler)
         self.intake = Intake(scheduler, self.collector, trim_heap)

@@ -117,7 +117,7 @@ class TaskStream(TaskStreamPlugin):
         start_index: int | None = None,
     ) -> str:
         """Say what an answer of `collect` misses; empty if it is whole."""
-        buffer, start, stop = self.buffer, _as_time(start), _as_time(stop)
+        buffer, start, stop = self.buffer, as_time(start), as_time(stop)
         n_evicted = self.index - len(buffer)
         if start_index is not None:
             is_cut = start_index < n_evicted
@@ -232,6 +232,6 @@ def _is_added_by_a_user() -> bool:
     return False
 
 
-def _as_time(value: Any) -> Any:
+def as_time(value: Any) -> Any:
     """Return a time in seconds since the epoch; upstream also takes ``"60s"``, ago."""
     return time() - parse_timedelta(value) if isinstance(value, str) else value

@@ -17,7 +17,7 @@ from leandask import _compat
 from leandask._throttle import Throttle
 from leandask.histories import bounds
 from leandask.histories.loglines import log_lines_of
-from leandask.histories.taskstream import TaskStream, task_stream_of
+from leandask.histories.taskstream import TaskStream, as_time, task_stream_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -72,10 +72,20 @@ class Watchers:
         self, comm: Comm, serializers: Sequence[str] | None = None, **asked: Any
     ) -> Any:
         """Answer as upstream does, and open or close a window."""
-        answer = None
         # A client may tell what it reads; one in this process reads objects.
         is_read = serializers is None or "msgpack" in serializers
-        if is_read and not isinstance(comm, InProc):
+        is_packed = is_read and not isinstance(comm, InProc)
+        if (window := self._window_beyond_memory(comm, **asked)) is not None:
+            from leandask.serving.loggedtasks import answer  # it imports the readers
+
+            self._note(lambda stream: self._move_windows(stream, comm, **asked))
+            return answer(self.scheduler, window, is_packed)
+        return self._answer_kept(comm, is_packed, asked)
+
+    def _answer_kept(self, comm: Comm, is_packed: bool, asked: dict[str, Any]) -> Any:
+        """Answer with the tasks that memory keeps."""
+        answer = None
+        if is_packed:
             self._collect(count=0)  # starts the task stream, if there is none yet
             stream = task_stream_of(self.scheduler)
             answer = None if stream is None else stream.answer(**asked)
@@ -107,6 +117,8 @@ class Watchers:
     def _notices(self, stream: TaskStream, start: float) -> list[str]:
         """Say what a report that began at `start` misses."""
         notices = [stream.notice_of(start=start)]
+        if notices[0] and self._has_log():
+            notices.append("The event log has all tasks: leandask performance-report.")
         if parts := late_parts(self.scheduler, start):
             names = " and ".join(f"leandask.retention.{name}" for name in parts)
             notices.append(f"Some tabs begin later than this report: see {names}.")
@@ -123,6 +135,18 @@ class Watchers:
     ) -> None:
         if notice := stream.notice_of(start, stop, count, start_index):
             self._tell(comm, notice)
+        self._move_windows(stream, comm, start, stop, count, start_index)
+
+    def _move_windows(
+        self,
+        stream: TaskStream,
+        comm: Comm,
+        start: Any = None,
+        stop: Any = None,
+        count: int | None = None,
+        start_index: int | None = None,
+    ) -> None:
+        """Open or close a window, as a client asked for tasks."""
         is_time = isinstance(start, (int, float))
         if start_index is not None:
             self._close(stream, comm, start_index)
@@ -136,6 +160,33 @@ class Watchers:
             self._close(stream, comm, start=start)
         elif count is None or start is not None:
             stream.stay(comm)
+
+    def _window_beyond_memory(
+        self,
+        comm: Comm,
+        start: Any = None,
+        stop: Any = None,
+        count: int | None = None,
+        start_index: int | None = None,
+    ) -> tuple[float, float, int | None] | None:
+        """Return the window that is asked for if only the event log has all of it."""
+        stream = task_stream_of(self.scheduler)
+        if stream is None or start is count is start_index is None:
+            return None
+        if not self._has_log():
+            return None
+        if not stream.notice_of(start, stop, count, start_index):
+            return None
+        begin = as_time(start) or 0.0
+        if start_index is not None:
+            opened = [w.opened for w in stream.windows if w.begin == start_index]
+            begin = min(opened, default=0.0)
+        return begin, math.inf if stop is None else as_time(stop), count
+
+    def _has_log(self) -> bool:
+        """Whether an event log has the runs of tasks."""
+        extension = self.scheduler.extensions["leandask"]
+        return extension.event_log is not None and extension.records_tasks
 
     def _close(
         self, stream: TaskStream, comm: Comm, begin: int | None = None, start: float = 0

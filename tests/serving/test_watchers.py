@@ -226,6 +226,58 @@ async def test_what_is_beyond_upstreams_bound_is_told(told, tmp_path):
             await until(lambda: len(told) == 2)
 
 
+def figures(tasks):
+    """What a log has of tasks too, by key."""
+    return {
+        task["key"]: (
+            task["worker"],
+            task["thread"],
+            task["status"],
+            task.get("nbytes"),
+            *[
+                pytest.approx(part[end], abs=1.5e-6)
+                for part in task["startstops"]
+                if part["action"] == "compute"
+                for end in ("start", "stop")
+            ],
+        )
+        for task in tasks
+    }
+
+
+@gen_test()
+async def test_what_is_beyond_upstreams_bound_comes_from_the_event_log(told, tmp_path):
+    log = {"leandask.event-log.path": str(tmp_path / "log.jsonl")}
+    file = tmp_path / "report.html"
+    with most(20), dask.config.set(log):
+        async with lean_cluster(retention=TASKS) as (s, c):
+            async with watching(c) as tasks:
+                ran = await run(c, n=400) | await run(c, function=fail)
+                last = await c.get_task_stream(count=3)
+            assert keys(tasks) == ran
+            kept = figures(last)
+            assert {key: figures(tasks)[key] for key in kept} == kept
+            assert keys(await c.get_task_stream(count=430)) < ran
+            assert len(await c.get_task_stream(count=430)) == 430
+            assert told == []
+            assert watched(s) <= 20
+            async with performance_report(file):
+                await run(c)
+            head = file.read_text().partition("application/json")[0]
+            assert "The event log has all tasks: leandask performance-report." in head
+
+
+@gen_test()
+async def test_without_runs_in_the_log_an_answer_is_cut_as_before(told, tmp_path):
+    log = {"leandask.event-log.path": str(tmp_path / "log.jsonl")}
+    with most(20), dask.config.set(log | {"leandask.stream.tasks": False}):
+        async with lean_cluster(retention=TASKS) as (_, c):
+            async with watching(c) as tasks:
+                await run(c)
+            assert 12 < len(tasks) <= 20
+            await until(lambda: told)
+
+
 @gen_test()
 async def test_tasks_from_before_somebody_watched_are_told(told):
     async with lean_cluster(retention=TASKS) as (s, c):
@@ -235,7 +287,8 @@ async def test_tasks_from_before_somebody_watched_are_told(told):
         assert len(await c.get_task_stream(count=5)) == 5
         assert len(await c.get_task_stream(start=time() + 60)) == 0
         assert told == []
-        for asked in ({}, {"count": 6}, {"start": begin}, {"stop": time()}):
+        late = time() + 60  # workers only estimate the time
+        for asked in ({}, {"count": 6}, {"start": begin}, {"stop": late}):
             told.clear()
             assert len(await c.get_task_stream(**asked)) == 5
             await until(lambda: told)

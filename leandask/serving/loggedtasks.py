@@ -1,0 +1,140 @@
+"""LoggedTasks: tasks of a window beyond what memory keeps, from the event log."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from leandask.histories.taskbuffer import BLOCK, TaskBuffer
+from leandask.reading.reader import LogReader, key_of
+
+if TYPE_CHECKING:
+    from distributed import Scheduler
+
+    from leandask.eventlog.eventlog import EventLog
+    from leandask.extension import LeanExtension
+    from leandask.histories.tasks.taskblock import Task
+    from leandask.reading.taskruns import TaskRun
+
+#: Seconds by which a worker's clock, and the way of its message, may be late.
+SLACK = 60.0
+#: Seconds after which the rest of the log is not read, and the answer is cut.
+MOST_SECONDS = 60.0
+#: Tasks of an answer; packed they take 50 bytes each.
+MOST_TASKS = 1_000_000
+#: Seconds to wait until the last records are in the log.
+CATCH_UP_SECONDS = 2.0
+#: Runs read before the event loop gets the interpreter.
+SLICE = 64
+
+
+#: One window is read at a time.
+_reading = asyncio.Semaphore(1)
+
+
+async def answer(
+    scheduler: Scheduler, window: tuple[float, float, int | None], is_packed: bool
+) -> Any:
+    """Answer with tasks that ended between two times, or with the last ones of these.
+
+    They are read from the event log of the scheduler, which has the runs of tasks.
+    """
+    start, stop, count = window
+    # Older ones are evicted in blocks.
+    most = MOST_TASKS if count is None else min(count + BLOCK, MOST_TASKS)
+    extension: LeanExtension = scheduler.extensions["leandask"]
+    assert extension.event_log is not None
+    async with _reading:
+        await extension.stream.acatch_up(CATCH_UP_SECONDS)
+        read = Window(scheduler.id, start, stop, most).read
+        tasks = await asyncio.to_thread(read, extension.event_log)
+    first = 0 if count is None else max(len(tasks) - count, 0)
+    packed = tasks.answer(first, len(tasks)) if is_packed else None
+    return tasks[first:] if packed is None else packed
+
+
+class Window:
+    """Tasks of a scheduler that ended between two times, the last ones of them.
+
+    Parameters
+    ----------
+    scheduler_id : str
+    start, stop : float
+        Seconds since the epoch.
+    most : int
+        Tasks that are kept.
+    """
+
+    def __init__(self, scheduler_id: str, start: float, stop: float, most: int) -> None:
+        self._scheduler_id = scheduler_id
+        self._start, self._stop = start, stop
+        self._most = most
+
+    def read(self, log: EventLog) -> TaskBuffer:
+        """Read them from an event log; not on the event loop.
+
+        Raises
+        ------
+        OSError
+            If it can't be read.
+        """
+        log.flush()
+        tasks = TaskBuffer((), 0, self._most)
+        tasks.is_watched = True
+        end = time.monotonic() + MOST_SECONDS
+        since = self._start - SLACK if self._start > SLACK else None
+        for number, run in enumerate(LogReader(log.file.path).tasks(since=since)):
+            if self._has(run):
+                tasks.append(task_of(run))
+            if number % SLICE == 0:
+                time.sleep(0)  # the event loop gets the interpreter
+                if time.monotonic() > end:
+                    break
+        return tasks
+
+    def _has(self, run: TaskRun) -> bool:
+        return (
+            run.scheduler_id == self._scheduler_id
+            and run.stop is not None
+            # As upstream adds it to its stream when the scheduler learns of it.
+            and max(run.stop, run.timestamp) >= self._start
+            and run.stop <= self._stop
+            and not is_retried(run)
+        )
+
+
+def is_retried(run: TaskRun) -> bool:
+    """Whether a run erred, and its task was tried again: upstream does not show it."""
+    return run.status == "erred" and run.blamed_key is None
+
+
+def task_of(run: TaskRun) -> Task:
+    """Return a task as upstream's task stream has it, as far as the log tells."""
+    assert run.start is not None and run.stop is not None
+    parts = [("compute", run.start, run.stop)]
+    begin = run.start
+    for action, seconds in (
+        ("deserialize", run.deserialize),
+        ("disk-read", run.disk),
+        ("transfer", run.transfer),
+    ):
+        if seconds:  # one before the other, as their times are not in the log
+            parts.insert(0, (action, begin - seconds, begin))
+            begin -= seconds
+    task: dict[str, Any] = {
+        "key": key_of(run.key),
+        "worker": run.worker,
+        "thread": run.thread,
+        "stimulus_id": run.stimulus_id,
+        "startstops": tuple(
+            {"action": action, "start": start, "stop": stop}
+            for action, start, stop in parts
+        ),
+    }
+    if run.status == "finished":
+        own = {"status": "OK", "nbytes": run.nbytes, "typename": run.type}
+    else:
+        own = {"status": "error", "exception_text": run.exception_text}
+        own["traceback_text"] = run.traceback
+    return task | own
