@@ -30,6 +30,15 @@ AS_JSON = click.option(
 )
 
 
+OUTPUT = click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="HTML file to write.",
+)
+
+
 class Group(click.Group):
     """Commands that show an expected exception as one line, without a traceback."""
 
@@ -167,19 +176,30 @@ def stats(log: Path, as_json: bool, **options: Any) -> None:
 
 @main.command()
 @LOG
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="HTML file to write.",
-)
+@OUTPUT
 @filter_options("since", "until")
 def timeline(log: Path, output: Path, **options: Any) -> None:
-    """Write an HTML page that shows what happened.
+    """Write an HTML page that shows what happened, and which worker ran which task.
 
     The page is a single file that needs no other and no network.
     """
+    write_page(log, output, is_report=False, **options)
+
+
+@main.command()
+@LOG
+@OUTPUT
+@filter_options("since", "until")
+def performance_report(log: Path, output: Path, **options: Any) -> None:
+    """Write the timeline with what tasks took, by prefix and by worker, and errors.
+
+    It is made of the log alone, so that the cluster may be gone.
+    """
+    write_page(log, output, is_report=True, **options)
+
+
+def write_page(log: Path, output: Path, *, is_report: bool, **options: Any) -> None:
+    """Write the page of a timeline, or that of a performance report."""
     from leandask.reading.timeline.page import render
     from leandask.reading.timeline.timeline import Timeline
 
@@ -191,7 +211,7 @@ def timeline(log: Path, output: Path, **options: Any) -> None:
             summary.note(text)
         if not options["until"]:  # else the log may go on
             summary.quiet_at = reader.quiet_at()
-        output.write_text(render(summary), encoding="utf-8")
+        output.write_text(render(summary, is_report=is_report), encoding="utf-8")
         click.echo(printable(f"{summary.n_records} records in {output}"))
 
 

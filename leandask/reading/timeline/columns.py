@@ -10,10 +10,17 @@ LEVELS = (*STATES, "unshown", "workers")
 UNSHOWN, WORKERS = LEVELS.index("unshown"), LEVELS.index("workers")
 #: Counts that only go up. The first three are transitions: into memory, into erred, and
 #: into any other state.
-FLOWS = ("finished", "erred", "moved", "lost", "dropped", "missing", "warned")
+FLOWS = (
+    *("finished", "erred", "moved"),
+    # Tasks of which a record tells why they erred.
+    "failed",
+    *("lost", "dropped", "missing", "warned"),
+)
 #: Columns of a bin: changes of the levels, then the flows.
 N_COLUMNS = len(LEVELS) + len(FLOWS)
-FINISHED, ERRED, MOVED, LOST, DROPPED, MISSING, WARNED = range(len(LEVELS), N_COLUMNS)
+(FINISHED, ERRED, MOVED, FAILED, LOST, DROPPED, MISSING, WARNED) = range(
+    len(LEVELS), N_COLUMNS
+)
 
 #: Column of the state before a transition.
 BEFORE = {state: LEVELS.index(state) for state in STATES}

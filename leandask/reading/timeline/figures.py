@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from leandask.reading.lives import VERDICT_LENGTH, highest
 from leandask.reading.timeline.columns import FLOWS, LEVELS, STATES, UNSHOWN, WORKERS
 from leandask.reading.timeline.schedulers import SchedulerRun
+from leandask.reading.timeline.taskstream.packing import packed
 from leandask.reading.timeline.timeline import Timeline
 from leandask.records.text import MESSAGE_LENGTH, NAME_LENGTH, one_line
 
@@ -53,6 +54,8 @@ class Figures:
         }
         #: Totals over the whole log, by name of the flow.
         self.totals = {name: sum(column) for name, column in self.flows.items()}
+        #: Name of the flow that counts tasks that erred: their records say why.
+        self.errors = max(("failed", "erred"), key=lambda name: self.totals[name])
         self.transitions = sum(self.totals[n] for n in ("finished", "erred", "moved"))
         #: Whether transitions other than those into erred were recorded: without them
         #: it is not known how many tasks are in each state.
@@ -79,10 +82,15 @@ class Figures:
         self.memory_peak = highest(run.peak for run in self.schedulers)
         #: Milliseconds since the epoch between which the page shows the log.
         sampled = [p.ms // width * width for ps in self.memory.values() for p in ps]
+        if (begin := timeline.tasks.start) is not None:
+            sampled.append(begin // 1000 // width * width)
         self.start = min(self.starts + sampled, default=0)
         self.end = max(self.starts + sampled, default=0) + width
         self.is_empty = not (self.starts or sampled)
         self.timeline = timeline
+        tasks = timeline.tasks
+        #: The runs of tasks as the page has them; None if none was recorded.
+        self.runs = packed(tasks, 1000 * self.start) if tasks.total.runs else None
 
     def fate(self, run: SchedulerRun) -> str:
         """Return "stopped", "running" (when the log ends) or "killed"."""
@@ -112,6 +120,8 @@ class Figures:
             "states": [*STATES] if self.states_known else [],
             "levels": self.levels if self.states_known else self._workers(),
             "flows": self.flows,
+            "errors": self.errors,
+            "runs": self.runs,
             "schedulers": [
                 {
                     "id": one_line(run.id, NAME_LENGTH),

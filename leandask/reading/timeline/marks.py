@@ -27,6 +27,16 @@ class Mark(NamedTuple):
     message: str
 
 
+class Warned(NamedTuple):
+    """The last warning, to recognise it under its next topic."""
+
+    #: Milliseconds since the epoch.
+    ms: int
+    topic: str
+    #: Start of its payload.
+    payload: str
+
+
 class Marks:
     """The first and the newest incidents of a kind.
 

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from leandask._csp import hash_of
 from leandask.reading.timeline.columns import STATES
 from leandask.reading.timeline.figures import Figures
+from leandask.reading.timeline.performance import tables
 from leandask.reading.timeline.remarks import remarks
 from leandask.reading.timeline.timeline import Timeline
 from leandask.reading.words import counted, duration, number
@@ -26,14 +27,16 @@ from leandask.records.times import rfc3339
 FOLDER = Path(__file__).with_name("timelinepage")
 #: Parts of the script, in the order in which they run.
 SCRIPTS = (
-    *("data", "formats", "view", "plot", "cursor"),
-    *("schedulers", "tasks", "memory", "workers", "errors", "losses"),
+    *("data", "formats", "view", "gestures", "plot", "cursor", "schedulers"),
+    *("stream/runs", "stream/prefixes", "stream/strip", "stream/stream"),
+    *("tasks", "memory", "workers", "errors", "losses"),
 )
 #: Labels in the table of totals.
 _TOTALS = {
     "finished": "transitions into memory",
     "erred": "transitions into erred",
     "moved": "other transitions",
+    "failed": "tasks that erred, by their records",
     "lost": "workers lost",
     "dropped": "records dropped",
     "missing": "records missing by seq",
@@ -61,8 +64,8 @@ class Level(NamedTuple):
     last: str
 
 
-def render(timeline: Timeline) -> str:
-    """Return the page of a timeline.
+def render(timeline: Timeline, *, is_report: bool = False) -> str:
+    """Return the page of a timeline, or that of a performance report.
 
     It can be encoded as UTF-8, whatever the records hold.
 
@@ -81,6 +84,7 @@ def render(timeline: Timeline) -> str:
     script = f'"use strict";\n(() => {{\n{parts}}})();\n'
     schedulers = _schedulers(figures)
     return environment.from_string(_read("page.html")).render(
+        title="Performance report" if is_report else "Timeline",
         style=Markup(style),
         style_hash=Markup(hash_of(style)),
         script=Markup(script),
@@ -89,6 +93,7 @@ def render(timeline: Timeline) -> str:
         tiles=_tiles(figures),
         remarks=[*remarks(figures)],
         headings=_headings(figures),
+        tables=[*tables(figures)] if is_report else [],
         totals=_totals(figures),
         levels=_levels(figures),
         schedulers=schedulers,
@@ -132,12 +137,16 @@ def _range(figures: Figures) -> str:
 
 def _tiles(figures: Figures) -> list[Tile]:
     totals, known = figures.totals, bool(figures.transitions)
-    finished, erred = totals["finished"], totals["erred"]
+    finished, erred = totals["finished"], totals[figures.errors]
     lost, missing = totals["lost"], totals["missing"]
-    peak = figures.memory_peak
+    peak, total = figures.memory_peak, figures.timeline.tasks.total
+    labels = "Transitions into memory", "Transitions into erred"
+    if total.runs:
+        labels = "Tasks finished", "Tasks erred"
+        finished, known = total.runs - total.erred, True
     return [
-        Tile("Transitions into memory", number(finished) if known else "-", False),
-        Tile("Transitions into erred", number(erred) if known else "-", erred > 0),
+        Tile(labels[0], number(finished) if known else "-", False),
+        Tile(labels[1], number(erred) if known else "-", erred > 0),
         Tile("Workers at most", number(figures.most["workers"]), False),
         Tile("Workers lost", number(lost), lost > 0),
         Tile("Records missing", number(missing), missing > 0),
@@ -171,15 +180,33 @@ def _headings(figures: Figures) -> dict[str, str]:
         else f"{figures.memory_peak} at most, {_time(figures.memory_peak.ms)}",
         "workers": f"{number(figures.last['workers'])} at the end, "
         f"{number(figures.most['workers'])} at most",
-        "erred": counted(totals["erred"], "transition", "into erred")
-        if transitions
-        else "not known",
+        "stream": _stream_heading(figures),
+        "erred": _erred_heading(figures),
         "losses": ", ".join(part for part in losses if part[:2] != "0 ") or "none",
     }
 
 
+def _erred_heading(figures: Figures) -> str:
+    n = figures.totals[figures.errors]
+    if figures.errors == "failed" and figures.runs:
+        return counted(n, "task", "erred")
+    return (
+        counted(n, "transition", "into erred") if figures.transitions else "not known"
+    )
+
+
+def _stream_heading(figures: Figures) -> str:
+    if not figures.runs:
+        return "no runs of tasks in this log"
+    runs = counted(figures.timeline.tasks.total.runs, "run")
+    return f"{runs} in {counted(len(figures.runs['rows']), 'thread')}"
+
+
 def _totals(figures: Figures) -> list[tuple[str, str]]:
+    tasks = figures.timeline.tasks
     rows = [("records", figures.timeline.n_records)]
+    rows += [("runs of tasks", tasks.total.runs)]
+    rows += [("tasks that erred because of another one", tasks.blamed)]
     rows += [(label, figures.totals[name]) for name, label in _TOTALS.items()]
     return [(label, number(n)) for label, n in rows]
 

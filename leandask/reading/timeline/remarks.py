@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leandask.reading.timeline.figures import Figures
+from leandask.reading.timeline.taskstream.rows import ROWS
+from leandask.reading.timeline.taskstream.totals import OTHERS
 from leandask.reading.timeline.workers import STAYS, WORKERS_SHOWN
-from leandask.reading.words import counted, number
+from leandask.reading.words import counted, duration, number
 
 #: Killed schedulers of which is said how, the newest ones.
 VERDICTS = 5
 #: Names of the marks of each kind.
 _NAMES = {
     "erred": "transition",
+    "failed": "erred task",
     "lost": "lost worker",
     "dropped": "report",
     "missing": "gap",
@@ -78,6 +81,7 @@ def _unusable(figures: Figures) -> Iterator[str]:
 
 def _left_out(figures: Figures) -> Iterator[str]:
     timeline = figures.timeline
+    yield from _runs_left_out(figures)
     for kind, marks in timeline.marks.items():
         if marks.count > len(marks):
             yield (
@@ -100,3 +104,40 @@ def _left_out(figures: Figures) -> Iterator[str]:
             f"{counted(timeline.n_settled, 'scheduler')} have no bar of their own. "
             "Their tasks and workers are counted."
         )
+
+
+def _runs_left_out(figures: Figures) -> Iterator[str]:
+    tasks, runs = figures.timeline.tasks, figures.runs
+    if runs is None:
+        return
+    rows, drawn = tasks.rows, sum(row["spans"] for row in runs["rows"])
+    if rows.width:
+        short = duration(rows.width // 1000)
+        yield (
+            f"Of {counted(tasks.total.runs, 'run')} of tasks, short ones are merged: "
+            f"{counted(drawn, 'span')} are drawn. Runs of one prefix and thread that "
+            f"are shorter than {short} and start within it are one span."
+        )
+    named = runs["details"]["n"]
+    if named < tasks.total.runs - tasks.unseen - rows.runs_hidden:
+        yield (
+            f"The keys of {counted(named, 'run')} are in this page: of those that "
+            "erred, and of the longest."
+        )
+    if rows.rows_hidden:
+        yield (
+            f"{counted(rows.runs_hidden, 'run')} of "
+            f"{counted(rows.rows_hidden, 'thread')} are not drawn: there are {ROWS} "
+            "rows. All are counted."
+        )
+    if tasks.unseen:
+        yield (
+            f"{counted(tasks.unseen, 'run')} ended with their worker, and nobody knows "
+            "when they began. They are counted, not drawn."
+        )
+    for totals, what in ((tasks.prefixes, "prefix"), (tasks.workers, "worker")):
+        if totals.hidden:
+            yield (
+                f"{counted(totals.hidden, 'run')} are counted as {OTHERS}, as each "
+                f"{what} beyond {number(totals.limit)} is."
+            )

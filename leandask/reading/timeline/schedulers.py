@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from leandask.reading.histogram import Histogram
-from leandask.reading.lives import Life
+from leandask.reading.lives import Life, Memory
 from leandask.reading.sequence import Sequence
 from leandask.reading.timeline.columns import LEVELS
+from leandask.reading.words import text_of
+from leandask.records.schema import STARTED
 
 #: Schedulers with a bar on the page. One usually takes 1 KB, and 7 KB at most if its
 #: texts are long, so all take 7 MB at most. With one more, the oldest is settled: only
 #: its counts are kept.
 SCHEDULERS = 1000
+#: Programs whose version is shown, and the characters of one.
+VERSIONS, VERSION_LENGTH = ("leandask", "distributed", "dask", "python"), 40
 
 
 class SchedulerRun(Life):
@@ -23,7 +29,7 @@ class SchedulerRun(Life):
         Time of a record, in milliseconds since the epoch.
     """
 
-    __slots__ = ("counts", "high", "low", "sequence")
+    __slots__ = ("counts", "high", "low", "sequence", "versions")
 
     def __init__(self, scheduler_id: str, ms: int) -> None:
         super().__init__(scheduler_id, ms)
@@ -33,6 +39,8 @@ class SchedulerRun(Life):
         self.high = [0] * len(LEVELS)
         #: Numbers of its records.
         self.sequence = Sequence()
+        #: Versions of what it ran with, by name.
+        self.versions: dict[str, str] = {}
 
     @property
     def shift(self) -> list[int]:
@@ -41,6 +49,14 @@ class SchedulerRun(Life):
         Without them, a level whose beginning is not in the log would be below zero.
         """
         return [-low for low in self.low]
+
+    def note(self, record: dict[str, Any], ms: int) -> Memory | None:
+        """Note a record of its life, and the versions that it tells."""
+        if record["event_name"] == STARTED:
+            for name in VERSIONS:
+                if version := text_of(record.get(f"{name}_version"), VERSION_LENGTH):
+                    self.versions[name] = version
+        return super().note(record, ms)
 
     def change(self, level: int, by: int) -> None:
         """Change a level, by its index in ``LEVELS``."""

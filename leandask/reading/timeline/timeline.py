@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from leandask.reading.histogram import Histogram
 from leandask.reading.lines import InvalidRecord, check, milliseconds_of
@@ -13,28 +13,32 @@ from leandask.reading.timeline.columns import (
     BEFORE,
     DROPPED,
     ERRED,
+    FAILED,
     LOST,
     MISSING,
     N_COLUMNS,
     WARNED,
     WORKERS,
 )
-from leandask.reading.timeline.marks import Marks
+from leandask.reading.timeline.marks import Marks, Warned
 from leandask.reading.timeline.memory import MemoryCurves
 from leandask.reading.timeline.schedulers import SCHEDULERS, SchedulerRun
-from leandask.reading.timeline.workers import Workers
+from leandask.reading.timeline.taskstream.taskstream import TaskStream
+from leandask.reading.timeline.workers import Workers, worker_of
 from leandask.reading.words import text_of
 from leandask.records.schema import (
     EVENT,
     RECORDS_DROPPED,
     SAMPLE,
+    TASK_ERRED,
+    TASK_FINISHED,
     TRANSITION,
 )
 from leandask.records.severity import WARNING_NUMBER
 from leandask.records.text import NAME_LENGTH
 
 #: Kinds of incidents that are marked, each bounded by ``Marks``.
-KINDS = ("erred", "lost", "dropped", "missing", "warned")
+KINDS = ("erred", "failed", "lost", "dropped", "missing", "warned")
 #: Remarks to keep; one takes 1.1 KB at most, so all take 22 KB.
 NOTES, NOTE_LENGTH = 20, 250
 
@@ -42,23 +46,14 @@ NOTES, NOTE_LENGTH = 20, 250
 _TOGETHER = 10
 
 
-class Warned(NamedTuple):
-    """The last warning, to recognise it under its next topic."""
-
-    #: Milliseconds since the epoch.
-    ms: int
-    topic: str
-    #: Start of its payload.
-    payload: str
-
-
 class Timeline:
     """What happened over the time of a log, in bounded memory.
 
     Notes
     -----
-    It takes 30 MB at most, and 3 MB with texts of usual length, whatever the log holds:
-    4096 bins, 1000 marks of each of five kinds, lanes of 500 workers, 1000 schedulers.
+    It takes 34 MB at most, and 3 MB with texts of usual length, whatever the log holds:
+    4096 bins, 1000 marks of each of six kinds, lanes of 500 workers, 1000 schedulers.
+    The runs of tasks take 160 MB at most, and 90 bytes each.
     What is left out is counted, and the page says so.
 
     Records may come in any order of time. Those of one scheduler should come in the
@@ -90,6 +85,8 @@ class Timeline:
         self.n_settled = 0
         self.workers = Workers()
         self.memory = MemoryCurves()
+        #: Runs of tasks, if they were recorded.
+        self.tasks = TaskStream()
         #: A time at which no process wrote to the log, in milliseconds since the epoch;
         #: None if one may write to it.
         self.quiet_at: int | None = None
@@ -208,7 +205,9 @@ class Timeline:
         action = record["action"] if event_name == EVENT else None
         if event_name in NOTED and (memory := run.note(record, self._ms)) is not None:
             self.memory.add(run.id, memory)
-        if event_name == RECORDS_DROPPED:
+        if event_name in (TASK_FINISHED, TASK_ERRED):
+            self._add_task(record)
+        elif event_name == RECORDS_DROPPED:
             self._row[DROPPED] += record["dropped_since_last"]
             self.marks["dropped"].add(self._ms, run.id, record.get("message"))
         elif action == "add-worker":
@@ -220,14 +219,21 @@ class Timeline:
         elif record["severity_number"] >= WARNING_NUMBER and event_name != SAMPLE:
             self._warn(record)
 
+    def _add_task(self, record: dict[str, Any]) -> None:
+        run = self.tasks.add(record)
+        if run.blamed:  # else it is tried again
+            self._row[FAILED] += 1
+            reason = run.reason or record.get("message")
+            self.marks["failed"].add(self._ms, run.key, reason)
+
     def _join(self, run: SchedulerRun, record: dict[str, Any]) -> None:
-        worker = _worker(record)
+        worker = worker_of(record)
         run.change(WORKERS, 1)
         self._row[WORKERS] += 1
         self.workers.join(worker, run, self._ms)
 
     def _leave(self, run: SchedulerRun, record: dict[str, Any]) -> None:
-        worker = _worker(record)
+        worker = worker_of(record)
         lost = is_worker_lost(record)
         run.change(WORKERS, -1)
         self._row[WORKERS] -= 1
@@ -269,10 +275,3 @@ class Timeline:
             f"{len(self.schedulers)} schedulers, {len(self.histogram.rows)}/"
             f"{self.histogram.limit} bins of {self.histogram.width} ms>"
         )
-
-
-def _worker(record: dict[str, Any]) -> str:
-    worker = record["worker"]
-    if worker is None:
-        raise InvalidRecord("worker", "the worker is not named")
-    return str(worker[:NAME_LENGTH])

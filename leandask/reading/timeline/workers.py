@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from leandask.reading.lines import InvalidRecord
 from leandask.reading.timeline.schedulers import SchedulerRun
+from leandask.records.text import NAME_LENGTH
 
 #: Workers that have a lane. A lane usually takes 0.4 KB, and 5 KB at most: an address
 #: of 512 characters and 16 stays of 180 bytes. So all take 2.5 MB at most.
 WORKERS_SHOWN = 500
 #: Stays of a worker's lane: it may come back under the address that it had.
 STAYS = 16
+
+
+def worker_of(record: dict[str, Any]) -> str:
+    """Return the address of the worker of an event, or raise InvalidRecord."""
+    worker = record["worker"]
+    if worker is None:
+        raise InvalidRecord("worker", "the worker is not named")
+    return str(worker[:NAME_LENGTH])
 
 
 class Stay:

@@ -17,12 +17,12 @@ const FLOWS = [
   ["finished", "into memory"],
   ["erred", "into erred"],
   ["moved", "other transitions"],
+  ...(data.errors === "failed" ? [["failed", "tasks erred"]] : []),
   ...LOSSES.map(({ name, noun }) => [name, noun]),
 ];
 
-// Show the cursor at a time. The tooltip is next to the pointer, if there is an event.
-const showCursor = (plot, ms, event) => {
-  cursor = ms;
+// What the tooltip tells of a time: the counts of its bin.
+const countsAt = ms => {
   const i = binAfter(ms) - 1, inBin = i >= 0 && ms < starts[i] + data.width;
   const list = makeElement("dl");
   for (const name of [...data.states].reverse())
@@ -32,11 +32,25 @@ const showCursor = (plot, ms, event) => {
     for (const [name, label] of FLOWS)
       if (data.flows[name][i]) addFigure(list, label, `+${formatNumber(data.flows[name][i])}`);
   // Between two bins, the levels of the earlier one still hold.
-  tip.replaceChildren(
+  return [
     makeElement("strong", isoTime(inBin ? starts[i] : Math.floor(ms))),
     makeElement("span", inBin ? `bin of ${formatDuration(data.width)}` : "no record at this time"),
     list,
-  );
+  ];
+};
+
+// What the tooltip tells of one thing that a plot shows.
+const listFacts = ({ title, facts, notes }) => {
+  const list = makeElement("dl");
+  for (const [name, value] of facts) addFigure(list, name, value);
+  return [makeElement("strong", title), list, ...notes.map(text => makeElement("p", text))];
+};
+
+// Show the cursor at a time. The tooltip is next to the pointer, if there is an event.
+const showCursor = (plot, ms, event) => {
+  cursor = ms;
+  const found = plot.facts && plot.facts(ms, event);
+  tip.replaceChildren(...(found ? listFacts(found) : countsAt(ms)));
   if (plot.describe)
     for (const text of plot.describe(ms, event)) tip.append(makeElement("p", text));
   tip.hidden = false;

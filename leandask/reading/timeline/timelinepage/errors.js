@@ -15,7 +15,7 @@ const sumByBar = (plot, values) => {
 };
 
 const drawErrors = plot => {
-  const context = plot.context, [width, sums] = sumByBar(plot, data.flows.erred);
+  const context = plot.context, [width, sums] = sumByBar(plot, data.flows[data.errors]);
   const y = plot.drawNumberAxis(Math.max(0, ...sums.values()), 22);
   context.fillStyle = colorOf("--erred");
   for (const [start, n] of sums) {
@@ -27,19 +27,20 @@ const drawErrors = plot => {
   context.fillText(`per ${formatDuration(width)}`, plot.left + 6, 14);
 };
 
-if (data.flows.erred.some(Boolean)) {
-  const text = "Transitions into erred over time; the list below names them";
+if (data.flows[data.errors].some(Boolean)) {
+  const what = data.errors === "failed" ? "Tasks that erred" : "Transitions into erred";
+  const text = `${what} over time; the list below names them`;
   const plot = new Plot(byId("erred"), text, 96 + AXIS, drawErrors, {
     describe: ms => {
-      const [width, sums] = sumByBar(plot, data.flows.erred);
+      const [width, sums] = sumByBar(plot, data.flows[data.errors]);
       const start = Math.floor(ms / width) * width;
       const number = formatNumber(sums.get(start) || 0);
-      return [`${number} into erred in ${formatDuration(width)} from ${isoTime(start)}`];
+      return [`${number} erred in ${formatDuration(width)} from ${isoTime(start)}`];
     },
   });
 } else {
-  const known = ["finished", "moved"].some(name => data.flows[name].some(Boolean));
-  const text = known ? "No task erred." : "Not known: no transitions were recorded.";
+  const known = data.runs || ["finished", "moved"].some(name => data.flows[name].some(Boolean));
+  const text = known ? "No task erred." : "Not known: neither transitions nor runs were recorded.";
   byId("erred").append(makeElement("p", text, "hint"));
 }
 
@@ -67,6 +68,6 @@ const withoutKey = (key, message) =>
   key && message.startsWith(`${key}: `) ? message.slice(key.length + 2) : message;
 const listErrors = (from, to) => showMarks(
   byId("erred-marks"),
-  marksBetween(data.marks.erred, from, to)
+  marksBetween(data.marks[data.errors], from, to)
     .map(([ms, key, message]) => [ms, key, withoutKey(key, message)]),
 );

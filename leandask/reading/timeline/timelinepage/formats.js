@@ -17,6 +17,8 @@ const formatSize = (bytes, [unit, size, digits] = unitOf(bytes)) => {
   });
   return `${number} ${unit}`;
 };
+const formatBytes = bytes => bytes >= MIB ? formatSize(bytes)
+  : bytes >= 1024 ? `${formatNumber(Math.round(bytes / 1024))} KiB` : `${bytes} bytes`;
 
 const SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
 // The two largest units: "3 d 4 h", "28 s".
@@ -32,6 +34,14 @@ const formatDuration = ms => {
     else if (parts.length) break;
   }
   return parts.slice(0, 2).join(" ");
+};
+
+// Of runs of tasks: times in microseconds, of a start since that of the data.
+const formatMicroseconds = us => us < 1000 ? `${us} µs`
+  : us < 1e6 ? `${+(us / 1000).toFixed(3)} ms` : formatDuration(us / 1000);
+const isoMicroseconds = us => {
+  const ms = Math.floor(us / 1000), rest = String(us - 1000 * ms).padStart(3, "0");
+  return isoTime(data.start + ms).replace("Z", `${rest}Z`);
 };
 
 // Distances between two ticks of the axis of time.

@@ -9,16 +9,21 @@ const colorOf = name => {
 // Pixels: the height of the axis of time, and the margins of a plot. The margin on the
 // right has room for the scrollbar of the lanes.
 const AXIS = 20, RIGHT = 16, TOP = 6;
+// How far the keys move the range, with Shift.
+const SHARES = { ArrowLeft: -0.2, ArrowRight: 0.2 };
 
 class Plot {
   // `draw` is called with the plot, whose context is clipped to what is within the axes.
   // Options: `axis: false` leaves the axis of time out; `fades` makes pale what follows a
-  // killed scheduler; `describe` yields lines of the tooltip; `scrollBox` scrolls the plot.
+  // killed scheduler; `describe` yields lines of the tooltip, `facts` what it has instead
+  // of the counts; `onKey` is called first; `scrollBox` scrolls the plot.
   constructor(parent, label, height, draw, options = {}) {
     this.height = height;
     this.draw = draw;
     this.axisHeight = options.axis === false ? 0 : AXIS;
     this.describe = options.describe;
+    this.facts = options.facts;
+    this.onKey = options.onKey;
     this.scrollBox = options.scrollBox;
     this.fades = options.fades;
     this.canvas = makeElement("canvas");
@@ -30,6 +35,7 @@ class Plot {
     plots.push(this);
     new ResizeObserver(redraw).observe(this.canvas);
     this.addListeners();
+    addGestures(this);
   }
 
   get right() { return this.left + this.plotWidth; }
@@ -171,7 +177,7 @@ class Plot {
       return Math.min(Math.max(x, this.left), this.right);
     };
     canvas.addEventListener("pointerdown", event => {
-      if (event.button) return;
+      if (event.button || isGesture(event)) return;
       from = xOf(event);
       canvas.setPointerCapture(event.pointerId);
       showCursor(this, this.time(from), event);
@@ -197,7 +203,7 @@ class Plot {
     canvas.addEventListener("wheel", event => {
       const box = this.scrollBox;
       const scrolls = box && box.scrollHeight > box.clientHeight + 1;
-      if (scrolls && !event.shiftKey) return;
+      if (scrolls && !event.shiftKey && !event.ctrlKey) return;
       // Some browsers count in lines, of 30 pixels here.
       const pixels = event.deltaMode ? event.deltaY * 30 : event.deltaY;
       if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
@@ -214,7 +220,9 @@ class Plot {
       const bins = {
         ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -Infinity, End: Infinity,
       };
-      if (event.key in bins) stepCursor(this, bins[event.key]);
+      if (event.shiftKey && event.key in SHARES) moveBy(SHARES[event.key]);
+      else if (this.onKey && this.onKey(event.key));
+      else if (event.key in bins) stepCursor(this, bins[event.key]);
       else if (event.key === "+" || event.key === "=") zoomBy(0.5, cursor ?? undefined);
       else if (event.key === "-") zoomBy(2, cursor ?? undefined);
       else return;

@@ -3,8 +3,8 @@
 // Next to the first and the last record, so that both can be seen.
 const margin = Math.max((data.end - data.start) * 0.01, data.width);
 const FULL = [data.start - margin, data.end + margin];
-// Length of the shortest range.
-const LEAST = Math.min(FULL[1] - FULL[0], Math.max(4 * data.width, 10));
+// Length of the shortest range. Runs of tasks have microseconds.
+const LEAST = Math.min(FULL[1] - FULL[0], data.runs ? 1 : Math.max(4 * data.width, 10));
 let view = FULL;
 // The range that is being dragged over, and the time that is pointed at, or null.
 let brush = null, cursor = null;
