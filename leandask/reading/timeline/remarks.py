@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leandask.reading.timeline.figures import Figures
-from leandask.reading.timeline.taskstream.rows import ROWS
+from leandask.reading.timeline.taskstream.rows import ROUNDED, ROWS
 from leandask.reading.timeline.taskstream.totals import OTHERS
 from leandask.reading.timeline.workers import STAYS, WORKERS_SHOWN
 from leandask.reading.words import counted, duration, number
@@ -118,6 +118,8 @@ def _runs_left_out(figures: Figures) -> Iterator[str]:
             f"{counted(drawn, 'span')} are drawn. Runs of one prefix and thread that "
             f"are shorter than {short} and start within it are one span."
         )
+    if rows.is_rounded:
+        yield f"Times of runs are rounded to {ROUNDED} µs."
     named = runs["details"]["n"]
     if named < tasks.total.runs - tasks.unseen - rows.runs_hidden:
         yield (

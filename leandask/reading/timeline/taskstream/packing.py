@@ -11,30 +11,35 @@ import re
 import sys
 import zlib
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
 import orjson
 
 from leandask.reading.timeline.taskstream.details import Detail
-from leandask.reading.timeline.taskstream.rows import FIELDS, SPAN, Row
+from leandask.reading.timeline.taskstream.rows import (
+    FIELDS,
+    SPAN,
+    Row,
+    Rows,
+    rounded_time,
+)
 from leandask.reading.timeline.taskstream.taskstream import TaskStream
 from leandask.records.text import MESSAGE_LENGTH, NAME_LENGTH, one_line
 
 #: Bytes of the page for the spans, and for the keys: base64 of what deflate makes.
-SPANS_BYTES, DETAILS_BYTES = 5_500_000, 1_600_000
+SPANS_BYTES, DETAILS_BYTES = 6_100_000, 1_500_000
 
 
 def packed(tasks: TaskStream, start: int) -> dict[str, Any]:
     """Return runs as plain JSON values; times are since `start`, in microseconds.
 
-    If they take too many bytes, runs are merged further, and fewer keys are kept.
+    If they take too many bytes, times are rounded, then runs are merged further, and
+    fewer keys are kept.
     """
     rows = sorted(tasks.rows, key=lambda row: _order(row.name) + _order(row.worker))
-    spans = _spans(rows, start)
-    while len(spans["bytes"]) > SPANS_BYTES and tasks.rows.merge():
-        spans = _spans(rows, start)
+    spans = _spans_that_fit(tasks.rows, rows, start)
     details = _details(rows, tasks, start)
     prefixes = tasks.prefixes.all()
     return {
@@ -68,6 +73,21 @@ def _order(name: str) -> list[tuple[int, str]]:
     return [(int(p), "") if i % 2 else (0, p) for i, p in enumerate(parts)]
 
 
+def _spans_that_fit(all_rows: Rows, rows: Sequence[Row], start: int) -> dict[str, Any]:
+    spans = _spans(rows, start)
+    if len(spans["bytes"]) > SPANS_BYTES:
+        all_rows.round()
+        spans = _spans(rows, start)
+    while (size := len(spans["bytes"])) > SPANS_BYTES:
+        # Packing takes a while, so all is merged that will be too much.
+        fitting = int(len(all_rows) * SPANS_BYTES / size)
+        while len(all_rows) > fitting:
+            if not all_rows.merge():
+                return spans
+        spans = _spans(rows, start)
+    return spans
+
+
 def _spans(rows: Sequence[Row], start: int) -> dict[str, Any]:
     """Pack the spans of all rows, one row after the other.
 
@@ -83,17 +103,24 @@ def _spans(rows: Sequence[Row], start: int) -> dict[str, Any]:
             end = span[0] + span[1]
     if sys.byteorder == "big":
         gaps.byteswap()
-    buffer = gaps.tobytes()
-    planes = [("gap", k, buffer[k::8]) for k in range(8)]
-    for name, (offset, size) in FIELDS.items():
-        for k in range(size if name != "start" else 0):
-            plane = b"".join(row.spans[offset + k :: SPAN.size] for row in rows)
-            planes.append((name, k, plane))
-    used = [(n, k, plane) for n, k, plane in planes if plane.count(0) < len(plane)]
-    return {
-        "planes": [(name, k) for name, k, _ in used],
-        "bytes": _deflated(plane for _, _, plane in used),
-    }
+    used: list[tuple[str, int]] = []
+
+    def planes() -> Iterator[bytes]:
+        buffer = gaps.tobytes()
+        for k in range(8):
+            yield from kept("gap", k, buffer[k::8])
+        for name, (offset, size) in FIELDS.items():
+            for k in range(size if name != "start" else 0):
+                plane = b"".join(row.spans[offset + k :: SPAN.size] for row in rows)
+                yield from kept(name, k, plane)
+
+    def kept(name: str, k: int, plane: bytes) -> Iterator[bytes]:
+        if plane.count(0) < len(plane):  # most numbers are small
+            used.append((name, k))
+            yield plane
+
+    packed = _deflated(planes())
+    return {"planes": used, "bytes": packed}
 
 
 def _details(rows: Sequence[Row], tasks: TaskStream, start: int) -> dict[str, Any]:
@@ -101,20 +128,27 @@ def _details(rows: Sequence[Row], tasks: TaskStream, start: int) -> dict[str, An
     while True:
         kept = [d for d in tasks.details.kept() if (d.worker, d.thread) in numbers]
         kept.sort(key=lambda d: (numbers[d.worker, d.thread], d.start))
-        found = _deflated([orjson.dumps(_columns(kept, numbers, start))])
+        # As those of the spans, by which the page finds them.
+        is_rounded = tasks.rows.is_rounded
+        starts = [rounded_time(d.start) if is_rounded else d.start for d in kept]
+        columns = _columns(kept, starts, numbers, start)
+        found = _deflated([orjson.dumps(columns)])
         if len(found) <= DETAILS_BYTES:
             return {"n": len(kept), "bytes": found}
         tasks.details.keep(len(tasks.details) * 3 // 4)
 
 
 def _columns(
-    details: Sequence[Detail], numbers: dict[tuple[str, int], int], start: int
+    details: Sequence[Detail],
+    starts: Sequence[int],
+    numbers: dict[tuple[str, int], int],
+    start: int,
 ) -> dict[str, Any]:
     """Return the details by column; a start is the time since that of the one before.
 
     The one before may be of another row.
     """
-    times = [start, *(d.start for d in details)]
+    times = [start, *starts]
     return {
         "rows": [numbers[d.worker, d.thread] for d in details],
         "starts": [b - a for a, b in pairwise(times)],
@@ -129,6 +163,6 @@ def _columns(
 
 
 def _deflated(parts: Iterable[bytes]) -> str:
-    deflate = zlib.compressobj(9)
+    deflate = zlib.compressobj(6, strategy=zlib.Z_FILTERED)
     chunks = [deflate.compress(part) for part in parts]
     return base64.b64encode(b"".join([*chunks, deflate.flush()])).decode()

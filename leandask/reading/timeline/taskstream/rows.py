@@ -12,8 +12,10 @@ SPANS = 2**20
 #: Threads with a row. One takes 1 KB, and 5 KB at most with names of 512 characters.
 #: Beyond it, the row that ended first is evicted.
 ROWS = 4000
-#: Microseconds in which runs are merged at first.
+#: Microseconds within which runs are merged at first.
 WIDTH = 1024
+#: Microseconds to which times are rounded, if the page would be too large.
+ROUNDED = 16
 
 #: A span as it is packed: start, length, idle, transfer, disk, deserialize, n, kind.
 #: All but the last two are microseconds, of the start since the epoch. Of a span of
@@ -71,6 +73,20 @@ class Row:
             merged += SPAN.pack(*each)
         self.spans = merged
 
+    def round(self) -> None:
+        """Round the times of all spans."""
+        rounded = bytearray()
+        for span in SPAN.iter_unpack(self.spans):
+            start, end = rounded_time(span[0]), rounded_time(span[0] + span[1])
+            phases = map(rounded_time, span[2:6])
+            rounded += SPAN.pack(start, end - start, *phases, *span[6:])
+        self.spans = rounded
+
+
+def rounded_time(microseconds: int) -> int:
+    """Return a time to the next multiple of :data:`ROUNDED`."""
+    return (microseconds + ROUNDED // 2) // ROUNDED * ROUNDED
+
 
 def _merged(a: Span, b: Span) -> Span:
     start, end = min(a[0], b[0]), max(a[0] + a[1], b[0] + b[1])
@@ -100,6 +116,8 @@ class Rows:
         self.limit, self.rows_limit = limit, rows_limit
         #: Microseconds within which runs were merged; 0 if none was.
         self.width = 0
+        #: Whether times were rounded.
+        self.is_rounded = False
         #: Runs whose row was evicted, and such rows.
         self.runs_hidden = self.rows_hidden = 0
         self._rows: dict[tuple[str, int], Row] = {}
@@ -142,6 +160,12 @@ class Rows:
             row.merge(self.width)
         self._n = sum(map(len, self))
         return True
+
+    def round(self) -> None:
+        """Round the times of all spans, which makes the page smaller."""
+        self.is_rounded = True
+        for row in self:
+            row.round()
 
     def _new_row(self, run: Run) -> Row:
         if len(self._rows) == self.rows_limit:

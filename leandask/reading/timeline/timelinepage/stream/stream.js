@@ -176,7 +176,7 @@ if (!data.runs) {
   streamBox.addEventListener("scroll", redraw, { passive: true });
   showLegend(byId("stream-legend"));
   unpackRuns().then(() => {
-    plot.canvas.dataset.ready = "";
+    plot.canvas.dataset.ready = performance.now();
     redraw();
   });
 }

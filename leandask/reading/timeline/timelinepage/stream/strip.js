@@ -87,7 +87,7 @@ class Strip {
       if (share[x] || erred[x]) {
         const color = erred[x] ? colors.erred : colors.kinds[kind[x] >> 1];
         // Even a short run shows; idle time makes it paler.
-        const alpha = erred[x] ? 255 : Math.round(255 * Math.min(0.2 + 0.8 * share[x], 1));
+        const alpha = erred[x] ? 255 : Math.round(255 * Math.min(0.35 + 0.65 * share[x], 1));
         const value = (alpha << 24 | color) >>> 0;
         for (let y = top, at = top * width + x; y < top + barHeight; y++, at += width)
           pixels[at] = value;
