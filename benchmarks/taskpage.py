@@ -7,6 +7,7 @@ chromedriver. The log is made first, as a scheduler would write it: 750 MB.
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
 import random
 import resource
@@ -45,7 +46,7 @@ requestAnimationFrame(step);
 
 
 def generate(file: Path, runs: int) -> None:
-    """Write the log of so many runs: of 200 threads, in 20 prefixes of unlike length."""
+    """Write the log of so many runs: 200 threads, 20 prefixes of unlike length."""
     rng = random.Random(0)
     factory = RecordFactory("Scheduler-5a0f4a2e-8f0e-4c6e-b8c3-8f7b6f0e9b0e")
     records, encode = RunRecords(factory), JSONFormatter().encode_fields
@@ -133,7 +134,7 @@ def look(page: Path) -> None:
             for _ in range(clicks):
                 driver.find_element("id", "in").click()
             times = driver.execute_async_script(PAN)
-            steps = sorted(b - a for a, b in zip(times, times[1:], strict=False))
+            steps = sorted(b - a for a, b in itertools.pairwise(times))
             rate = 1000 * len(steps) / sum(steps)
             print(f"pan at {name}: {rate:.0f} frames/s, slowest {steps[-1]:.0f} ms")
     finally:

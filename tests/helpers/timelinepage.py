@@ -16,6 +16,18 @@ def painted(browser):
     )
 
 
+def unpacked(browser):
+    """Wait until the page has unpacked the runs of tasks, if it has any."""
+    browser.execute_async_script(
+        """
+        const done = arguments[0], canvas = document.querySelector("#stream canvas");
+        const look = () => !canvas || canvas.dataset.ready ? done()
+          : requestAnimationFrame(look);
+        look();
+        """
+    )
+
+
 def run_of_tasks():
     """A task a second, every tenth erred; then a lost worker, a gap in seq, a stop."""
     log = Log().start(0).join(1, "tcp://10.0.0.7:4000").join(1, "tcp://10.0.0.8:4000")

@@ -53,7 +53,7 @@ class Timeline:
     -----
     It takes 34 MB at most, and 3 MB with texts of usual length, whatever the log holds:
     4096 bins, 1000 marks of each of six kinds, lanes of 500 workers, 1000 schedulers.
-    The runs of tasks take 160 MB at most, and 90 bytes each.
+    The runs of tasks take 220 MB at most, see :class:`TaskStream`.
     What is left out is counted, and the page says so.
 
     Records may come in any order of time. Those of one scheduler should come in the

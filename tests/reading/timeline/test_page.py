@@ -14,7 +14,8 @@ from tests.helpers.timelines import data_of
 
 def test_the_page_has_every_file_of_its_folder():
     page = render(Timeline())
-    parts = {file.name for file in FOLDER.iterdir()} - {"page.html"}
+    files = [file for file in FOLDER.rglob("*") if file.is_file()]
+    parts = {file.relative_to(FOLDER).as_posix() for file in files} - {"page.html"}
     assert parts == {"style.css", *(f"{name}.js" for name in SCRIPTS)}
     for part in parts:
         # As it is: a template would fill in what looks like a variable.

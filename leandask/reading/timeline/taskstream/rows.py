@@ -33,6 +33,8 @@ FIELDS = {
     "n": (48, 4),
     "kind": (52, 2),
 }
+#: Bound of the sums, which a log of wrong times would pass.
+_MOST = 2**53
 Span = tuple[int, int, int, int, int, int, int, int]
 
 
@@ -92,9 +94,10 @@ def _merged(a: Span, b: Span) -> Span:
     start, end = min(a[0], b[0]), max(a[0] + a[1], b[0] + b[1])
     busy = a[1] - a[2] + b[1] - b[2]
     n = min(a[6] + b[6], 2**32 - 1)
-    phases = a[3] + b[3], a[4] + b[4], a[5] + b[5]
+    transfer, disk, deserialize = (min(a[i] + b[i], _MOST) for i in (3, 4, 5))
     # Runs of one thread may overlap, if a task left its thread.
-    return (start, end - start, max(end - start - busy, 0), *phases, n, a[7])
+    idle = max(end - start - busy, 0)
+    return start, end - start, idle, transfer, disk, deserialize, n, a[7]
 
 
 class Rows:
@@ -147,6 +150,8 @@ class Rows:
         )
         self._n += 1
         if self._n > self.limit:
+            if self.width:  # of those that came since
+                self._merge()
             # By a quarter: with a few less, the next runs would merge all again.
             while self._n > self.limit * 3 // 4 and self.merge():
                 pass
@@ -156,9 +161,7 @@ class Rows:
         if self.width > 2**62:  # each row has one span of each kind
             return False
         self.width = self.width * 2 or WIDTH
-        for row in self:
-            row.merge(self.width)
-        self._n = sum(map(len, self))
+        self._merge()
         return True
 
     def round(self) -> None:
@@ -166,6 +169,11 @@ class Rows:
         self.is_rounded = True
         for row in self:
             row.round()
+
+    def _merge(self) -> None:
+        for row in self:
+            row.merge(self.width)
+        self._n = sum(map(len, self))
 
     def _new_row(self, run: Run) -> Row:
         if len(self._rows) == self.rows_limit:

@@ -21,9 +21,10 @@ class TaskStream:
 
     Notes
     -----
-    It takes 160 MB at most, whatever the log holds, and about 90 MB for a million runs:
-    2**20 spans of runs (57 MB), the keys of 50,000 runs, and the totals of 1000
-    prefixes and 1000 workers. What is merged or left out is counted.
+    It takes 220 MB at most, whatever the log holds, and 90 MB for a million runs: 2**20
+    spans of runs (57 MB, and as much again while those of one thread are merged), the
+    keys of 50,000 runs (65 MB at most), 4000 rows (20 MB at most), and the totals of
+    1000 prefixes and 1000 workers. What is merged or left out is counted.
 
     Examples
     --------

@@ -8,7 +8,9 @@ const hashOf = text => {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++)
     hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193) >>> 0;
-  return hash;
+  // Else names that differ in their last digit alone would look alike.
+  hash = Math.imul(hash ^ hash >>> 16, 0x85ebca6b);
+  return (hash ^ hash >>> 13) >>> 0;
 };
 
 // The slot of each prefix: that of its name, so that it has the same color in each page,

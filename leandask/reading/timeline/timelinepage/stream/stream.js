@@ -35,13 +35,15 @@ const drawStream = plot => {
   const shift = (data.start - view[0]) * 1000 * scale;
   const top = streamBox.scrollTop, first = Math.floor(top / rowHeight);
   const last = Math.min(streamRows.length, Math.ceil((top + plot.baseline) / rowHeight));
-  strip.clear(width, Math.ceil((last - first) * rowHeight * ratio));
-  const level = levelFor(1 / scale), colors = streamColors();
   const waitHeight = Math.max(1, Math.round(rowHeight * ratio / 8));
   const barHeight = Math.max(1, Math.round(rowHeight * ratio) - waitHeight - Math.round(ratio));
+  strip.begin(width, Math.ceil((last - first) * rowHeight * ratio), {
+    shift, scale, barHeight, waitHeight, colors: streamColors(),
+  });
+  const level = levelFor(1 / scale);
   for (let r = first; r < last; r++) {
     const y = Math.round((r - first) * rowHeight * ratio);
-    strip.drawRow(level, r, shift, scale, y, barHeight, waitHeight, colors);
+    strip.drawRow(level, r, y);
   }
   strip.paste(context, left, Math.round((first * rowHeight - top) * ratio));
   drawRowNames(plot, first, last, top);
@@ -101,7 +103,7 @@ const factsOf = ({ row, i }) => {
     if (level[phase][i]) facts.push([phase, formatMicroseconds(Math.round(level[phase][i]))]);
   if (known >= 0 && details.nbytes[known] >= 0)
     facts.push(["result", formatBytes(details.nbytes[known])]);
-  const unknown = runs > 1 ? "" : "Its key is not in this page: leandask story LOG KEY finds it.";
+  const unknown = runs > 1 ? "" : "Its key is not in this page. One of a shorter time (--since, --until) has more.";
   return {
     title: known >= 0 ? details.keys[known] : `${prefix}${runs > 1 ? "" : ", a run"}`,
     facts,
@@ -155,9 +157,11 @@ const stepRun = (plot, key) => {
   byId("spoken").textContent = tip.innerText;
 };
 
-if (!data.runs) {
+if (!streamRows.length) {
   const option = "leandask-scheduler --log-tasks";
-  streamBox.append(makeElement("p", `No runs of tasks were recorded. ${option} records them.`, "hint"));
+  const text = data.runs ? "Of no run of a task it is known when it began."
+    : `No runs of tasks were recorded. ${option} records them.`;
+  streamBox.append(makeElement("p", text, "hint"));
   for (const id of ["stream-legend", "stream-phases"]) byId(id).hidden = true;
 } else if (typeof DecompressionStream === "undefined") {
   streamBox.append(makeElement("p", "This browser is too old to unpack the runs of tasks.", "hint"));

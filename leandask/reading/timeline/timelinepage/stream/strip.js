@@ -10,8 +10,10 @@ class Strip {
     this.context = this.canvas.getContext("2d");
   }
 
-  // Make room for so many pixels, and forget what was drawn.
-  clear(width, height) {
+  // Make room for so many pixels, and forget what was drawn. A time is at the pixel
+  // `shift + time * scale`; a row has a bar, and below it what came before each run.
+  begin(width, height, { shift, scale, barHeight, waitHeight, colors }) {
+    Object.assign(this, { shift, scale, barHeight, waitHeight, colors });
     if (this.canvas.width !== width || this.canvas.height !== height) {
       [this.canvas.width, this.canvas.height] = [width, height];
       this.image = this.context.createImageData(width, height);
@@ -28,21 +30,21 @@ class Strip {
     this.pixels.fill(0);
   }
 
-  // Draw the spans of a row that are visible. A time is at pixel `shift + time * scale`.
-  drawRow(level, row, shift, scale, top, barHeight, waitHeight, colors) {
-    const width = this.canvas.width, end = level.offsets[row + 1];
-    const until = (width - shift) / scale;
+  // Draw the spans of a row that are visible, from so many pixels below the top.
+  drawRow(level, row, top) {
+    const { shift, scale } = this, end = level.offsets[row + 1];
+    const until = (this.canvas.width - shift) / scale;
     for (const column of [this.share, this.most, this.erred, this.waited]) column.fill(0);
     let i = lowerBound(level.reach, level.offsets[row], end, -shift / scale);
     // What came before a run that starts after the range may be within it: one more.
     for (; i < end; i++) {
       const from = shift + level.start[i] * scale, to = shift + level.end[i] * scale;
       const before = level.transfer[i] + level.disk[i] + level.deserialize[i];
-      if (before) this.addWaits(level, i, from, to, scale);
+      if (before) this.addWaits(level, i, from, to);
       if (level.start[i] > until) break;
       this.addSpan(level, i, from, to);
     }
-    this.compose(top, barHeight, waitHeight, colors);
+    this.compose(top);
   }
 
   addSpan(level, i, from, to) {
@@ -61,10 +63,10 @@ class Strip {
   }
 
   // What came before a run ends at its start. Of merged runs, only its sum is known.
-  addWaits(level, i, from, to, scale) {
+  addWaits(level, i, from, to) {
     const isOne = level.runs[i] === 1;
     PHASES.reduceRight((end, name, phase) => {
-      const length = level[name][i] * scale;
+      const length = level[name][i] * this.scale;
       if (!length) return end;
       const room = Math.max(to - from, 0.01);
       if (isOne) this.addWait(end - length, end, 1, phase);
@@ -81,21 +83,22 @@ class Strip {
     }
   }
 
-  compose(top, barHeight, waitHeight, colors) {
-    const { pixels, share, kind, erred, waited, phase } = this, width = this.canvas.width;
+  compose(top) {
+    const { pixels, share, kind, erred, waited, phase, colors } = this;
+    const width = this.canvas.width, under = top + this.barHeight;
     for (let x = 0; x < width; x++) {
       if (share[x] || erred[x]) {
         const color = erred[x] ? colors.erred : colors.kinds[kind[x] >> 1];
         // Even a short run shows; idle time makes it paler.
         const alpha = erred[x] ? 255 : Math.round(255 * Math.min(0.35 + 0.65 * share[x], 1));
         const value = (alpha << 24 | color) >>> 0;
-        for (let y = top, at = top * width + x; y < top + barHeight; y++, at += width)
+        for (let y = top, at = top * width + x; y < under; y++, at += width)
           pixels[at] = value;
       }
       if (waited[x]) {
         const alpha = Math.round(255 * Math.min(0.3 + 0.7 * waited[x], 1));
-        const value = (alpha << 24 | colors.phases[phase[x]]) >>> 0, under = top + barHeight;
-        for (let y = under, at = under * width + x; y < under + waitHeight; y++, at += width)
+        const value = (alpha << 24 | colors.phases[phase[x]]) >>> 0;
+        for (let y = 0, at = under * width + x; y < this.waitHeight; y++, at += width)
           pixels[at] = value;
       }
     }
