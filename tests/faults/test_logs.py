@@ -35,6 +35,7 @@ COMMANDS = [
     "tail {} -n 200",
     "tail {} -n 200 --json",
     "timeline {} -o OUT",
+    "performance-report {} -o OUT",
 ]
 
 

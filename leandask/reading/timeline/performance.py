@@ -109,9 +109,11 @@ def _time(microseconds: int) -> str:
 
     Examples
     --------
-    >>> _time(250), _time(1500), _time(90_000_000)
-    ('250 µs', '1.5 ms', '1 min 30 s')
+    >>> _time(0), _time(250), _time(1500), _time(90_000_000)
+    ('0 s', '250 µs', '1.5 ms', '1 min 30 s')
     """
+    if not microseconds:
+        return "0 s"
     if microseconds < 1000:
         return f"{microseconds} µs"
     if microseconds < 1_000_000:

@@ -243,3 +243,11 @@ def test_a_log_without_runs_says_how_to_record_them(look):
     browser = look(timeline_of(Log().start(0).stop(1)))
     assert "--log-tasks" in browser.find_element("id", "stream").text
     assert not browser.find_elements("css selector", "#stream canvas")
+
+
+def test_runs_of_which_no_start_is_known_are_not_drawn(look):
+    log = Log().start(0)
+    fields = {"task_prefix": "x", "blamed_key": "x-1", "worker": "tcp://10.0.0.1:4000"}
+    log.add(1, "dask.task.erred", task_key="x-1", **fields)
+    browser = look(timeline_of(log))
+    assert "it is known when it began" in browser.find_element("id", "stream").text

@@ -52,6 +52,8 @@ const drawStream = plot => {
 
 // The name of a worker stands at its first thread, if there is room.
 const drawRowNames = (plot, first, last, top) => {
+  // Letters that there is room for.
+  const letters = plot.left < 45 ? 4 : 6;
   let free = -Infinity;
   for (let r = first; r < last; r++) {
     const y = r * rowHeight - top + Math.min(rowHeight, 14) - 3;
@@ -59,7 +61,7 @@ const drawRowNames = (plot, first, last, top) => {
     const isFirst = r === first || streamRows[r - 1].worker !== worker;
     if (!isFirst || y < free) continue;
     const text = name.replace(/^[a-z]+:\/\//, "");
-    plot.numberLabels.push([text.length > 7 ? `…${text.slice(-6)}` : text, y]);
+    plot.numberLabels.push([text.length > letters + 1 ? `…${text.slice(-letters)}` : text, y]);
     free = y + 13;
   }
 };
