@@ -72,14 +72,9 @@ def generate(file: Path, runs: int) -> None:
             if rng.random() < 0.1:
                 moved = start - rng.expovariate(1 / 0.002)
                 startstops += [{"action": "transfer", "start": moved, "stop": start}]
-            told = {
-                "run_id": seq,
-                "thread": 139978865538752 + number,
-                "nbytes": rng.randrange(10**6),
-                "typename": "numpy.ndarray",
-                "stimulus_id": f"task-finished-{stop}",
-                "startstops": startstops,
-            }
+            thread, nbytes = 139978865538752 + number, rng.randrange(10**6)
+            stimulus = f"task-finished-{stop}"
+            told = seq, thread, nbytes, "numpy.ndarray", stimulus, startstops
             key = f"{group.name}-{rng.getrandbits(128):032x}"
             run: Any = (
                 stop,
@@ -89,7 +84,7 @@ def generate(file: Path, runs: int) -> None:
                 f"w{number // THREADS}",
                 0,
                 None,
-                told,
+                *told,
             )
             if seq % 5000:
                 fields = records.finished(seq, run)[2]

@@ -210,6 +210,9 @@ def _wrong_field(record: dict[str, Any]) -> str:
             return name
     if not 0 < record["seq"] < EXACT:
         return "seq"
+    if record["event_name"] in RUNS:
+        optional = ("worker", "stimulus_id")
+        return next((n for n in optional if type(record.get(n, "")) is not str), "")
     if record["event_name"] == RECORDS_DROPPED:
         return "" if 0 <= record["dropped_since_last"] < EXACT else "dropped_since_last"
     if record["event_name"] == TRANSITION and not _are_pairs(

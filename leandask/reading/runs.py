@@ -7,7 +7,6 @@ import re
 from typing import Any
 
 from leandask.reading.taskruns import PHASES, TaskRun, run_of
-from leandask.records.schema import TASK_ERRED
 
 #: Prefixes, workers and kinds of errors with figures of their own; further ones share.
 #: A prefix takes 3 kB, a worker 1 kB and an error 6 kB.
@@ -156,13 +155,16 @@ class RunStats:
         InvalidRecord
             If it breaks the schema. Nothing is counted then.
         """
-        run = run_of(record)
+        self.add_run(run_of(record))
+
+    def add_run(self, run: TaskRun) -> None:
+        """Count a run."""
         if run.blamed_key not in (None, run.key):
             return  # it did not run
         _entry(self._prefixes, run.prefix, PREFIXES, _OfPrefix).add(run)
         if run.worker is not None:
             _entry(self._workers, run.worker, WORKERS, _OfWorker).add(run)
-        if record["event_name"] == TASK_ERRED:
+        if run.status == "erred":
             self._add_error(run)
 
     def _add_error(self, run: TaskRun) -> None:

@@ -190,20 +190,14 @@ class Log:
 
     def ran(self, seconds, key, compute=1.0, worker=1, thread=1, error="", **fields):
         """Add a run that ended then; `worker` is a number."""
-        fields = {
-            "task_prefix": str(key).rpartition("-")[0],
+        own = {
             "worker": f"tcp://10.0.0.{worker}:4000",
             "worker_name": f"worker-{worker}",
-            "thread": thread,
-            "run_start": rfc3339(T0 + seconds - compute),
-            "compute_seconds": compute,
-            **fields,
+            "worker_thread": thread,
+            "task_prefix": str(key).rpartition("-")[0],
         }
-        if error:
-            fields |= {"exception_type": error.partition("(")[0], "blamed_key": key}
-            fields["exception_text"] = error
-        name = f"dask.task.{'erred' if error else 'finished'}"
-        return self.add(seconds, name, task_key=key, message=f"{key}: ran", **fields)
+        made = run_record(seconds, key, 0, error, compute, **own | fields)
+        return self.append(made)
 
     def task(self, seconds, key, *states):
         for before, after in itertools.pairwise(states):

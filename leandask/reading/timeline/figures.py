@@ -90,7 +90,7 @@ class Figures:
         self.timeline = timeline
         tasks = timeline.tasks
         #: The runs of tasks as the page has them; None if none was recorded.
-        self.runs = packed(tasks, 1000 * self.start) if tasks.total.runs else None
+        self.runs = packed(tasks, 1000 * self.start) if tasks.runs else None
 
     def fate(self, run: SchedulerRun) -> str:
         """Return "stopped", "running" (when the log ends) or "killed"."""

@@ -139,11 +139,11 @@ def _tiles(figures: Figures) -> list[Tile]:
     totals, known = figures.totals, bool(figures.transitions)
     finished, erred = totals["finished"], totals[figures.errors]
     lost, missing = totals["lost"], totals["missing"]
-    peak, total = figures.memory_peak, figures.timeline.tasks.total
+    peak, tasks = figures.memory_peak, figures.timeline.tasks
     labels = "Transitions into memory", "Transitions into erred"
-    if total.runs:
+    if tasks.runs:
         labels = "Tasks finished", "Tasks erred"
-        finished, known = total.runs - total.erred, True
+        finished, known = tasks.runs - tasks.erred, True
     return [
         Tile(labels[0], number(finished) if known else "-", False),
         Tile(labels[1], number(erred) if known else "-", erred > 0),
@@ -198,14 +198,14 @@ def _erred_heading(figures: Figures) -> str:
 def _stream_heading(figures: Figures) -> str:
     if not figures.runs:
         return "no runs of tasks in this log"
-    runs = counted(figures.timeline.tasks.total.runs, "run")
+    runs = counted(figures.timeline.tasks.runs, "run")
     return f"{runs} in {counted(len(figures.runs['rows']), 'thread')}"
 
 
 def _totals(figures: Figures) -> list[tuple[str, str]]:
     tasks = figures.timeline.tasks
     rows = [("records", figures.timeline.n_records)]
-    rows += [("runs of tasks", tasks.total.runs)]
+    rows += [("runs of tasks", tasks.runs)]
     rows += [("tasks that erred because of another one", tasks.blamed)]
     rows += [(label, figures.totals[name]) for name, label in _TOTALS.items()]
     return [(label, number(n)) for label, n in rows]

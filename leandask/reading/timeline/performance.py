@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
-from dask.utils import format_bytes
+from dask.utils import format_bytes, format_time
 
+from leandask.reading.taskruns import PHASES
 from leandask.reading.timeline.figures import Figures
-from leandask.reading.timeline.taskstream.taskstream import TaskStream
-from leandask.reading.timeline.taskstream.totals import Total
+from leandask.reading.timeline.taskstream.packing import seconds_of
 from leandask.reading.words import duration, number
 
 #: Rows of a table: those that took longest, or happened most often.
 ROWS = 100
+#: Prefixes that an error names.
+_PREFIXES = 3
 
 
 class Table(NamedTuple):
@@ -26,50 +28,30 @@ class Table(NamedTuple):
     is_figures: bool = True
 
 
-#: Columns of the totals of prefixes and of workers.
-_COLUMNS: dict[str, Callable[[Total], str]] = {
-    "runs": lambda t: number(t.runs),
-    "erred": lambda t: number(t.erred),
-    "computing": lambda t: _time(t.compute),
-    "on average": lambda t: _time(t.compute // max(t.runs, 1)),
-    "longest": lambda t: _time(t.longest),
-    "transfer": lambda t: _time(t.transfer),
-    "disk": lambda t: _time(t.disk),
-    "deserialize": lambda t: _time(t.deserialize),
-    "results": lambda t: format_bytes(t.nbytes),
-}
-
-
 def tables(figures: Figures) -> Iterator[Table]:
     """Yield the tables of a performance report."""
-    tasks = figures.timeline.tasks
-    yield _summary(figures)
+    stats = figures.timeline.tasks.stats.as_dict()
+    yield _summary(figures, stats["prefixes"])
     yield from _versions(figures)
-    if tasks.total.runs:
-        for name, totals in (("prefix", tasks.prefixes), ("worker", tasks.workers)):
-            found = sorted(totals.all(), key=lambda t: t.compute, reverse=True)
-            rows = [
-                (t.name, *(show(t) for show in _COLUMNS.values())) for t in found[:ROWS]
-            ]
-            caption = f"Runs of tasks by {name}{_of(len(rows), len(found))}"
-            yield Table(caption, (name, *_COLUMNS), rows)
-    if tasks.errors.counts:
-        yield _errors(tasks)
+    if figures.timeline.tasks.runs:
+        yield _prefixes(stats["prefixes"])
+        yield _workers(stats["workers"])
+    if stats["errors"]:
+        yield _errors(stats["errors"])
 
 
-def _summary(figures: Figures) -> Table:
+def _summary(figures: Figures, prefixes: dict[str, Any]) -> Table:
     tasks = figures.timeline.tasks
-    total = tasks.total
     rows = [
         ("duration of the log", duration(figures.end - figures.start)),
-        ("runs of tasks", number(total.runs)),
-        ("runs that erred", number(total.erred)),
+        ("runs of tasks", number(tasks.runs)),
+        ("runs that erred", number(tasks.erred)),
         ("tasks that erred because of another one", number(tasks.blamed)),
-        ("computing", _time(total.compute)),
-        ("transfer", _time(total.transfer)),
-        ("disk", _time(total.disk)),
-        ("deserialize", _time(total.deserialize)),
-        ("results", format_bytes(total.nbytes)),
+        *(
+            (phase, _time(sum(seconds_of(of, phase) for of in prefixes.values())))
+            for phase in PHASES.values()
+        ),
+        ("results", format_bytes(sum(of["nbytes"] for of in prefixes.values()))),
         ("workers at most", number(figures.most["workers"])),
         ("threads that computed", number(sum(1 for _ in tasks.rows))),
     ]
@@ -86,17 +68,65 @@ def _versions(figures: Figures) -> Iterator[Table]:
         yield Table("Versions of the schedulers", ("", ""), [*found])
 
 
-def _errors(tasks: TaskStream) -> Table:
-    found = sorted(tasks.errors.counts.items(), key=lambda item: -item[1][0])
+def _prefixes(prefixes: dict[str, Any]) -> Table:
     rows = [
-        (error.prefix, number(n), error.error, error.reason, key)
-        for error, (n, key) in found[:ROWS]
+        (
+            name,
+            number(of["count"]),
+            number(of["erred"]),
+            *(
+                _time(seconds_of(of, "compute", figure))
+                for figure in ("total", "mean", "p50", "p99", "max")
+            ),
+            *(
+                _time(seconds_of(of, phase))
+                for phase in PHASES.values()
+                if phase != "compute"
+            ),
+            format_bytes(of["nbytes"]),
+        )
+        for name, of in [*prefixes.items()][:ROWS]
     ]
-    others = ""
-    if tasks.errors.hidden:
-        others = f"; {number(tasks.errors.hidden)} erred in yet other ways"
-    caption = f"Errors of runs{_of(len(rows), len(found))}{others}"
-    headings = ("prefix", "runs", "exception", "text", "first task")
+    headings = (
+        *("prefix", "runs", "erred", "compute", "mean", "median", "99 %", "longest"),
+        *("transfer", "disk", "deserialize", "results"),
+    )
+    caption = f"Runs of tasks by prefix{_of(len(rows), len(prefixes))}"
+    return Table(caption, headings, rows)
+
+
+def _workers(workers: dict[str, Any]) -> Table:
+    found = sorted(workers.items(), key=lambda item: -item[1]["compute_seconds"])
+    rows = [
+        (
+            address if of["name"] in (None, address) else f"{of['name']} ({address})",
+            number(of["count"]),
+            number(of["erred"]),
+            number(of["threads"]),
+            _time(of["compute_seconds"]),
+            "-" if of["busy"] is None else f"{of['busy']:.0%}",
+        )
+        for address, of in found[:ROWS]
+    ]
+    caption = f"Runs of tasks by worker{_of(len(rows), len(found))}"
+    headings = ("worker", "runs", "erred", "threads", "compute", "busy")
+    return Table(caption, headings, rows)
+
+
+def _errors(errors: list[dict[str, Any]]) -> Table:
+    rows = [
+        (
+            error["type"] or "",
+            number(error["count"]),
+            error["text"],
+            error["line"],
+            ", ".join([*error["prefixes"]][:_PREFIXES]),
+            error["first_key"],
+        )
+        for error in errors[:ROWS]
+    ]
+    caption = f"Errors of runs{_of(len(rows), len(errors))}"
+    headings = ("exception", "runs", "text", "line", "prefixes", "first task")
     return Table(caption, headings, rows, is_figures=False)
 
 
@@ -104,18 +134,5 @@ def _of(shown: int, found: int) -> str:
     return f", {shown} of {number(found)}" if shown < found else ""
 
 
-def _time(microseconds: int) -> str:
-    """Write a time.
-
-    Examples
-    --------
-    >>> _time(0), _time(250), _time(1500), _time(90_000_000)
-    ('0 s', '250 µs', '1.5 ms', '1 min 30 s')
-    """
-    if not microseconds:
-        return "0 s"
-    if microseconds < 1000:
-        return f"{microseconds} µs"
-    if microseconds < 1_000_000:
-        return f"{microseconds / 1000:.1f} ms"
-    return duration(microseconds // 1000)
+def _time(seconds: float) -> str:
+    return format_time(seconds) if seconds else "0 s"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from leandask.reading.runs import OTHERS, PREFIXES
 from leandask.reading.timeline.figures import Figures
 from leandask.reading.timeline.taskstream.rows import ROUNDED, ROWS
-from leandask.reading.timeline.taskstream.totals import OTHERS
 from leandask.reading.timeline.workers import STAYS, WORKERS_SHOWN
 from leandask.reading.words import counted, duration, number
 
@@ -114,14 +114,14 @@ def _runs_left_out(figures: Figures) -> Iterator[str]:
     if rows.width:
         short = duration(rows.width // 1000)
         yield (
-            f"Of {counted(tasks.total.runs, 'run')} of tasks, short ones are merged: "
+            f"Of {counted(tasks.runs, 'run')} of tasks, short ones are merged: "
             f"{counted(drawn, 'span')} are drawn. Runs of one prefix and thread that "
             f"are shorter than {short} and start within it are one span."
         )
     if rows.is_rounded:
         yield f"Times of runs are rounded to {ROUNDED} µs."
     named = runs["details"]["n"]
-    if named < tasks.total.runs - tasks.unseen - rows.runs_hidden:
+    if named < tasks.runs - tasks.unseen - rows.runs_hidden:
         yield (
             f"The keys of {counted(named, 'run')} are in this page: of those that "
             "erred, and of the longest."
@@ -137,9 +137,5 @@ def _runs_left_out(figures: Figures) -> Iterator[str]:
             f"{counted(tasks.unseen, 'run')} ended with their worker, and nobody knows "
             "when they began. They are counted, not drawn."
         )
-    for totals, what in ((tasks.prefixes, "prefix"), (tasks.workers, "worker")):
-        if totals.hidden:
-            yield (
-                f"{counted(totals.hidden, 'run')} are counted as {OTHERS}, as each "
-                f"{what} beyond {number(totals.limit)} is."
-            )
+    if OTHERS in tasks.prefixes:
+        yield f"Each prefix beyond {number(PREFIXES)} counts as {OTHERS}."

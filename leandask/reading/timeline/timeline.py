@@ -29,9 +29,8 @@ from leandask.reading.words import text_of
 from leandask.records.schema import (
     EVENT,
     RECORDS_DROPPED,
+    RUNS,
     SAMPLE,
-    TASK_ERRED,
-    TASK_FINISHED,
     TRANSITION,
 )
 from leandask.records.severity import WARNING_NUMBER
@@ -53,7 +52,7 @@ class Timeline:
     -----
     It takes 34 MB at most, and 3 MB with texts of usual length, whatever the log holds:
     4096 bins, 1000 marks of each of six kinds, lanes of 500 workers, 1000 schedulers.
-    The runs of tasks take 220 MB at most, see :class:`TaskStream`.
+    The runs of tasks take 240 MB at most, see :class:`TaskStream`.
     What is left out is counted, and the page says so.
 
     Records may come in any order of time. Those of one scheduler should come in the
@@ -205,7 +204,7 @@ class Timeline:
         action = record["action"] if event_name == EVENT else None
         if event_name in NOTED and (memory := run.note(record, self._ms)) is not None:
             self.memory.add(run.id, memory)
-        if event_name in (TASK_FINISHED, TASK_ERRED):
+        if event_name in RUNS:
             self._add_task(record)
         elif event_name == RECORDS_DROPPED:
             self._row[DROPPED] += record["dropped_since_last"]
@@ -221,9 +220,9 @@ class Timeline:
 
     def _add_task(self, record: dict[str, Any]) -> None:
         run = self.tasks.add(record)
-        if run.blamed:  # else it is tried again
+        if run.status == "erred" and run.blamed_key is not None:  # else it is retried
             self._row[FAILED] += 1
-            reason = run.reason or record.get("message")
+            reason = run.exception_text or record.get("message")
             self.marks["failed"].add(self._ms, run.key, reason)
 
     def _join(self, run: SchedulerRun, record: dict[str, Any]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from leandask.reading.timeline.taskstream.run import Run
+from leandask.reading.taskruns import TaskRun
+from leandask.reading.timeline.taskstream.rows import microseconds_of, place_of
+from leandask.records.text import MESSAGE_LENGTH, NAME_LENGTH
 
 #: Runs to keep, and characters of their texts: those that erred, then the longest. A
 #: run takes 0.4 KB without its texts, so all take 50 MB, and 80 MB at most.
@@ -44,23 +46,17 @@ class Details:
         # What is not above it was not kept.
         self._least = False, -1
 
-    def add(self, run: Run, start: int) -> None:
+    def add(self, run: TaskRun, start: int) -> None:
         """Add a run that started then."""
-        if (run.is_erred, run.compute) <= self._least:
+        rank = run.status == "erred", microseconds_of(run.compute)
+        if rank <= self._least:
             return
-        self._found.append(
-            Detail(
-                run.is_erred,
-                run.compute,
-                start,
-                run.worker,
-                run.thread,
-                run.key,
-                -1 if run.nbytes is None else run.nbytes,
-                run.reason,
-            )
-        )
-        self._characters += len(run.key) + len(run.reason)
+        nbytes = -1 if run.nbytes is None else run.nbytes
+        # A character more shows that a text was cut.
+        key = run.key[: NAME_LENGTH + 1]
+        reason = (run.exception_text or "")[: MESSAGE_LENGTH + 1]
+        self._found.append(Detail(*rank, start, *place_of(run), key, nbytes, reason))
+        self._characters += len(key) + len(reason)
         if len(self._found) > 2 * self.limit or self._characters > CHARACTERS:
             self.keep(min(self.limit, len(self._found) // 2))
 

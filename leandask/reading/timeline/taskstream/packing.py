@@ -41,7 +41,7 @@ def packed(tasks: TaskStream, start: int) -> dict[str, Any]:
     rows = sorted(tasks.rows, key=lambda row: _order(row.name) + _order(row.worker))
     spans = _spans_that_fit(tasks.rows, rows, start)
     details = _details(rows, tasks, start)
-    prefixes = tasks.prefixes.all()
+    totals = tasks.stats.as_dict()["prefixes"]
     return {
         "rows": [
             {
@@ -54,16 +54,22 @@ def packed(tasks: TaskStream, start: int) -> dict[str, Any]:
         ],
         "prefixes": [
             {
-                "name": one_line(total.name, NAME_LENGTH),
-                "runs": total.runs,
-                "erred": total.erred,
-                "compute": total.compute,
+                "name": one_line(name, NAME_LENGTH),
+                "runs": totals[name]["count"],
+                "erred": totals[name]["erred"],
+                "compute": seconds_of(totals[name], "compute"),
             }
-            for total in prefixes
+            for name in tasks.prefixes
         ],
         "spans": spans,
         "details": details,
     }
+
+
+def seconds_of(totals: dict[str, Any], phase: str, figure: str = "total") -> float:
+    """Return a figure of a phase of the runs of a prefix; 0 if there was none."""
+    seconds: float = totals.get(f"{phase}_seconds", {}).get(figure, 0.0)
+    return seconds
 
 
 def _order(name: str) -> list[tuple[int, str]]:

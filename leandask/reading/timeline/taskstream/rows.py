@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from struct import Struct
 
-from leandask.reading.timeline.taskstream.run import Run
+from leandask.reading.taskruns import TaskRun
+from leandask.records.text import NAME_LENGTH
 
 #: Spans to keep, 54 bytes each: 57 MB. With one more, the short ones are merged.
 SPANS = 2**20
@@ -43,8 +44,8 @@ class Row:
 
     __slots__ = ("end", "name", "spans", "thread", "worker")
 
-    def __init__(self, run: Run) -> None:
-        self.worker, self.name, self.thread = run.worker, run.worker_name, run.thread
+    def __init__(self, worker: str, name: str, thread: int) -> None:
+        self.worker, self.name, self.thread = worker, name, thread
         #: Packed spans, nearly always in the order of time.
         self.spans = bytearray()
         #: Latest end of a run.
@@ -83,6 +84,16 @@ class Row:
             phases = map(rounded_time, span[2:6])
             rounded += SPAN.pack(start, end - start, *phases, *span[6:])
         self.spans = rounded
+
+
+def place_of(run: TaskRun) -> tuple[str, int]:
+    """Return the worker and the thread of a run; empty and 0 if not known."""
+    return (run.worker or "")[:NAME_LENGTH], run.thread or 0
+
+
+def microseconds_of(seconds: float) -> int:
+    """Return a duration in microseconds. A clock that was set back makes it 0."""
+    return min(max(round(seconds * 1e6), 0), _MOST)
 
 
 def rounded_time(microseconds: int) -> int:
@@ -132,22 +143,16 @@ class Rows:
     def __iter__(self) -> Iterator[Row]:
         return iter(self._rows.values())
 
-    def add(self, run: Run, start: int, prefix: int) -> None:
-        """Add a run that started then, of a prefix by its index."""
-        row = self._rows.get((run.worker, run.thread))
+    def add(self, run: TaskRun, start: int, kind: int) -> None:
+        """Add a run of a kind that started then."""
+        place = place_of(run)
+        row = self._rows.get(place)
         if row is None:
-            row = self._new_row(run)
-        row.end = max(row.end, start + run.compute)
-        row.spans += SPAN.pack(
-            start,
-            run.compute,
-            0,
-            run.transfer,
-            run.disk,
-            run.deserialize,
-            1,
-            2 * prefix + run.is_erred,
-        )
+            row = self._new_row(place, run.worker_name)
+        length = microseconds_of(run.compute)
+        row.end = max(row.end, start + length)
+        phases = map(microseconds_of, (run.transfer, run.disk, run.deserialize))
+        row.spans += SPAN.pack(start, length, 0, *phases, 1, kind)
         self._n += 1
         if self._n > self.limit:
             if self.width:  # of those that came since
@@ -175,14 +180,16 @@ class Rows:
             row.merge(self.width)
         self._n = sum(map(len, self))
 
-    def _new_row(self, run: Run) -> Row:
+    def _new_row(self, place: tuple[str, int], name: str | None) -> Row:
         if len(self._rows) == self.rows_limit:
             gone = min(self._rows, key=lambda key: self._rows[key].end)
             row = self._rows.pop(gone)
             self._n -= len(row)
             self.rows_hidden += 1
             self.runs_hidden += sum(span[6] for span in SPAN.iter_unpack(row.spans))
-        row = self._rows[run.worker, run.thread] = Row(run)
+        worker, thread = place
+        name = (name or worker)[:NAME_LENGTH]
+        row = self._rows[place] = Row(worker, name, thread)
         return row
 
     def __repr__(self) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from leandask.reading.runs import OTHERS, PREFIXES
+from leandask.reading.taskruns import run_of
 from leandask.reading.timeline.taskstream.details import Details
 from leandask.reading.timeline.taskstream.rows import SPAN, Rows
-from leandask.reading.timeline.taskstream.run import run_of
 from leandask.reading.timeline.taskstream.taskstream import TaskStream
-from leandask.reading.timeline.taskstream.totals import OTHERS, Errors, Totals
 from leandask.reading.timeline.timeline import Timeline
 from tests.helpers.logs import Log, timeline_of
+from tests.helpers.taskstreams import unpacked
 from tests.helpers.timelines import text_of
 
 
@@ -20,7 +21,7 @@ def run(*args, **kwargs):
 
 def add(rows, *args, **kwargs):
     made = run(*args, **kwargs)
-    rows.add(made, made.start, 0)
+    rows.add(made, round(made.start * 1e6), 0)
 
 
 def test_short_runs_are_merged_beyond_the_limit_and_long_ones_are_not():
@@ -62,30 +63,12 @@ def test_details_keep_those_that_erred_and_the_longest():
     for i in range(1000):
         error = "ValueError()" if i % 250 == 0 else ""
         made = run(i, f"inc-{i}", compute=(i * 7) % 1000 / 1000, error=error)
-        details.add(made, made.start)
+        details.add(made, round(made.start * 1e6))
         assert len(details) <= 10
     kept = sorted(details.kept(), reverse=True)
     assert [d.is_erred for d in kept] == [True] * 4 + [False] * 6
     longest = [d.compute for d in kept[4:]]
     assert longest == [999_000 - 1000 * i for i in range(6)]
-
-
-def test_totals_of_further_names_are_together():
-    totals = Totals(limit=2)
-    numbers = [totals.add(name, name, run(1, "x-1", 1)) for name in "abacdd"]
-    assert numbers == [0, 1, 0, 2, 2, 2]
-    found = [(total.name, total.runs) for total in totals.all()]
-    assert found == [("a", 2), ("b", 1), (OTHERS, 3)]
-    assert totals.hidden == 3
-
-
-def test_ways_to_err_are_bounded():
-    errors = Errors()
-    for i in range(300):
-        errors.add(run(1, "x-1", error=f"ValueError({i})"))
-    errors.add(run(1, "x-2", error="ValueError(0)"))
-    assert (len(errors.counts), errors.hidden) == (200, 100)
-    assert (2, "x-1") in errors.counts.values()
 
 
 def test_tasks_that_did_not_run_are_counted_and_not_drawn():
@@ -100,7 +83,7 @@ def test_tasks_that_did_not_run_are_counted_and_not_drawn():
     )
     timeline = timeline_of(log)
     tasks = timeline.tasks
-    assert (tasks.total.runs, tasks.total.erred) == (2, 2)
+    assert (tasks.runs, tasks.erred) == (2, 2)
     assert (tasks.blamed, tasks.unseen, len(tasks.rows)) == (1, 1, 1)
     assert timeline.marks["failed"].count == 3
     text = text_of(timeline)
@@ -109,14 +92,14 @@ def test_tasks_that_did_not_run_are_counted_and_not_drawn():
 
 
 WRONG = [
-    *(("compute_seconds", value) for value in (-1, "1", float("nan"), 1e300, True)),
+    *(("compute_seconds", value) for value in ("1", float("nan"), 1e300, True)),
     ("transfer_seconds", []),
     ("run_start", "soon"),
     ("run_start", 5),
     ("task_key", None),
     ("task_prefix", 5),
-    ("thread", 2.5),
-    ("nbytes", -1),
+    ("worker", 5),
+    ("worker_thread", 2.5),
     ("nbytes", 2**70),
 ]
 
@@ -128,3 +111,22 @@ def test_a_wrong_field_is_counted_and_changes_nothing(field, value):
     assert timeline.wrong == {field: 1}
     assert repr(timeline.tasks) == repr(TaskStream())
     assert "could not be used" in text_of(timeline)
+
+
+def test_a_clock_that_was_set_back_makes_no_time_negative():
+    log = Log().start(0).ran(2, "x-1", -1, transfer_seconds=-5)
+    _, rows = unpacked(timeline_of(log))
+    (span,) = rows["worker-1", 1]
+    assert (span.start, span.length, span.transfer) == (3_000_000, 0, 0)
+
+
+def test_prefixes_beyond_the_limit_share_a_color():
+    log = Log().start(0)
+    for i in range(PREFIXES + 2):
+        log.ran(i, f"{i}-1", 0.5)
+    timeline = timeline_of(log)
+    data, rows = unpacked(timeline)
+    assert [span.prefix for span in rows["worker-1", 1]][-3:] == ["999", OTHERS, OTHERS]
+    found = {prefix["name"]: prefix["runs"] for prefix in data["runs"]["prefixes"]}
+    assert (len(found), found[OTHERS]) == (PREFIXES + 1, 2)
+    assert "Each prefix beyond 1,000 counts as (others)" in text_of(timeline)

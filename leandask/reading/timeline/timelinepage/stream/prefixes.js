@@ -50,7 +50,7 @@ const showLegend = element => {
     button.append(
       swatch, makeElement("span", prefix.name), makeElement("b", formatNumber(prefix.runs)),
     );
-    button.title = `${formatMicroseconds(prefix.compute)} of computing`;
+    button.title = `${formatMicroseconds(Math.round(prefix.compute * 1e6))} of computing`;
     button.addEventListener("click", () => {
       highlighted = highlighted === index ? null : index;
       for (const each of buttons)
