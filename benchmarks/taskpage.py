@@ -15,7 +15,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +22,7 @@ from typing import Any
 from benchmarks.harness.cluster import MIB
 from leandask.eventlog.formatter import JSONFormatter
 from leandask.records.factory import RecordFactory
-from leandask.records.taskruns import RunRecords
+from leandask.records.taskruns import Failure, RunRecords
 
 #: Seconds since the epoch of the first run.
 BEGIN = 1795521452.0
@@ -57,9 +56,6 @@ def generate(file: Path, runs: int) -> None:
         for i in range(PREFIXES)
     ]
     threads = [[BEGIN, 0] for _ in range(WORKERS * THREADS)]
-    failure = SimpleNamespace(
-        exception="ValueError('odd')", traceback="", blamed="x", workers_lost=[]
-    )
     with file.open("wb", buffering=MIB) as f:
         for seq in range(1, runs + 1):
             number = rng.randrange(len(threads))
@@ -89,17 +85,18 @@ def generate(file: Path, runs: int) -> None:
             if seq % 5000:
                 fields = records.finished(seq, run)[2]
             else:
-                fields = records.erred(seq, (run, failure, logging.WARNING))[2]  # type: ignore[arg-type]
+                failure = Failure("ValueError('odd')", "", key, [])
+                fields = records.erred(seq, (run, failure, logging.WARNING))[2]
             f.write(encode(fields) + b"\n")
 
 
 def make_page(log: Path, page: Path) -> None:
     """Make the page with the command, and print what that takes."""
-    begun = time.perf_counter()
     command = [sys.executable, "-m", "leandask", "performance-report"]
     subprocess.run([*command, str(log), "-o", str(page)], check=True)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"{time.perf_counter() - begun:.1f} s, RSS {peak:.0f} MiB at most")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds, peak = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    print(f"{seconds:.1f} s of CPU, RSS {peak:.0f} MiB at most")
     print(f"page {page.stat().st_size / 1e6:.2f} MB")
 
 

@@ -188,11 +188,11 @@ def _headings(figures: Figures) -> dict[str, str]:
 
 def _erred_heading(figures: Figures) -> str:
     n = figures.totals[figures.errors]
-    if figures.errors == "failed" and figures.runs:
+    if figures.errors == "failed" and (n or figures.runs):
         return counted(n, "task", "erred")
-    return (
-        counted(n, "transition", "into erred") if figures.transitions else "not known"
-    )
+    if figures.transitions:
+        return counted(n, "transition", "into erred")
+    return "not known"
 
 
 def _stream_heading(figures: Figures) -> str:

@@ -65,7 +65,7 @@ def test_details_keep_those_that_erred_and_the_longest():
         made = run(i, f"inc-{i}", compute=(i * 7) % 1000 / 1000, error=error)
         details.add(made, round(made.start * 1e6))
         assert len(details) <= 10
-    kept = sorted(details.kept(), reverse=True)
+    kept = details.kept()
     assert [d.is_erred for d in kept] == [True] * 4 + [False] * 6
     longest = [d.compute for d in kept[4:]]
     assert longest == [999_000 - 1000 * i for i in range(6)]

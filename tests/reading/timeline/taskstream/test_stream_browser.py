@@ -132,6 +132,17 @@ def test_the_keys_go_from_run_to_run_and_from_row_to_row(look):
     assert visible(browser)[0] > first[0]
 
 
+def test_a_run_that_was_told_of_late_is_where_it_began(look):
+    log = Log().start(0).ran(3, "short-1", 1).ran(5, "short-2", 1)
+    browser = look(timeline_of(log.ran(9, "left-its-thread-1", 8).stop(10)))
+    element, titles = canvas(browser, "stream"), []
+    for _ in range(3):
+        element.send_keys(Keys.ARROW_RIGHT)
+        titles.append(tip(browser)[0])
+    assert titles == ["left-its-thread-1", "short-1", "short-2"]
+    assert point_at(browser, 0, 8)[0] == "left-its-thread-1"
+
+
 def test_the_mouse_moves_the_range_with_shift(look):
     browser = look(timeline_of(of_two_workers()))
     for _ in range(2):
