@@ -45,9 +45,9 @@ def test_every_flag_of_ours_that_is_a_setting_is_on_the_page():
     assert flags - {""} == ours - {"--log-format"}
 
 
-def test_the_readme_has_every_bound_with_its_default():
+def test_the_page_of_the_bounds_has_each_with_its_default():
     """Its table also has upstream's settings, which the page does not have."""
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "docs" / "bounds.md").read_text()
     section = text.split("## What is bounded")[1].split("\n## ")[0]
     rows = re.findall(r"^\| `([a-z-]+)` \| ([^|]+) \|", section, flags=re.M)
     show = CONFIGURATION["show"]

@@ -17,6 +17,7 @@ from tests.helpers.paths import ROOT
 from tests.helpers.processes import free_port, wait_for
 
 README = (ROOT / "README.md").read_text()
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 GATE = (ROOT / ".ci" / "run").read_text()
 
 #: Commands that the gate runs, in its own environments, and this test does not.
@@ -60,7 +61,7 @@ def test_everything_in_the_readme_runs_with_the_output_shown(tmp_path):
 def test_the_gate_installs_and_tests_as_the_readme_says():
     found = {
         part
-        for _, block in blocks(README)
+        for _, block in blocks(README + CONTRIBUTING)
         for command, _ in commands(block)
         if command.startswith(INSTALLS)
         for part in command.split(" && ")

@@ -93,10 +93,10 @@ def test_describe_shows_every_bound_its_cost_and_the_sum():
 
 
 def test_the_documentation_names_every_bound_and_share():
-    memory, readme = (ROOT / p for p in ("docs/memory.md", "README.md"))
+    memory, bounds = (ROOT / f"docs/{name}.md" for name in ("memory", "bounds"))
     for name, cost in COSTS.items():
         assert f"`{name}`" in memory.read_text()
-        assert f"| `{name}` |" in readme.read_text()
+        assert f"| `{name}` |" in bounds.read_text()
         if cost.share:
             lines = memory.read_text().splitlines()
             [shares] = [s for s in lines if f"`{name}`" in s and " % " in s[:14]]
