@@ -1,4 +1,4 @@
-"""The documentation site: ``pip install ".[docs]" && sphinx-build -W docs build/docs``."""
+"""The site: ``pip install ".[docs]" && sphinx-build -W docs build/docs``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from importlib import metadata
 
 project = "leandask"
-copyright = "leandask's authors"  # noqa: A001  # Sphinx's own name
+copyright = "leandask's authors"  # Sphinx's own name
 release = metadata.version("leandask")
 
 extensions = [

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from distributed import Scheduler
 
     from leandask.eventlog.eventlog import EventLog
-    from leandask.extension import LeanExtension
     from leandask.histories.tasks.taskblock import Task
     from leandask.reading.taskruns import TaskRun
 
@@ -43,8 +42,7 @@ async def answer(
     start, stop, count = window
     # Older ones are evicted in blocks.
     most = MOST_TASKS if count is None else min(count + BLOCK, MOST_TASKS)
-    extension: LeanExtension = scheduler.extensions["leandask"]
-    assert extension.event_log is not None
+    extension: Any = scheduler.extensions["leandask"]
     async with _reading:
         await extension.stream.acatch_up(CATCH_UP_SECONDS)
         read = Window(scheduler.id, start, stop, most).read
