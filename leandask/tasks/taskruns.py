@@ -81,7 +81,7 @@ class TaskRuns:
         if (
             ts is not None
             and ws is not None
-            and ts.run_id == message["run_id"]
+            and ts.run_id == message.get("run_id")
             and ts.state == "processing"
             and TASKS.isEnabledFor(logging.DEBUG)
         ):
@@ -110,7 +110,7 @@ class TaskRuns:
         is_tried_again = (
             ts is not None
             and ts.retries > 0
-            and ts.run_id == message["run_id"]
+            and ts.run_id == message.get("run_id")
             and ts.state == "processing"
         )
         self._erring = message

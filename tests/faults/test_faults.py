@@ -59,7 +59,7 @@ def test_sigterm_under_load_loses_nothing(start, tmp_path):
     records = records_of(log)
     assert records[-1]["event_name"] == "dask.scheduler.stop"
     assert records[-1]["dropped_total"] == 0
-    transitions = [r for r in records if "task_key" in r]
+    transitions = [r for r in records if "task_finish" in r]
     assert len(transitions) == records[-1]["transitions_total"]
     assert "-> memory" not in scheduler.stderr  # transitions only go to the event log
     assert_no_gap(records)
@@ -69,7 +69,7 @@ def stories_of(records):
     """The states that each task entered, in order."""
     stories = defaultdict(list)
     for r in records:
-        if "task_key" in r:
+        if "task_finish" in r:
             stories[r["task_key"]].append(r["task_finish"])
     return stories
 

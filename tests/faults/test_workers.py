@@ -69,4 +69,6 @@ async def test_last_words_of_a_worker_killed_for_memory_are_beside_its_end(tmp_p
     # Both nannies of the process have sent it.
     [killed] = [m for m in messages if "distributed.nanny.memory" in m]
     assert f"Worker {worker} (pid=" in killed
-    assert {"remove-worker", "task-given-up"} == {r["action"] for r in found} - {None}
+    assert {"remove-worker", "task-given-up"} == {r.get("action") for r in found} - {
+        None
+    }

@@ -15,7 +15,7 @@ from leandask import LogReader
 from leandask.reading.backward import BackwardScan
 from leandask.reading.filter import Filter
 from leandask.reading.lines import record_of
-from leandask.records.schema import SAMPLE
+from leandask.records.schema import SAMPLE, TASK_ERRED
 from leandask.serving.history.answers import Answers, Asked, Turns
 from leandask.serving.sampler import Sampler
 from tests.helpers.compressed import ENDINGS
@@ -89,7 +89,11 @@ async def test_an_asynchronous_client_gets_the_records_it_asks_for(path):
             await wait([good, bad])
             await client.log_event("mine", {"n": 1})
             answer = await leandask.get_history(client, key="bad")
-            steps = [(r["task_start"], r["task_finish"]) for r in answer["records"]]
+            run, *transitions = sorted(
+                answer["records"], key=lambda r: r["event_name"] != TASK_ERRED
+            )
+            assert run["exception_type"] == "TypeError"
+            steps = [(r["task_start"], r["task_finish"]) for r in transitions]
             assert steps[::-1] == [
                 ("released", "waiting"),
                 ("waiting", "processing"),
@@ -126,7 +130,7 @@ def test_a_synchronous_client_gets_the_records_it_asks_for(path, start, tmp_path
     with start_worker(tmp_path, file), Client(scheduler_file=str(file)) as client:
         assert client.submit(inc, 1, key="x").result() == 2
         records = leandask.get_history(client, key="x")["records"]
-        assert "memory" in [r["task_finish"] for r in records]
+        assert "memory" in [r.get("task_finish") for r in records]
 
 
 @gen_test()
