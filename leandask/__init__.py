@@ -14,8 +14,8 @@ What a scheduler holds is in these, which import ``settings`` and ``records``:
 - ``peers``: what it holds of each worker and client, small;
 - ``housekeeping``: rounds that forget what nothing reports as gone.
 
-``serving`` answers for a live scheduler, and ``cli`` has the commands. ``extension``
-puts all of this into a scheduler.
+``serving`` answers for a live scheduler, ``historyserver`` shows all that left a log,
+and ``cli`` has the commands. ``extension`` puts all of this into a scheduler.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from leandask.cluster import LeanCluster, LeanSpecMixin
     from leandask.eventlog.formatter import JSONFormatter
     from leandask.eventlog.sink import RotatingFileSink
+    from leandask.historyserver.client import History
     from leandask.reading.reader import LogReader
     from leandask.records.stream import RecordStream
     from leandask.scheduler import LeanScheduler, install
@@ -47,6 +48,7 @@ __version__ = version("leandask")
 _versions.check_version()
 
 __all__ = [
+    "History",
     "JSONFormatter",
     "LeanCluster",
     "LeanScheduler",
@@ -65,6 +67,7 @@ __all__ = [
 
 #: The modules of the public names. Each is imported at the first use of a name.
 _MODULES = {
+    "History": "historyserver.client",
     "JSONFormatter": "eventlog.formatter",
     "LeanCluster": "cluster",
     "LeanScheduler": "scheduler",

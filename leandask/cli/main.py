@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from leandask.cli import tail as tail_logs
+from leandask.cli.history import history, runs
 from leandask.cli.output import (
     bars_for,
     count_lines,
@@ -267,3 +268,7 @@ def report(
         write_json(found)
     else:
         write_lines(report_lines(found))
+
+
+main.add_command(history)
+main.add_command(runs)

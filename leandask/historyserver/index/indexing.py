@@ -1,0 +1,202 @@
+"""Indexing: the process that finds runs and brings the index up to date.
+
+A process of its own, so that the server answers meanwhile, and a log that takes all of
+its memory ends this process, not the server.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from leandask.historyserver.index.archived import row_of
+from leandask.historyserver.index.growth import Growth, Positions
+from leandask.historyserver.index.index import Index, put_place, put_run
+from leandask.historyserver.index.places import Place, find_places, is_url, read_summary
+from leandask.historyserver.index.runsummary import RunSummary
+from leandask.reading.lines import InvalidRecord, milliseconds_of, record_of
+from leandask.reading.lives import Life
+from leandask.reading.reader import LogReader
+from leandask.records.text import NAME_LENGTH
+
+#: Bytes of one log that are read before the others have their turn.
+SLICE_BYTES = 64 * 2**20
+#: Longest line that is decoded: a record has at most 16 KiB.
+LINE_BYTES = 2**20
+#: Scans of the same log that may fail to end, as their process was killed.
+TRIES = 3
+#: Schedulers of one log that may still change; older ones stay as they are.
+SCHEDULERS = 1000
+#: Seconds after which a log at a URL, which is read from its start, is read again.
+URL_SECONDS = 60.0
+#: Transitions that are not decoded: most of them.
+_TRANSITION = b'"dask.task.transition"'
+_COUNTED = (b'"task_finish":"memory"', b'"task_finish":"erred"')
+
+
+class Indexer:
+    """Brings an index up to date with the logs of some roots.
+
+    Parameters
+    ----------
+    index : Index
+    roots : list of str
+        Folders, files and URLs.
+    """
+
+    def __init__(self, index: Index, roots: list[str]) -> None:
+        self.index = index
+        self.roots = roots
+        #: What each root could not be listed for.
+        self.errors: dict[str, str] = {}
+        self._url_read: dict[str, float] = {}
+
+    def run_once(self) -> bool:
+        """Look at all places; return whether there is more to read at once."""
+        self.index.make()
+        places: dict[str, Place] = {}
+        for root in self.roots:
+            self.errors.pop(root, None)
+            try:
+                places |= {p.path: p for p in find_places(root) if p.path.isprintable()}
+            except (OSError, ImportError, ValueError) as e:
+                self.report(root, f"{root}: {e}")
+        with self.index.connected() as db:
+            known = {row["path"]: row for row in db.execute("SELECT * FROM places")}
+            running = {
+                row["place"]
+                for row in db.execute("SELECT place FROM runs WHERE state = 'running'")
+            }
+        if not self.errors:  # else its runs may only be out of reach
+            self._forget(known.keys() - places.keys())
+        has_more = False
+        # The small ones first: a long log must not hide all others.
+        for place in sorted(places.values(), key=lambda each: each.nbytes):
+            row = known.get(place.path)
+            is_same = row is not None and row["signature"] == place.signature
+            # More than 0 if the last scan did not end.
+            tries = row["tries"] if row is not None and is_same else 0
+            if tries >= TRIES:
+                continue
+            if is_same and not tries and place.path not in running:
+                continue
+            positions = {} if row is None else json.loads(row["positions"])
+            has_more |= self._update(place, positions, tries, not is_same)
+        return has_more
+
+    def report(self, root: str, text: str) -> None:
+        """Say what is wrong with a root, once as long as it stays so."""
+        self.errors[root] = text
+        print(f"leandask: {ascii(text)[1:-1]}", file=sys.stderr, flush=True)
+
+    def _forget(self, gone: Iterable[str]) -> None:
+        paths = [(path,) for path in gone]
+        if paths:
+            with self.index.connected() as db:
+                db.executemany("DELETE FROM runs WHERE place = ?", paths)
+                db.executemany("DELETE FROM places WHERE path = ?", paths)
+
+    def _update(
+        self, place: Place, positions: Positions, tries: int, is_new: bool
+    ) -> bool:
+        """Read a place; return whether there is more of it to read."""
+        if is_new or tries:  # in case that this process is killed for it
+            with self.index.connected() as db:
+                put_place(db, place, positions, tries + 1)
+        try:
+            if place.summary:
+                with self.index.connected() as db:
+                    put_run(db, row_of(read_summary(place), place))
+                    put_place(db, place, {})
+                return False
+            if place.log is None:
+                return self._read_url(place)
+            return self._read_log(place, positions)
+        except (OSError, ValueError, ImportError, MemoryError) as e:
+            tries = TRIES
+            if is_url(place.path):  # it may be out of reach for a while
+                place, tries = place._replace(signature=""), 0
+            with self.index.connected() as db:
+                put_place(db, place, positions, tries, str(e) or "not enough memory")
+            return False
+
+    def _read_log(self, place: Place, positions: Positions) -> bool:
+        assert place.log is not None
+        growth = Growth(positions)
+        runs = self._runs_of(place)
+        for block in growth.blocks(place.log, SLICE_BYTES):
+            count_lines(runs, block.split(b"\n"))
+        quiet_at = LogReader(place.path).quiet_at()
+        if growth.has_more:
+            place = place._replace(signature="")  # it is read on in the next round
+        self._put(place, runs, growth.positions, quiet_at, "; ".join(growth.errors))
+        return growth.has_more
+
+    def _read_url(self, place: Place) -> bool:
+        if (
+            time.monotonic() - self._url_read.get(place.path, -URL_SECONDS)
+            < URL_SECONDS
+        ):
+            with self.index.connected() as db:
+                put_place(db, place._replace(signature=""), {})
+            return False
+        runs: dict[str, RunSummary] = {}
+        for record in LogReader(place.path).records():
+            _count(runs, record)
+        self._url_read[place.path] = time.monotonic()
+        self._put(place, runs, {}, None, "")
+        return False
+
+    def _runs_of(self, place: Place) -> dict[str, RunSummary]:
+        """Return the counts so far of the newest schedulers of a log."""
+        with self.index.connected() as db:
+            rows = db.execute(
+                "SELECT counts FROM runs WHERE place = ? ORDER BY started DESC LIMIT ?",
+                [place.path, SCHEDULERS],
+            )
+            runs = [RunSummary.loads(row["counts"]) for row in rows]
+        return {run.life.id: run for run in reversed(runs)}
+
+    def _put(
+        self,
+        place: Place,
+        runs: dict[str, RunSummary],
+        positions: Positions,
+        quiet_at: int | None,
+        error: str,
+    ) -> None:
+        lives = [run.life for run in runs.values()]
+        with self.index.connected() as db:
+            for run in runs.values():
+                row = run.row(lives, quiet_at) | {"place": place.path}
+                put_run(db, row, run.dumps())
+            put_place(db, place, positions, 0, error)
+
+
+def count_lines(runs: dict[str, RunSummary], lines: Iterable[bytes]) -> None:
+    """Count the records of some lines, by their scheduler."""
+    for line in lines:
+        if _TRANSITION in line and not any(part in line for part in _COUNTED):
+            continue
+        if not line or len(line) > LINE_BYTES:
+            continue
+        try:
+            record = record_of(line)
+        except InvalidRecord:
+            continue
+        _count(runs, record)
+
+
+def _count(runs: dict[str, RunSummary], record: dict[str, Any]) -> None:
+    name = record["scheduler_id"][:NAME_LENGTH]
+    try:
+        if (run := runs.get(name)) is None:
+            if len(runs) >= 2 * SCHEDULERS:
+                return  # a log of which each line names another scheduler
+            run = runs[name] = RunSummary(Life(name, milliseconds_of(record)))
+        run.add(record)
+    except (InvalidRecord, KeyError, TypeError):
+        pass

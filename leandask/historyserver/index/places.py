@@ -1,0 +1,171 @@
+"""Places: where the event logs of runs lie, in folders and below fsspec URLs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import orjson
+
+from leandask.eventlog.filenames import place_of
+from leandask.reading.files.listing import Log, find_log, find_logs
+
+#: Name of the summary that an archiving scheduler writes beside its log.
+SUMMARY = "run.json"
+#: Bytes of a summary that are read.
+SUMMARY_BYTES = 2**20
+#: Folders below a root that are looked into, and logs that are listed of all roots.
+DEPTH, PLACES = 8, 200_000
+
+
+class Place(NamedTuple):
+    """A log, or the folder of an archived run."""
+
+    #: What a LogReader takes.
+    path: str
+    #: Changes when the log, or the summary, has changed.
+    signature: str
+    #: Bytes of its files.
+    nbytes: int
+    #: The files of a log on this machine; None for an archived run, and for a URL.
+    log: Log | None = None
+    #: Where the summary of an archived run is; "" for any other log.
+    summary: str = ""
+
+
+def is_url(root: str) -> bool:
+    """Whether a root is for fsspec, not a path.
+
+    Examples
+    --------
+    >>> is_url("s3://bucket/logs"), is_url("/logs")
+    (True, False)
+    """
+    return "://" in root
+
+
+def find_places(root: str) -> Iterator[Place]:
+    """Yield the logs of a root.
+
+    Raises
+    ------
+    OSError
+        If it can't be listed.
+    ImportError
+        If the package that its URL needs is not installed.
+    """
+    if is_url(root):
+        yield from _places_of_url(root)
+    elif os.path.isdir(root):
+        yield from _places_of_folder(root, DEPTH)
+    else:
+        yield _place_of_log(find_log(Path(root)))
+
+
+def _places_of_folder(folder: str, depth: int) -> Iterator[Place]:
+    names, folders = [], []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if not entry.name.startswith("."):
+                    folders.append(entry.path)
+            else:
+                names.append(entry.name)
+    if SUMMARY in names:
+        yield _archived(folder)
+        return
+    if any(map(place_of, names)):
+        yield from map(_place_of_log, find_logs(Path(folder)))
+    if depth:
+        for each in sorted(folders):
+            try:
+                yield from _places_of_folder(each, depth - 1)
+            except OSError:  # it may be another user's
+                continue
+
+
+def _archived(folder: str) -> Place:
+    summary = os.path.join(folder, SUMMARY)
+    status = os.stat(summary)
+    nbytes = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False):
+                nbytes += entry.stat(follow_symlinks=False).st_size
+    signature = f"{status.st_ino} {status.st_mtime_ns} {nbytes}"
+    return Place(folder, signature, nbytes, summary=summary)
+
+
+def _place_of_log(log: Log) -> Place:
+    parts = [
+        f"{s.st_ino} {s.st_size} {s.st_mtime_ns}"
+        for file in log.files
+        if (s := file.status) is not None
+    ]
+    return Place(str(log.base), "; ".join(parts), log.nbytes, log)
+
+
+def _places_of_url(url: str) -> Iterator[Place]:
+    fs, root = filesystem(url)
+    folders: dict[str, dict[str, dict[str, Any]]] = {}
+    for name, info in fs.find(root, detail=True).items():
+        path = PurePosixPath(name)
+        folders.setdefault(str(path.parent), {})[path.name] = info
+    for folder, infos in folders.items():
+        if SUMMARY in infos:
+            nbytes = _nbytes(infos.values())
+            signature = f"{_version(infos[SUMMARY])} {nbytes}"
+            summary = fs.unstrip_protocol(f"{folder}/{SUMMARY}")
+            path = fs.unstrip_protocol(folder)
+            yield Place(path, signature, nbytes, summary=summary)
+            continue
+        logs: dict[str, list[dict[str, Any]]] = {}
+        for name, info in infos.items():
+            if (found := place_of(name)) is not None:
+                logs.setdefault(found[0], []).append(info)
+        for base, files in logs.items():
+            signature = "; ".join(sorted(map(_version, files)))
+            path = fs.unstrip_protocol(f"{folder}/{base}")
+            yield Place(path, signature, _nbytes(files))
+
+
+def filesystem(url: str) -> tuple[Any, str]:
+    """Return the filesystem of a URL, and the path there; fresh, not a cached list."""
+    from fsspec.core import url_to_fs  # of no use to folders
+
+    fs, path = url_to_fs(url, use_listings_cache=False)
+    return fs, path
+
+
+def _nbytes(infos: Iterable[dict[str, Any]]) -> int:
+    return sum(int(info.get("size") or 0) for info in infos)
+
+
+def _version(info: dict[str, Any]) -> str:
+    """Return what changes with a file, whatever its filesystem calls it."""
+    names = ("ETag", "etag", "md5Hash", "mtime", "created", "LastModified", "updated")
+    found = [str(info[name]) for name in names if info.get(name)]
+    return " ".join([str(info.get("name")), str(info.get("size")), *found])
+
+
+def read_summary(place: Place) -> dict[str, Any]:
+    """Return the summary of an archived run.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it can't be read, or is not a JSON object.
+    """
+    if is_url(place.summary):
+        fs, path = filesystem(place.summary)
+        with fs.open(path, "rb") as file:
+            text = file.read(SUMMARY_BYTES)
+    else:
+        with open(place.summary, "rb") as file:
+            text = file.read(SUMMARY_BYTES)
+    summary = orjson.loads(text)
+    if type(summary) is not dict:
+        raise ValueError(f"{place.summary} must be a JSON object")
+    return summary

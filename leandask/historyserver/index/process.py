@@ -1,0 +1,91 @@
+"""The process of the indexer: ``python -m leandask.historyserver.index.process``."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from leandask.historyserver.index.index import Index
+from leandask.historyserver.index.indexing import Indexer
+from leandask.historyserver.index.retention import Keep, find_old, remove
+
+#: Part of the time that looking for new records may take.
+SHARE = 0.2
+#: Bytes that the process may take.
+MEMORY = 512 * 2**20
+
+
+def end_with_parent() -> None:
+    """End this process when its stdin ends: its parent has ended, or gave it up."""
+
+    def wait() -> None:
+        with suppress(OSError):
+            while os.read(0, 4096):
+                pass
+        os._exit(0)
+
+    threading.Thread(target=wait, daemon=True, name="wait for parent").start()
+
+
+def limit_memory(nbytes: int) -> None:
+    """Have the allocations of this process fail beyond a limit, where Linux can."""
+    import resource  # not on every system
+
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_DATA, (nbytes, nbytes))
+    with suppress(OSError):  # if the machine is full, this is what should end
+        Path("/proc/self/oom_score_adj").write_text("900")
+    with suppress(OSError):
+        os.nice(5)
+
+
+def lock(path: Path) -> IO[bytes]:
+    """Wait until no other process writes the index; the file holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = open(f"{path}.lock", "wb")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    return file
+
+
+def apply(indexer: Indexer, keep: Keep) -> None:
+    """Remove what is not kept."""
+    for old in [*find_old(indexer.index, keep)]:
+        try:
+            remove(old)
+        except (OSError, ImportError) as e:
+            indexer.report(old.path, f"{old.path} is not removed: {e}")
+
+
+def main() -> None:
+    """Keep the index up to date until the server ends."""
+    given = json.loads(sys.argv[1])
+    end_with_parent()
+    limit_memory(MEMORY)
+    path = Path(given["index"])
+    keep, interval = Keep(*given["keep"]), given["interval"]
+    indexer = Indexer(Index(path), given["roots"])
+    with lock(path):
+        while True:
+            start = time.monotonic()
+            has_more = False
+            try:
+                has_more = indexer.run_once()
+                if any(bound is not None for bound in keep):
+                    apply(indexer, keep)
+            except (OSError, sqlite3.Error) as e:  # a full disk, most likely
+                indexer.report(str(path), f"{path}: {e}")
+            took = time.monotonic() - start
+            if not has_more:
+                time.sleep(max(interval, took / SHARE - took))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+// Pages: starts what each page needs, and follows what still runs.
+const page = document.body.dataset, view = document.getElementById("view");
+const SECTIONS = {
+  overview: async (run) => overview(await ask(`/runs/${run}/overview`)),
+  tasks: async (run) => tasks(await all(run, "tasks")),
+  errors: async (run) => errors(await all(run, "errors"), run),
+  workers: async (run) => workers(await all(run, "workers")),
+};
+
+// Return all rows of a section, up to ten answers.
+async function all(run, name) {
+  const rows = [];
+  for (let i = 0; i < 10; i += 1) {
+    const found = await ask(`/runs/${run}/${name}?limit=${MOST}&offset=${rows.length}`);
+    rows.push(...found[name]);
+    if (rows.length >= found.total) break;
+  }
+  return rows;
+}
+
+async function show() {
+  try {
+    fill(view, ...(await SECTIONS[page.view](page.run)));
+  } catch (error) {
+    fill(view, el("p", { class: "problem" }, error.message));
+  }
+}
+
+const SHOWN = {
+  ended: time, duration: seconds, tasks: number, erred: number, workers_max: number,
+  workers_lost: number, dropped: number, reason: (text) => text || "",
+};
+
+// Follow a run until it ends. A section is asked for again once it has been answered.
+function follow() {
+  const source = new EventSource(`${base}/api/v1/runs/${page.run}/live`);
+  let isFirst = true, isAsking = false, isStale = false;
+  async function refresh() {
+    isStale = true;
+    if (isAsking) return;
+    isAsking = true;
+    while (isStale) {
+      isStale = false;
+      const start = Date.now();
+      await show();
+      // No more than a fifth of the time.
+      await new Promise((done) => setTimeout(done, Math.max(3000, 4 * (Date.now() - start))));
+    }
+    isAsking = false;
+  }
+  source.addEventListener("run", (event) => {
+    const run = JSON.parse(event.data);
+    for (const element of document.querySelectorAll("[data-field]")) {
+      const name = element.dataset.field;
+      if (name === "rss_peak") element.textContent = run.rss_limit ? `${bytes(run.rss_peak)} of ${bytes(run.rss_limit)}` : bytes(run.rss_peak);
+      else element.textContent = SHOWN[name](run[name]);
+    }
+    const state = document.getElementById("state");
+    state.textContent = run.state.replace("-", ", probably for ");
+    state.className = `state ${run.state}`;
+    if (!isFirst && SECTIONS[page.view]) refresh();
+    isFirst = false;
+  });
+  source.addEventListener("end", () => source.close());
+}
+
+// Bring the list up to date, unless someone is about to use it.
+async function refreshRuns() {
+  const old = document.getElementById("runs");
+  if (document.hidden || old.contains(document.activeElement) || old.querySelector("input:checked")) return;
+  try {
+    const response = await fetch(location.href);
+    if (!response.ok) return;
+    const found = new DOMParser().parseFromString(await response.text(), "text/html");
+    const fresh = found.getElementById("runs");
+    if (fresh && fresh.outerHTML !== old.outerHTML) old.replaceWith(document.adoptNode(fresh));
+  } catch { /* the server is away; the next time will tell */ }
+}
+
+if (page.page === "runs") setInterval(refreshRuns, 5000);
+if (page.page === "compare")
+  ask(`/compare?a=${page.a}&b=${page.b}`).then(
+    (found) => fill(view, ...comparison(found)),
+    (error) => fill(view, el("p", { class: "problem" }, error.message)));
+if (page.page === "run") {
+  if (page.view === "events") events(view, page.run);
+  else if (page.view === "story") story(view, page.run);
+  else if (SECTIONS[page.view]) show();
+  if (page.state === "running") follow();
+}

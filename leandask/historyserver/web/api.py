@@ -1,0 +1,273 @@
+"""API: the runs and what is known of each, as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from tornado.iostream import StreamClosedError
+from tornado.web import HTTPError
+
+from leandask.historyserver.index.query import Query, find_run, shown
+from leandask.historyserver.runpage.jobs import Question
+from leandask.historyserver.runpage.sections import section
+from leandask.historyserver.web.doors import Handler, Refused, Site
+from leandask.reading.filter import Filter
+from leandask.records.text import one_line
+
+#: Readers that may follow runs, and seconds between two looks for each.
+FOLLOWERS, INTERVAL = 100, 1.0
+#: Rows of an answer that are not asked for otherwise, and the most.
+ROWS, MOST_ROWS = 100, 1000
+#: Filters of the events, as ``Filter`` has them.
+FILTERS = ("topic", "action", "event_name", "worker", "client", "stimulus_id")
+BOUNDS = ("level", "since", "until")
+
+
+class ApiHandler(Handler):
+    """What the handlers of the API share."""
+
+    def run_of(self, run_id: str) -> tuple[dict[str, Any], str]:
+        """Return a run and the signature of its log, or end with 404."""
+        if (found := find_run(self.site.index, run_id)) is None:
+            raise Refused(404, "There is no such run")
+        return found
+
+    def argument(self, name: str) -> str:
+        """Return the last value of a parameter, cut."""
+        return self.get_query_argument(name, "")[:1000]
+
+    def number(self, name: str, default: int, most: int) -> int:
+        """Return a parameter that is a number from 0, or end with 400."""
+        text = self.argument(name) or str(default)
+        if not (text.isascii() and text.isdigit() and int(text) <= most):
+            raise Refused(400, f"{name} must be a number up to {most}")
+        return int(text)
+
+    async def ask(self, kind: str, run_id: str, options: dict[str, Any]) -> Path:
+        """Return the file of an answer about a run."""
+        run, signature = self.run_of(run_id)
+        of_run = run["place"], run["scheduler_id"], signature
+        return await self.wait(self.site.jobs.answer(Question(kind, *of_run, options)))
+
+    async def section(self, run_id: str, name: str) -> Any:
+        """Return a section of what is known of a run."""
+        path = await self.ask("digest", run_id, {})
+        try:
+            return section(path, name)
+        except (OSError, ValueError, KeyError):  # removed for other answers
+            raise Refused(503, "Try again") from None
+
+
+class RunsHandler(ApiHandler):
+    """Answers with the runs that match a query."""
+
+    def get(self) -> None:
+        """Answer."""
+        self.finish(runs_page(self))
+
+
+def runs_page(handler: Handler) -> dict[str, Any]:
+    """Return a page of the list of runs, or end with 400."""
+    arguments = handler.request.query_arguments
+    given = {
+        name: [value.decode("utf-8", "replace") for value in values]
+        for name, values in arguments.items()
+    }
+    try:
+        query = Query(given)
+        runs, total = query.run(handler.site.index)
+    except ValueError as e:
+        raise Refused(400, str(e)) from None
+    with handler.site.index.connected() as db:
+        found = db.execute("SELECT path, error FROM places WHERE error != '' LIMIT 10")
+        problems = [one_line(f"{row['path']}: {row['error']}", 500) for row in found]
+    return {
+        "runs": [shown(run) for run in runs],
+        "total": total,
+        "page": query.page,
+        "per_page": query.per_page,
+        "pages": max(-(-total // query.per_page), 1),
+        "query": query.given,
+        "problems": problems,
+    }
+
+
+class RunHandler(ApiHandler):
+    """Answers with what the list has of one run."""
+
+    def get(self, run_id: str) -> None:
+        """Answer."""
+        run, _ = self.run_of(run_id)
+        self.finish(shown(run))
+
+
+class OverviewHandler(ApiHandler):
+    """Answers with curves, memory pressure, verdict and configuration."""
+
+    async def get(self, run_id: str) -> None:
+        """Answer."""
+        self.finish(await self.section(run_id, "overview"))
+
+
+class RowsHandler(ApiHandler):
+    """Answers with a page of the rows of tasks, errors or workers."""
+
+    def initialize(self, site: Site, rows: str = "") -> None:
+        """Take the name of the rows."""
+        super().initialize(site)
+        self._name = rows
+
+    async def get(self, run_id: str) -> None:
+        """Answer."""
+        limit = self.number("limit", ROWS, MOST_ROWS)
+        offset = self.number("offset", 0, 10**9)
+        rows = await self.section(run_id, self._name)
+        found = rows[offset : offset + limit]
+        self.finish({self._name: found, "total": len(rows), "offset": offset})
+
+
+class EventsHandler(ApiHandler):
+    """Answers with the last records that match some filters, the newest first."""
+
+    async def get(self, run_id: str) -> None:
+        """Answer."""
+        options: dict[str, Any] = {}
+        for name in FILTERS:
+            if values := [v[:500] for v in self.get_query_arguments(name) if v][:20]:
+                options[name] = values
+        options |= {n: value for n in BOUNDS if (value := self.argument(n))}
+        try:
+            # A time such as "15 minutes" is from now, not from when it is kept.
+            given = Filter(**options).as_dict()
+        except (TypeError, ValueError) as e:
+            raise Refused(400, str(e)) from None
+        given["limit"] = max(self.number("limit", ROWS, MOST_ROWS), 1)
+        if before := self.number("before", 0, 2**53):
+            given["before"] = before
+        path = await self.ask("events", run_id, given)
+        self.finish(path.read_bytes())
+        self.set_header("Content-Type", "application/json")
+
+
+class StoryHandler(ApiHandler):
+    """Answers with what happened to a task."""
+
+    async def get(self, run_id: str) -> None:
+        """Answer."""
+        if not (key := self.argument("key")):
+            raise Refused(400, "key must be the key of a task")
+        path = await self.ask("story", run_id, {"key": key})
+        self.set_header("Content-Type", "application/json")
+        self.finish(path.read_bytes())
+
+
+class CompareHandler(ApiHandler):
+    """Answers with two runs side by side, by prefix."""
+
+    async def get(self) -> None:
+        """Answer."""
+        ids = self.argument("a"), self.argument("b")
+        runs = [shown(self.run_of(run_id)[0]) for run_id in ids]
+        tables = [
+            {row["prefix"]: figures_of(row) for row in await self.section(i, "tasks")}
+            for i in ids
+        ]
+        prefixes = sorted({*tables[0], *tables[1]})
+        rows = [
+            {"prefix": p, "a": tables[0].get(p), "b": tables[1].get(p)}
+            for p in prefixes
+        ]
+        totals = [
+            {name: sum(row[name] for row in table.values()) for name in FIGURES}
+            for table in tables
+        ]
+        a, b = (
+            {"run": run, "total": total}
+            for run, total in zip(runs, totals, strict=True)
+        )
+        self.finish({"a": a, "b": b, "prefixes": rows})
+
+
+#: Figures of a prefix that are compared.
+FIGURES = ("count", "erred", "seconds", "nbytes")
+
+
+def figures_of(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures of a prefix that are compared."""
+    seconds = (row.get("compute_seconds") or {}).get("total", 0.0)
+    counts = {name: row.get(name) or 0 for name in ("count", "erred", "nbytes")}
+    return counts | {"seconds": seconds}
+
+
+class LiveHandler(ApiHandler):
+    """Sends a run each time that it changes, until it ends: server-sent events."""
+
+    _left = False
+
+    async def get(self, run_id: str) -> None:
+        """Answer, until the reader leaves."""
+        self.run_of(run_id)
+        if self.site.followers >= FOLLOWERS:
+            raise Refused(503, "too many readers follow runs")
+        self.set_header("Content-Type", "text/event-stream")
+        self.set_header("X-Accel-Buffering", "no")  # a proxy must not wait for more
+        self.site.followers += 1
+        try:
+            await self._follow(run_id)
+        except StreamClosedError:
+            pass
+        finally:
+            self.site.followers -= 1
+
+    async def _follow(self, run_id: str) -> None:
+        last: tuple[dict[str, Any], str] | None = None
+        silent = 0
+        while not self._left:
+            found = await asyncio.to_thread(find_run, self.site.index, run_id)
+            if found is None:
+                break
+            silent += 1
+            if found != last:
+                last, silent = found, 0
+                text = json.dumps(shown(found[0]))
+                self.write(f"event: run\ndata: {text}\n\n")
+            elif silent % 15 == 0:
+                self.write(": still here\n\n")
+            await self.flush()
+            if found[0]["state"] != "running":
+                break
+            await asyncio.sleep(INTERVAL)
+        if not self._left:
+            self.write("event: end\ndata: {}\n\n")
+
+    def on_connection_close(self) -> None:
+        """Stop."""
+        self._left = True
+
+
+class DescriptionHandler(ApiHandler):
+    """Answers with the description of this API, in OpenAPI."""
+
+    def get(self) -> None:
+        """Answer."""
+        path = Path(__file__).parents[1] / "sitepages" / "openapi.json"
+        described = json.loads(path.read_text("utf-8"))
+        described["servers"] = [{"url": self.base or "/"}]
+        self.finish(described)
+
+
+class UnknownHandler(Handler):
+    """Answers to all other paths."""
+
+    def get(self, *args: str) -> None:
+        """Answer."""
+        raise Refused(404, "There is no such page")
+
+    def post(self, *args: str) -> None:
+        """Refuse to change anything."""
+        raise HTTPError(405)
+
+    put = delete = patch = options = post
