@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,10 +98,11 @@ def history(
     from leandask.historyserver.index.retention import Keep  # sqlite, and later tornado
 
     kept = Keep(
-        None if keep is None else parse_timedelta(keep),
+        _parsed("--keep", keep, parse_timedelta, "a time such as 30d"),
         keep_runs,
-        None if keep_bytes is None else parse_bytes(keep_bytes),
+        _parsed("--keep-bytes", keep_bytes, parse_bytes, "a size such as 100GiB"),
     )
+    timeout = _parsed("--page-timeout", page_timeout, parse_timedelta, "a time")
     if dry_run:
         write_lines(_old_lines([*roots], index, kept))
         return
@@ -119,13 +120,28 @@ def history(
         proxies=doors.checked_addresses(trusted_proxy),
         hosts=frozenset(name.lower() for name in allow_host),
         keep=kept,
-        timeout=parse_timedelta(page_timeout),
+        timeout=timeout,
     )
     if (tls_cert is None) != (tls_key is None):
         raise ValueError("--tls-cert and --tls-key must be given together")
     if options.is_open:
         warn(f"everyone who reaches {host} can read all runs: see --password-file")
     asyncio.run(server.serve(options))
+
+
+def _parsed(
+    option: str, text: str | None, parse: Callable[[str], Any], rule: str
+) -> Any:
+    """Return the value of an option, or raise ValueError with its rule."""
+    if text is None:
+        return None
+    try:
+        value = parse(text)
+    except (ValueError, LookupError):
+        value = -1
+    if value < 0:
+        raise ValueError(f"{option} must be {rule}; got {text!r}")
+    return value
 
 
 def _password(file: str | None) -> bytes | None:

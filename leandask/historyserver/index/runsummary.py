@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from leandask.reading.filter import is_worker_lost
 from leandask.reading.lines import EXACT, milliseconds_of
 from leandask.reading.lives import NOTED, Life, Memory
+from leandask.reading.matching import is_worker_lost
 from leandask.records.schema import (
     EVENT,
     SAMPLE,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from leandask.reading.filter import is_worker_lost
 from leandask.reading.lines import InvalidRecord, msg_of
+from leandask.reading.matching import is_worker_lost
 from leandask.records.schema import WORKER_LOG
 from leandask.records.text import MESSAGE_LENGTH, NAME_LENGTH, one_line
 

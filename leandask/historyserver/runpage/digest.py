@@ -8,11 +8,12 @@ from typing import Any
 from leandask.historyserver.runpage import curves
 from leandask.historyserver.runpage.curves import Curves
 from leandask.historyserver.runpage.departures import Departures
-from leandask.historyserver.runpage.runstats import RunStats
-from leandask.reading.filter import Filter, is_worker_lost
-from leandask.reading.lines import InvalidRecord, check, milliseconds_of, needles_of
+from leandask.reading.filter import Filter
+from leandask.reading.lines import InvalidRecord, check, milliseconds_of
 from leandask.reading.lives import Lives
+from leandask.reading.matching import is_worker_lost, needles_of
 from leandask.reading.reader import LogReader
+from leandask.reading.runs import RunStats
 from leandask.records.schema import (
     EVENT,
     MEMORY_LIMIT_SET,

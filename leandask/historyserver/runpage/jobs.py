@@ -190,6 +190,14 @@ class Jobs:
             limit=PART,
         )
 
+    def is_current(self, path: Path, signature: str) -> bool:
+        """Whether an answer is of a log as it is now."""
+        try:
+            meta = json.loads(path.with_suffix(".meta").read_text())
+            return bool(meta["signature"] == signature)
+        except (OSError, ValueError, KeyError):
+            return False
+
     def _kept(self, name: str, signature: str) -> Path | None:
         """Return an answer that is new enough, if there is one."""
         path = self.folder / name

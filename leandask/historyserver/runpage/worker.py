@@ -19,32 +19,14 @@ from leandask.historyserver.index.process import end_with_parent, limit_memory
 from leandask.historyserver.runpage.digest import Digest, OfScheduler, Whole
 from leandask.historyserver.runpage.sections import sectioned
 from leandask.reading.files.logfiles import logs_at
-from leandask.reading.filter import touches
+from leandask.reading.filter import Story
 from leandask.reading.lastrecords import LastRecords
-from leandask.reading.lines import needles_of
 from leandask.reading.reader import LogReader
-from leandask.records.schema import TASK_ERRED, TASK_FINISHED
 
 #: Bytes of memory that a process may take for its data.
 MEMORY = 300 * 2**20
 #: Records of an answer, and bytes of their lines.
 RECORDS, RECORD_BYTES = 1000, 8 * 2**20
-
-
-class _Story(OfScheduler):
-    """Wants the transitions and the runs of one task of one scheduler."""
-
-    def __init__(self, scheduler_id: str, key: str) -> None:
-        super().__init__(scheduler_id)
-        self._names = frozenset([key])
-        self.needles = needles_of("task_key", self._names) or self.needles
-
-    def matches(self, record: dict[str, Any]) -> bool:
-        if not super().matches(record):
-            return False
-        if record["event_name"] in (TASK_FINISHED, TASK_ERRED):
-            return record.get("task_key") in self._names
-        return touches(record, self._names) or record.get("stimulus_id") in self._names
 
 
 def digest(place: str, scheduler_id: str, options: dict[str, Any]) -> bytes:
@@ -68,7 +50,7 @@ def story(place: str, scheduler_id: str, options: dict[str, Any]) -> bytes:
     """Return what happened to a task: its first records."""
     records: deque[dict[str, Any]] = deque()
     nbytes = 0
-    wanted = _Story(scheduler_id, options["key"])
+    wanted = Story(options["key"], within=OfScheduler(scheduler_id))
     has_more = False
     for record in LogReader(place).select(wanted):
         nbytes += len(orjson.dumps(record))

@@ -15,6 +15,7 @@ function chart(title, ms, series, format, limit) {
   const first = ms[0], span = ms[ms.length - 1] - first || 1;
   let top = 0;
   for (const [, values] of shown) for (const v of values) if (v > top) top = v;
+  const most = top;
   // A limit far above would make all of it flat.
   const hasLimit = limit && limit < 4 * top;
   if (hasLimit && limit > top) top = limit;
@@ -52,7 +53,7 @@ function chart(title, ms, series, format, limit) {
   show(ms.length - 1);
   return el("figure", null,
     el("figcaption", null, el("b", null, title),
-      el("span", null, `at most ${format(top / 1.05)}`), when,
+      el("span", null, `at most ${format(most)}`), when,
       ...shown.map(([name], i) => el("span", null,
         el("span", { class: `s${i % 6}`, "aria-hidden": "true" }, "━ "), `${name} `, outputs[i]))),
     svg,

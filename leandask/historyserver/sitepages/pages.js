@@ -1,17 +1,26 @@
 // Pages: starts what each page needs, and follows what still runs.
 const page = document.body.dataset, view = document.getElementById("view");
 const SECTIONS = {
-  overview: async (run) => overview(await ask(`/runs/${run}/overview`)),
+  overview: async (run) => overview(note(await ask(`/runs/${run}/overview`))),
   tasks: async (run) => tasks(await all(run, "tasks")),
   errors: async (run) => errors(await all(run, "errors"), run),
   workers: async (run) => workers(await all(run, "workers")),
 };
 
+// Whether what is shown is of the log as it is now: of one that grows, an answer serves
+// for a while.
+let isCurrent = true;
+
+function note(found) {
+  isCurrent = found.current;
+  return found;
+}
+
 // Return all rows of a section, up to ten answers.
 async function all(run, name) {
   const rows = [];
   for (let i = 0; i < 10; i += 1) {
-    const found = await ask(`/runs/${run}/${name}?limit=${MOST}&offset=${rows.length}`);
+    const found = note(await ask(`/runs/${run}/${name}?limit=${MOST}&offset=${rows.length}`));
     rows.push(...found[name]);
     if (rows.length >= found.total) break;
   }
@@ -44,7 +53,8 @@ function follow() {
       const start = Date.now();
       await show();
       // No more than a fifth of the time.
-      await new Promise((done) => setTimeout(done, Math.max(3000, 4 * (Date.now() - start))));
+      await new Promise((done) => setTimeout(done, Math.max(2000, 4 * (Date.now() - start))));
+      isStale = isStale || !isCurrent;
     }
     isAsking = false;
   }

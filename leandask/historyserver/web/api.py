@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
-from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 
 from leandask.historyserver.index.query import Query, find_run, shown
@@ -17,8 +15,6 @@ from leandask.historyserver.web.doors import Handler, Refused, Site
 from leandask.reading.filter import Filter
 from leandask.records.text import one_line
 
-#: Readers that may follow runs, and seconds between two looks for each.
-FOLLOWERS, INTERVAL = 100, 1.0
 #: Rows of an answer that are not asked for otherwise, and the most.
 ROWS, MOST_ROWS = 100, 1000
 #: Filters of the events, as ``Filter`` has them.
@@ -52,11 +48,22 @@ class ApiHandler(Handler):
         of_run = run["place"], run["scheduler_id"], signature
         return await self.wait(self.site.jobs.answer(Question(kind, *of_run, options)))
 
-    async def section(self, run_id: str, name: str) -> Any:
-        """Return a section of what is known of a run."""
+    def finish_json(self, path: Path) -> None:
+        """Finish with a file of JSON."""
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:  # removed for other answers
+            raise Refused(503, "Try again") from None
+        self.set_header("Content-Type", "application/json; charset=utf-8")
+        self.finish(content)
+
+    async def section(self, run_id: str, name: str) -> tuple[Any, bool]:
+        """Return a section of what is known of a run, and whether it is up to date."""
         path = await self.ask("digest", run_id, {})
         try:
-            return section(path, name)
+            found = section(path, name)
+            _, signature = self.run_of(run_id)
+            return found, self.site.jobs.is_current(path, signature)
         except (OSError, ValueError, KeyError):  # removed for other answers
             raise Refused(503, "Try again") from None
 
@@ -109,7 +116,8 @@ class OverviewHandler(ApiHandler):
 
     async def get(self, run_id: str) -> None:
         """Answer."""
-        self.finish(await self.section(run_id, "overview"))
+        found, is_current = await self.section(run_id, "overview")
+        self.finish(found | {"current": is_current})
 
 
 class RowsHandler(ApiHandler):
@@ -124,9 +132,10 @@ class RowsHandler(ApiHandler):
         """Answer."""
         limit = self.number("limit", ROWS, MOST_ROWS)
         offset = self.number("offset", 0, 10**9)
-        rows = await self.section(run_id, self._name)
+        rows, is_current = await self.section(run_id, self._name)
         found = rows[offset : offset + limit]
-        self.finish({self._name: found, "total": len(rows), "offset": offset})
+        counts = {"total": len(rows), "offset": offset, "current": is_current}
+        self.finish({self._name: found} | counts)
 
 
 class EventsHandler(ApiHandler):
@@ -148,8 +157,7 @@ class EventsHandler(ApiHandler):
         if before := self.number("before", 0, 2**53):
             given["before"] = before
         path = await self.ask("events", run_id, given)
-        self.finish(path.read_bytes())
-        self.set_header("Content-Type", "application/json")
+        self.finish_json(path)
 
 
 class StoryHandler(ApiHandler):
@@ -160,8 +168,7 @@ class StoryHandler(ApiHandler):
         if not (key := self.argument("key")):
             raise Refused(400, "key must be the key of a task")
         path = await self.ask("story", run_id, {"key": key})
-        self.set_header("Content-Type", "application/json")
-        self.finish(path.read_bytes())
+        self.finish_json(path)
 
 
 class CompareHandler(ApiHandler):
@@ -171,14 +178,14 @@ class CompareHandler(ApiHandler):
         """Answer."""
         ids = self.argument("a"), self.argument("b")
         runs = [shown(self.run_of(run_id)[0]) for run_id in ids]
-        tables = [
-            {row["prefix"]: figures_of(row) for row in await self.section(i, "tasks")}
-            for i in ids
-        ]
+        tables = []
+        for run_id in ids:
+            rows, _ = await self.section(run_id, "tasks")
+            tables.append({row["prefix"]: figures_of(row) for row in rows})
         prefixes = sorted({*tables[0], *tables[1]})
-        rows = [
-            {"prefix": p, "a": tables[0].get(p), "b": tables[1].get(p)}
-            for p in prefixes
+        found = [
+            {"prefix": prefix, "a": tables[0].get(prefix), "b": tables[1].get(prefix)}
+            for prefix in prefixes
         ]
         totals = [
             {name: sum(row[name] for row in table.values()) for name in FIGURES}
@@ -188,7 +195,7 @@ class CompareHandler(ApiHandler):
             {"run": run, "total": total}
             for run, total in zip(runs, totals, strict=True)
         )
-        self.finish({"a": a, "b": b, "prefixes": rows})
+        self.finish({"a": a, "b": b, "prefixes": found})
 
 
 #: Figures of a prefix that are compared.
@@ -200,52 +207,6 @@ def figures_of(row: dict[str, Any]) -> dict[str, Any]:
     seconds = (row.get("compute_seconds") or {}).get("total", 0.0)
     counts = {name: row.get(name) or 0 for name in ("count", "erred", "nbytes")}
     return counts | {"seconds": seconds}
-
-
-class LiveHandler(ApiHandler):
-    """Sends a run each time that it changes, until it ends: server-sent events."""
-
-    _left = False
-
-    async def get(self, run_id: str) -> None:
-        """Answer, until the reader leaves."""
-        self.run_of(run_id)
-        if self.site.followers >= FOLLOWERS:
-            raise Refused(503, "too many readers follow runs")
-        self.set_header("Content-Type", "text/event-stream")
-        self.set_header("X-Accel-Buffering", "no")  # a proxy must not wait for more
-        self.site.followers += 1
-        try:
-            await self._follow(run_id)
-        except StreamClosedError:
-            pass
-        finally:
-            self.site.followers -= 1
-
-    async def _follow(self, run_id: str) -> None:
-        last: tuple[dict[str, Any], str] | None = None
-        silent = 0
-        while not self._left:
-            found = await asyncio.to_thread(find_run, self.site.index, run_id)
-            if found is None:
-                break
-            silent += 1
-            if found != last:
-                last, silent = found, 0
-                text = json.dumps(shown(found[0]))
-                self.write(f"event: run\ndata: {text}\n\n")
-            elif silent % 15 == 0:
-                self.write(": still here\n\n")
-            await self.flush()
-            if found[0]["state"] != "running":
-                break
-            await asyncio.sleep(INTERVAL)
-        if not self._left:
-            self.write("event: end\ndata: {}\n\n")
-
-    def on_connection_close(self) -> None:
-        """Stop."""
-        self._left = True
 
 
 class DescriptionHandler(ApiHandler):

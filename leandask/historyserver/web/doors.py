@@ -144,8 +144,11 @@ class Handler(RequestHandler):
     @property
     def base(self) -> str:
         """What links begin with."""
-        prefix = self._forwarded("X-Forwarded-Prefix").rstrip("/")
-        return prefix if prefix and _PREFIX.fullmatch(prefix) else self.site.prefix
+        try:
+            forwarded = checked_prefix(self._forwarded("X-Forwarded-Prefix"))
+        except ValueError:
+            forwarded = ""
+        return forwarded or self.site.prefix
 
     async def head(self, *args: str) -> None:
         """Answer as to GET; the server leaves the body out."""

@@ -19,7 +19,7 @@ from tornado.web import Application
 from leandask.historyserver.index.index import Index, default_path
 from leandask.historyserver.index.retention import Keep
 from leandask.historyserver.runpage.jobs import Jobs
-from leandask.historyserver.web import api, pages
+from leandask.historyserver.web import api, live, pages
 from leandask.historyserver.web.doors import LOOPBACK, Site
 
 #: Seconds between two looks for new records, and before an indexer that has ended is
@@ -75,7 +75,7 @@ def make_application(site: Site) -> Application:
         (rf"/api/v1{one}/overview", api.OverviewHandler, shared),
         (rf"/api/v1{one}/events", api.EventsHandler, shared),
         (rf"/api/v1{one}/story", api.StoryHandler, shared),
-        (rf"/api/v1{one}/live", api.LiveHandler, shared),
+        (rf"/api/v1{one}/live", live.LiveHandler, shared),
         ("/api/v1/compare", api.CompareHandler, shared),
         (r"/api/v1/openapi\.json", api.DescriptionHandler, shared),
         *(
@@ -84,6 +84,8 @@ def make_application(site: Site) -> Application:
         ),
     ]
     # A proxy may leave the prefix in a path, or take it away.
+    if site.prefix:
+        routes.append((site.prefix, pages.RunsPage, shared))
     below = [(f"{site.prefix}{path}", *rest) for path, *rest in routes if site.prefix]
     return Application(
         [*below, *routes],

@@ -1,0 +1,64 @@
+"""Live: a run as it goes on, as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from tornado.iostream import StreamClosedError
+
+from leandask.historyserver.index.query import find_run, shown
+from leandask.historyserver.web.api import ApiHandler
+from leandask.historyserver.web.doors import Refused
+
+#: Readers that may follow runs, and seconds between two looks for each.
+FOLLOWERS, INTERVAL = 100, 1.0
+#: Looks without a change after which a line tells a proxy that it is still there.
+SILENT = 15
+
+
+class LiveHandler(ApiHandler):
+    """Sends a run each time that it changes, until it ends: server-sent events."""
+
+    _left = False
+
+    async def get(self, run_id: str) -> None:
+        """Answer, until the reader leaves."""
+        self.run_of(run_id)
+        if self.site.followers >= FOLLOWERS:
+            raise Refused(503, "too many readers follow runs")
+        self.set_header("Content-Type", "text/event-stream")
+        self.set_header("X-Accel-Buffering", "no")  # a proxy must not wait for more
+        self.site.followers += 1
+        try:
+            await self._follow(run_id)
+        except StreamClosedError:
+            pass
+        finally:
+            self.site.followers -= 1
+
+    async def _follow(self, run_id: str) -> None:
+        last: tuple[dict[str, Any], str] | None = None
+        silent = 0
+        while not self._left:
+            found = await asyncio.to_thread(find_run, self.site.index, run_id)
+            if found is None:
+                break
+            silent += 1
+            if found != last:
+                last, silent = found, 0
+                text = json.dumps(shown(found[0]))
+                self.write(f"event: run\ndata: {text}\n\n")
+            elif silent % SILENT == 0:
+                self.write(": still here\n\n")
+            await self.flush()
+            if found[0]["state"] != "running":
+                break
+            await asyncio.sleep(INTERVAL)
+        if not self._left:
+            self.write("event: end\ndata: {}\n\n")
+
+    def on_connection_close(self) -> None:
+        """Stop."""
+        self._left = True
