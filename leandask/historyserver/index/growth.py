@@ -83,7 +83,8 @@ class Growth:
             position += end
             limit -= end
             seen[head] = position, 0
-            yield block[:end]
+            if end:
+                yield block[:end]
 
     def _frames(self, file: LogFile, limit: int, seen: Positions) -> Iterator[bytes]:
         """Yield the new lines of a compressed file: those of whole frames."""
@@ -98,9 +99,9 @@ class Growth:
         # If it was plain before, the lines that it had then are skipped.
         skipped = 0 if begin else position
         for block in file.blocks(self._note, begin, end):
-            if len(block) > skipped:
-                yield block[skipped : block.rfind(b"\n") + 1]
-                position += len(block) - skipped
+            if (length := block.rfind(b"\n") + 1) > skipped:
+                yield block[skipped:length]
+                position += length - skipped
             skipped = max(skipped - len(block), 0)
         seen[head] = position, file.nbytes if end is None else end
 

@@ -7,6 +7,7 @@ its memory ends this process, not the server.
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
 import time
 from collections.abc import Iterable
@@ -17,9 +18,10 @@ from leandask.historyserver.index.growth import Growth, Positions
 from leandask.historyserver.index.index import Index, put_place, put_run
 from leandask.historyserver.index.places import Place, find_places, is_url, read_summary
 from leandask.historyserver.index.runsummary import RunSummary
+from leandask.reading.files.listing import Log
 from leandask.reading.lines import InvalidRecord, milliseconds_of, record_of
 from leandask.reading.lives import Life
-from leandask.reading.reader import LogReader
+from leandask.reading.reader import QUIET_SECONDS, LogReader
 from leandask.records.text import NAME_LENGTH
 
 #: Bytes of one log that are read before the others have their turn.
@@ -65,13 +67,14 @@ class Indexer:
             except (OSError, ImportError, ValueError) as e:
                 self.report(root, f"{root}: {e}")
         with self.index.connected() as db:
-            known = {row["path"]: row for row in db.execute("SELECT * FROM places")}
-            running = {
-                row["place"]
-                for row in db.execute("SELECT place FROM runs WHERE state = 'running'")
-            }
+            return self._run(db, places)
+
+    def _run(self, db: sqlite3.Connection, places: dict[str, Place]) -> bool:
+        known = {row["path"]: row for row in db.execute("SELECT * FROM places")}
+        found = db.execute("SELECT DISTINCT place FROM runs WHERE state = 'running'")
+        running = {row["place"] for row in found}
         if not self.errors:  # else its runs may only be out of reach
-            self._forget(known.keys() - places.keys())
+            self._forget(db, known.keys() - places.keys())
         has_more = False
         # The small ones first: a long log must not hide all others.
         for place in sorted(places.values(), key=lambda each: each.nbytes):
@@ -84,7 +87,8 @@ class Indexer:
             if is_same and not tries and place.path not in running:
                 continue
             positions = {} if row is None else json.loads(row["positions"])
-            has_more |= self._update(place, positions, tries, not is_same)
+            has_more |= self._update(db, place, positions, tries, not is_same)
+            db.commit()
         return has_more
 
     def report(self, root: str, text: str) -> None:
@@ -92,88 +96,99 @@ class Indexer:
         self.errors[root] = text
         print(f"leandask: {ascii(text)[1:-1]}", file=sys.stderr, flush=True)
 
-    def _forget(self, gone: Iterable[str]) -> None:
+    def _forget(self, db: sqlite3.Connection, gone: Iterable[str]) -> None:
         paths = [(path,) for path in gone]
-        if paths:
-            with self.index.connected() as db:
-                db.executemany("DELETE FROM runs WHERE place = ?", paths)
-                db.executemany("DELETE FROM places WHERE path = ?", paths)
+        db.executemany("DELETE FROM runs WHERE place = ?", paths)
+        db.executemany("DELETE FROM places WHERE path = ?", paths)
 
     def _update(
-        self, place: Place, positions: Positions, tries: int, is_new: bool
+        self,
+        db: sqlite3.Connection,
+        place: Place,
+        positions: Positions,
+        tries: int,
+        is_new: bool,
     ) -> bool:
         """Read a place; return whether there is more of it to read."""
         if is_new or tries:  # in case that this process is killed for it
-            with self.index.connected() as db:
-                put_place(db, place, positions, tries + 1)
+            put_place(db, place, positions, tries + 1)
+            db.commit()
         try:
             if place.summary:
-                with self.index.connected() as db:
-                    put_run(db, row_of(read_summary(place), place))
-                    put_place(db, place, {})
+                put_run(db, row_of(read_summary(place), place))
+                put_place(db, place, {})
                 return False
             if place.log is None:
-                return self._read_url(place)
-            return self._read_log(place, positions)
+                return self._read_url(db, place)
+            return self._read_log(db, place, place.log, positions)
         except (OSError, ValueError, ImportError, MemoryError) as e:
             tries = TRIES
             if is_url(place.path):  # it may be out of reach for a while
                 place, tries = place._replace(signature=""), 0
-            with self.index.connected() as db:
-                put_place(db, place, positions, tries, str(e) or "not enough memory")
+            put_place(db, place, positions, tries, str(e) or "not enough memory")
             return False
 
-    def _read_log(self, place: Place, positions: Positions) -> bool:
-        assert place.log is not None
+    def _read_log(
+        self, db: sqlite3.Connection, place: Place, log: Log, positions: Positions
+    ) -> bool:
         growth = Growth(positions)
-        runs = self._runs_of(place)
-        for block in growth.blocks(place.log, SLICE_BYTES):
+        runs = _runs_of(db, place)
+        for block in growth.blocks(log, SLICE_BYTES):
             count_lines(runs, block.split(b"\n"))
-        quiet_at = LogReader(place.path).quiet_at()
         if growth.has_more:
             place = place._replace(signature="")  # it is read on in the next round
-        self._put(place, runs, growth.positions, quiet_at, "; ".join(growth.errors))
+        error = "; ".join(growth.errors)
+        _put(db, place, runs, growth.positions, quiet_at(log), error)
         return growth.has_more
 
-    def _read_url(self, place: Place) -> bool:
-        if (
-            time.monotonic() - self._url_read.get(place.path, -URL_SECONDS)
-            < URL_SECONDS
-        ):
-            with self.index.connected() as db:
-                put_place(db, place._replace(signature=""), {})
+    def _read_url(self, db: sqlite3.Connection, place: Place) -> bool:
+        last = self._url_read.get(place.path, -URL_SECONDS)
+        if time.monotonic() - last < URL_SECONDS:
+            put_place(db, place._replace(signature=""), {})
             return False
         runs: dict[str, RunSummary] = {}
         for record in LogReader(place.path).records():
             _count(runs, record)
         self._url_read[place.path] = time.monotonic()
-        self._put(place, runs, {}, None, "")
+        _put(db, place, runs, {}, None, "")
         return False
 
-    def _runs_of(self, place: Place) -> dict[str, RunSummary]:
-        """Return the counts so far of the newest schedulers of a log."""
-        with self.index.connected() as db:
-            rows = db.execute(
-                "SELECT counts FROM runs WHERE place = ? ORDER BY started DESC LIMIT ?",
-                [place.path, SCHEDULERS],
-            )
-            runs = [RunSummary.loads(row["counts"]) for row in rows]
-        return {run.life.id: run for run in reversed(runs)}
 
-    def _put(
-        self,
-        place: Place,
-        runs: dict[str, RunSummary],
-        positions: Positions,
-        quiet_at: int | None,
-        error: str,
-    ) -> None:
-        lives = [run.life for run in runs.values()]
-        with self.index.connected() as db:
-            for run in runs.values():
-                row = run.row(lives, quiet_at) | {"place": place.path}
-                put_run(db, row, run.dumps())
-            put_place(db, place, positions, 0, error)
+def quiet_at(log: Log) -> int | None:
+    """Return the time, unless a process may be writing a log, as ``LogReader`` does.
+
+    Of the files as they were found: to find them again takes as long as there are logs
+    in the folder.
+    """
+    now = time.time()
+    if log.last_written > now - QUIET_SECONDS or log.is_open_for_writing():
+        return None
+    return int(now * 1000)
+
+
+def _runs_of(db: sqlite3.Connection, place: Place) -> dict[str, RunSummary]:
+    """Return the counts so far of the newest schedulers of a log."""
+    rows = db.execute(
+        "SELECT counts FROM runs WHERE place = ? ORDER BY started DESC LIMIT ?",
+        [place.path, SCHEDULERS],
+    )
+    runs = [RunSummary.loads(row["counts"]) for row in rows]
+    return {run.life.id: run for run in reversed(runs)}
+
+
+def _put(
+    db: sqlite3.Connection,
+    place: Place,
+    runs: dict[str, RunSummary],
+    positions: Positions,
+    quiet_at: int | None,
+    error: str,
+) -> None:
+    lives = [run.life for run in runs.values()]
+    for run in runs.values():
+        row = run.row(lives, quiet_at) | {"place": place.path}
+        put_run(db, row, run.dumps())
+    put_place(db, place, positions, 0, error)
 
 
 def count_lines(runs: dict[str, RunSummary], lines: Iterable[bytes]) -> None:
