@@ -194,10 +194,9 @@ def main() -> None:
             for path in ("events?level=WARNING", f"story?key=step7-{7:032x}"):
                 seconds, rss = server.watch_worker(f"/api/v1/runs/large/{path}")
                 print(f"{path[:6]}: {seconds:.1f} s, {rss:.0f} MiB")
-            seconds, rss = server.watch_worker("/runs/large/timeline")
-            print(f"timeline: {seconds:.1f} s, {rss:.0f} MiB")
-            seconds, rss = server.watch_worker("/runs/large/log")
-            print(f"download: {seconds:.1f} s, {rss:.0f} MiB")
+            for path in ("timeline", "report", "log"):
+                seconds, rss = server.watch_worker(f"/runs/large/{path}")
+                print(f"{path}: {seconds:.1f} s, {rss:.0f} MiB")
             print(f"RSS of the server: {server.rss:.0f} MiB")
         finally:
             server.close()

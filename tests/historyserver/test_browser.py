@@ -18,7 +18,8 @@ from selenium.common.exceptions import (
     StaleElementReferenceException,
 )
 
-VIEWS = ("overview", "tasks", "errors", "workers", "events", "story", "timeline")
+VIEWS = ("overview", "tasks", "errors", "workers", "events", "story")
+FRAMES = ("timeline", "report")
 
 
 @pytest.fixture
@@ -63,25 +64,27 @@ def test_the_list_is_sorted_searched_and_leads_to_a_run(look, real_server, real_
     assert "distributed version" in text
 
 
-def test_each_part_of_a_run_shows(look, real_server, real_logs):
+def test_each_part_of_a_run_shows(look, browser, real_server, real_logs):
     _, ids = real_logs
     run = f"{real_server.url}/runs/{ids['clean']}"
     text = text_of(look(f"{run}?view=tasks"))
     assert "inc" in text and "fail" in text
-    browser = look(f"{run}?view=errors")
+    look(f"{run}?view=errors")
     assert "3 ×" in text_of(browser) and "raise ValueError" in text_of(browser)
     browser.find_element("partial link text", "fail-").click()
     wait_for(lambda: "processing → erred" in text_of(browser))
     assert "view=story&key=fail-" in browser.current_url
     lost = f"{real_server.url}/runs/{ids['lost']}"
     assert "lost unexpectedly" in text_of(look(f"{lost}?view=workers"))
-    browser = look(f"{lost}?view=events&action=remove-worker")
+    look(f"{lost}?view=events&action=remove-worker")
     wait_for(lambda: "remove-worker" in text_of(browser, "details"))
-    browser = look(f"{run}?view=timeline")
-    browser.switch_to.frame(browser.find_element("css selector", "iframe.timeline"))
-    wait_for(lambda: browser.find_elements("css selector", "canvas"))
-    assert browser.execute_script("return window.origin") == "null"
-    browser.switch_to.default_content()
+    for view in FRAMES:
+        look(f"{run}?view={view}")
+        browser.switch_to.frame(browser.find_element("css selector", "iframe"))
+        wait_for(lambda: browser.find_elements("css selector", "#stream canvas"))
+        assert browser.execute_script("return window.origin") == "null"
+        assert ("by prefix" in text_of(browser).lower()) == (view == "report")
+        browser.switch_to.default_content()
 
 
 def test_two_runs_stand_side_by_side(look, real_server):
@@ -137,7 +140,7 @@ def test_pages_fit_the_screen_and_hostile_texts_show_as_texts(
     resize(browser, width)
     with serve(logs) as server:
         [run] = server.wait_for_runs(1).values()
-        paths = [f"/runs/{run['id']}?view={view}" for view in VIEWS]
+        paths = [f"/runs/{run['id']}?view={view}" for view in VIEWS + FRAMES]
         paths[5] += "&key=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E"
         compare = f"/compare?a={run['id']}&b={run['id']}"
         for path in ("/", *paths, compare, "/nope", f"/runs/{run['id']}?view=x"):

@@ -62,7 +62,7 @@ def story(place: str, scheduler_id: str, options: dict[str, Any]) -> bytes:
 
 
 def timeline(place: str, scheduler_id: str, options: dict[str, Any]) -> bytes:
-    """Return the page of the timeline of a run."""
+    """Return the page of the timeline of a run, or of its performance report."""
     from leandask.reading.timeline.page import render
     from leandask.reading.timeline.timeline import Timeline
 
@@ -70,7 +70,7 @@ def timeline(place: str, scheduler_id: str, options: dict[str, Any]) -> bytes:
     for record in reader.select(Whole(scheduler_id)):
         summary.add(record)
     summary.quiet_at = reader.quiet_at()
-    return render(summary).encode()
+    return render(summary, is_report=options["is_report"]).encode()
 
 
 KINDS: dict[str, Callable[[str, str, dict[str, Any]], bytes]] = {

@@ -14,7 +14,7 @@ from tornado.iostream import StreamClosedError
 from leandask.historyserver.index.query import PARAMETERS, STATES, shown
 from leandask.historyserver.runpage.jobs import JobError, Question
 from leandask.historyserver.web.api import ApiHandler, runs_page
-from leandask.historyserver.web.doors import Handler, Refused
+from leandask.historyserver.web.doors import Handler, Refused, Site
 from leandask.reading.words import duration, memory, number
 from leandask.records.text import one_line
 
@@ -23,7 +23,9 @@ FOLDER = Path(__file__).parents[1] / "sitepages"
 #: Parts of the script, in the order in which they run.
 SCRIPTS = ("elements", "charts", "overview", "tables", "records", "pages")
 #: Parts of a run's page, as its links name them.
-VIEWS = ("overview", "tasks", "errors", "workers", "events", "story", "timeline")
+VIEWS = ("overview", "tasks", "errors", "workers", "events", "story")
+#: Those that are pages of their own, in a frame without rights.
+FRAMES = ("timeline", "report")
 #: Columns of the list: what they are sorted by, and their heading.
 COLUMNS = {
     "name": "Run",
@@ -133,11 +135,12 @@ class RunPage(PageHandler):
 
     def get(self, run_id: str) -> None:
         """Answer."""
-        view = self.argument("view") or VIEWS[0]
-        if view not in VIEWS:
+        views = VIEWS + FRAMES
+        view = self.argument("view") or views[0]
+        if view not in views:
             raise Refused(404, "A run has no such part")
         run, _ = self.run_of(run_id)
-        self.show("run.html", run=shown(run), views=VIEWS, view=view)
+        self.show("run.html", run=shown(run), views=views, frames=FRAMES, view=view)
 
 
 class ComparePage(PageHandler):
@@ -158,15 +161,21 @@ class ComparePage(PageHandler):
 
 
 class TimelinePage(ApiHandler):
-    """The timeline of a run, for a frame without rights, or as a file."""
+    """The timeline of a run, or its performance report: for a frame, or as a file."""
+
+    def initialize(self, site: Site, name: str = "timeline") -> None:
+        """Take which of them it is."""
+        super().initialize(site)
+        self._name = name
 
     async def get(self, run_id: str) -> None:
         """Answer."""
-        path = await self.ask("timeline", run_id, {})
+        options = {"is_report": self._name == "report"}
+        path = await self.ask("timeline", run_id, options)
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Content-Security-Policy", _SANDBOX)
         if self.argument("download"):
-            _name_file(self, f"{run_id}-timeline.html")
+            _name_file(self, f"{run_id}-{self._name}.html")
         await _send_file(self, path)
 
 

@@ -67,6 +67,7 @@ def make_application(site: Site) -> Application:
         (one, pages.RunPage, shared),
         ("/compare", pages.ComparePage, shared),
         (rf"{one}/timeline", pages.TimelinePage, shared),
+        (rf"{one}/report", pages.TimelinePage, shared | {"name": "report"}),
         (rf"{one}/log", pages.LogFileHandler, shared),
         (r"/static/(history\.js|style\.css)", pages.StaticHandler, shared),
         ("/health", pages.HealthHandler, shared),
