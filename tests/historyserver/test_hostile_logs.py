@@ -177,7 +177,7 @@ def test_a_page_ends_when_its_reader_leaves(serve, logs, tmp_path):
             wait_for(lambda: children(server))
         wait_for(lambda: not children(server), timeout=5)
         answers = server.index.with_name(f"{server.index.name}.answers")
-        assert not [*answers.iterdir()]
+        wait_for(lambda: not [*answers.iterdir()])
 
 
 def test_a_lost_index_is_made_again(serve, logs):

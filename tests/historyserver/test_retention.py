@@ -57,13 +57,13 @@ def index_of(tmp_path, *roots):
     ("keep", "gone"),
     [
         (Keep(), set()),
-        (Keep(seconds=AGE - 86_400), {"0"}),
+        (Keep(seconds=AGE - 43_200), {"0"}),
         (Keep(seconds=AGE - 2.5 * 86_400), {"0", "1", "2"}),
         (Keep(seconds=0), {"0", "1", "2", "3"}),
         (Keep(runs=3), {"0", "1"}),
         (Keep(runs=0), {"0", "1", "2", "3"}),
         (Keep(nbytes=1500), {"0", "1", "2"}),
-        (Keep(seconds=AGE - 86_400, runs=3), {"0", "1"}),
+        (Keep(seconds=AGE - 43_200, runs=3), {"0", "1"}),
     ],
 )
 def test_what_is_not_kept_is_found(logs, tmp_path, keep, gone):

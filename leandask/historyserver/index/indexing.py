@@ -16,7 +16,12 @@ from typing import Any
 from leandask.historyserver.index.archived import row_of
 from leandask.historyserver.index.growth import Growth, Positions
 from leandask.historyserver.index.index import Index, put_place, put_run
-from leandask.historyserver.index.places import Place, find_places, is_url, read_summary
+from leandask.historyserver.index.places import (
+    Place,
+    find_places,
+    is_url,
+    read_summaries,
+)
 from leandask.historyserver.index.runsummary import RunSummary
 from leandask.reading.files.listing import Log
 from leandask.reading.lines import InvalidRecord, milliseconds_of, record_of
@@ -52,30 +57,36 @@ class Indexer:
     def __init__(self, index: Index, roots: list[str]) -> None:
         self.index = index
         self.roots = roots
-        #: What each root could not be listed for.
-        self.errors: dict[str, str] = {}
+        #: What is wrong with roots and logs, as it was said last.
+        self._said: dict[str, str] = {}
         self._url_read: dict[str, float] = {}
 
     def run_once(self) -> bool:
         """Look at all places; return whether there is more to read at once."""
         self.index.make()
         places: dict[str, Place] = {}
+        is_complete = True
         for root in self.roots:
-            self.errors.pop(root, None)
             try:
                 places |= {p.path: p for p in find_places(root) if p.path.isprintable()}
-            except (OSError, ImportError, ValueError) as e:
+            except Exception as e:  # of any filesystem; the others are still listed
+                is_complete = False
                 self.report(root, f"{root}: {e}")
+            else:
+                self._said.pop(root, None)
         with self.index.connected() as db:
-            return self._run(db, places)
+            return self._run(db, places, is_complete)
 
-    def _run(self, db: sqlite3.Connection, places: dict[str, Place]) -> bool:
+    def _run(
+        self, db: sqlite3.Connection, places: dict[str, Place], is_complete: bool
+    ) -> bool:
         known = {row["path"]: row for row in db.execute("SELECT * FROM places")}
         found = db.execute("SELECT DISTINCT place FROM runs WHERE state = 'running'")
         running = {row["place"] for row in found}
-        if not self.errors:  # else its runs may only be out of reach
+        if is_complete:  # else its runs may only be out of reach
             self._forget(db, known.keys() - places.keys())
         has_more = False
+        archived = []
         # The small ones first: a long log must not hide all others.
         for place in sorted(places.values(), key=lambda each: each.nbytes):
             row = known.get(place.path)
@@ -86,15 +97,21 @@ class Indexer:
                 continue
             if is_same and not tries and place.path not in running:
                 continue
+            if place.summary:
+                archived.append(place)
+                continue
             positions = {} if row is None else json.loads(row["positions"])
             has_more |= self._update(db, place, positions, tries, not is_same)
             db.commit()
+        for place, summary in read_summaries(archived):
+            _put_archived(db, place, summary)
         return has_more
 
     def report(self, root: str, text: str) -> None:
         """Say what is wrong with a root, once as long as it stays so."""
-        self.errors[root] = text
-        print(f"leandask: {ascii(text)[1:-1]}", file=sys.stderr, flush=True)
+        if self._said.get(root) != text:
+            print(f"leandask: {ascii(text)[1:-1]}", file=sys.stderr, flush=True)
+        self._said[root] = text
 
     def _forget(self, db: sqlite3.Connection, gone: Iterable[str]) -> None:
         paths = [(path,) for path in gone]
@@ -114,18 +131,11 @@ class Indexer:
             put_place(db, place, positions, tries + 1)
             db.commit()
         try:
-            if place.summary:
-                put_run(db, row_of(read_summary(place), place))
-                put_place(db, place, {})
-                return False
             if place.log is None:
                 return self._read_url(db, place)
             return self._read_log(db, place, place.log, positions)
-        except (OSError, ValueError, ImportError, MemoryError) as e:
-            tries = TRIES
-            if is_url(place.path):  # it may be out of reach for a while
-                place, tries = place._replace(signature=""), 0
-            put_place(db, place, positions, tries, str(e) or "not enough memory")
+        except Exception as e:  # of any filesystem, or of a log that is too much
+            _put_error(db, place, positions, e)
             return False
 
     def _read_log(
@@ -164,6 +174,30 @@ def quiet_at(log: Log) -> int | None:
     if log.last_written > now - QUIET_SECONDS or log.is_open_for_writing():
         return None
     return int(now * 1000)
+
+
+def _put_archived(
+    db: sqlite3.Connection, place: Place, summary: dict[str, Any] | Exception
+) -> None:
+    """Add an archived run, or why it can't be shown."""
+    try:
+        if isinstance(summary, Exception):
+            raise summary
+        put_run(db, row_of(summary, place))
+        put_place(db, place, {})
+    except Exception as e:  # of any filesystem
+        _put_error(db, place, {}, e)
+    db.commit()
+
+
+def _put_error(
+    db: sqlite3.Connection, place: Place, positions: Positions, error: Exception
+) -> None:
+    """Note what is wrong with a place, which is left as it is until it changes."""
+    tries = TRIES
+    if is_url(place.path):  # it may be out of reach for a while
+        place, tries = place._replace(signature=""), 0
+    put_place(db, place, positions, tries, str(error) or type(error).__name__)
 
 
 def _runs_of(db: sqlite3.Connection, place: Place) -> dict[str, RunSummary]:

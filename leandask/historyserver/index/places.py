@@ -16,8 +16,10 @@ from leandask.reading.files.listing import Log, find_log, find_logs
 SUMMARY = "run.json"
 #: Bytes of a summary that are read.
 SUMMARY_BYTES = 2**20
-#: Folders below a root that are looked into, and logs that are listed of all roots.
-DEPTH, PLACES = 8, 200_000
+#: Summaries of a bucket that are read together.
+TOGETHER = 100
+#: Folders below a root that are looked into.
+DEPTH = 8
 
 
 class Place(NamedTuple):
@@ -150,21 +152,45 @@ def _version(info: dict[str, Any]) -> str:
     return " ".join([str(info.get("name")), str(info.get("size")), *found])
 
 
-def read_summary(place: Place) -> dict[str, Any]:
-    """Return the summary of an archived run.
+def read_summaries(
+    places: Iterable[Place],
+) -> Iterator[tuple[Place, dict[str, Any] | Exception]]:
+    """Yield the summary of each archived run, or why it can't be read."""
+    at_urls: list[Place] = []
+    for place in places:
+        if is_url(place.summary):
+            at_urls.append(place)
+            continue
+        try:
+            with open(place.summary, "rb") as file:
+                yield place, _parsed(file.read(SUMMARY_BYTES), place)
+        except (OSError, ValueError) as e:
+            yield place, e
+    # A bucket takes as long for a hundred as for one.
+    for begin in range(0, len(at_urls), TOGETHER):
+        yield from _summaries_of_url(at_urls[begin : begin + TOGETHER])
 
-    Raises
-    ------
-    OSError, ValueError
-        If it can't be read, or is not a JSON object.
-    """
-    if is_url(place.summary):
-        fs, path = filesystem(place.summary)
-        with fs.open(path, "rb") as file:
-            text = file.read(SUMMARY_BYTES)
-    else:
-        with open(place.summary, "rb") as file:
-            text = file.read(SUMMARY_BYTES)
+
+def _summaries_of_url(
+    places: list[Place],
+) -> Iterator[tuple[Place, dict[str, Any] | Exception]]:
+    try:
+        fs, _ = filesystem(places[0].summary)
+        paths = [fs._strip_protocol(place.summary) for place in places]
+        ends = [SUMMARY_BYTES] * len(paths)
+        found = fs.cat_ranges(paths, [0] * len(paths), ends, on_error="return")
+    except (OSError, ImportError, ValueError) as e:
+        found = [e] * len(places)
+    for place, text in zip(places, found, strict=True):
+        try:
+            if isinstance(text, Exception):
+                raise text
+            yield place, _parsed(text, place)
+        except Exception as e:  # of any filesystem
+            yield place, e
+
+
+def _parsed(text: bytes, place: Place) -> dict[str, Any]:
     summary = orjson.loads(text)
     if type(summary) is not dict:
         raise ValueError(f"{place.summary} must be a JSON object")

@@ -53,9 +53,8 @@ class RunSummary:
 
     @property
     def tasks(self) -> int:
-        """Runs of tasks that finished or erred for good."""
-        counts = self.counts
-        return max(counts["finished"], counts["moved_to_memory"]) + self.erred
+        """Runs of tasks that finished."""
+        return max(self.counts["finished"], self.counts["moved_to_memory"])
 
     @property
     def erred(self) -> int:

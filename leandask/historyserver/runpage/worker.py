@@ -39,7 +39,7 @@ def events(place: str, scheduler_id: str, options: dict[str, Any]) -> bytes:
     limit = options.pop("limit")
     wanted = OfScheduler(scheduler_id, **options)
     last = LastRecords(wanted, limit + 1, RECORD_BYTES)
-    last.read(logs_at(Path(place)))
+    last.read(logs_at(LogReader(place).path))
     records = [*last.records()]
     has_more = len(records) > limit or last.is_cut
     found = {"records": records[-limit:][::-1], "has_more": has_more}
