@@ -119,6 +119,8 @@ def test_a_broken_log_hides_no_other(serve, logs):
     (logs / "loop.jsonl").symlink_to("loop.jsonl")
     (logs / "folder").mkdir()
     (logs / "folder" / "loop").symlink_to(logs)
+    (logs / "waiting").mkdir()
+    os.mkfifo(logs / "waiting" / "run.json")
     with serve(logs) as server:
         assert [*server.wait_for_runs(1)] == ["good"]
         assert server.ask("/runs/good/overview")["records"] == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sqlite3
 import time
 
 import pytest
@@ -336,6 +337,20 @@ def test_ten_thousand_runs_are_listed_at_once(tmp_path):
         assert time.perf_counter() - start < 1
     assert find_run(index, "Scheduler-77")[0]["tasks"] == 77
     assert find_run(index, "\ud800") is find_run(index, "x" * 10**6) is None
+
+
+def test_an_index_that_is_locked_is_not_made_again(tmp_path, monkeypatch):
+    index = filled(tmp_path, 3)
+
+    def locked(*args, **kwargs):
+        raise sqlite3.OperationalError("database is locked")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("leandask.historyserver.index.index.sqlite3.connect", locked)
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            index.make()
+    index.make()
+    assert Query({}).run(index)[1] == 3
 
 
 def test_a_log_of_other_lines_is_no_run(indexer, logs):

@@ -43,7 +43,8 @@ FIELDS = {
     "prefixes": "TEXT",
 }
 JSON_FIELDS = ("labels", "versions", "exceptions", "prefixes")
-#: Positions, for a log, are JSON; `tries` are scans of this signature that did not end.
+#: `counts` and `positions` are JSON, from which the scan of a log goes on; `tries` are
+#: scans of this signature that did not end.
 _TABLES = f"""
 CREATE TABLE runs ({", ".join(f"{n} {t}" for n, t in FIELDS.items())}, counts TEXT);
 CREATE INDEX runs_by_place ON runs (place, started);
@@ -94,6 +95,9 @@ class Index:
                 if version == VERSION:
                     db.execute("SELECT id FROM runs LIMIT 1").fetchone()
                     return
+        except sqlite3.OperationalError as e:
+            if self.path.exists() and "no such table" not in str(e):
+                raise  # it is locked, or its disk fails
         except sqlite3.DatabaseError:  # not a database, or a broken one
             pass
         for ending in ("", "-wal", "-shm"):

@@ -11,6 +11,7 @@ import orjson
 
 from leandask.eventlog.filenames import place_of
 from leandask.reading.files.listing import Log, find_log, find_logs
+from leandask.reading.files.logfile import open_regular
 
 #: Name of the summary that an archiving scheduler writes beside its log.
 SUMMARY = "run.json"
@@ -162,7 +163,7 @@ def read_summaries(
             at_urls.append(place)
             continue
         try:
-            with open(place.summary, "rb") as file:
+            with open_regular(Path(place.summary)) as file:  # a FIFO would wait
                 yield place, _parsed(file.read(SUMMARY_BYTES), place)
         except (OSError, ValueError) as e:
             yield place, e

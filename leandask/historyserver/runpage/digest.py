@@ -90,7 +90,6 @@ class Digest:
         self.curves = Curves()
         self.departures = Departures()
         self.n_records = self.n_wrong = 0
-        #: Runs of tasks by the logs without records of them: by transitions.
         self._pressures: deque[dict[str, Any]] = deque(maxlen=PRESSURES)
         self._n_pressures = 0
         self._start: dict[str, Any] = {}
