@@ -182,7 +182,13 @@ class CompareHandler(ApiHandler):
         for run_id in ids:
             rows, _ = await self.section(run_id, "tasks")
             tables.append({row["prefix"]: figures_of(row) for row in rows})
-        prefixes = sorted({*tables[0], *tables[1]})
+        nothing = {"seconds": 0.0}
+        # What took longest in one of them comes first.
+        longest = {
+            prefix: max(table.get(prefix, nothing)["seconds"] for table in tables)
+            for prefix in sorted({*tables[0], *tables[1]})
+        }
+        prefixes = sorted(longest, key=longest.__getitem__, reverse=True)
         found = [
             {"prefix": prefix, "a": tables[0].get(prefix), "b": tables[1].get(prefix)}
             for prefix in prefixes
