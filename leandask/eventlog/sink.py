@@ -119,6 +119,7 @@ class RotatingFileSink(LineWriter, logging.Handler):
                 f"leandask.event-log.compression must be gzip or none here, as {e}; "
                 f"got {compression!r} for {path!r}"
             ) from e
+        self.file: RotatingFile = file
         # What can be refused comes first: logging flushes each Handler at exit.
         interval = config.read("event-log.flush-interval", flush_interval)
         logging.Handler.__init__(self)
