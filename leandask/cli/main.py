@@ -20,11 +20,21 @@ from leandask.cli.output import (
     write_records,
 )
 from leandask.cli.terminal import abandon_stdout, stdout, warn, write_json, write_lines
+from leandask.reading.files.logfiles import place_of_log
 from leandask.reading.filter import EventFilter, Filter, ListFilter, Story
 from leandask.reading.lives import Lives
 from leandask.records.text import printable
 
-LOG = click.argument("log", type=click.Path(path_type=Path))
+
+class LogType(click.Path):
+    """A path, or a URL as it is."""
+
+    def convert(self, value: Any, *args: Any) -> Any:
+        """Return a Path, or the text of a URL."""
+        return place_of_log(str(super().convert(value, *args)))
+
+
+LOG = click.argument("log", type=LogType())
 AS_JSON = click.option(
     "--json", "as_json", is_flag=True, help="Write JSON, one object per line."
 )
@@ -112,7 +122,8 @@ def main() -> None:
     """Read the event logs of leandask, and ask running schedulers.
 
     LOG is a file, read together with the files rotated out of it, or a folder of such
-    files. The scheduler that writes it may be running or not. The exit code is 1 if LOG
+    files; or a URL such as s3://bucket/dask, of one run or of many. The scheduler that
+    writes it may be running or not. The exit code is 1 if LOG
     can't be read, and 3 if a part of it can't.
     """
 
@@ -121,7 +132,7 @@ def main() -> None:
 @LOG
 @filter_options(*[name for name in FILTER_HELP if name != "key"])
 @AS_JSON
-def events(log: Path, as_json: bool, **options: Any) -> None:
+def events(log: Path | str, as_json: bool, **options: Any) -> None:
     """Show events, starts and stops of schedulers, and reports of dropped records.
 
     Samples of memory and tasks are shown with --event-name leandask.sample.
@@ -138,7 +149,9 @@ def events(log: Path, as_json: bool, **options: Any) -> None:
 @click.argument("keys", metavar="KEY...", nargs=-1, required=True)
 @filter_options("since", "until")
 @AS_JSON
-def story(log: Path, keys: tuple[str, ...], as_json: bool, **options: Any) -> None:
+def story(
+    log: Path | str, keys: tuple[str, ...], as_json: bool, **options: Any
+) -> None:
     """Show the transitions of tasks.
 
     KEY is the key of a task or a stimulus_id.
@@ -153,7 +166,7 @@ def story(log: Path, keys: tuple[str, ...], as_json: bool, **options: Any) -> No
 @LOG
 @filter_options(*FILTER_HELP)
 @AS_JSON
-def stats(log: Path, as_json: bool, **options: Any) -> None:
+def stats(log: Path | str, as_json: bool, **options: Any) -> None:
     """Count records by event, state, topic and action."""
     from leandask.reading.stats import LogStats
 
@@ -178,7 +191,7 @@ def stats(log: Path, as_json: bool, **options: Any) -> None:
 @LOG
 @OUTPUT
 @filter_options("since", "until")
-def timeline(log: Path, output: Path, **options: Any) -> None:
+def timeline(log: Path | str, output: Path, **options: Any) -> None:
     """Write an HTML page that shows what happened, and which worker ran which task.
 
     The page is a single file that needs no other and no network.
@@ -190,7 +203,7 @@ def timeline(log: Path, output: Path, **options: Any) -> None:
 @LOG
 @OUTPUT
 @filter_options("since", "until")
-def performance_report(log: Path, output: Path, **options: Any) -> None:
+def performance_report(log: Path | str, output: Path, **options: Any) -> None:
     """Write the timeline with what tasks took, by prefix and by worker, and errors.
 
     It is made of the log alone, so that the cluster may be gone.
@@ -198,7 +211,9 @@ def performance_report(log: Path, output: Path, **options: Any) -> None:
     write_page(log, output, is_report=True, **options)
 
 
-def write_page(log: Path, output: Path, *, is_report: bool, **options: Any) -> None:
+def write_page(
+    log: Path | str, output: Path, *, is_report: bool, **options: Any
+) -> None:
     """Write the page of a timeline, or that of a performance report."""
     from leandask.reading.timeline.page import render
     from leandask.reading.timeline.timeline import Timeline
@@ -234,7 +249,7 @@ def write_page(log: Path, output: Path, *, is_report: bool, **options: Any) -> N
 )
 @filter_options(*FILTER_HELP)
 @AS_JSON
-def tail(log: Path, follow: bool, n: int, as_json: bool, **options: Any) -> None:
+def tail(log: Path | str, follow: bool, n: int, as_json: bool, **options: Any) -> None:
     """Show the last records, and new ones with --follow."""
     wanted = ListFilter(**filters_of(options))
     show = tail_logs.follow if follow else tail_logs.show_last

@@ -42,7 +42,7 @@ TOP = 10
 
 
 @contextlib.contextmanager
-def reading(log: Path, long_log: int = LONG_LOG) -> Iterator[LogReader]:
+def reading(log: Path | str, long_log: int = LONG_LOG) -> Iterator[LogReader]:
     """Read a log, with a progress bar if it is long, and report its problems."""
     reader = LogReader(log)
     is_shown = _is_terminal(sys.stderr) and not _is_terminal(sys.stdout)

@@ -7,10 +7,11 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leandask.reading.files.logfiles import logs_at, open_logs
+from leandask.reading.bucket.period import period_of
+from leandask.reading.files.listing import Log
+from leandask.reading.files.logfiles import logs_at, open_logs, place_of_log
 from leandask.reading.filter import Filter, Filters, RecordFilter, Story
 from leandask.reading.forward import ForwardScan, Records
 from leandask.reading.lines import InvalidRecord, check, msg_of, seconds_of
@@ -40,7 +41,9 @@ class LogReader:
     ----------
     path : str or os.PathLike
         A file, read together with its rotated files (``PATH.1``, ``PATH.2.gz``); or a
-        folder of such files. The scheduler may still be writing to it.
+        folder of such files. The scheduler may still be writing to it. Or a URL of a
+        file, of one run of an archive, or of a folder of runs, such as
+        ``"s3://bucket/dask"``.
     progress : callable, optional
         Called with the bytes read of each block, approximately every 256 KiB.
 
@@ -66,7 +69,7 @@ class LogReader:
         path: str | os.PathLike[str],
         progress: Callable[[int], object] = lambda nbytes: None,
     ) -> None:
-        self.path = Path(path)
+        self.path = place_of_log(path)
         self.problems = Problems()
         self._progress = progress
 
@@ -238,7 +241,8 @@ class LogReader:
         except OSError:  # it was removed meanwhile
             return None
         for log in logs:
-            if log.last_written > now - QUIET_SECONDS or log.is_open_for_writing():
+            quiet = QUIET_SECONDS if isinstance(log, Log) else log.quiet_seconds
+            if log.last_written > now - quiet or log.is_open_for_writing():
                 return None
         return int(now * 1000)
 
@@ -257,9 +261,12 @@ class LogReader:
         ------
         dict
         """
-        scan = ForwardScan(wanted, self._progress, lives)
+        # How a run has ended may be told after the last wanted record.
+        period = period_of(wanted, cuts_end=lives is None)
+        is_partly_read = isinstance(self.path, str) and not period.is_open
+        scan = ForwardScan(wanted, self._progress, lives, not is_partly_read)
         self.problems = scan.problems
-        return scan.records(open_logs(self.path))
+        return scan.records(open_logs(self.path, period))
 
 
 def key_of(text: str) -> Key:

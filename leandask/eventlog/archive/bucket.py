@@ -75,10 +75,11 @@ class Bucket:
         """
         with self._errors("listed", key):
             fs, target = self._connect(key)
-            listed = fs.ls(target, detail=True, **_FRESH)
+            fs.invalidate_cache()
+            listed = fs.ls(target, detail=True)
             found = [_entry_of(each) for each in listed if not _is(each, target)]
             if not found and not listed:
-                raise FileNotFoundError(f"There is nothing at {self._shown(key)}")
+                raise FileNotFoundError("nothing")
             return sorted(found)
 
     def file(self, key: str = "") -> Entry | None:
@@ -86,7 +87,7 @@ class Bucket:
         with self._errors("read", key):
             fs, target = self._connect(key)
             try:
-                found = _entry_of(fs.info(target, **_FRESH))
+                found = _entry_of(fs.info(target))
             except FileNotFoundError:
                 return None
             return None if found.is_folder else found
@@ -101,9 +102,9 @@ class Bucket:
         if self._fs is None:
             from fsspec.core import url_to_fs
 
-            # Not the one that other code in the process uses with other settings, and
-            # its memory of what it has listed. A folder on a disk may be missing.
-            options = {"skip_instance_cache": True, "use_listings_cache": False}
+            # Not the one that other code in the process uses with other settings. A
+            # folder on a disk may be missing.
+            options = {"skip_instance_cache": True}
             if self.url.startswith(("file:", "local:")):
                 options["auto_mkdir"] = True
             self._fs, root = url_to_fs(self.url, **options)
@@ -117,21 +118,18 @@ class Bucket:
         except FileNotFoundError as e:
             if what != "written to":
                 raise FileNotFoundError(
-                    f"There is nothing at {self._shown(key)}: {_reason(e)}"
+                    f"There is nothing at {self.shown(key)}: {_reason(e)}"
                 ) from e
             raise self._error(what, key, e) from e
         except Exception as e:  # each package has exceptions of its own
             raise self._error(what, key, e) from e
 
     def _error(self, what: str, key: str, error: Exception) -> BucketError:
-        return BucketError(f"{self._shown(key)} can't be {what}: {_reason(error)}")
+        return BucketError(f"{self.shown(key)} can't be {what}: {_reason(error)}")
 
-    def _shown(self, key: str) -> str:
+    def shown(self, key: str) -> str:
+        """Return the URL of something below it, without a password."""
         return shown(f"{self.url}/{key}" if key else self.url)
-
-
-#: Arguments of listings, which other packages than s3fs ignore.
-_FRESH: dict[str, Any] = {"refresh": True}
 
 
 def shown(url: str) -> str:
