@@ -209,6 +209,13 @@ def report_lines(report: Report) -> Iterator[str]:
             f"event log: {log['path']}, {log['lines_written']} lines, "
             f"{log['lines_lost']} lost{', FAILING' if log['failing'] else ''}"
         )
+        if archive := log.get("archive"):  # an older scheduler has none
+            failing = f", FAILING: {archive['last_error']}"
+            yield (
+                f"archive: {archive['url']}, {archive['segments_uploaded']} segments, "
+                f"{archive['segments_waiting']} wait, {archive['segments_lost']} lost"
+                f"{failing if archive['failing'] else ''}"
+            )
     if lines := report.get("worker_log"):
         yield f"lines of workers: {lines['lines']}, {lines['dropped']} dropped"
     yield from (f"{w['timestamp']} {w['message']}" for w in report["warnings"])

@@ -39,9 +39,10 @@ def follow(path: Path | str, wanted: Filter, n: int, as_json: bool) -> NoReturn:
     logs = logs_at(path)
     with contextlib.ExitStack() as stack:
         # Opened before the last records are read, so that none is missed.
-        followed: list[Follow | BucketFollow] = [
-            stack.enter_context(each) for each in logs_to_follow(logs, path, wanted)
-        ]
+        followed = []
+        for each in logs_to_follow(logs, path, wanted):
+            stack.enter_context(each)
+            followed.append(each)
         last = read_last(logs, wanted, n)
         shown = set()
         for record in last.records():

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from leandask._fork import leave_to_parent
 from leandask.eventlog.archive.bucket import Bucket, check_installed, shown
@@ -26,29 +26,13 @@ from leandask.settings import config
 from leandask.settings.logpath import PLACEHOLDERS, UnusablePath, fill
 from leandask.settings.rules import is_url
 
+if TYPE_CHECKING:
+    from leandask.eventlog.archive.report import ArchiveReport
+
 logger = logging.getLogger("leandask")
 
 #: Seconds between two looks for the end of the uploads.
 POLL = 0.01
-
-
-class ArchiveReport(TypedDict):
-    """Counters of the archive."""
-
-    url: str
-    #: Segments and their bytes, compressed: in the bucket, on this machine, and lost.
-    segments_uploaded: int
-    bytes_uploaded: int
-    segments_waiting: int
-    bytes_waiting: int
-    segments_lost: int
-    bytes_lost: int
-    #: Lines that could not be written to a segment for too long.
-    lines_lost: int
-    #: Uploads that failed, whether the last one did, and the last error.
-    errors: int
-    failing: bool
-    last_error: str | None
 
 
 class Archive:
@@ -117,7 +101,8 @@ class Archive:
         UnusablePath
             If a package is missing, or the local folder can't be made.
         """
-        key = f"leandask.event-log.{'archive' if path else 'path or archive'}"
+        is_path = config.read("event-log.path") == url
+        key = f"leandask.event-log.{'path' if is_path else 'archive'}"
         try:
             check_installed(key, url)
         except (ImportError, ValueError) as e:

@@ -25,7 +25,7 @@ def lines_backwards(file: LogFile, block: int = BLOCK) -> Iterator[list[bytes]]:
     list of bytes
         Up to 64 lines, the last one first. A line longer than any record is cut.
     """
-    position = file.nbytes
+    position = file.nbytes if file.raw else 0  # raises if it could not be opened
     rest = b""  # the end of a line that starts in the block before
     while position:
         begin = max(position - block, 0)
