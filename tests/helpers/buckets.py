@@ -29,6 +29,7 @@ CREDENTIALS = {
     "AWS_SECRET_ACCESS_KEY": "testing",
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_MAX_ATTEMPTS": "1",  # botocore's own tries take a minute
 }
 REFUSED = (
     b"HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\n"
