@@ -114,14 +114,16 @@ class EventLog(RotatingFileSink):
         archive = Archive.of(url, path, scheduler_id)
         try:
             if path:
-                return cls(fill(path, scheduler_id), scheduler_id, archive)
-            # For get_history, and no larger than a segment.
-            most = config.read("event-log.archive-bytes")
-            options = {"max_bytes": most, "backups": 1, "compression": "auto"}
-            return cls(archive.recent, scheduler_id, archive, **options)
+                log = cls(fill(path, scheduler_id), scheduler_id, archive)
+            else:  # for get_history, and no larger than a segment
+                most = config.read("event-log.archive-bytes")
+                options = {"max_bytes": most, "backups": 1, "compression": "auto"}
+                log = cls(archive.recent, scheduler_id, archive, **options)
         except BaseException:
-            archive.close(0.0)
+            archive.discard()
             raise
+        archive.start()
+        return log
 
     def _open_now(self) -> None:
         try:
@@ -142,13 +144,8 @@ class EventLog(RotatingFileSink):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Add the line of a record, unless a later one came first."""
-        if not self._is_new(record.__dict__.get("seq")):  # the handler's lock is held
-            return
-        try:
-            line = self.format(record).encode("utf-8", "backslashreplace")
-            self._add(line, record.levelno, record.__dict__)
-        except Exception:
-            self.handleError(record)
+        if self._is_new(record.__dict__.get("seq")):  # the handler's lock is held
+            super().emit(record)
 
     def write_fields(self, fields: dict[str, Any], level: int) -> None:
         """Write the fields of a record, unless a later one came first."""
@@ -158,13 +155,14 @@ class EventLog(RotatingFileSink):
             # As in _is_new, which takes a while to call for every record.
             if not self._is_ending or seq > self._last_seq:
                 self._last_seq = seq
-                self._add(line, level, fields)
+                self.add(line, level, fields)
         if self.buffer.is_due:
             self._flush()
         if self.archive is not None:
             self.archive.flush_if_full()
 
-    def _add(self, line: bytes, level: int, fields: dict[str, Any]) -> None:
+    def add(self, line: bytes, level: int, fields: dict[str, Any]) -> None:
+        """Add a line to what waits, here and for the archive."""
         self.buffer.add(line, level)
         if self.archive is not None:
             self.archive.take(fields, line, level)

@@ -89,12 +89,10 @@ class Archive:
         self._is_closed = False
         self._lock = threading.Lock()
         leave_to_parent(self)
-        logger.info("Archive: %s, by way of %s", shown(url), self._folder.path)
-        self._uploader.start()
 
     @classmethod
     def of(cls, url: str, path: str | None, scheduler_id: str) -> Archive:
-        """Open the archive of the configuration.
+        """Make the archive of the configuration, to be started or discarded.
 
         Raises
         ------
@@ -118,6 +116,16 @@ class Archive:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {shown(self.url)!r}: {self.waiting!r}>"
+
+    def start(self) -> None:
+        """Start the uploads, first of what earlier schedulers left."""
+        logger.info("Archive: %s, by way of %s", shown(self.url), self._folder.path)
+        self._uploader.start()
+
+    def discard(self) -> None:
+        """Remove its folder; it was not started."""
+        self._is_closed = True
+        self._folder.remove()
 
     def take(self, fields: dict[str, Any], line: bytes, level: int) -> None:
         """Take a record and its line; never waits for the bucket."""

@@ -153,8 +153,7 @@ def check_installed(key: str, url: str) -> None:
     ValueError
         If fsspec does not know the protocol.
     """
-    protocol = re.split("::|:", url)[0] if "::" not in url else url.split("::")[-1]
-    protocol = protocol.partition(":")[0].lower()
+    protocol = url.split("::")[-1].partition(":")[0].lower()
     extra = EXTRAS.get(protocol)
     hint = f": pip install 'leandask[{extra}]'" if extra else ""
     try:

@@ -7,7 +7,6 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from leandask._throttle import Throttle
 from leandask.eventlog.archive.bucket import Bucket
@@ -153,7 +152,7 @@ class Uploader:
         """Do something; the thread lives on, whatever it raises."""
         try:
             act()
-        except Exception as e:
+        except Exception as e:  # of the local disk, most likely
             self._note_failure(e)
 
     def _adopt(self) -> None:
@@ -178,27 +177,31 @@ class Uploader:
             except Exception as e:
                 if os.path.exists(segment.path):
                     self.waiting.put_back()
-                    self._note_failure(e)
+                    self._note_failure(e, self.retry.fail())
                     return
                 self.waiting.give_up()  # somebody has removed it
             else:
                 self.waiting.confirm()
                 self._note_success()
-        if self._run_is_new and (path := self.folder.run):
-            self._put_run(path, self.folder.path.name)
-            self._run_is_new = False
-        while self._left:
-            if path := self._left[0].run:
-                self._put_run(path, self._left[0].path.name)
-            self._left.pop(0).remove()
+        try:
+            if self._run_is_new:
+                self._put_run(self.folder)
+                self._run_is_new = False
+            while self._left:
+                self._put_run(self._left[0])
+                self._left.pop(0).remove()
+        except Exception as e:
+            self._note_failure(e, self.retry.fail())
+        else:
+            self.retry.succeed()  # what failed may be lost meanwhile
 
-    def _put_run(self, path: Path, folder: str) -> None:
-        self.bucket.put(path, f"{folder}/{path.name}")
-        self._note_success()
+    def _put_run(self, folder: LifeFolder) -> None:
+        if path := folder.run:
+            self.bucket.put(path, f"{folder.path.name}/{path.name}")
+            self._note_success()
 
-    def _note_failure(self, error: Exception) -> None:
+    def _note_failure(self, error: Exception, wait: float = 0.0) -> None:
         self.errors += 1
-        wait = self.retry.fail()
         self.last_error = one_line(str(error) or repr(error), 2 * MESSAGE_LENGTH)
         if self._reporting.acquire():
             logger.error(

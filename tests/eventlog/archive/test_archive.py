@@ -28,6 +28,7 @@ from leandask.eventlog.frames.codec import codec_of
 from leandask.settings.logpath import UnusablePath
 from tests.helpers.compressed import expanded
 from tests.helpers.logs import Log, assert_no_gap, lines
+from tests.helpers.processes import wait_for
 from tests.helpers.schedulers import lean, lean_cluster, until
 
 
@@ -300,6 +301,27 @@ def test_a_folder_that_can_not_be_written_is_refused(tmp_path):
             EventLog.of("Scheduler-1")
 
 
+def test_a_local_log_that_is_refused_leaves_nothing_in_the_archive(tmp_path, bucket):
+    with dask.config.set({"leandask.event-log.path": str(tmp_path)}):
+        with pytest.raises(UnusablePath, match=r"event-log\.path must be"):
+            EventLog.of("Scheduler-1")
+    assert not bucket.exists() and spool_in(tmp_path) == []
+
+
+def test_a_run_that_can_not_be_noted_here_stops_no_upload(tmp_path, bucket):
+    log = EventLog.of("Scheduler-1")
+    (log.archive.recent.parent / "run.part").mkdir()  # as on a disk that fails
+    for line in lines(3):
+        log.archive.take(json.loads(line), line[:-1], 20)
+    wait_for(lambda: log.archive.report()["errors"] > 1)
+    for line in lines(3, first=4):
+        log.archive.take(json.loads(line), line[:-1], 20)
+    wait_for(lambda: len(segments_in(bucket)) > 0)
+    assert not log.archive.report()["failing"]
+    log.detach(30)
+    assert_no_gap(list(LogReader(f"file://{bucket}").records()))
+
+
 def test_passwords_of_urls_are_not_shown():
     assert shown("ftp://me:secret@host/x") == "ftp://me@host/x"
 
@@ -330,6 +352,7 @@ def test_the_packages_of_buckets_are_imported_for_an_archive_only(tmp_path):
 
 def test_a_child_process_leaves_the_archive_to_its_parent(tmp_path, bucket):
     archive = Archive.of(f"file://{bucket}", None, "Scheduler-1")
+    archive.start()
     for line in lines(3):
         archive.take(json.loads(line), line[:-1], 20)
     if (pid := os.fork()) == 0:
