@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from leandask.reading.bucket.period import period_of
-from leandask.reading.files.listing import Log
 from leandask.reading.files.logfiles import logs_at, open_logs, place_of_log
 from leandask.reading.filter import Filter, Filters, RecordFilter, Story
 from leandask.reading.forward import ForwardScan, Records
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-#: Seconds without a change after which nobody writes to a log any more.
-QUIET_SECONDS = 60
-
-
 class LogReader:
     """The records of an event log, of one scheduler or of several.
 
@@ -41,9 +36,8 @@ class LogReader:
     ----------
     path : str or os.PathLike
         A file, read together with its rotated files (``PATH.1``, ``PATH.2.gz``); or a
-        folder of such files. The scheduler may still be writing to it. Or a URL of a
-        file, of one run of an archive, or of a folder of runs, such as
-        ``"s3://bucket/dask"``.
+        folder of such files. The scheduler may still be writing to it. Or the URL of a
+        file, a run or a folder of runs, such as ``"s3://bucket/dask"``.
     progress : callable, optional
         Called with the bytes read of each block, approximately every 256 KiB.
 
@@ -231,9 +225,8 @@ class LogReader:
     def quiet_at(self) -> int | None:
         """Return the time, unless a process may be writing the log: then None.
 
-        In milliseconds since the epoch. The locks of the writers tell, which end with
-        their process. They are seen on their machine only, so a log that has changed a
-        short while ago may be written too.
+        In milliseconds since the epoch. The locks of the writers tell, but only on
+        their machine: a log that has changed a short while ago may be written, too.
         """
         now = time.time()
         try:
@@ -241,8 +234,7 @@ class LogReader:
         except OSError:  # it was removed meanwhile
             return None
         for log in logs:
-            quiet = QUIET_SECONDS if isinstance(log, Log) else log.quiet_seconds
-            if log.last_written > now - quiet or log.is_open_for_writing():
+            if log.last_written > now - log.quiet_seconds or log.is_open_for_writing():
                 return None
         return int(now * 1000)
 
@@ -262,9 +254,8 @@ class LogReader:
         dict
         """
         # How a run has ended may be told after the last wanted record.
-        period = period_of(wanted, cuts_end=lives is None)
-        is_partly_read = isinstance(self.path, str) and not period.is_open
-        scan = ForwardScan(wanted, self._progress, lives, not is_partly_read)
+        period = period_of(self.path, wanted, cuts_end=lives is None)
+        scan = ForwardScan(wanted, self._progress, lives, period.has_start)
         self.problems = scan.problems
         return scan.records(open_logs(self.path, period))
 

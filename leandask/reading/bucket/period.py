@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from leandask.eventlog.archive.bucket import Entry
@@ -18,8 +19,8 @@ class Period(NamedTuple):
     cuts_end: bool = True
 
     @property
-    def is_open(self) -> bool:
-        """Whether a run may be read from its start."""
+    def has_start(self) -> bool:
+        """Whether runs are read from their start."""
         return not self.begin
 
     def segments(self, entries: list[Entry]) -> list[Entry]:
@@ -41,8 +42,10 @@ class Period(NamedTuple):
 EVER = Period()
 
 
-def period_of(wanted: Any, cuts_end: bool = True) -> Period:
-    """Return the period of a filter; of one that is not ours, all of the log."""
+def period_of(path: Path | str, wanted: Any, cuts_end: bool) -> Period:
+    """Return the period of a filter in a log at a URL; of any other, all of the log."""
+    if isinstance(path, Path):
+        return EVER
     within = getattr(wanted, "within", wanted)
     begin, end = getattr(within, "horizon", ""), getattr(within, "end", "")
     return Period(

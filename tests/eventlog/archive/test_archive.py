@@ -25,6 +25,9 @@ from leandask.eventlog.archive.runsummary import RunSummary
 from leandask.eventlog.archive.waiting import Waiting
 from leandask.eventlog.eventlog import EventLog
 from leandask.eventlog.frames.codec import codec_of
+from leandask.reading.bucket.bucketfollow import BucketFollow
+from leandask.reading.bucket.bucketlogs import bucket_logs
+from leandask.reading.filter import Filter
 from leandask.settings.logpath import UnusablePath
 from tests.helpers.compressed import expanded
 from tests.helpers.logs import Log, assert_no_gap, lines
@@ -376,3 +379,16 @@ def test_a_log_in_a_folder_of_a_url_is_read_with_its_rotated_files(tmp_path):
     reader = LogReader(f"file://{tmp_path}/log.jsonl")
     assert len(list(reader.records())) == 200
     assert Path(f"{tmp_path}/log.jsonl").exists()
+
+
+def test_new_segments_of_a_run_are_followed(bucket):
+    write_archive(3)
+    (log,) = bucket_logs(f"file://{bucket}/Scheduler-1")
+    with BucketFollow(log, Filter(), interval=0) as follow:
+        assert list(follow.records()) == []
+        write_archive(2, first=4)
+        assert [record["seq"] for record in follow.records()] == [4, 5]
+        assert list(follow.records()) == []
+        write_archive(1, first=7)
+        assert [record["seq"] for record in follow.records()] == [7]
+        assert follow.problems.missing == 1
