@@ -32,6 +32,7 @@ FLAGS = {
 KINDS = {
     ("boolean",): "`true`, `false`",
     ("string",): "path",
+    ("object", "string"): "mapping, or `name=text,…`",
     ("integer",): "whole number",
     ("number",): "number",
     ("integer", "string"): "size",
@@ -69,7 +70,7 @@ def rule(schema: Any) -> str:
         words = [c if isinstance(c, str) else json.dumps(c) for c in shown]
         return ", ".join(f"`{word}`" for word in words)
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    what = KINDS[tuple(t for t in types if t != "null")]
+    what = schema.get("x-kind") or KINDS[tuple(t for t in types if t != "null")]
     if "maximum" in schema:
         what += f" from {schema['minimum']} to {schema['maximum']}"
     elif least := schema.get("minimum"):

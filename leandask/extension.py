@@ -219,6 +219,7 @@ class LeanExtension:
             Why the scheduler closes, if it is known.
         """
         uptime = time.time() - self.scheduler.time_started
+        deadline = time.monotonic() + self.stream.close_timeout
         record_stop(
             self.stream,
             self.event_log,
@@ -230,6 +231,8 @@ class LeanExtension:
             if self._answers is not None:
                 await self._answers.close()
             await self.stream.aclose(self.event_log)
+            if self.event_log is not None and self.event_log.archive is not None:
+                await self.event_log.archive.aend(deadline)
         finally:  # also if the event loop ends first and cancels this
             _close_now(self.stream, self.event_log, self._held)
             self.collector.close()
@@ -245,11 +248,11 @@ class LeanExtension:
 def _records_tasks() -> bool:
     """Whether runs of tasks are recorded; auto: where there is an event log."""
     tasks: bool | None = config.read("stream.tasks")
-    return bool(config.read("event-log.path")) if tasks is None else tasks
+    return config.has_event_log() if tasks is None else tasks
 
 
 def _open_event_log(scheduler_id: str) -> EventLog | None:
-    if not config.read("event-log.path"):
+    if not config.has_event_log():
         return None
     from leandask.eventlog.eventlog import EventLog  # most schedulers have none
 
@@ -265,4 +268,4 @@ def _close_now(
             stream.close(event_log)
         finally:
             if event_log is not None:
-                event_log.detach()
+                event_log.detach(stream.close_timeout)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,34 +10,21 @@ from typing import Any
 import click
 
 from leandask.cli import tail as tail_logs
+from leandask.cli.arguments import AS_JSON, FILTER_HELP, LOG, OUTPUT, filter_options
 from leandask.cli.history import history, runs
 from leandask.cli.output import (
     bars_for,
     count_lines,
     problem_lines,
     reading,
-    report_lines,
     warn_of_killed,
     write_records,
 )
+from leandask.cli.reportlines import report_lines
 from leandask.cli.terminal import abandon_stdout, stdout, warn, write_json, write_lines
 from leandask.reading.filter import EventFilter, Filter, ListFilter, Story
 from leandask.reading.lives import Lives
 from leandask.records.text import printable
-
-LOG = click.argument("log", type=click.Path(path_type=Path))
-AS_JSON = click.option(
-    "--json", "as_json", is_flag=True, help="Write JSON, one object per line."
-)
-
-
-OUTPUT = click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="HTML file to write.",
-)
 
 
 class Group(click.Group):
@@ -69,35 +56,6 @@ def one_line_errors() -> Iterator[None]:
         raise click.ClickException(printable(str(e))) from e
 
 
-#: Help of the options that select records, by the parameter of :class:`Filter`.
-FILTER_HELP = {
-    "topic": "Topic of an event.",
-    "action": "Action of an event, such as remove-worker.",
-    "event_name": "Kind of record, such as dask.task.transition.",
-    "key": "Key of a task: its transitions, and those that recommend one for it.",
-    "stimulus_id": "stimulus_id of a transition.",
-    "worker": "Address of a worker.",
-    "client": "Name of a client.",
-    "level": "Lowest level: DEBUG, INFO, WARNING or ERROR.",
-    "since": "Oldest time: ISO 8601, or a duration before now such as '15 minutes'.",
-    "until": "Newest time, in the same forms.",
-}
-
-
-def filter_options(*names: str) -> Callable[[Any], Any]:
-    """Add options that select records to a command."""
-
-    def add(command: Any) -> Any:
-        for name in reversed(names):
-            many = name not in ("level", "since", "until")
-            flag = f"--{name.replace('_', '-')}"
-            text = FILTER_HELP[name] + (" Repeatable." if many else "")
-            command = click.option(flag, multiple=many, help=text)(command)
-        return command
-
-    return add
-
-
 def filters_of(options: dict[str, Any]) -> dict[str, Any]:
     """Return the options that were given as parameters of :class:`Filter`."""
     return {
@@ -113,7 +71,8 @@ def main() -> None:
     """Read the event logs of leandask, and ask running schedulers.
 
     LOG is a file, read together with the files rotated out of it, or a folder of such
-    files. The scheduler that writes it may be running or not. The exit code is 1 if LOG
+    files; or a URL such as s3://bucket/dask, of one run or of many. The scheduler that
+    writes it may be running or not. The exit code is 1 if LOG
     can't be read, and 3 if a part of it can't.
     """
 
@@ -122,7 +81,7 @@ def main() -> None:
 @LOG
 @filter_options(*[name for name in FILTER_HELP if name != "key"])
 @AS_JSON
-def events(log: Path, as_json: bool, **options: Any) -> None:
+def events(log: Path | str, as_json: bool, **options: Any) -> None:
     """Show events, starts and stops of schedulers, and reports of dropped records.
 
     Samples of memory and tasks are shown with --event-name leandask.sample.
@@ -139,7 +98,9 @@ def events(log: Path, as_json: bool, **options: Any) -> None:
 @click.argument("keys", metavar="KEY...", nargs=-1, required=True)
 @filter_options("since", "until")
 @AS_JSON
-def story(log: Path, keys: tuple[str, ...], as_json: bool, **options: Any) -> None:
+def story(
+    log: Path | str, keys: tuple[str, ...], as_json: bool, **options: Any
+) -> None:
     """Show the transitions of tasks.
 
     KEY is the key of a task or a stimulus_id.
@@ -154,7 +115,7 @@ def story(log: Path, keys: tuple[str, ...], as_json: bool, **options: Any) -> No
 @LOG
 @filter_options(*FILTER_HELP)
 @AS_JSON
-def stats(log: Path, as_json: bool, **options: Any) -> None:
+def stats(log: Path | str, as_json: bool, **options: Any) -> None:
     """Count records by event, state, topic and action."""
     from leandask.reading.stats import LogStats
 
@@ -179,7 +140,7 @@ def stats(log: Path, as_json: bool, **options: Any) -> None:
 @LOG
 @OUTPUT
 @filter_options("since", "until")
-def timeline(log: Path, output: Path, **options: Any) -> None:
+def timeline(log: Path | str, output: Path, **options: Any) -> None:
     """Write an HTML page that shows what happened, and which worker ran which task.
 
     The page is a single file that needs no other and no network.
@@ -191,7 +152,7 @@ def timeline(log: Path, output: Path, **options: Any) -> None:
 @LOG
 @OUTPUT
 @filter_options("since", "until")
-def performance_report(log: Path, output: Path, **options: Any) -> None:
+def performance_report(log: Path | str, output: Path, **options: Any) -> None:
     """Write the timeline with what tasks took, by prefix and by worker, and errors.
 
     It is made of the log alone, so that the cluster may be gone.
@@ -199,7 +160,9 @@ def performance_report(log: Path, output: Path, **options: Any) -> None:
     write_page(log, output, is_report=True, **options)
 
 
-def write_page(log: Path, output: Path, *, is_report: bool, **options: Any) -> None:
+def write_page(
+    log: Path | str, output: Path, *, is_report: bool, **options: Any
+) -> None:
     """Write the page of a timeline, or that of a performance report."""
     from leandask.reading.timeline.page import render
     from leandask.reading.timeline.timeline import Timeline
@@ -235,7 +198,7 @@ def write_page(log: Path, output: Path, *, is_report: bool, **options: Any) -> N
 )
 @filter_options(*FILTER_HELP)
 @AS_JSON
-def tail(log: Path, follow: bool, n: int, as_json: bool, **options: Any) -> None:
+def tail(log: Path | str, follow: bool, n: int, as_json: bool, **options: Any) -> None:
     """Show the last records, and new ones with --follow."""
     wanted = ListFilter(**filters_of(options))
     show = tail_logs.follow if follow else tail_logs.show_last

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import click
 from dask.utils import format_bytes
@@ -21,9 +21,6 @@ from leandask.reading.reader import LogReader
 from leandask.records.schema import RUNS, TRANSITION
 from leandask.records.text import CUT, NAME_LENGTH, one_line, printable
 from leandask.records.times import rfc3339
-
-if TYPE_CHECKING:
-    from leandask.serving.report import Report
 
 #: A log of at least so many bytes is read with a progress bar.
 LONG_LOG = 50 * 2**20
@@ -42,7 +39,7 @@ TOP = 10
 
 
 @contextlib.contextmanager
-def reading(log: Path, long_log: int = LONG_LOG) -> Iterator[LogReader]:
+def reading(log: Path | str, long_log: int = LONG_LOG) -> Iterator[LogReader]:
     """Read a log, with a progress bar if it is long, and report its problems."""
     reader = LogReader(log)
     is_shown = _is_terminal(sys.stderr) and not _is_terminal(sys.stdout)
@@ -163,55 +160,6 @@ def transition_line(record: dict[str, Any]) -> str:
         f"({record['stimulus_id']}){recommendations}",
         limit=4 * NAME_LENGTH,
     )
-
-
-def report_lines(report: Report) -> Iterator[str]:
-    """Show the report of a scheduler."""
-    memory, stream = report["memory"], report["stream"]
-    limit = "none" if memory["limit"] is None else format_bytes(memory["limit"])
-    yield f"{report['scheduler_id']} at {report['address']}, since {report['started']}"
-    yield ", ".join(f"{name} {v}" for name, v in report["versions"].items())
-    yield (
-        f"memory {format_bytes(memory['rss'])}, "
-        f"at most {format_bytes(memory['rss_peak'])}, "
-        f"limit {limit}; {report['workers']} workers, "
-        f"{report['clients']} clients, {report['tasks']} tasks"
-    )
-    yield "about " + ", ".join(
-        f"{format_bytes(live['bytes'])} of {live['count']} {name}"
-        for name, live in report["present"].items()
-    )
-    yield ""
-    yield f"{'history':15} {'kept':>9} {'bound':>9} {'seen':>12} {'bytes':>12}"
-    for name, held in report["histories"].items():
-        numbers = (held["kept"], held["bound"], held["seen"])
-        kept, bound, seen = ("-" if n is None else str(n) for n in numbers)
-        nbytes = format_bytes(held["bytes"])
-        yield f"{name:15} {kept:>9} {bound:>9} {seen:>12} {nbytes:>12}"
-    dropped = sum(stream["dropped"].values())
-    yield ""
-    yield (
-        f"stream: {stream['emitted']} records, {dropped} dropped, "
-        f"{stream['errors']} errors, {stream['queued']} queued"
-    )
-    if guard := report.get("guard"):
-        parts = f"warns at {guard['warn']:.0%}, refuses graphs at {guard['refuse']:.0%}"
-        source = report["memory"]["limit_source"]
-        limit = f"limit by {source}, {parts}" if source else "no limit"
-        yield f"guard: {limit}; {guard['refused']} graphs refused"
-    if garbage := report.get("garbage"):  # an older scheduler has none
-        yield (
-            f"garbage: collected for {garbage['seconds']:.1f} s, "
-            f"longest pause {garbage['longest_pause'] * 1000:.0f} ms"
-        )
-    if log := report["event_log"]:
-        yield (
-            f"event log: {log['path']}, {log['lines_written']} lines, "
-            f"{log['lines_lost']} lost{', FAILING' if log['failing'] else ''}"
-        )
-    if lines := report.get("worker_log"):
-        yield f"lines of workers: {lines['lines']}, {lines['dropped']} dropped"
-    yield from (f"{w['timestamp']} {w['message']}" for w in report["warnings"])
 
 
 def count_lines(

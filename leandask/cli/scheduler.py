@@ -86,7 +86,8 @@ OWN_OPTIONS: list[click.Parameter] = [
         callback=_parse_event_log,
         help="File to which every event is appended as a line of JSON. It may have "
         "{scheduler_id}, {pid}, {hostname} and {start} in it. It is compressed if it "
-        "ends with .gz or .zst.",
+        "ends with .gz or .zst. Or a URL such as s3://bucket/dask, to which segments "
+        "of the log are uploaded.",
     ),
     click.Option(
         ["--log-transitions"],
@@ -118,7 +119,7 @@ def scheduler(
         dask.config.set({"leandask.stream.transitions": True})
     if log_tasks is not None:
         dask.config.set({"leandask.stream.tasks": log_tasks})
-    if config.read("event-log.path"):
+    if config.has_event_log():
         reopen_on_hangup()
     prefer_uvloop()
     tune_memory()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from leandask.cli.output import exit_if_partly_read, warn_of, write_records
 from leandask.cli.terminal import warn
@@ -16,13 +16,17 @@ from leandask.reading.filter import Filter
 from leandask.reading.follow import Follow
 from leandask.reading.lastrecords import LastRecords
 
+if TYPE_CHECKING:
+    from leandask.reading.bucket.bucketfollow import BucketFollow
+    from leandask.reading.bucket.bucketlogs import BucketLog
+
 #: Logs of a folder that are followed: those that were written last.
 FOLLOWED_LOGS = 100
 #: Seconds between two looks for new records.
 INTERVAL = 0.2
 
 
-def show_last(path: Path, wanted: Filter, n: int, as_json: bool) -> None:
+def show_last(path: Path | str, wanted: Filter, n: int, as_json: bool) -> None:
     """Show the last records of the logs at a path."""
     last = read_last(logs_at(path), wanted, n)
     write_records(last.records(), as_json)
@@ -30,14 +34,15 @@ def show_last(path: Path, wanted: Filter, n: int, as_json: bool) -> None:
     exit_if_partly_read(last.problems)
 
 
-def follow(path: Path, wanted: Filter, n: int, as_json: bool) -> NoReturn:
+def follow(path: Path | str, wanted: Filter, n: int, as_json: bool) -> NoReturn:
     """Show the last records of the logs at a path, and new ones until Ctrl-C."""
     logs = logs_at(path)
     with contextlib.ExitStack() as stack:
         # Opened before the last records are read, so that none is missed.
-        followed = [
-            stack.enter_context(each) for each in logs_to_follow(logs, path, wanted)
-        ]
+        followed = []
+        for each in logs_to_follow(logs, path, wanted):
+            stack.enter_context(each)
+            followed.append(each)
         last = read_last(logs, wanted, n)
         shown = set()
         for record in last.records():
@@ -51,7 +56,7 @@ def follow(path: Path, wanted: Filter, n: int, as_json: bool) -> NoReturn:
             time.sleep(INTERVAL)
 
 
-def read_last(logs: list[Log], wanted: Filter, n: int) -> LastRecords:
+def read_last(logs: Sequence[Log | BucketLog], wanted: Filter, n: int) -> LastRecords:
     """Read the last records of logs."""
     last = LastRecords(wanted, n)
     if n:
@@ -66,23 +71,35 @@ def warn_of_last(last: LastRecords) -> None:
         warn("older records are not shown: they would take too much memory")
 
 
-def logs_to_follow(logs: list[Log], path: Path, wanted: Filter) -> Iterator[Follow]:
+def logs_to_follow(
+    logs: Sequence[Log | BucketLog], path: Path | str, wanted: Filter
+) -> Iterator[Follow | BucketFollow]:
     """Open the files that may still be written to: one, or several of a folder."""
     newest = sorted(logs, key=lambda log: log.last_written, reverse=True)
+    is_folder = len(logs) > 1 if isinstance(path, str) else path.is_dir()
     for log in newest[:FOLLOWED_LOGS]:
         try:
-            yield Follow(log.base, wanted)
+            if isinstance(log, Log):
+                yield Follow(log.base, wanted)
+            else:
+                yield _follow_bucket(log, wanted)
         except FileNotFoundError:
-            if not path.is_dir():  # a finished log may have rotated files only
+            if not is_folder:  # a finished log may have rotated files only
                 raise
         except OSError as e:
-            if not path.is_dir():
+            if not is_folder:
                 raise
             warn(f"{log.base} is not followed: {e}")
 
 
+def _follow_bucket(log: BucketLog, wanted: Filter) -> BucketFollow:
+    from leandask.reading.bucket.bucketfollow import BucketFollow  # few logs are there
+
+    return BucketFollow(log, wanted)
+
+
 def write_new_records(
-    followed: list[Follow], shown: set[tuple[str, int]], as_json: bool
+    followed: list[Follow | BucketFollow], shown: set[tuple[str, int]], as_json: bool
 ) -> None:
     """Write the records that are new, one log after the other, except those `shown`.
 

@@ -6,7 +6,7 @@ import errno
 import logging
 import os
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from leandask.eventlog.sink import RotatingFileSink
@@ -20,6 +20,10 @@ from leandask.records.loggers import (
 )
 from leandask.settings import config
 from leandask.settings.logpath import UnusablePath, fill
+from leandask.settings.rules import is_url
+
+if TYPE_CHECKING:
+    from leandask.eventlog.archive.archive import Archive
 
 logger = logging.getLogger("leandask")
 
@@ -41,15 +45,31 @@ class EventLog(RotatingFileSink):
 
     One process may run several schedulers: it takes only records of ``scheduler_id``.
 
+    Parameters
+    ----------
+    path : str or os.PathLike
+    scheduler_id : str
+    archive : Archive, optional
+        Gets each record that it takes, and its line. It is closed with it.
+    **options
+        As for :class:`RotatingFileSink`.
+
     Raises
     ------
     UnusablePath
         If the file can't be opened, for a reason that does not pass by itself.
     """
 
-    def __init__(self, path: str | os.PathLike[str], scheduler_id: str) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        scheduler_id: str,
+        archive: Archive | None = None,
+        **options: Any,
+    ) -> None:
+        self.archive = archive
         try:
-            super().__init__(path)
+            super().__init__(path, **options)
             self._open_now()
         except OSError as e:
             raise UnusablePath(
@@ -79,8 +99,31 @@ class EventLog(RotatingFileSink):
     @classmethod
     def of(cls, scheduler_id: str) -> EventLog | None:
         """Open the event log of the configuration, if it has one."""
-        path = config.read("event-log.path")
-        return cls(fill(path, scheduler_id), scheduler_id) if path else None
+        path, url = config.read("event-log.path"), config.read("event-log.archive")
+        if path and is_url(path):
+            if url not in (None, path):
+                raise UnusablePath(
+                    "leandask.event-log.archive must be null where "
+                    f"leandask.event-log.path is a URL; got {url!r}"
+                )
+            path, url = None, path
+        if url is None:
+            return cls(fill(path, scheduler_id), scheduler_id) if path else None
+        from leandask.eventlog.archive.archive import Archive  # most logs have none
+
+        archive = Archive.of(url, path, scheduler_id)
+        try:
+            if path:
+                log = cls(fill(path, scheduler_id), scheduler_id, archive)
+            else:  # for get_history, and no larger than a segment
+                most = config.read("event-log.archive-bytes")
+                options = {"max_bytes": most, "backups": 1, "compression": "auto"}
+                log = cls(archive.recent, scheduler_id, archive, **options)
+        except BaseException:
+            archive.discard()
+            raise
+        archive.start()
+        return log
 
     def _open_now(self) -> None:
         try:
@@ -112,9 +155,29 @@ class EventLog(RotatingFileSink):
             # As in _is_new, which takes a while to call for every record.
             if not self._is_ending or seq > self._last_seq:
                 self._last_seq = seq
-                self.buffer.add(line, level)
+                self.add(line, level, fields)
         if self.buffer.is_due:
             self._flush()
+        if self.archive is not None:
+            self.archive.flush_if_full()
+
+    def add(self, line: bytes, level: int, fields: dict[str, Any]) -> None:
+        """Add a line to what waits, here and for the archive."""
+        self.buffer.add(line, level)
+        if self.archive is not None:
+            self.archive.take(fields, line, level)
+
+    def flush(self) -> None:
+        """Write all lines that wait; never raises."""
+        super().flush()
+        if self.archive is not None:
+            self.archive.flush()
+
+    def flush_if_due(self) -> None:
+        """Write the lines that have waited for the flush interval; never raises."""
+        super().flush_if_due()
+        if self.archive is not None:
+            self.archive.flush_if_due()
 
     def _is_new(self, seq: int | None) -> bool:
         if seq is None or (self._is_ending and seq <= self._last_seq):
@@ -162,8 +225,11 @@ class EventLog(RotatingFileSink):
                 self.file.path,
             )
 
-    def detach(self) -> None:
-        """Write all lines, close the file, and detach from the loggers."""
+    def detach(self, timeout: float = 0.0) -> None:
+        """Write all lines, close the file, and detach from the loggers.
+
+        `timeout` is the longest wait in seconds for the archive, if it has not ended.
+        """
         self._is_detached = True
         _attached.discard(self)
         for log in RECORD_LOGGERS:
@@ -171,6 +237,8 @@ class EventLog(RotatingFileSink):
         if self._level is not None:
             self._level.release()
         self.close()
+        if self.archive is not None:
+            self.archive.close(timeout)
 
     def _attach(self) -> None:
         for log in (SAMPLES, TASKS):  # a new logging configuration may have reset it

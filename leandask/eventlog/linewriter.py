@@ -3,14 +3,48 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 from leandask._throttle import Throttle
 from leandask.eventlog.linebuffer import FRAME_BYTES, WRITE_BYTES, LineBuffer
-from leandask.eventlog.rotatingfile import RotatingFile
 
 logger = logging.getLogger("leandask")
+
+
+class LinesFile(Protocol):
+    """What lines are written to. Callers hold :attr:`lock`, but for :meth:`recheck`."""
+
+    lock: threading.Lock
+    #: Why something else than a write failed; the writer reports and clears it.
+    problem: str
+    #: What is to be told once; the writer reports and clears it.
+    remarks: list[str]
+
+    @property
+    def path(self) -> Path:
+        """Where it is, for messages."""
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether lines are compressed as they are written."""
+
+    def recheck(self) -> None:
+        """Have the next write check whether the file is still there."""
+
+    def open(self) -> int:
+        """Open the file."""
+
+    def write(self, lines: bytearray) -> None:
+        """Append all lines, or raise an OSError."""
+
+    def close(self) -> None:
+        """Close the file; the next write opens it again."""
+
+    def after_fork(self) -> None:
+        """In a child process: leave the file to the parent process."""
 
 
 class Notice(NamedTuple):
@@ -78,8 +112,8 @@ class LineWriter:
 
     Parameters
     ----------
-    file : RotatingFile
-        It is shared by all writers with its path.
+    file : LinesFile
+        A :class:`RotatingFile` is shared by all writers with its path.
     flush_interval : float
         Longest time in seconds that a line should wait.
     retry : Retry
@@ -95,7 +129,7 @@ class LineWriter:
 
     def __init__(
         self,
-        file: RotatingFile,
+        file: LinesFile,
         flush_interval: float,
         retry: Retry,
         close_timeout: float,
@@ -144,6 +178,11 @@ class LineWriter:
         """Write the lines that wait, unless the file has just failed; never raises."""
         self.file.recheck()
         self._flush(self.close_timeout)
+
+    def flush_if_full(self) -> None:
+        """Write the lines if they are worth a write; never raises."""
+        if self.buffer.is_due:
+            self._flush()
 
     def flush_if_due(self) -> None:
         """Write the lines if one has waited for the flush interval; never raises."""

@@ -119,6 +119,7 @@ class RotatingFileSink(LineWriter, logging.Handler):
                 f"leandask.event-log.compression must be gzip or none here, as {e}; "
                 f"got {compression!r} for {path!r}"
             ) from e
+        self.file: RotatingFile = file
         # What can be refused comes first: logging flushes each Handler at exit.
         interval = config.read("event-log.flush-interval", flush_interval)
         logging.Handler.__init__(self)
@@ -143,9 +144,13 @@ class RotatingFileSink(LineWriter, logging.Handler):
         """Add the line of a LogRecord to the buffer; never raises."""
         try:
             line = self.format(record).encode("utf-8", "backslashreplace")
-            self.buffer.add(line, record.levelno)
+            self.add(line, record.levelno, record.__dict__)
         except Exception:
             self.handleError(record)
+
+    def add(self, line: bytes, level: int, fields: dict[str, Any]) -> None:
+        """Add the line of some fields to what waits."""
+        self.buffer.add(line, level)
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Write a LogRecord, unless a filter refuses it; never raises."""

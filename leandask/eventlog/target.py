@@ -109,7 +109,7 @@ class Target:
             return  # a network file system may have given our own file to another user
         folder = os.stat(self.path.parent)
         is_file = stat.S_ISREG(found.st_mode)
-        _refuse_planted(self.path, found, folder)
+        refuse_planted(self.path, found, folder)
         if is_file and _is_open_to_all(folder) and found.st_nlink > 1:
             raise self._error(
                 errno.EPERM, "It has a second name, and every user may write its folder"
@@ -136,12 +136,12 @@ def _followed(path: Path) -> Path:
             return path
         if not stat.S_ISLNK(status.st_mode):
             return path
-        _refuse_planted(path, status, os.stat(path.parent))
+        refuse_planted(path, status, os.stat(path.parent))
         path = path.parent / os.readlink(path)
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
 
 
-def _refuse_planted(path: Path, found: os.stat_result, folder: os.stat_result) -> None:
+def refuse_planted(path: Path, found: os.stat_result, folder: os.stat_result) -> None:
     """Refuse what another user may have put in a folder, as Linux can do in /tmp."""
     if _is_open_to_all(folder) and found.st_uid not in (os.geteuid(), folder.st_uid):
         text = f"It belongs to user {found.st_uid}, and every user may write its folder"

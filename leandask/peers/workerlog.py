@@ -198,7 +198,7 @@ class WorkerLog:
 def level() -> int | None:
     """Return the level from which lines are sent; None if there is no event log."""
     least: int | None = config.read("workers.log-level")
-    return least if config.read("event-log.path") else None
+    return least if config.has_event_log() else None
 
 
 def install(

@@ -8,15 +8,18 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from leandask.reading.files.backwards import SLICE, PartBackwards, lines_backwards
 from leandask.reading.files.listing import Log, find_log
 from leandask.reading.files.logfile import READ_ERRORS, LogFile
-from leandask.reading.files.logfiles import LogFiles
+from leandask.reading.files.logfiles import AnyFiles, files_of
 from leandask.reading.filter import Filter
 from leandask.reading.lines import InvalidRecord, record_of
 from leandask.reading.problems import Problems
+
+if TYPE_CHECKING:
+    from leandask.reading.bucket.bucketlogs import BucketLog
 
 _Part = TypeVar("_Part")
 
@@ -58,7 +61,7 @@ class BackwardScan:
 
     def __init__(
         self,
-        log: str | os.PathLike[str] | Log,
+        log: str | os.PathLike[str] | Log | BucketLog,
         wanted: Filter,
         limit: int,
         kept_bytes: int = KEPT_BYTES,
@@ -99,12 +102,14 @@ class BackwardScan:
         FileNotFoundError
             If there is no log.
         """
-        log = self.log if isinstance(self.log, Log) else find_log(Path(self.log))
-        with LogFiles.of(log) as files:
+        given = self.log
+        if isinstance(given, (str, os.PathLike)):
+            given = find_log(Path(given))
+        with files_of(given) as files:
             yield from self._slices(files)
             self.error = files.error
 
-    def _slices(self, files: LogFiles) -> Iterator[list[bytes]]:
+    def _slices(self, files: AnyFiles) -> Iterator[list[bytes]]:
         left = self.limit
         for file in files.newest_first():
             for found in self._slices_of(file, left):

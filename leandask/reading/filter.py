@@ -120,6 +120,8 @@ long ago such as '15 minutes'; got 'noon'
         self._until = moment("until", until)
         #: Time before which there is no wanted record, even if some are out of order.
         self.horizon = rfc3339(seconds_of(self._since) - SLACK) if self._since else ""
+        #: Time after which there is none either.
+        self.end = rfc3339(seconds_of(self._until) + SLACK) if self._until else ""
         texts = {**self._texts}
         self._event_names = texts.pop("event_name", None)
         self._keys = texts.pop("key", None)
@@ -233,7 +235,7 @@ class Story:
         self, *keys_or_stimuli: Key, within: RecordFilter | None = None
     ) -> None:
         self._names = frozenset(name_of(name) for name in keys_or_stimuli)
-        self._within = within or Filter()
+        self.within = within or Filter()
         self.needles = needles_of("task_key", self._names)
 
     def matches(self, record: dict[str, Any]) -> bool:
@@ -243,7 +245,7 @@ class Story:
             and (
                 record.get("stimulus_id") in self._names or touches(record, self._names)
             )
-            and self._within.matches(record)
+            and self.within.matches(record)
         )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from leandask.reading.files.logfile import READ_ERRORS, LogFile
-from leandask.reading.files.logfiles import LogFiles
+from leandask.reading.files.logfiles import AnyFiles
 from leandask.reading.filter import RecordFilter
 from leandask.reading.lines import InvalidRecord, record_of
 from leandask.reading.lives import NEEDLES, NOTED, Lives
@@ -39,6 +39,8 @@ class ForwardScan:
         Called with the bytes read of each block.
     lives : Lives, optional
         Gets the lives of the schedulers, whatever is wanted.
+    from_start : bool, optional
+        Whether it is a problem if the first records of a scheduler are missing.
     """
 
     #: What was wrong so far.
@@ -49,6 +51,7 @@ class ForwardScan:
         wanted: RecordFilter,
         progress: Callable[[int], object],
         lives: Lives | None = None,
+        from_start: bool = True,
     ) -> None:
         self.problems = Problems()
         self._wanted = wanted
@@ -58,11 +61,11 @@ class ForwardScan:
         if lives is not None and wanted.needles:
             self._needles += NEEDLES
         self._progress = progress
-        self._sequences = Sequences(self.problems)
+        self._sequences = Sequences(self.problems, from_start=from_start)
         #: Lines read of the file that is open.
         self._line = 0
 
-    def records(self, logs: Iterable[LogFiles]) -> Records:
+    def records(self, logs: Iterable[AnyFiles]) -> Records:
         """Yield the wanted records of all files of some logs."""
         needles = self._needles
         for file in itertools.chain.from_iterable(log.oldest_first() for log in logs):

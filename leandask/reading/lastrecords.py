@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from leandask.reading.backward import BackwardScan
 from leandask.reading.files.listing import Log
@@ -12,6 +12,9 @@ from leandask.reading.filter import Filter
 from leandask.reading.lines import record_of
 from leandask.reading.problems import Problems
 from leandask.records.times import rfc3339
+
+if TYPE_CHECKING:
+    from leandask.reading.bucket.bucketlogs import BucketLog
 
 #: Bytes of lines to keep. With those of several logs before they are merged, and what
 #: Python needs for each line, it takes four times as much at most.
@@ -49,7 +52,7 @@ class LastRecords:
         #: Time before which no record is among the last ones; "" if not known.
         self._oldest = ""
 
-    def read(self, logs: list[Log]) -> None:
+    def read(self, logs: Sequence[Log | BucketLog]) -> None:
         """Read logs, those that were written last first, as far as needed.
 
         Raises

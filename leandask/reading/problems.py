@@ -31,7 +31,8 @@ class Problem(NamedTuple):
 
     #: One of :data:`KINDS`.
     kind: str
-    path: Path
+    #: Or its URL.
+    path: Path | str
     #: Number of the line in the file, from 1; 0 if it is not known.
     line: int
     text: str
@@ -73,14 +74,19 @@ class Problems:
     def __bool__(self) -> bool:
         return any(self.counts.values())
 
-    def add(self, kind: str, path: Path, line: int, text: str) -> None:
+    def add(self, kind: str, path: Path | str, line: int, text: str) -> None:
         """Count a problem, and keep the place of the first ones."""
         self.counts[kind] += 1
         if self.counts[kind] <= NOTICES:
             self.notices.append(Problem(kind, path, line, one_line(text, NAME_LENGTH)))
 
     def add_invalid(
-        self, path: Path, number: int, line: bytes, error: InvalidRecord, kind: str = ""
+        self,
+        path: Path | str,
+        number: int,
+        line: bytes,
+        error: InvalidRecord,
+        kind: str = "",
     ) -> None:
         """Count a line that is not a record, by default under the kind of its error.
 
@@ -93,7 +99,7 @@ class Problems:
         is_kept = self.counts[kind] < NOTICES
         self.add(kind, path, number, f"{error}: {line[:60]!r}" if is_kept else "")
 
-    def add_unreadable(self, path: Path, line: int, error: Exception) -> None:
+    def add_unreadable(self, path: Path | str, line: int, error: Exception) -> None:
         """Count a file that can't be read to its end, a frame of it, or all of it."""
         if isinstance(error, TornFrame):
             self.add("torn", path, line, f"{error}, or is being written")

@@ -7,10 +7,10 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leandask.reading.files.logfiles import logs_at, open_logs
+from leandask.reading.bucket.period import period_of
+from leandask.reading.files.logfiles import logs_at, open_logs, place_of_log
 from leandask.reading.filter import Filter, Filters, RecordFilter, Story
 from leandask.reading.forward import ForwardScan, Records
 from leandask.reading.lines import InvalidRecord, check, msg_of, seconds_of
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-#: Seconds without a change after which nobody writes to a log any more.
-QUIET_SECONDS = 60
-
-
 class LogReader:
     """The records of an event log, of one scheduler or of several.
 
@@ -40,7 +36,8 @@ class LogReader:
     ----------
     path : str or os.PathLike
         A file, read together with its rotated files (``PATH.1``, ``PATH.2.gz``); or a
-        folder of such files. The scheduler may still be writing to it.
+        folder of such files. The scheduler may still be writing to it. Or the URL of a
+        file, a run or a folder of runs, such as ``"s3://bucket/dask"``.
     progress : callable, optional
         Called with the bytes read of each block, approximately every 256 KiB.
 
@@ -66,7 +63,7 @@ class LogReader:
         path: str | os.PathLike[str],
         progress: Callable[[int], object] = lambda nbytes: None,
     ) -> None:
-        self.path = Path(path)
+        self.path = place_of_log(path)
         self.problems = Problems()
         self._progress = progress
 
@@ -228,9 +225,8 @@ class LogReader:
     def quiet_at(self) -> int | None:
         """Return the time, unless a process may be writing the log: then None.
 
-        In milliseconds since the epoch. The locks of the writers tell, which end with
-        their process. They are seen on their machine only, so a log that has changed a
-        short while ago may be written too.
+        In milliseconds since the epoch. The locks of the writers tell, but only on
+        their machine: a log that has changed a short while ago may be written, too.
         """
         now = time.time()
         try:
@@ -238,7 +234,7 @@ class LogReader:
         except OSError:  # it was removed meanwhile
             return None
         for log in logs:
-            if log.last_written > now - QUIET_SECONDS or log.is_open_for_writing():
+            if log.last_written > now - log.quiet_seconds or log.is_open_for_writing():
                 return None
         return int(now * 1000)
 
@@ -257,9 +253,11 @@ class LogReader:
         ------
         dict
         """
-        scan = ForwardScan(wanted, self._progress, lives)
+        # How a run has ended may be told after the last wanted record.
+        period = period_of(self.path, wanted, cuts_end=lives is None)
+        scan = ForwardScan(wanted, self._progress, lives, period.has_start)
         self.problems = scan.problems
-        return scan.records(open_logs(self.path))
+        return scan.records(open_logs(self.path, period))
 
 
 def key_of(text: str) -> Key:

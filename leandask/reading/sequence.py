@@ -67,13 +67,18 @@ class Sequences:
         Gets the gaps, the repeated numbers and the further schedulers.
     limit : int, optional
         Schedulers to remember. Beyond it the least recently seen one is evicted.
+    from_start : bool, optional
+        Whether it is a problem if the first number of a scheduler is not 1.
     """
 
     #: Scheduler of the last record, and its numbers.
     scheduler_id: str
     current: Sequence
 
-    def __init__(self, problems: Problems, limit: int = SCHEDULERS) -> None:
+    def __init__(
+        self, problems: Problems, limit: int = SCHEDULERS, from_start: bool = True
+    ) -> None:
+        self._from_start = from_start
         self.scheduler_id = ""
         self.current = Sequence()
         self._problems = problems
@@ -104,7 +109,7 @@ class Sequences:
         if is_new and self.scheduler_id:
             text = f"records of {scheduler_id} begin after those of {self.scheduler_id}"
             self._problems.add("scheduler", path, line, text)
-        if is_new and seq != 1:
+        if is_new and seq != 1 and self._from_start:
             text = f"the first record of {scheduler_id} has the number {seq}"
             self._problems.add("cut", path, line, text)
         self.scheduler_id = scheduler_id

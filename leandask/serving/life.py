@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from distributed.comm.addressing import get_address_host
+from distributed.utils import format_dashboard_link
+
 from leandask._versions import versions
 from leandask.records.schema import STARTED, STOPPED
 from leandask.records.text import name_of
@@ -40,12 +43,23 @@ def record_start(
     address = scheduler.address
     fields = {
         "address": address,
+        "dashboard": _dashboard_of(scheduler),
         "retention": str(in_force(scheduler)),
         **limit_fields(limit),
         "oom_kills": count_oom_kills(),
         **{f"{name}_version": number for name, number in versions().items()},
     }
     stream.life(STARTED, f"scheduler started at {address}", fields)
+
+
+def _dashboard_of(scheduler: Scheduler) -> str | None:
+    """Return the link to the HTTP server of a scheduler, as upstream shows it."""
+    server = scheduler.http_server
+    try:
+        host = get_address_host(scheduler.address)
+        return str(format_dashboard_link(host, server.port))
+    except (AttributeError, KeyError, ValueError):  # of distributed.dashboard.link
+        return None
 
 
 def record_stop(

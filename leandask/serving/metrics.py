@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from distributed import Scheduler
     from prometheus_client import Metric
 
+    from leandask.eventlog.archive.report import ArchiveReport
     from leandask.records.stream import RecordStream, StreamStats
     from leandask.serving.health import Health
     from leandask.serving.report import EventLogReport, Report
@@ -224,6 +225,40 @@ class LeanCollector(PrometheusCollector):
             "event_log_failing",
             "Whether the last write to the event log failed",
             log["failing"],
+        )
+        if log["archive"] is not None:
+            yield from self._archive(log["archive"])
+
+    def _archive(self, archive: ArchiveReport) -> Iterator[Metric]:
+        texts = {
+            "uploaded": "uploaded to the archive",
+            "lost": "lost, as too much waited for the archive",
+        }
+        for name, text in texts.items():
+            for what in ("segments", "bytes"):
+                number = archive[f"{what}_{name}"]  # type: ignore[literal-required]
+                yield self._counter(
+                    f"archive_{what}_{name}", f"{what.title()} {text}", number
+                )
+        waits = "that wait on the disk for the archive"
+        yield self._gauge(
+            "archive_segments_waiting", f"Segments {waits}", archive["segments_waiting"]
+        )
+        yield self._gauge(
+            "archive_bytes_waiting", f"Bytes {waits}", archive["bytes_waiting"]
+        )
+        yield self._counter(
+            "archive_lines_lost",
+            "Lines lost because no segment could be written for too long",
+            archive["lines_lost"],
+        )
+        yield self._counter(
+            "archive_errors", "Uploads to the archive that failed", archive["errors"]
+        )
+        yield self._gauge(
+            "archive_failing",
+            "Whether the last upload to the archive failed",
+            archive["failing"],
         )
 
     def _gauge(self, name: str, text: str, value: Any, label: str = "") -> Metric:

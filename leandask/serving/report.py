@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, TypedDict
 
 from leandask._versions import versions
+from leandask.eventlog.archive.report import ArchiveReport
 from leandask.guard.guard import GuardReport
 from leandask.guard.present import Present, present_of
 from leandask.histories import bounds
@@ -94,6 +95,8 @@ class EventLogReport(TypedDict):
     #: Writes that failed, and whether the last one did.
     errors: int
     failing: bool
+    #: None if it has none.
+    archive: ArchiveReport | None
 
 
 class Warned(TypedDict):
@@ -247,4 +250,5 @@ def _event_log(sink: EventLog | None) -> EventLogReport | None:
         "lines_lost": sink.lines_lost,
         "errors": sink.errors,
         "failing": sink.failing,
+        "archive": None if sink.archive is None else sink.archive.report(),
     }

@@ -19,12 +19,14 @@ from leandask.settings.rules import (
     as_count,
     as_flag,
     as_flag_or_auto,
+    as_folder,
     as_level,
     as_maxbytes,
     as_maxlen,
     as_part,
     as_seconds,
 )
+from leandask.settings.run import as_archive, as_labels, as_name
 
 logger = logging.getLogger("leandask")
 
@@ -90,6 +92,11 @@ def configured(key: str) -> Any:
     return dask.config.get(full, default=dask.config.get(full, config=defaults))
 
 
+def has_event_log() -> bool:
+    """Whether records are written anywhere: to a file, to an archive or to both."""
+    return bool(read("event-log.path") or read("event-log.archive"))
+
+
 def check() -> None:
     """Raise for the first setting that breaks its rule."""
     for key in RULES:
@@ -149,4 +156,11 @@ RULES: dict[str, Callable[[str, Any], Any]] = {
     ),
     "event-log.flush-interval": as_seconds,
     "event-log.history": partial(as_choice, choices=("own", "all")),
+    "event-log.archive": as_archive,
+    "event-log.archive-interval": partial(as_seconds, positive=True),
+    "event-log.archive-bytes": partial(as_bytes, minimum=64 * 1024),
+    "event-log.archive-folder": as_folder,
+    "event-log.archive-local-bytes": as_bytes,
+    "run.name": as_name,
+    "run.labels": as_labels,
 }

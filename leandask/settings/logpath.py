@@ -10,7 +10,8 @@ import time
 from string import Formatter
 from typing import Any
 
-from leandask.settings.rules import as_path
+from leandask.settings.rules import as_path, is_url
+from leandask.settings.run import as_archive
 
 #: What may stand in braces in a path. ``{{`` is a brace.
 PLACEHOLDERS = ("scheduler_id", "pid", "hostname", "start")
@@ -25,7 +26,7 @@ class UnusablePath(ValueError):
 
 
 def as_log_path(key: str, value: Any) -> str | None:
-    """Return a path that :func:`fill` can fill in, or None.
+    """Return a path that :func:`fill` can fill in, a URL of an archive, or None.
 
     Examples
     --------
@@ -40,6 +41,8 @@ got '/logs/{date}.jsonl'
     """
     if value is None:
         return None
+    if isinstance(value, str) and is_url(os.path.expandvars(value)):
+        return as_archive(key, value)
     path = as_path(key, value)
     try:
         names = [[name, *how] for _, name, *how in Formatter().parse(path)]

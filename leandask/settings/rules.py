@@ -97,19 +97,18 @@ def as_path(key: str, value: Any) -> str:
 
     Examples
     --------
-    >>> as_path("leandask.event-log.path", "events.jsonl")
+    >>> as_path("filename", "events.jsonl")
     'events.jsonl'
-    >>> as_path("leandask.event-log.path", "s3://bucket/events.jsonl")
+    >>> as_path("filename", "s3://bucket/events.jsonl")
     Traceback (most recent call last):
         ...
-    ValueError: leandask.event-log.path must be a path on this machine and not a URL; \
-got 's3://bucket/events.jsonl'
+    ValueError: filename must be a path on this machine and not a URL; got 's3://bucket/events.jsonl'
     """
     if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
         raise TypeError(f"{key} must be a path; got {value!r}")
     text = os.fsdecode(value)
     path = os.path.expandvars(os.path.expanduser(text))
-    if _URL.match(path):
+    if is_url(path):
         rule = "a path on this machine and not a URL"
     elif path.endswith(os.sep):
         rule = "a path of a file and not of a folder"
@@ -122,6 +121,25 @@ got 's3://bucket/events.jsonl'
     else:
         return path
     raise ValueError(f"{key} must be {rule}; got {value!r}")
+
+
+def as_folder(key: str, value: Any) -> str | None:
+    """Return the path of a folder as :func:`as_path` does, or None."""
+    if value is None:
+        return None
+    is_text = isinstance(value, str) and value.rstrip(os.sep)
+    return as_path(key, value.rstrip(os.sep) if is_text else value)
+
+
+def is_url(text: str) -> bool:
+    """Whether a text is a URL and no path.
+
+    Examples
+    --------
+    >>> is_url("s3://bucket/x"), is_url("/logs/x")
+    (True, False)
+    """
+    return _URL.match(text) is not None
 
 
 def as_flag(key: str, value: Any) -> bool:

@@ -206,7 +206,7 @@ async def test_a_full_disk_at_the_start_stops_no_scheduler(tmp_path):
         assert_no_gap(records_of(disk / "log.jsonl"))
 
 
-@pytest.mark.parametrize("path", ["s3://bucket/log.jsonl", "."])
+@pytest.mark.parametrize("path", ["foo://bucket/log", "."])
 @pytest.mark.parametrize("make", [LeanScheduler, LeanCluster])
 def test_a_path_that_cannot_be_a_log_starts_nothing(tmp_path, monkeypatch, path, make):
     monkeypatch.chdir(tmp_path)
@@ -231,7 +231,8 @@ async def test_a_path_that_cannot_be_a_log_leaves_a_scheduler_as_it_was(tmp_path
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("gs://bucket/log", "--event-log must be a path on this machine and not a URL"),
+        ("s3://b/{start}", "--event-log must be a URL without placeholders: each"),
+        ("foo://b", "leandask.event-log.path must be a URL of a protocol that fsspec"),
         (".", "leandask.event-log.path must be a path that this process can append to"),
     ],
 )

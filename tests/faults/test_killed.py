@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from leandask.cli.main import main
-from leandask.reading.reader import QUIET_SECONDS
+from leandask.reading.files.listing import QUIET_SECONDS
 from leandask.records.schema import SAMPLE
 from tests.helpers.logs import Log, write_logs
 from tests.helpers.processes import wait_for

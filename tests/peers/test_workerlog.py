@@ -17,7 +17,7 @@ from distributed.utils_test import gen_test
 
 from leandask import LogReader, get_report
 from leandask.cli.console import Console
-from leandask.cli.output import report_lines
+from leandask.cli.reportlines import report_lines
 from leandask.peers import workerlog
 from leandask.records.loggers import OWN, WORKERS
 from leandask.records.schema import LINES_DROPPED, WORKER_LOG

@@ -9,9 +9,10 @@ import time
 import pytest
 
 from leandask.eventlog.eventlog import EventLog
+from leandask.reading.files.listing import QUIET_SECONDS
 from leandask.reading.filter import Filter, Story
 from leandask.reading.lives import HOLDERS, Lives
-from leandask.reading.reader import QUIET_SECONDS, LogReader
+from leandask.reading.reader import LogReader
 from tests.helpers.logs import NOW, T0, Log, lines, write, write_logs
 
 #: What held most, as the guard says it.

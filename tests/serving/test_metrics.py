@@ -15,9 +15,10 @@ from distributed.utils_test import gen_test
 from prometheus_client.parser import text_string_to_metric_families
 
 from leandask import install
+from leandask.cli.reportlines import report_lines
 from leandask.serving.metrics import LeanCollector
 from leandask.serving.report import report_of
-from tests.helpers.schedulers import LOCAL, OUR_METRICS, lean, scrape, series_of
+from tests.helpers.schedulers import LOCAL, OUR_METRICS, lean, scrape, series_of, until
 
 pytestmark = pytest.mark.usefixtures("fresh_collectors")
 
@@ -51,6 +52,29 @@ async def test_the_series_have_the_figures_of_the_report(tmp_path):
             assert series["memory_limit_bytes",] == memory["limit"]
             assert series["rss_bytes",] == pytest.approx(memory["rss"], rel=0.1)
             assert series["rss_peak_bytes",] >= series["rss_bytes",]
+
+
+@gen_test()
+async def test_the_series_of_an_archive_have_its_figures(tmp_path):
+    settings = {
+        "leandask.event-log.path": f"file://{tmp_path}/bucket",
+        "leandask.event-log.archive-folder": str(tmp_path),
+        "leandask.event-log.archive-interval": "50ms",
+    }
+    with dask.config.set(settings):
+        async with lean() as s:
+            s.stream.life("test", "flushed at once", {}, logging.WARNING)
+            archive = s.extensions["leandask"].event_log.archive
+            await until(lambda: archive.report()["segments_uploaded"] > 0)
+            series, report = await series_of(s), archive.report()
+            for what in ("segments", "bytes"):
+                uploaded = series[f"archive_{what}_uploaded_total",]
+                assert 0 < uploaded <= report[f"{what}_uploaded"]
+                assert series[f"archive_{what}_lost_total",] == 0
+                assert f"archive_{what}_waiting" in [name for name, *_ in series]
+            assert series["archive_failing",] == series["archive_errors_total",] == 0
+            shown = "\n".join(report_lines(report_of(s)))
+            assert f"archive: file://{tmp_path}/bucket, " in shown
 
 
 @gen_test()

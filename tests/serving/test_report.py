@@ -202,6 +202,7 @@ async def test_a_report_has_the_counters_of_the_event_log(tmp_path):
                 "lines_lost": 0,
                 "errors": 0,
                 "failing": False,
+                "archive": None,
             }
             assert log["lines_written"] >= 2
     async with lean() as s:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 
 from leandask.reading.files.logfile import BLOCK, LONGEST_LINE, READ_ERRORS, LogFile
@@ -26,11 +25,11 @@ def lines_backwards(file: LogFile, block: int = BLOCK) -> Iterator[list[bytes]]:
     list of bytes
         Up to 64 lines, the last one first. A line longer than any record is cut.
     """
-    fd, position = file.raw.fileno(), file.nbytes
+    position = file.nbytes if file.raw else 0  # raises if it could not be opened
     rest = b""  # the end of a line that starts in the block before
     while position:
         begin = max(position - block, 0)
-        lines = (os.pread(fd, position - begin, begin) + rest).split(b"\n")
+        lines = (file.read_at(begin, position - begin) + rest).split(b"\n")
         position = begin
         rest = lines.pop(0)[:LONGEST_LINE] if begin else b""
         lines.reverse()

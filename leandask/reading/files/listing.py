@@ -13,6 +13,8 @@ from leandask.eventlog.filelock import hold_alone, standing_still
 from leandask.eventlog.filenames import Place, is_numbered, place_of
 from leandask.settings.logpath import split_ending
 
+#: Seconds without a change after which nobody writes to a log any more.
+QUIET_SECONDS = 60
 #: Times that a folder is listed, until twice in a row a log has the same files. A file
 #: that is renamed while its folder is listed may be missing from the list.
 LISTINGS = 10
@@ -68,6 +70,11 @@ class Log(NamedTuple):
         return max(
             file.status.st_mtime if file.status else time.time() for file in self.files
         )
+
+    @property
+    def quiet_seconds(self) -> float:
+        """Seconds without a change after which nobody writes it any more."""
+        return QUIET_SECONDS
 
     def is_open_for_writing(self) -> bool:
         """Whether a process of this machine has it open for writing, or may have."""

@@ -181,6 +181,10 @@ class LogFile:
         assert self.codec is not None
         return spans(self.raw.fileno(), self.codec)
 
+    def read_at(self, begin: int, n: int) -> bytes:
+        """Return bytes of the file on the disk."""
+        return os.pread(self.raw.fileno(), n, begin)
+
     def _read(self, begin: int, n: int) -> bytes:
         self.raw.seek(begin)
         return self.raw.read(n)

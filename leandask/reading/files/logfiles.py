@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, Union, cast
 
 from leandask.eventlog.filelock import standing_still
 from leandask.eventlog.filenames import ENDINGS
 from leandask.eventlog.frames.codec import reading
+from leandask.reading.bucket.period import EVER, Period
 from leandask.reading.files.contents import codec_at, contents, strictly
 from leandask.reading.files.listing import FoundFile, Log, find_log, find_logs
 from leandask.reading.files.logfile import READ_ERRORS, LogFile, open_regular
+from leandask.settings.rules import is_url
 
+if TYPE_CHECKING:
+    from leandask.reading.bucket.bucketlogs import BucketFiles, BucketLog
+
+AnyFiles = Union["LogFiles", "BucketFiles"]
 #: Attempts to open the files of a log while the scheduler renames them.
 ATTEMPTS = 100
 #: Files of a log that are open at a time: half of them the oldest, which are removed
@@ -149,13 +155,13 @@ class LogFiles:
                 file.error = FileNotFoundError("it was removed while the log was read")
 
 
-def open_logs(path: str | os.PathLike[str]) -> Iterator[LogFiles]:
+def open_logs(path: Path | str, period: Period = EVER) -> Iterator[AnyFiles]:
     """Open the logs at a path, one after the other.
 
     Parameters
     ----------
-    path : str or os.PathLike
-        A file, read together with its rotated files; or a folder of such files.
+    path, period
+        As for :func:`logs_at`.
 
     Yields
     ------
@@ -171,31 +177,53 @@ def open_logs(path: str | os.PathLike[str]) -> Iterator[LogFiles]:
         If no file of any log can be opened; raised at the end.
     """
     errors = []
-    for log in logs_at(Path(path)):
+    for log in logs_at(path, period):
         with _opened(log) as files:
             yield files
         errors.append(files.error)
-    if all(errors):
+    if errors and all(errors):
         raise cast(OSError, errors[0])
 
 
-def _opened(log: Log) -> LogFiles:
+def files_of(log: Log | BucketLog) -> AnyFiles:
+    """Open a log, or raise OSError."""
+    return LogFiles.of(log) if isinstance(log, Log) else log.open()
+
+
+def _opened(log: Log | BucketLog) -> AnyFiles:
     try:
-        return LogFiles.of(log)
+        return files_of(log)
     except OSError as e:
         file = LogFile(FoundFile(str(log.base), None))
         file.error = e
-        return LogFiles(log.base, [file])
+        return LogFiles(Path(log.base), [file])
 
 
-def logs_at(path: Path) -> list[Log]:
+def place_of_log(path: str | os.PathLike[str]) -> Path | str:
+    """Return the path of a log, or its URL as it is."""
+    return path if isinstance(path, str) and is_url(path) else Path(path)
+
+
+def logs_at(path: Path | str, period: Period = EVER) -> Sequence[Log | BucketLog]:
     """Return the logs at a path: a file, or all logs of a folder by their start.
+
+    Parameters
+    ----------
+    path : Path or str
+        A file, read together with its rotated files; or a folder of such files. A text
+        is a URL.
+    period : Period, optional
+        What is wanted of the segments in a bucket.
 
     Raises
     ------
     FileNotFoundError
         If there is no log.
     """
+    if isinstance(path, str):
+        from leandask.reading.bucket.bucketlogs import bucket_logs  # few logs are there
+
+        return bucket_logs(path, period)
     if not path.is_dir():
         return [find_log(path)]
     starts = [(start, log) for log in find_logs(path) if (start := _start_of(log))]
