@@ -23,10 +23,10 @@ from leandask.historyserver.index.places import (
     read_summaries,
 )
 from leandask.historyserver.index.runsummary import RunSummary
-from leandask.reading.files.listing import Log
+from leandask.reading.files.listing import QUIET_SECONDS, Log
 from leandask.reading.lines import InvalidRecord, milliseconds_of, record_of
 from leandask.reading.lives import Life
-from leandask.reading.reader import QUIET_SECONDS, LogReader
+from leandask.reading.reader import LogReader
 from leandask.records.text import NAME_LENGTH
 
 #: Bytes of one log that are read before the others have their turn.
