@@ -124,18 +124,10 @@ class Watchers:
             notices.append(f"Some tabs begin later than this report: see {names}.")
         return [*filter(None, notices)]
 
-    def _note_asked(
-        self,
-        stream: TaskStream,
-        comm: Comm,
-        start: Any = None,
-        stop: Any = None,
-        count: int | None = None,
-        start_index: int | None = None,
-    ) -> None:
-        if notice := stream.notice_of(start, stop, count, start_index):
+    def _note_asked(self, stream: TaskStream, comm: Comm, **asked: Any) -> None:
+        if notice := stream.notice_of(**asked):
             self._tell(comm, notice)
-        self._move_windows(stream, comm, start, stop, count, start_index)
+        self._move_windows(stream, comm, **asked)
 
     def _move_windows(
         self,
