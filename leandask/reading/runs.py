@@ -88,9 +88,12 @@ class _OfPrefix:
         phases = self.phases
         if run.start is not None:
             phases["compute"].add(run.compute)
-        for name in ("transfer", "disk", "deserialize"):
-            if seconds := getattr(run, name):
-                phases[name].add(seconds)
+        if run.transfer:
+            phases["transfer"].add(run.transfer)
+        if run.disk:
+            phases["disk"].add(run.disk)
+        if run.deserialize:
+            phases["deserialize"].add(run.deserialize)
 
     def as_dict(self) -> dict[str, Any]:
         phases = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from leandask.reading.lines import EXACT, InvalidRecord
 from leandask.records.schema import TASK_FINISHED
-from leandask.records.times import microseconds, seconds_of
+from leandask.records.times import microseconds
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -81,7 +81,7 @@ def run_of(record: dict[str, Any]) -> TaskRun:
     start = stop = None
     compute = _seconds(record, "compute_seconds")
     try:
-        timestamp = seconds_of(record["timestamp"])
+        timestamp = microseconds(record["timestamp"]) / 1e6
         if (text := _text(record, "run_start")) is not None:
             began = microseconds(text)
             start, stop = began / 1e6, (began + round(compute * 1e6)) / 1e6

@@ -11,6 +11,8 @@ from dask.utils import parse_timedelta
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 #: The last second and its text: many records share a second.
 _last = (0, "1970-01-01T00:00:00.")
+#: The same for parsing: the start of a text, and its microseconds since the epoch.
+_last_parsed = ("1970-01-01T00:00:00.", 0)
 
 
 def rfc3339(timestamp: float) -> str:
@@ -67,7 +69,17 @@ def microseconds(text: str) -> int:
     >>> microseconds("1970-01-01T00:00:01.250999Z")
     1250999
     """
-    return (_parse(text) - _EPOCH) // timedelta(microseconds=1)
+    global _last_parsed
+    last = _last_parsed  # read once: several threads may be here
+    head, fraction = text[:20], text[20:-1]
+    if head != last[0] or text[-1:] != "Z" or len(fraction) != 6:
+        parsed = (_parse(text) - _EPOCH) // timedelta(microseconds=1)
+        if len(fraction) != 6 or head[-1:] != "." or text[-1:] != "Z":
+            return parsed
+        last = _last_parsed = head, parsed // 1_000_000 * 1_000_000
+    if not fraction.isdecimal():
+        raise ValueError(f"not a time: {text!r}")
+    return last[1] + int(fraction)
 
 
 def moment(name: str, value: Any) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leandask.records.times import milliseconds, rfc3339, seconds_of
+from leandask.records.times import microseconds, milliseconds, rfc3339, seconds_of
 
 
 @given(st.floats(0, 4e9))
@@ -46,3 +46,18 @@ def test_any_other_text_is_refused(text):
 
 def test_milliseconds_are_rounded_down():
     assert milliseconds("1969-12-31T23:59:59.999999Z") == -1
+
+
+@pytest.mark.parametrize("fraction", ["12345x", "-12345", "1_2345", "²²²²²²", " 12345"])
+def test_what_follows_a_second_that_is_known_is_checked_too(fraction):
+    assert microseconds("2026-01-01T00:00:01.000001Z") % 1_000_000 == 1
+    with pytest.raises(ValueError):
+        microseconds(f"2026-01-01T00:00:01.{fraction}Z")
+
+
+def test_microseconds_of_any_form_of_a_second_that_is_known():
+    first = microseconds("2026-01-01T00:00:01.000001Z")
+    assert microseconds("2026-01-01T00:00:01.999999Z") == first + 999_998
+    assert microseconds("2026-01-01T00:00:01.000001+00:00") == first
+    assert microseconds("2026-01-01T02:00:01.000001+02:00") == first
+    assert microseconds("2026-01-01T00:00:01Z") == first - 1
