@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+from unittest.mock import patch
 
 import pytest
 from distributed import Client
 
 import leandask
 from tests.helpers.historyserver import serving
+from tests.helpers.paths import ROOT
 from tests.helpers.processes import is_written, start_worker, starting, wait_for
+from tests.historyserver.tasksofruns import fail, inc, leave
 
 FAST = {
     "DASK_LEANDASK__STREAM__SAMPLE_INTERVAL": "200ms",
@@ -19,24 +23,11 @@ FAST = {
 }
 
 
-def inc(x):
-    return x + 1
-
-
-def fail(x):
-    raise ValueError(f"no {x} here")
-
-
-def leave(x):
-    import os
-
-    os._exit(1)
-
-
 def run_cluster(folder, log, work, end):
     """Run a scheduler with two workers, and end it; return its id."""
     folder.mkdir()
-    with starting(folder) as start:
+    # Scheduler and workers import the functions of the tasks.
+    with patch.dict(os.environ, PYTHONPATH=str(ROOT)), starting(folder) as start:
         process, file = start("--event-log", log, "--log-transitions", **FAST)
         assert is_written(file), process.stderr
         scheduler_id = json.loads(file.read_text())["id"]

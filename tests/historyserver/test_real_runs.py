@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from leandask import History
 from leandask.cli.main import main
-from leandask.reading.reader import QUIET_SECONDS
+from leandask.reading.files.listing import QUIET_SECONDS
 from tests.helpers.logs import Log, write_logs
 from tests.helpers.paths import ROOT
 from tests.helpers.processes import wait_for
