@@ -7,5 +7,5 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def no_garbage():
-    """Leave no garbage of other tests: what a scheduler frees is room for its graphs."""
+    """Leave no garbage of other tests: what is freed is room for a graph."""
     gc.collect()
