@@ -44,7 +44,7 @@ async def test_a_graph_that_does_not_fit_is_refused_and_leaves_nothing(monkeypat
     monkeypatch.setattr(TaskCost, "free", lambda self, rss: 0.0)
     async with lean_cluster() as (s, c):
         before = held(s)
-        leave_room(s, 15)
+        leave_room(s, 10)  # its tasks take 15, whatever reading it takes
         text = await error_of(c.compute(sum_graph(20_000), optimize_graph=False))
         assert "refused a graph of " in text
         assert "(leandask.memory.refuse). It holds " in text
