@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
+
+from leandask.housekeeping.process import trim_heap
 
 MIB = 2**20
 
@@ -16,8 +19,11 @@ def guard_of(scheduler):
 def leave_room(scheduler, mib):
     """Set the limit so that graphs have so much room."""
     guard = guard_of(scheduler)
+    # What is given back later, as at a warning, would be room, too.
+    gc.collect()
+    trim_heap()
     rss = scheduler.monitor.get_process_memory()
-    guard.set({"limit": int((rss + mib * MIB) / guard.refuse)})
+    guard.set({"limit": int((rss + mib * MIB) / guard.refuse), "warn": 1.0})
 
 
 async def error_of(future):
