@@ -1,4 +1,4 @@
-"""The supported releases of `distributed`, and the versions in use.
+"""The supported releases of `distributed`, the versions in use, what may be missing.
 
 The release is checked before `distributed` is imported.
 """
@@ -6,6 +6,8 @@ The release is checked before `distributed` is imported.
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 
 from packaging.version import Version
@@ -37,6 +39,28 @@ def check_version(installed: str | None = None) -> None:
         installed = version("distributed")
     if Version(installed) < Version(OLDEST):
         raise ImportError(f"leandask needs distributed >= {OLDEST}; got {installed}")
+
+
+@contextmanager
+def needs(what: str, package: str) -> Iterator[None]:
+    """Say what needs a package if an import inside fails.
+
+    Raises
+    ------
+    ImportError
+
+    Examples
+    --------
+    >>> with needs("to_pandas", "pandas"):
+    ...     import no_such_pandas
+    Traceback (most recent call last):
+        ...
+    ImportError: to_pandas needs pandas: pip install pandas
+    """
+    try:
+        yield
+    except ImportError as e:
+        raise ImportError(f"{what} needs {package}: pip install {package}") from e
 
 
 def versions() -> dict[str, str]:

@@ -79,7 +79,8 @@ class LeanExtension:
         self.scheduler = scheduler
         self.given = given
         transitions, workers = config.read("stream.transitions"), workerlog.level()
-        tasks = _records_tasks()
+        #: Whether each run of a task is recorded.
+        self.records_tasks = tasks = _records_tasks()
         with hold_loggers(transitions, silence_logs, workers, tasks) as held:
             self.stream = RecordStream(scheduler.id, scheduler.loop.add_callback)
             self.event_log = _open_event_log(scheduler.id)
@@ -108,8 +109,6 @@ class LeanExtension:
         self.health.install()
         suspects = Suspects(scheduler, self.stream)
         suspects.install()
-        #: Whether each run of a task is recorded.
-        self.records_tasks = _records_tasks()
         if self.records_tasks:
             TaskRuns(scheduler, self.stream, suspects.workers_lost).install()
         self.collector = Collector(scheduler)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from leandask._versions import needs
+
 
 def lean_cluster_spec(*args: Any, **kwargs: Any) -> dict[str, Any]:
     """Return a ``DaskCluster`` resource that starts ``leandask-scheduler``.
@@ -33,12 +35,8 @@ def lean_cluster_spec(*args: Any, **kwargs: Any) -> dict[str, Any]:
     removed that command in 2026.6: pass ``worker_command="dask worker"`` for an image
     with such a release.
     """
-    try:
+    with needs("lean_cluster_spec", "dask-kubernetes"):
         from dask_kubernetes.operator import make_cluster_spec
-    except ImportError as e:
-        raise ImportError(
-            "lean_cluster_spec needs dask-kubernetes: pip install dask-kubernetes"
-        ) from e
     spec: dict[str, Any] = make_cluster_spec(*args, **kwargs)
     for container in spec["spec"]["scheduler"]["spec"]["containers"]:
         if container["name"] == "scheduler":

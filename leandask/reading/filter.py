@@ -10,6 +10,7 @@ from leandask.reading.matching import needles_of, stems_from, touches
 from leandask.records.loggers import EVENTS, WORKERS
 from leandask.records.schema import (
     EVENT,
+    OF_TASKS,
     RUNS,
     SAMPLE,
     TASK_ERRED,
@@ -241,7 +242,7 @@ class Story:
     def matches(self, record: dict[str, Any]) -> bool:
         """Whether a record is wanted."""
         return (
-            (record["event_name"] == TRANSITION or record["event_name"] in RUNS)
+            record["event_name"] in OF_TASKS
             and (
                 record.get("stimulus_id") in self._names or touches(record, self._names)
             )

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from leandask.reading.lines import InvalidRecord, msg_of
-from leandask.records.schema import EVENT, RUNS, TRANSITION
+from leandask.records.schema import EVENT, OF_TASKS, RUNS, TRANSITION
 from leandask.records.severity import WARNING_NUMBER
 
 
@@ -43,7 +43,7 @@ def touches(record: dict[str, Any], keys: frozenset[str]) -> bool:
 
 def stems_from(record: dict[str, Any], stimuli: frozenset[str]) -> bool:
     """Whether a record has one of the stimuli: a transition, a run or an event."""
-    if record["event_name"] == TRANSITION or record["event_name"] in RUNS:
+    if record["event_name"] in OF_TASKS:
         return record.get("stimulus_id") in stimuli
     if record["event_name"] != EVENT or '"stimulus_id":' not in record["payload"]:
         return False

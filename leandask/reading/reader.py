@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from leandask._versions import needs
 from leandask.reading.bucket.period import period_of
 from leandask.reading.files.logfiles import logs_at, open_logs, place_of_log
 from leandask.reading.filter import Filter, Filters, RecordFilter, Story
@@ -213,10 +214,8 @@ class LogReader:
         ImportError
             If pandas is not installed.
         """
-        try:
+        with needs("to_pandas", "pandas"):
             import pandas
-        except ImportError as e:
-            raise ImportError("to_pandas needs pandas: pip install pandas") from e
         frame = pandas.DataFrame.from_records(list(self.records(**filters)))
         if "timestamp" in frame:
             frame["timestamp"] = pandas.to_datetime(frame["timestamp"])
@@ -233,9 +232,8 @@ class LogReader:
             logs = logs_at(self.path)
         except OSError:  # it was removed meanwhile
             return None
-        for log in logs:
-            if log.last_written > now - log.quiet_seconds or log.is_open_for_writing():
-                return None
+        if any(log.may_be_written(now) for log in logs):
+            return None
         return int(now * 1000)
 
     def select(self, wanted: RecordFilter, lives: Lives | None = None) -> Records:

@@ -162,8 +162,8 @@ class RunStats:
 
     def add_run(self, run: TaskRun) -> None:
         """Count a run."""
-        if run.blamed_key not in (None, run.key):
-            return  # it did not run
+        if run.blames_another:
+            return
         _entry(self._prefixes, run.prefix, PREFIXES, _OfPrefix).add(run)
         if run.worker is not None:
             _entry(self._workers, run.worker, WORKERS, _OfWorker).add(run)

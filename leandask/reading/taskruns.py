@@ -8,9 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from leandask._versions import needs
 from leandask.reading.lines import EXACT, InvalidRecord
 from leandask.records.schema import TASK_FINISHED
-from leandask.records.times import microseconds
+from leandask.records.times import microseconds, seconds_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -60,6 +61,16 @@ class TaskRun(NamedTuple):
     #: When the scheduler learned of it, in seconds since the epoch.
     timestamp: float
 
+    @property
+    def blames_another(self) -> bool:
+        """Whether its task erred as another one had: it did not run."""
+        return self.blamed_key not in (None, self.key)
+
+    @property
+    def is_tried_again(self) -> bool:
+        """Whether it erred, and its task had retries left."""
+        return self.status == "erred" and self.blamed_key is None
+
 
 #: The phases, by the names of their fields.
 PHASES = {
@@ -81,7 +92,7 @@ def run_of(record: dict[str, Any]) -> TaskRun:
     start = stop = None
     compute = _seconds(record, "compute_seconds")
     try:
-        timestamp = microseconds(record["timestamp"]) / 1e6
+        timestamp = seconds_of(record["timestamp"])
         if (text := _text(record, "run_start")) is not None:
             began = microseconds(text)
             start, stop = began / 1e6, (began + round(compute * 1e6)) / 1e6
@@ -168,10 +179,8 @@ class TaskRuns(Iterable[TaskRun]):
         ImportError
             If pandas is not installed.
         """
-        try:
+        with needs("to_pandas", "pandas"):
             import pandas
-        except ImportError as e:
-            raise ImportError("to_pandas needs pandas: pip install pandas") from e
         frame = pandas.DataFrame(self, columns=TaskRun._fields)
         for name in TIMES:
             times = (frame[name].astype(float) * 1e6).round()
@@ -192,11 +201,9 @@ class TaskRuns(Iterable[TaskRun]):
         ImportError
             If pyarrow is not installed.
         """
-        try:
+        with needs("to_parquet", "pyarrow"):
             import pyarrow
             from pyarrow.parquet import ParquetWriter
-        except ImportError as e:
-            raise ImportError("to_parquet needs pyarrow: pip install pyarrow") from e
         types = dict.fromkeys(TaskRun._fields, pyarrow.string())
         types |= dict.fromkeys(NUMBERS, pyarrow.int64())
         types |= dict.fromkeys(PHASES.values(), pyarrow.float64())

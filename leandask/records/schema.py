@@ -18,6 +18,8 @@ TASK_FINISHED = "dask.task.finished"
 TASK_ERRED = "dask.task.erred"
 #: The kinds that tell of a run of a task.
 RUNS = frozenset({TASK_FINISHED, TASK_ERRED})
+#: The kinds that tell of one task.
+OF_TASKS = RUNS | {TRANSITION}
 STARTED = "dask.scheduler.start"
 STOPPED = "dask.scheduler.stop"
 RECORDS_DROPPED = "leandask.records-dropped"

@@ -43,7 +43,7 @@ def seconds_of(text: str) -> float:
     >>> seconds_of("1970-01-01T00:00:01.250000Z")
     1.25
     """
-    return (_parse(text) - _EPOCH).total_seconds()
+    return microseconds(text) / 1e6
 
 
 def milliseconds(text: str) -> int:
@@ -56,7 +56,7 @@ def milliseconds(text: str) -> int:
     >>> milliseconds("1970-01-01T00:00:01.250999Z")
     1250
     """
-    return (_parse(text) - _EPOCH) // timedelta(milliseconds=1)
+    return microseconds(text) // 1000
 
 
 def microseconds(text: str) -> int:
@@ -70,16 +70,17 @@ def microseconds(text: str) -> int:
     1250999
     """
     global _last_parsed
-    last = _last_parsed  # read once: several threads may be here
     head, fraction = text[:20], text[20:-1]
-    if head != last[0] or text[-1:] != "Z" or len(fraction) != 6:
-        parsed = (_parse(text) - _EPOCH) // timedelta(microseconds=1)
-        if len(fraction) != 6 or head[-1:] != "." or text[-1:] != "Z":
-            return parsed
-        last = _last_parsed = head, parsed // 1_000_000 * 1_000_000
-    if not fraction.isdecimal():
-        raise ValueError(f"not a time: {text!r}")
+    if not (len(text) == 27 and text[26] == "Z" and fraction.isdigit()):
+        return _parsed(text)  # not as :func:`rfc3339` writes it
+    last = _last_parsed  # read once: several threads may be here
+    if last[0] != head:
+        last = _last_parsed = head, _parsed(f"{head}000000Z")
     return last[1] + int(fraction)
+
+
+def _parsed(text: str) -> int:
+    return (_parse(text) - _EPOCH) // timedelta(microseconds=1)
 
 
 def moment(name: str, value: Any) -> str:

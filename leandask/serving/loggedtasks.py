@@ -28,10 +28,6 @@ CATCH_UP_SECONDS = 2.0
 SLICE = 64
 
 
-#: One window is read at a time.
-_reading = asyncio.Semaphore(1)
-
-
 async def answer(
     scheduler: Scheduler, window: tuple[float, float, int | None], is_packed: bool
 ) -> Any:
@@ -43,10 +39,9 @@ async def answer(
     # Older ones are evicted in blocks.
     most = MOST_TASKS if count is None else min(count + BLOCK, MOST_TASKS)
     extension: Any = scheduler.extensions["leandask"]
-    async with _reading:
-        await extension.stream.acatch_up(CATCH_UP_SECONDS)
-        read = Window(scheduler.id, start, stop, most).read
-        tasks = await asyncio.to_thread(read, extension.event_log)
+    await extension.stream.acatch_up(CATCH_UP_SECONDS)
+    read = Window(scheduler.id, start, stop, most).read
+    tasks = await asyncio.to_thread(read, extension.event_log)
     first = 0 if count is None else max(len(tasks) - count, 0)
     packed = tasks.answer(first, len(tasks)) if is_packed else None
     return tasks[first:] if packed is None else packed
@@ -98,13 +93,8 @@ class Window:
             # As upstream adds it to its stream when the scheduler learns of it.
             and max(run.stop, run.timestamp) >= self._start
             and run.stop <= self._stop
-            and not is_retried(run)
+            and not run.is_tried_again  # upstream does not show it
         )
-
-
-def is_retried(run: TaskRun) -> bool:
-    """Whether a run erred, and its task was tried again: upstream does not show it."""
-    return run.status == "erred" and run.blamed_key is None
 
 
 def task_of(run: TaskRun) -> Task:

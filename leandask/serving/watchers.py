@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import html
 import logging
@@ -51,6 +52,8 @@ class Watchers:
     def __init__(self, scheduler: Scheduler) -> None:
         self.scheduler = scheduler
         self._warning = Throttle(WARN_SECONDS)
+        #: One window is read from the event log at a time.
+        self._reading = asyncio.Lock()
         handlers = scheduler.handlers
         self._collect: Any = handlers["get_task_stream"]
         self._index: Any = handlers.get("get_task_stream_index")  # since 2026.6
@@ -76,11 +79,18 @@ class Watchers:
         is_read = serializers is None or "msgpack" in serializers
         is_packed = is_read and not isinstance(comm, InProc)
         if (window := self._window_beyond_memory(comm, **asked)) is not None:
-            from leandask.serving.loggedtasks import answer  # it imports the readers
-
             self._note(lambda stream: self._move_windows(stream, comm, **asked))
-            return answer(self.scheduler, window, is_packed)
+            return self._answer_logged(window, is_packed)
         return self._answer_kept(comm, is_packed, asked)
+
+    async def _answer_logged(
+        self, window: tuple[float, float, int | None], is_packed: bool
+    ) -> Any:
+        """Answer with tasks from the event log."""
+        from leandask.serving.loggedtasks import answer  # it imports the readers
+
+        async with self._reading:
+            return await answer(self.scheduler, window, is_packed)
 
     def _answer_kept(self, comm: Comm, is_packed: bool, asked: dict[str, Any]) -> Any:
         """Answer with the tasks that memory keeps."""

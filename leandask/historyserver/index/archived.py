@@ -6,13 +6,12 @@ import time
 from typing import Any
 
 from leandask.historyserver.index.places import Place
+from leandask.reading.bucket.bucketlogs import QUIET_SECONDS
 from leandask.reading.lines import EXACT
 from leandask.reading.lives import NEARLY_FULL
 from leandask.records.text import NAME_LENGTH, one_line
 from leandask.records.times import seconds_of
 
-#: Seconds without an update after which a run that has no end was killed.
-SILENT_SECONDS = 300
 #: Labels, texts of exceptions, and prefixes that are kept.
 LABELS, EXCEPTIONS, PREFIXES = 50, 10, 100
 _COUNTS = ("tasks", "erred", "workers_max", "workers_lost", "rss_peak", "dropped")
@@ -53,7 +52,7 @@ def _state(row: dict[str, Any]) -> dict[str, Any]:
     if row["ended"] is not None:
         return {"state": "stopped"}
     updated = row["updated"] or 0
-    if time.time() - updated < SILENT_SECONDS:
+    if time.time() - updated < QUIET_SECONDS:  # else it was killed
         return {"state": "running"}
     peak, limit = row["rss_peak"], row["rss_limit"]
     is_full = peak and limit and peak >= limit * NEARLY_FULL

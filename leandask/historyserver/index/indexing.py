@@ -23,7 +23,7 @@ from leandask.historyserver.index.places import (
     read_summaries,
 )
 from leandask.historyserver.index.runsummary import RunSummary
-from leandask.reading.files.listing import QUIET_SECONDS, Log
+from leandask.reading.files.listing import Log
 from leandask.reading.lines import InvalidRecord, milliseconds_of, record_of
 from leandask.reading.lives import Life
 from leandask.reading.reader import LogReader
@@ -171,9 +171,7 @@ def quiet_at(log: Log) -> int | None:
     in the folder.
     """
     now = time.time()
-    if log.last_written > now - QUIET_SECONDS or log.is_open_for_writing():
-        return None
-    return int(now * 1000)
+    return None if log.may_be_written(now) else int(now * 1000)
 
 
 def _put_archived(

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from tornado.iostream import StreamClosedError
 
+from leandask._versions import needs
 from leandask.historyserver.index.query import PARAMETERS, STATES, shown
 from leandask.historyserver.runpage.jobs import JobError, Question
 from leandask.historyserver.web.api import ApiHandler, runs_page
@@ -55,10 +56,8 @@ def make_environment() -> Any:
     ImportError
         If jinja2 is not installed.
     """
-    try:
+    with needs("the history", "jinja2"):
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    except ImportError as e:
-        raise ImportError("the history needs jinja2: pip install jinja2") from e
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,

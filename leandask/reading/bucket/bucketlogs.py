@@ -21,7 +21,8 @@ from leandask.reading.bucket.period import EVER, Period
 
 #: Folders that are listed at the same time.
 LISTINGS = 16
-#: Several intervals of an archive.
+#: Seconds without a change after which nobody writes to a run any more: several
+#: intervals of an archive.
 QUIET_SECONDS = 300
 
 
@@ -42,19 +43,14 @@ class BucketLog(NamedTuple):
     nbytes: int
     last_written: float
 
-    @property
-    def quiet_seconds(self) -> float:
-        """Seconds without a new segment after which nobody writes it any more."""
-        return QUIET_SECONDS
+    def may_be_written(self, now: float) -> bool:
+        """Whether a process may be writing it now."""
+        return self.last_written > now - QUIET_SECONDS
 
     @property
     def base(self) -> str:
         """Its URL."""
         return self.bucket.shown(self.key)
-
-    def is_open_for_writing(self) -> bool:
-        """Whether a process of this machine has it open: never."""
-        return False
 
     def segments(self) -> list[tuple[str, Entry]]:
         """List its files, each by its place below the URL of the bucket.

@@ -71,10 +71,9 @@ class Log(NamedTuple):
             file.status.st_mtime if file.status else time.time() for file in self.files
         )
 
-    @property
-    def quiet_seconds(self) -> float:
-        """Seconds without a change after which nobody writes it any more."""
-        return QUIET_SECONDS
+    def may_be_written(self, now: float) -> bool:
+        """Whether a process may be writing it now."""
+        return self.last_written > now - QUIET_SECONDS or self.is_open_for_writing()
 
     def is_open_for_writing(self) -> bool:
         """Whether a process of this machine has it open for writing, or may have."""

@@ -220,7 +220,7 @@ class Timeline:
 
     def _add_task(self, record: dict[str, Any]) -> None:
         run = self.tasks.add(record)
-        if run.status == "erred" and run.blamed_key is not None:  # else it is retried
+        if run.status == "erred" and not run.is_tried_again:
             self._row[FAILED] += 1
             reason = run.exception_text or record.get("message")
             self.marks["failed"].add(self._ms, run.key, reason)

@@ -50,7 +50,7 @@ class TaskStream:
     def add(self, record: dict[str, Any]) -> TaskRun:
         """Add the record of a run and return that, or raise InvalidRecord."""
         run = run_of(record)
-        if run.blamed_key not in (None, run.key):
+        if run.blames_another:
             self.blamed += 1
             return run
         self.stats.add_run(run)
