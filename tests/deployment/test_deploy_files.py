@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
 
 import dask
-import pytest
 import yaml
 from distributed import Client
 
 from leandask import Retention
 from leandask.cli.scheduler import main
 from leandask.settings import config
+from tests.helpers.deployfiles import (
+    assert_passes_hadolint,
+    validate_for_kubernetes,
+)
 from tests.helpers.paths import ROOT
-from tests.helpers.processes import DASK, PYTHON, assert_lean, lean_environment
+from tests.helpers.processes import DASK, assert_lean, lean_environment
 
 DEPLOY = ROOT / "docs" / "deploy"
 DOCKERFILE = DEPLOY / "Dockerfile"
@@ -77,17 +79,11 @@ def test_the_image_copies_existing_files_and_all_that_a_build_reads():
 
 
 def test_the_dockerfile_passes_hadolint():
-    program = PYTHON.with_name("hadolint")
-    if not program.exists():
-        pytest.skip("hadolint is not installed")
-    done = subprocess.run([program, DOCKERFILE], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
+    assert_passes_hadolint(DOCKERFILE)
 
 
 def test_the_manifests_are_valid_for_kubernetes():
-    validate = pytest.importorskip("kubernetes_validate")
-    for document in (DEPLOYMENT, SERVICE):
-        validate.validate(document, validate.latest_version(), strict=True)
+    validate_for_kubernetes(DEPLOYMENT, SERVICE)
 
 
 def test_every_container_has_limits_and_no_privileges():

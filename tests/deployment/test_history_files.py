@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-import subprocess
 
 import pytest
 import yaml
 
 from leandask.cli.history import history
+from tests.helpers.deployfiles import (
+    assert_passes_hadolint,
+    validate_for_kubernetes,
+)
 from tests.helpers.paths import ROOT
-from tests.helpers.processes import PYTHON
 
 DEPLOY = ROOT / "docs" / "deploy"
 DOCKERFILE = DEPLOY / "history.Dockerfile"
@@ -48,17 +50,11 @@ def test_images_are_pinned_and_run_as_a_user():
 
 
 def test_the_dockerfile_passes_hadolint():
-    program = PYTHON.with_name("hadolint")
-    if not program.exists():
-        pytest.skip("hadolint is not installed")
-    done = subprocess.run([program, DOCKERFILE], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
+    assert_passes_hadolint(DOCKERFILE)
 
 
 def test_the_manifests_are_valid_for_kubernetes():
-    validate = pytest.importorskip("kubernetes_validate")
-    for document in (DEPLOYMENT, SERVICE):
-        validate.validate(document, validate.latest_version(), strict=True)
+    validate_for_kubernetes(DEPLOYMENT, SERVICE)
 
 
 def test_the_container_has_limits_and_no_privileges():

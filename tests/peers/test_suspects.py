@@ -9,25 +9,8 @@ from distributed.utils_test import gen_test
 
 from leandask.peers import suspects
 from leandask.records.schema import SUSPECTS
+from tests.helpers.lostworkers import FOR_EVER, lose, lose_worker_of, processing
 from tests.helpers.schedulers import lean, until
-
-FOR_EVER = 10_000
-
-
-def lose(s, address, **kwargs):
-    """Remove a worker as if its process had died."""
-    return s.remove_worker(address, stimulus_id="lost", **kwargs)
-
-
-def worker_of(s, key):
-    """The worker that is processing a task."""
-    ts = s.tasks.get(key)
-    return ts.processing_on if ts is not None else None
-
-
-async def processing(s, key):
-    await until(lambda: worker_of(s, key) is not None)
-    return worker_of(s, key).address
 
 
 @gen_test()
@@ -37,10 +20,7 @@ async def test_a_task_is_suspected_and_then_given_up_with_the_workers_it_took(
     async with lean(allowed_failures=1) as s, Worker(s.address), Worker(s.address):
         async with Client(s.address, asynchronous=True) as c:
             future = c.submit(asyncio.sleep, FOR_EVER, key="killer-1")
-            workers = []
-            for _ in range(2):
-                workers.append(await processing(s, "killer-1"))
-                await lose(s, workers[-1])
+            workers = [await lose_worker_of(s, "killer-1") for _ in range(2)]
             assert await future.exception()
             events = [msg for _, msg in s.get_events(SUSPECTS)]
     common = {"key": "killer-1", "prefix": "killer", "n-tasks": 1}

@@ -14,8 +14,8 @@ from leandask.records.loggers import TASKS
 from leandask.records.schema import TASK_ERRED, TASK_FINISHED
 from leandask.records.taskruns import TRACEBACK_LENGTH
 from leandask.records.times import seconds_of
+from tests.helpers.lostworkers import FOR_EVER, lose_worker_of, processing
 from tests.helpers.schedulers import lean, lean_cluster, until
-from tests.peers.test_suspects import FOR_EVER, lose, processing
 
 ON = {"leandask.stream.tasks": True}
 
@@ -135,10 +135,7 @@ async def test_one_that_took_its_workers_with_it_names_them(kept):
             Client(s.address, asynchronous=True) as c,
         ):
             future = c.submit(asyncio.sleep, FOR_EVER, key="killer-1")
-            workers = []
-            for _ in range(2):
-                workers.append(await processing(s, "killer-1"))
-                await lose(s, workers[-1])
+            workers = [await lose_worker_of(s, "killer-1") for _ in range(2)]
             assert await future.exception()
     (record,) = of(kept, TASK_ERRED)
     assert record["workers_lost"] == workers
