@@ -59,6 +59,7 @@ class Runs:
                 self.tasks[ts.key] = SimpleNamespace(
                     run_id=ts.run_id,
                     state="processing",
+                    processing_on=self.workers[message["worker"]],
                     group=ts.group,
                     retries=0,
                     annotations=None,

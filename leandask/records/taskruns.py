@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from leandask.records.loggers import TASKS
 from leandask.records.schema import TASK_ERRED, TASK_FINISHED, Record
+from leandask.records.severity import SEVERITY_NUMBERS
 from leandask.records.text import CUT, encodable, name_of, one_line
-from leandask.records.times import rfc3339
+from leandask.records.times import rfc3339, rfc3339_of
 
 if TYPE_CHECKING:
     from leandask.records.factory import RecordFactory
@@ -18,11 +19,10 @@ if TYPE_CHECKING:
 EXCEPTION_LENGTH, TRACEBACK_LENGTH = 1000, 4000
 #: Estimated bytes of a waiting run without its texts.
 RUN_BYTES = 1500
-#: Groups on a worker whose fields are kept: 1 kB each.
+#: Groups on a worker, by types of results, whose fields are kept: 2.5 kB each.
 MOST_COMMON = 1000
 #: The fields with the seconds of what upstream's ``startstops`` have.
 _SECONDS = {
-    "compute": "compute_seconds",
     "transfer": "transfer_seconds",
     "disk-read": "disk_seconds",
     "disk-write": "disk_seconds",
@@ -68,27 +68,61 @@ class RunRecords:
     """
 
     def __init__(self, factory: RecordFactory) -> None:
-        self._finished = factory.template(TASKS, logging.DEBUG, TASK_FINISHED, ())
+        self._base = factory.template(TASKS, logging.DEBUG, TASK_FINISHED, ())
         self._erred = {
-            level: factory.template(TASKS, level, TASK_ERRED, ())
+            level: {
+                "severity": logging.getLevelName(level),
+                "severity_number": SEVERITY_NUMBERS[level],
+                "event_name": TASK_ERRED,
+            }
             for level in (logging.DEBUG, logging.WARNING)
         }
-        #: What runs of a group on a worker have in common. It holds the groups.
-        self._common: dict[tuple[int, Any], tuple[Any, Any, dict[str, Any]]] = {}
+        #: By the group, the worker and the type of the result: the group, so that its
+        #: ``id`` stays its own, the worker's name, and a record of such a run.
+        self._common: dict[tuple[int, Any, Any], tuple[Any, Any, dict[str, Any]]] = {}
 
     def finished(self, seq: int, run: Run) -> Record:
         """Make the record of a run that finished."""
-        fields = self._finished.copy()
+        timestamp, key, group, worker, name, retries_left, annotations, *told = run
+        run_id, thread, nbytes, typename, stimulus_id, startstops = told
+        common = self._common.get((id(group), worker, typename))
+        if common is None or common[1] != name:
+            if len(self._common) >= MOST_COMMON:
+                self._common.clear()
+            common = group, name, self._template(group, worker, name, typename)
+            self._common[id(group), worker, typename] = common
+        fields = common[2].copy()
+        fields["timestamp"] = rfc3339(timestamp)
         fields["seq"] = seq
-        self._fill(fields, run)
-        return logging.DEBUG, run[0], fields
+        fields["task_key"] = name_of(key)
+        fields["retries_left"] = retries_left
+        # What each run that finished has is in the copy, as a dict is slow to grow.
+        if type(run_id) is int:
+            fields["run_id"] = run_id
+        else:
+            del fields["run_id"]
+        if type(thread) is int:
+            fields["worker_thread"] = thread  # a LogRecord has a thread already
+        else:
+            del fields["worker_thread"]
+        if type(nbytes) is int:
+            fields["nbytes"] = nbytes
+        else:
+            del fields["nbytes"]
+        fields["stimulus_id"] = name_of(stimulus_id)
+        if startstops:
+            _fill_times(fields, startstops)
+        if annotations:
+            found = _TRACEPARENT.match(str(annotations.get("traceparent")))
+            if found:
+                fields["trace_id"], fields["span_id"] = found.groups()
+        return logging.DEBUG, timestamp, fields
 
     def erred(self, seq: int, source: tuple[Run, Failure, int]) -> Record:
         """Make the record of a run that erred, or of a task that can't run."""
         run, failure, level = source
-        fields = self._erred[level].copy()
-        fields["seq"] = seq
-        self._fill(fields, run)
+        _, timestamp, fields = self.finished(seq, run)
+        fields.update(self._erred[level])
         blamed = name_of(failure.blamed) if failure.blamed is not None else ""
         text = encodable(failure.exception)
         if blamed:
@@ -102,65 +136,43 @@ class RunRecords:
             fields["workers_lost"] = failure.workers_lost
         reason = text or f"as {blamed} erred"
         fields["message"] = one_line(f"{fields['task_key']}: {reason}")
-        return level, run[0], fields
+        return level, timestamp, fields
 
-    def _fill(self, fields: dict[str, Any], run: Run) -> None:
-        """Fill the fields that all runs have."""
-        timestamp, key, group, worker, name, retries_left, annotations = run[:7]
-        run_id, thread, nbytes, typename, stimulus_id, startstops = run[7:]
-        common = self._common.get((id(group), worker))
-        if common is None or common[1] != name:
-            if len(self._common) >= MOST_COMMON:
-                self._common.clear()
-            common = group, name, _common_fields(group, worker, name)
-            self._common[id(group), worker] = common
-        fields["timestamp"] = rfc3339(timestamp)
-        fields["task_key"] = name_of(key)
-        fields.update(common[2])
-        fields["retries_left"] = retries_left
-        if type(run_id) is int:
-            fields["run_id"] = run_id
-        if type(thread) is int:
-            fields["worker_thread"] = thread  # a LogRecord has a thread already
-        if type(nbytes) is int:
-            fields["nbytes"] = nbytes
+    def _template(
+        self, group: Any, worker: Any, name: Any, typename: Any
+    ) -> dict[str, Any]:
+        """Make a dict with the fields of a run, in their order."""
+        prefix = name_of(group.prefix.name)
+        fields = self._base | {
+            "message": one_line(f"{prefix}: finished"),
+            "seq": 0,
+            "task_key": "",
+            "task_prefix": prefix,
+            "task_group": name_of(group.name),
+        }
+        if group.span_id is not None:
+            fields["dask_span_id"] = name_of(group.span_id)
+        if worker is not None:
+            fields["worker"] = worker
+            fields["worker_name"] = name_of(worker if name is None else name)
+        fields |= dict.fromkeys(("retries_left", "run_id", "worker_thread", "nbytes"))
         if type(typename) is str:
             fields["type"] = name_of(typename)
-        fields["stimulus_id"] = name_of(stimulus_id)
-        if startstops:
-            _fill_times(fields, startstops)
-        if annotations:
-            found = _TRACEPARENT.match(str(annotations.get("traceparent")))
-            if found:
-                fields["trace_id"], fields["span_id"] = found.groups()
-
-
-def _common_fields(group: Any, worker: Any, name: Any) -> dict[str, Any]:
-    """Return what the runs of a group of tasks on a worker have in common."""
-    prefix = name_of(group.prefix.name)
-    fields = {
-        "message": one_line(f"{prefix}: finished"),
-        "task_prefix": prefix,
-        "task_group": name_of(group.name),
-    }
-    if group.span_id is not None:
-        fields["dask_span_id"] = name_of(group.span_id)
-    if worker is not None:
-        fields["worker"] = worker
-        fields["worker_name"] = name_of(worker if name is None else name)
-    return fields
+        fields["stimulus_id"] = ""
+        return fields
 
 
 def _fill_times(fields: dict[str, Any], startstops: Any) -> None:
     """Fill in when it began to compute, and the seconds of its phases."""
     for each in startstops:
-        start, stop = each["start"], each["stop"]
-        name = _SECONDS.get(each["action"])
-        if name == "compute_seconds":
-            fields["run_start"] = rfc3339(start)
+        action, start, stop = each["action"], each["start"], each["stop"]
+        if action == "compute":
             # In whole microseconds, so that the end is exact too.
-            fields[name] = (round(stop * 1e6) - round(start * 1e6)) / 1e6
-        elif name is not None:
+            begun = round(start * 1e6)
+            fields["run_start"] = rfc3339_of(begun)
+            fields["compute_seconds"] = (round(stop * 1e6) - begun) / 1e6
+        elif action in _SECONDS:
+            name = _SECONDS[action]
             fields[name] = round(fields.get(name, 0.0) + stop - start, 6)
 
 

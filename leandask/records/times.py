@@ -9,9 +9,11 @@ from typing import Any
 from dask.utils import parse_timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-#: The last second and its text: many records share a second.
-_last = (0, "1970-01-01T00:00:00.")
-#: The same for parsing: the start of a text, and its microseconds since the epoch.
+#: Texts of the last seconds: many records share one, but not with when a task began.
+_texts: dict[int, str] = {}
+#: How many are kept: 150 bytes each.
+TEXTS = 1000
+#: The start of the last text that was parsed, and its microseconds since the epoch.
 _last_parsed = ("1970-01-01T00:00:00.", 0)
 
 
@@ -23,14 +25,19 @@ def rfc3339(timestamp: float) -> str:
     >>> rfc3339(0.25)
     '1970-01-01T00:00:00.250000Z'
     """
-    global _last
-    microseconds = round(timestamp * 1e6)
+    return rfc3339_of(round(timestamp * 1e6))
+
+
+def rfc3339_of(microseconds: int) -> str:
+    """Return microseconds since the epoch as :func:`rfc3339` does."""
     seconds = microseconds // 1_000_000
-    last = _last  # read once: several threads may be here
-    if last[0] != seconds:
+    text = _texts.get(seconds)
+    if text is None:
         text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(seconds))
-        last = _last = seconds, text
-    return "%s%06dZ" % (last[1], microseconds % 1_000_000)  # noqa: UP031  # faster
+        if len(_texts) >= TEXTS:
+            _texts.clear()
+        _texts[seconds] = text
+    return "%s%06dZ" % (text, microseconds % 1_000_000)  # noqa: UP031  # faster
 
 
 def seconds_of(text: str) -> float:

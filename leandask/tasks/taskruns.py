@@ -53,6 +53,7 @@ class TaskRuns:
         workers_lost: Callable[[str], list[str]],
     ) -> None:
         self._scheduler = scheduler
+        self._tasks = scheduler.tasks
         self._stream = stream
         self._put = stream.queue.put
         records = RunRecords(stream.factory)
@@ -74,39 +75,36 @@ class TaskRuns:
 
     def task_finished(self, **message: Any) -> None:
         """Take a run that finished: the handler of the message of a worker."""
-        key, worker = message["key"], message["worker"]
-        ts = self._scheduler.tasks.get(key)
-        ws = self._scheduler.workers.get(worker)
-        # Else upstream ignores it: the task was released, or runs elsewhere.
+        ts = self._tasks.get(message["key"])
+        # Else upstream ignores it: the task was released, or runs elsewhere. A run in
+        # processing has the worker that told of it.
         if (
             ts is not None
-            and ws is not None
-            and ts.run_id == message.get("run_id")
             and ts.state == "processing"
+            and ts.run_id == message["run_id"]
             and TASKS.isEnabledFor(logging.DEBUG)
         ):
-            told = message.get
             run: Run = (  # as in _run, which takes a while to call for every task
                 time(),
-                key,
+                message["key"],
                 ts.group,
-                worker,
-                ws.name,
+                message["worker"],
+                ts.processing_on.name,  # type: ignore[union-attr]
                 ts.retries,
                 ts.annotations,
-                told("run_id"),
-                told("thread"),
-                told("nbytes"),
-                told("typename"),
-                told("stimulus_id"),
-                told("startstops"),
+                message["run_id"],
+                message.get("thread"),  # upstream can do without this one
+                message["nbytes"],
+                message["typename"],
+                message["stimulus_id"],
+                message["startstops"],
             )
             self._put(self._finished, run, RUN_BYTES)
         self._task_finished(**message)
 
     def task_erred(self, **message: Any) -> None:
         """Take a run that erred: the handler of the message of a worker."""
-        ts = self._scheduler.tasks.get(message["key"])
+        ts = self._tasks.get(message["key"])
         is_tried_again = (
             ts is not None
             and ts.retries > 0
@@ -124,7 +122,7 @@ class TaskRuns:
     def see_erred(self, transition: Transition) -> None:
         """Take a task that has erred, for whatever reason; never raises."""
         try:
-            ts = self._scheduler.tasks[transition.key]
+            ts = self._tasks[transition.key]
             blamed = ts.exception_blame or ts
             told = {"stimulus_id": transition.stimulus_id}
             if blamed is not ts:  # it did not run
