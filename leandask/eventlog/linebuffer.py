@@ -12,6 +12,10 @@ WRITE_BYTES, FRAME_BYTES = 64 * 1024, 256 * 1024
 #: Between two writes this many seconds or bytes must pass. A write releases the GIL,
 #: and may wait for 5 ms until a busy event loop returns it.
 PAUSE_SECONDS, PAUSE_BYTES = 0.01, 1024 * 1024
+#: Warnings that are due at once: so many, and one more for each time that so many
+#: seconds have passed; the others share a write after these seconds. A write is a frame
+#: of a compressed file, and a thousand tasks may err at once.
+WARNINGS, WARNING_SECONDS = 20, 0.1
 #: Bytes that may wait while nothing can be written; further lines are lost.
 MAX_BYTES = 4 * 1024 * 1024
 
@@ -47,6 +51,8 @@ class LineBuffer:
         self.lines_lost = 0
         self.is_due = False
         self._write_at = 0.0  # time.monotonic() from which these are worth a write
+        # When all `WARNINGS` may be due at once again, by time.monotonic().
+        self._calm_at = 0.0
         self.after_fork()
 
     def __len__(self) -> int:
@@ -72,7 +78,7 @@ class LineBuffer:
             buffer += line
             buffer += b"\n"
             self.lines += 1
-            if level >= logging.WARNING or (
+            if (level >= logging.WARNING and self._is_urgent()) or (
                 len(buffer) >= self.write_bytes
                 and (len(buffer) >= PAUSE_BYTES or time.monotonic() >= self._write_at)
             ):
@@ -125,6 +131,16 @@ class LineBuffer:
         self._lock = threading.RLock()
         self._empty()
         self._taken, self._taken_lines = bytearray(), 0
+
+    def _is_urgent(self) -> bool:
+        """Whether a warning is due at once, or soon as there were many."""
+        now = time.monotonic()
+        calm_at = max(self._calm_at, now) + WARNING_SECONDS
+        if calm_at > now + WARNINGS * WARNING_SECONDS:
+            self.deadline = min(self.deadline, now + WARNING_SECONDS)
+            return False
+        self._calm_at = calm_at
+        return True
 
     def _empty(self) -> None:
         self._buffer, self.lines, self.deadline = bytearray(), 0, float("inf")

@@ -28,8 +28,9 @@ class RotatingFileSink(LineWriter, logging.Handler):
     """Appends each LogRecord to a file as one line.
 
     Lines are buffered and written together: when 64 KiB wait (256 KiB for a compressed
-    file), after `flush_interval`, at WARNING and above, and when the sink is closed. A
-    file that it makes is for its owner alone (mode 0600). A file that was moved away is
+    file), after `flush_interval`, at WARNING and above, and when the sink is closed. Of
+    more than 20 warnings in a row, those of the same 0.1 s are written together. A file
+    that it makes is for its owner alone (mode 0600). A file that was moved away is
     opened again.
 
     A file that can't be written raises nothing: up to 4 MiB of lines wait, and the sink

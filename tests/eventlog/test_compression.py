@@ -7,13 +7,16 @@ import logging
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
 import leandask
 from leandask.eventlog.eventlog import EventLog
+from leandask.eventlog.linebuffer import WARNING_SECONDS, WARNINGS
 from leandask.settings.logpath import UnusablePath, as_compressed
 from tests.helpers.compressed import ENDINGS, codec_for, expanded, frame_of
+from tests.helpers.processes import wait_for
 from tests.helpers.sinks import put
 
 
@@ -46,6 +49,15 @@ def test_many_lines_share_a_frame(make_sink, path):
     assert len(lines_of(path)) == 100_000
     n_frames = path.read_bytes().count(codec_for(path).signature)
     assert n_frames <= 100_000 * 16 / (256 * 1024) + 2
+
+
+def test_a_storm_of_warnings_shares_frames_and_is_written_soon(make_sink, path):
+    sink = make_sink(path, flush_interval=60)
+    begun = time.monotonic()
+    put(sink, *(f"{i:04}" for i in range(1000)), level=logging.WARNING)
+    most = WARNINGS + (time.monotonic() - begun) / WARNING_SECONDS + 1
+    assert WARNINGS <= path.read_bytes().count(codec_for(path).signature) <= most
+    wait_for(lambda: sink.flush_if_due() or len(lines_of(path)) == 1000, 30)
 
 
 @pytest.mark.parametrize(
