@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
 from leandask.histories.taskbuffer import BLOCK, TaskBuffer
 from leandask.reading.reader import LogReader, key_of
+from leandask.records.times import rfc3339
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -22,6 +24,8 @@ SLACK = 60.0
 MOST_SECONDS = 60.0
 #: Tasks of an answer; packed they take 50 bytes each.
 MOST_TASKS = 1_000_000
+#: Tasks of a report: as many as upstream keeps, and so draws, by default.
+MOST_DRAWN = 100_000
 #: Seconds to wait until the last records are in the log.
 CATCH_UP_SECONDS = 2.0
 #: Runs read before the event loop gets the interpreter.
@@ -38,13 +42,38 @@ async def answer(
     start, stop, count = window
     # Older ones are evicted in blocks.
     most = MOST_TASKS if count is None else min(count + BLOCK, MOST_TASKS)
-    extension: Any = scheduler.extensions["leandask"]
-    await extension.stream.acatch_up(CATCH_UP_SECONDS)
-    read = Window(scheduler.id, start, stop, most).read
-    tasks = await asyncio.to_thread(read, extension.event_log)
+    tasks = await _read(scheduler, Window(scheduler.id, start, stop, most))
     first = 0 if count is None else max(len(tasks) - count, 0)
     packed = tasks.answer(first, len(tasks)) if is_packed else None
     return tasks[first:] if packed is None else packed
+
+
+async def to_draw(scheduler: Scheduler, start: float) -> tuple[TaskBuffer, str]:
+    """Return the tasks that ended since a time, and what is to be said of them.
+
+    They are for a report, which upstream draws on the event loop.
+    """
+    window = Window(scheduler.id, start, math.inf, MOST_DRAWN)
+    tasks = await _read(scheduler, window)
+    missing = []
+    if tasks.evicted_until > start:
+        missing.append(
+            f"older ones, the last of which ended at {rfc3339(tasks.evicted_until)}"
+        )
+    if window.read_until is not None:
+        missing.append(f"all from {rfc3339(window.read_until)} on")
+    if not missing:
+        return tasks, ""
+    return tasks, (
+        f"The task stream shows {len(tasks)} tasks of the event log. Missing are "
+        f"{' and '.join(missing)}. leandask performance-report shows all of them."
+    )
+
+
+async def _read(scheduler: Scheduler, window: Window) -> TaskBuffer:
+    extension: Any = scheduler.extensions["leandask"]
+    await extension.stream.acatch_up(CATCH_UP_SECONDS)
+    return await asyncio.to_thread(window.read, extension.event_log)
 
 
 class Window:
@@ -63,6 +92,9 @@ class Window:
         self._scheduler_id = scheduler_id
         self._start, self._stop = start, stop
         self._most = most
+        #: When the scheduler learned of the run that was read last, if the log was not
+        #: read to its end, in seconds since the epoch.
+        self.read_until: float | None = None
 
     def read(self, log: EventLog) -> TaskBuffer:
         """Read them from an event log; not on the event loop.
@@ -83,6 +115,7 @@ class Window:
             if number % SLICE == 0:
                 time.sleep(0)  # the event loop gets the interpreter
                 if time.monotonic() > end:
+                    self.read_until = run.timestamp
                     break
         return tasks
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import html
 import logging
 import math
-import re
 import time
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from distributed.comm import get_address_host
@@ -16,22 +15,23 @@ from distributed.comm.inproc import InProc
 
 from leandask import _compat
 from leandask._throttle import Throttle
-from leandask.histories import bounds
-from leandask.histories.loglines import log_lines_of
 from leandask.histories.taskstream import TaskStream, as_time, task_stream_of
+from leandask.serving.performancereport import late_notice, with_notices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from distributed import Scheduler
     from distributed.comm import Comm
+
+    from leandask.histories.taskbuffer import TaskBuffer
 
 logger = logging.getLogger("leandask")
 
 #: Seconds between two warnings that a client could not be noted or told.
 WARN_SECONDS = 60.0
-#: Where the head of a report begins, in upstream's template.
-BODY = re.compile(r"^ *<body>$", re.MULTILINE)
+#: The tasks that a report draws, while it is made, if they are not those of memory.
+_drawn: ContextVar[TaskBuffer | None] = ContextVar("_drawn", default=None)
 
 
 class Watchers:
@@ -58,6 +58,8 @@ class Watchers:
         self._collect: Any = handlers["get_task_stream"]
         self._index: Any = handlers.get("get_task_stream_index")  # since 2026.6
         self._report: Any = handlers["performance_report"]
+        self._get_kept: Any = scheduler.get_task_stream
+        scheduler.get_task_stream = self._get_drawn  # type: ignore[method-assign]
         handlers["get_task_stream"] = self.get_task_stream
         handlers["performance_report"] = self.performance_report
         if self._index is not None:
@@ -107,32 +109,48 @@ class Watchers:
     async def performance_report(self, comm: Comm, **asked: Any) -> str:
         """Answer as upstream does, and close a window."""
         notices: list[str] = []
+        start = asked["start"]
+        logged, missing = await self._logged(comm, start)
 
         def note(stream: TaskStream) -> None:
-            notices.extend(self._notices(stream, asked["start"]))
+            cut = stream.notice_of(start=start) if logged is None else missing
+            notices.extend(filter(None, [cut, late_notice(self.scheduler, start)]))
             for notice in notices:
                 self._tell(comm, notice)
 
+        drawn = _drawn.set(logged)
         try:
             report: str = await self._report(**asked)
             self._note(note)
         finally:
-            self._note(lambda stream: self._close(stream, comm, start=asked["start"]))
+            _drawn.reset(drawn)
+            self._note(lambda stream: self._close(stream, comm, start=start))
         # What Bokeh drew is in cycles: 20 MB for 20,000 tasks. It would stay for hours,
         # as the heap is too large for housekeeping then. A report holds the event loop
         # for seconds, this for 0.1.
         gc.collect()
         return with_notices(report, notices)
 
-    def _notices(self, stream: TaskStream, start: float) -> list[str]:
-        """Say what a report that began at `start` misses."""
-        notices = [stream.notice_of(start=start)]
-        if notices[0] and self._has_log():
-            notices.append("The event log has all tasks: leandask performance-report.")
-        if parts := late_parts(self.scheduler, start):
-            names = " and ".join(f"leandask.retention.{name}" for name in parts)
-            notices.append(f"Some tabs begin later than this report: see {names}.")
-        return [*filter(None, notices)]
+    async def _logged(self, comm: Comm, start: float) -> tuple[TaskBuffer | None, str]:
+        """Return tasks of the event log for a report, if memory does not have all.
+
+        And what is to be said of them. None too if they can't be read.
+        """
+        if self._window_beyond_memory(comm, start=start) is None:
+            return None, ""
+        from leandask.serving.loggedtasks import to_draw  # it imports the readers
+
+        try:
+            async with self._reading:
+                return await to_draw(self.scheduler, start)
+        except Exception:
+            logger.warning("The event log can't be read for a report", exc_info=True)
+            return None, ""
+
+    def _get_drawn(self, *args: Any, **kwargs: Any) -> Any:
+        """Stand for ``Scheduler.get_task_stream``, which upstream's report calls."""
+        drawn = _drawn.get()
+        return self._get_kept(*args, **kwargs) if drawn is None else drawn
 
     def _note_asked(self, stream: TaskStream, comm: Comm, **asked: Any) -> None:
         if notice := stream.notice_of(**asked):
@@ -233,31 +251,3 @@ class Watchers:
         except Exception:
             if self._warning.acquire():
                 logger.warning("A watcher of tasks can't be noted", exc_info=True)
-
-
-def late_parts(scheduler: Scheduler, start: float) -> list[str]:
-    """Name the bounds that evicted what a report from `start` on would show."""
-    times: dict[str, Iterator[float]] = {
-        "samples": iter(scheduler.monitor.quantities["time"]),
-        "log-records": (line.created for line in log_lines_of(scheduler).lines),
-        "profile": (time for time, _ in _compat.get_profile(scheduler)),
-    }
-    holdings = bounds.look(scheduler)
-    parts = []
-    for name, oldest_first in times.items():
-        kept, seen = holdings[name]["kept"], holdings[name]["seen"]
-        # Stacks are not counted.
-        is_cut = kept == holdings[name]["bound"] if seen is None else kept < seen
-        if is_cut and next(oldest_first, math.inf) > start:
-            parts.append(name)
-    return parts
-
-
-def with_notices(report: str, notices: Sequence[str]) -> str:
-    """Insert lines at the head of a performance report."""
-    if not notices:
-        return report
-    found = BODY.search(report)
-    begin = found.end() if found else 0
-    lines = [f"<p style='margin: 1em'><b>{html.escape(n)}</b></p>" for n in notices]
-    return "\n".join([report[:begin], *lines, report[begin:]])

@@ -28,8 +28,9 @@ from distributed.utils_test import gen_test, inc
 import leandask
 from leandask.histories import taskbuffer
 from leandask.histories.tasks.taskblock import Block
+from leandask.serving import loggedtasks
+from leandask.serving.performancereport import with_notices
 from leandask.serving.report import report_of
-from leandask.serving.watchers import with_notices
 from tests.helpers.schedulers import LOCAL, lean_cluster, run_housekeeping, until
 
 TASKS = {"task-stream": 5}
@@ -246,7 +247,9 @@ def figures(tasks):
 
 
 @gen_test()
-async def test_what_is_beyond_upstreams_bound_comes_from_the_event_log(told, tmp_path):
+async def test_what_is_beyond_upstreams_bound_comes_from_the_event_log(
+    told, tmp_path, monkeypatch
+):
     log = {"leandask.event-log.path": str(tmp_path / "log.jsonl")}
     file = tmp_path / "report.html"
     with most(20), dask.config.set(log):
@@ -262,9 +265,18 @@ async def test_what_is_beyond_upstreams_bound_comes_from_the_event_log(told, tmp
             assert told == []
             assert watched(s) <= 20
             async with performance_report(file):
-                await run(c)
+                await run(c, n=50)
+            report = file.read_text()
+            assert re.findall(r"number of tasks: (\d+)", report) == ["50"]
+            assert (told, "<b>The task stream" in report) == ([], False)
+            monkeypatch.setattr(loggedtasks, "MOST_DRAWN", 40)
+            async with performance_report(file):
+                await run(c, n=100)
             head = file.read_text().partition("application/json")[0]
-            assert "The event log has all tasks: leandask performance-report." in head
+            (number,) = re.findall(r"The task stream shows (\d+) tasks of the ", head)
+            assert 20 < int(number) <= 40
+            assert re.search(r"older ones, the last of which ended at 20\S+Z\.", head)
+            assert len(keys(s.get_task_stream())) <= 20  # pages have those of memory
 
 
 @gen_test()
