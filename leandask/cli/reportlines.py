@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dask.utils import format_bytes
 
 if TYPE_CHECKING:
+    from leandask.eventlog.archive.report import ArchiveReport
     from leandask.serving.report import Report
 
 
@@ -56,12 +57,25 @@ def report_lines(report: Report) -> Iterator[str]:
             f"{log['lines_lost']} lost{', FAILING' if log['failing'] else ''}"
         )
         if archive := log.get("archive"):  # an older scheduler has none
-            failing = f", FAILING: {archive['last_error']}"
-            yield (
-                f"archive: {archive['url']}, {archive['segments_uploaded']} segments, "
-                f"{archive['segments_waiting']} wait, {archive['segments_lost']} lost"
-                f"{failing if archive['failing'] else ''}"
-            )
+            yield from _archive_lines(archive)
     if lines := report.get("worker_log"):
         yield f"lines of workers: {lines['lines']}, {lines['dropped']} dropped"
     yield from (f"{w['timestamp']} {w['message']}" for w in report["warnings"])
+
+
+def _archive_lines(archive: ArchiveReport) -> Iterator[str]:
+    uploaded, waiting, lost = (
+        f"{archive[f'segments_{what}']} ({format_bytes(archive[f'bytes_{what}'])})"  # type: ignore[literal-required]
+        for what in ("uploaded", "waiting", "lost")
+    )
+    last = archive.get("last_upload")  # an older scheduler has none
+    yield (
+        f"archive: {archive['url']}, {uploaded} segments uploaded"
+        f"{f', the last upload at {last}' if last else ''}; "
+        f"{waiting} wait, {lost} lost"
+    )
+    if archive["errors"]:
+        yield (
+            f"archive: {'FAILING, ' if archive['failing'] else ''}"
+            f"{archive['errors']} errors, the last one: {archive['last_error']}"
+        )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from distributed.http.prometheus import PrometheusCollector
 
+from leandask.records.times import seconds_of
+
 if TYPE_CHECKING:
     from distributed import Scheduler
     from prometheus_client import Metric
@@ -233,20 +235,13 @@ class LeanCollector(PrometheusCollector):
         texts = {
             "uploaded": "uploaded to the archive",
             "lost": "lost, as too much waited for the archive",
+            "waiting": "that wait on the disk for the archive",
         }
         for name, text in texts.items():
+            series = self._gauge if name == "waiting" else self._counter
             for what in ("segments", "bytes"):
                 number = archive[f"{what}_{name}"]  # type: ignore[literal-required]
-                yield self._counter(
-                    f"archive_{what}_{name}", f"{what.title()} {text}", number
-                )
-        waits = "that wait on the disk for the archive"
-        yield self._gauge(
-            "archive_segments_waiting", f"Segments {waits}", archive["segments_waiting"]
-        )
-        yield self._gauge(
-            "archive_bytes_waiting", f"Bytes {waits}", archive["bytes_waiting"]
-        )
+                yield series(f"archive_{what}_{name}", f"{what.title()} {text}", number)
         yield self._counter(
             "archive_lines_lost",
             "Lines lost because no segment could be written for too long",
@@ -260,6 +255,12 @@ class LeanCollector(PrometheusCollector):
             "Whether the last upload to the archive failed",
             archive["failing"],
         )
+        if archive["last_upload"] is not None:
+            yield self._gauge(
+                "archive_last_upload_timestamp_seconds",
+                "When an upload to the archive last succeeded",
+                seconds_of(archive["last_upload"]),
+            )
 
     def _gauge(self, name: str, text: str, value: Any, label: str = "") -> Metric:
         from prometheus_client.core import GaugeMetricFamily

@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from leandask import install
 from leandask.cli.reportlines import report_lines
+from leandask.records.times import rfc3339
 from leandask.serving.metrics import LeanCollector
 from leandask.serving.report import report_of
 from tests.helpers.schedulers import LOCAL, OUR_METRICS, lean, scrape, series_of, until
@@ -73,8 +74,12 @@ async def test_the_series_of_an_archive_have_its_figures(tmp_path):
                 assert series[f"archive_{what}_lost_total",] == 0
                 assert f"archive_{what}_waiting" in [name for name, *_ in series]
             assert series["archive_failing",] == series["archive_errors_total",] == 0
+            last = series["archive_last_upload_timestamp_seconds",]
+            assert report["last_upload"] >= rfc3339(last)
             shown = "\n".join(report_lines(report_of(s)))
             assert f"archive: file://{tmp_path}/bucket, " in shown
+            assert "segments uploaded, the last upload at 2" in shown
+            assert "errors, the last one" not in shown
 
 
 @gen_test()

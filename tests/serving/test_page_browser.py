@@ -114,6 +114,27 @@ def test_the_page_shows_the_figures_of_the_report_and_updates_itself(page):
     assert console(browser) == []
 
 
+def test_the_page_shows_an_archive_that_fails(start, browser, tmp_path):
+    bucket = tmp_path / "bucket"
+    bucket.write_text("no folder")
+    settings = {
+        "DASK_LEANDASK__EVENT_LOG__ARCHIVE_INTERVAL": "100ms",
+        "DASK_LEANDASK__EVENT_LOG__ARCHIVE_FOLDER": str(tmp_path),
+    }
+    started = start("--event-log", f"file://{bucket}", **settings)
+    for _, client, _ in open_page(browser, *started):
+        wait_for(lambda: shown(browser, "archive-errors") not in ("–", "0"))
+        report = leandask.get_report(client)["event_log"]["archive"]
+        assert shown(browser, "archive-error") == report["last_error"]
+        assert shown(browser, "archive-url") == f"file://{bucket}"
+        assert shown(browser, "archive-last") == "none yet"
+        bucket.unlink()
+        wait_for(lambda: shown(browser, "archive-last").startswith("20"))
+        wait_for(lambda: not shown(browser, "archive-uploaded").startswith("0 "))
+        assert shown(browser, "archive-lost") == "0 segments, 0 B"
+        assert console(browser) == []
+
+
 def test_html_in_a_message_is_shown_as_text(page):
     browser, client, _ = page
     warn(client, "".join(HOSTILE))

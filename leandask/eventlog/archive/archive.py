@@ -22,6 +22,7 @@ from leandask.eventlog.archive.uploader import Uploader
 from leandask.eventlog.archive.waiting import Waiting
 from leandask.eventlog.frames.codec import codec_of
 from leandask.eventlog.linewriter import LineWriter, Retry
+from leandask.records.times import rfc3339
 from leandask.settings import config
 from leandask.settings.logpath import PLACEHOLDERS, UnusablePath, fill
 from leandask.settings.rules import is_url
@@ -190,6 +191,9 @@ class Archive:
             "errors": uploader.errors,
             "failing": uploader.retry.failing,
             "last_error": uploader.last_error or None,
+            "last_upload": (
+                None if uploader.last_upload is None else rfc3339(uploader.last_upload)
+            ),
         }
 
     def after_fork(self) -> None:

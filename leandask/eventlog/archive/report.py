@@ -22,3 +22,5 @@ class ArchiveReport(TypedDict):
     errors: int
     failing: bool
     last_error: str | None
+    #: When the last one succeeded, of a segment or of ``run.json``; None if none did.
+    last_upload: str | None

@@ -46,6 +46,8 @@ class Uploader:
     errors: int
     #: The last error; "" if there was none.
     last_error: str
+    #: When an upload last succeeded, in seconds since the epoch; None if none did.
+    last_upload: float | None
 
     def __init__(
         self,
@@ -66,6 +68,7 @@ class Uploader:
         self.retry = retry
         self.errors = 0
         self.last_error = ""
+        self.last_upload = None
         self._cut = cut
         self._write_run = write_run
         self._ended = ended
@@ -215,6 +218,7 @@ class Uploader:
             )
 
     def _note_success(self) -> None:
+        self.last_upload = time.time()
         if self.retry.succeed():
             logger.warning("The archive %r can be written again", self.bucket)
 

@@ -77,6 +77,24 @@ function showEventLog(log) {
   setText(byId("log-bytes"), formatSize(log.bytes_written));
   setFaults(byId("log-lost"), log.lines_lost);
   setFaults(byId("log-errors"), log.errors);
+  showArchive(log.archive);
+}
+
+function showArchive(archive) {
+  byId("archive").hidden = !archive;
+  if (!archive) return;
+  const count = (what) => `${formatCount(archive[`segments_${what}`], "segment")}, ${
+    formatSize(archive[`bytes_${what}`])}`;
+  setText(byId("archive-url"), archive.url);
+  setText(byId("archive-uploaded"), count("uploaded"));
+  setText(byId("archive-waiting"), count("waiting"));
+  setText(byId("archive-lost"), count("lost"), archive.segments_lost ? "is-bad" : "");
+  setFaults(byId("archive-lines-lost"), archive.lines_lost);
+  setFaults(byId("archive-errors"), archive.errors);
+  setText(byId("archive-last"), archive.last_upload ?? "none yet",
+    archive.failing ? "is-bad" : "");
+  setText(byId("archive-error"), archive.last_error ?? "none",
+    archive.failing ? "is-bad" : "");
 }
 
 function showWatched({ tasks, bytes }) {
