@@ -47,9 +47,10 @@ class Way(socketserver.ThreadingTCPServer):
     def __init__(self, target):
         super().__init__(("127.0.0.1", 0), Passage)
         self.target = target
-        #: "open", "hangs", "refuses" (503), or "closed" (each connection is reset).
+        #: "open", "slow" (50 kB/s to the server), "hangs", "refuses" (503), or
+        #: "closed" (each connection is reset).
         self.state = "open"
-        #: Requests that came while it hung, or refused.
+        #: Requests that came while it was slow, hung, or refused.
         self.held = threading.Event()
         self.thread = threading.Thread(target=self.serve_forever, args=(0.02,))
         self.thread.start()
@@ -76,7 +77,7 @@ class Passage(socketserver.BaseRequestHandler):
         ends = {self.request: there, there: self.request}
         while self.server.state != "closed":
             for end in select.select([*ends], [], [], 0.02)[0]:
-                data = end.recv(65536)
+                data = end.recv(4096)
                 state = self.server.state
                 if not data or state == "closed":
                     return
@@ -90,6 +91,9 @@ class Passage(socketserver.BaseRequestHandler):
                         select.select([], [], [], 0.02)
                     return
                 ends[end].sendall(data)
+                if end is self.request and state == "slow":
+                    self.server.held.set()
+                    select.select([], [], [], len(data) / 50e3)
 
 
 class S3:
@@ -110,8 +114,9 @@ class S3:
             )
         wait_for(self.make_bucket)
 
-    def make_bucket(self):
-        request = urllib.request.Request(self.url, method="PUT")
+    def make_bucket(self, name="bucket"):
+        url = f"http://127.0.0.1:{self.port}/{name}"
+        request = urllib.request.Request(url, method="PUT")
         request.add_header(
             "Authorization", "AWS4-HMAC-SHA256 Credential=x/y/us-east-1/s3/aws4_request"
         )
@@ -119,9 +124,19 @@ class S3:
             urllib.request.urlopen(request, timeout=5).close()
             return True
 
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.port}/bucket"
+    def keys(self):
+        """Return the keys of all objects in the bucket."""
+        import s3fs
+
+        fs = s3fs.S3FileSystem(skip_instance_cache=True, use_listings_cache=False)
+        return [key.removeprefix("bucket/") for key in fs.find("bucket")]
+
+    def accept(self, count):
+        """Accept so many requests of anybody, and then none of unknown ones."""
+        url = f"http://127.0.0.1:{self.port}/moto-api/reset-auth"
+        request = urllib.request.Request(url, data=b"%d" % count)
+        request.add_header("Content-Type", "text/plain")
+        urllib.request.urlopen(request, timeout=5).close()
 
     def kill(self):
         self.process.kill()

@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leandask._fork import leave_to_parent
-from leandask.eventlog.archive.bucket import Bucket, check_installed, shown
+from leandask.eventlog.archive.bucket import (
+    Bucket,
+    check_installed,
+    check_prefix,
+    shown,
+)
 from leandask.eventlog.archive.lifefolder import RECENT, LifeFolder, Segment
 from leandask.eventlog.archive.runsummary import RunSummary
 from leandask.eventlog.archive.segmentfile import SegmentFile
@@ -98,11 +103,13 @@ class Archive:
         Raises
         ------
         UnusablePath
-            If a package is missing, or the local folder can't be made.
+            If the URL can't be used, a package is missing, or the local folder can't
+            be made.
         """
         is_path = config.read("event-log.path") == url
         key = f"leandask.event-log.{'path' if is_path else 'archive'}"
         try:
+            check_prefix(key, url)
             check_installed(key, url)
         except (ImportError, ValueError) as e:
             raise UnusablePath(str(e)) from e

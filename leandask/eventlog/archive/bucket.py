@@ -16,6 +16,8 @@ EXTRAS = {
     **dict.fromkeys(("gs", "gcs"), "gs"),
     **dict.fromkeys(("abfs", "abfss", "adl", "az"), "abfs"),
 }
+#: The version of an object in a URL, for s3fs, gcsfs and adlfs.
+_VERSION = re.compile(r"\?(versionid|generation)=", re.IGNORECASE)
 #: Endings of files that are being written, where a bucket is a folder of a disk.
 PARTIAL = ".part"
 
@@ -141,6 +143,19 @@ def shown(url: str) -> str:
     'sftp://me@host/logs'
     """
     return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1@", url)
+
+
+def check_prefix(key: str, url: str) -> None:
+    """Raise a ValueError if objects below a URL would not be where it says.
+
+    Packages take all of ``?versionId=…`` for a version, and so each object for one of
+    the same name: a segment would replace the one before. Servers refuse controls.
+    """
+    if _VERSION.search(url) or not url.isprintable():
+        raise ValueError(
+            f"{key} must be a URL with neither the version of an object nor characters "
+            f"that can't be printed; got {shown(url)!r}"
+        )
 
 
 def check_installed(key: str, url: str) -> None:
