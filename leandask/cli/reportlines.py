@@ -64,15 +64,13 @@ def report_lines(report: Report) -> Iterator[str]:
 
 
 def _archive_lines(archive: ArchiveReport) -> Iterator[str]:
-    uploaded, waiting, lost = (
-        f"{archive[f'segments_{what}']} ({format_bytes(archive[f'bytes_{what}'])})"  # type: ignore[literal-required]
-        for what in ("uploaded", "waiting", "lost")
-    )
     last = archive.get("last_upload")  # an older scheduler has none
     yield (
-        f"archive: {archive['url']}, {uploaded} segments uploaded"
+        f"archive: {archive['url']}, {archive['segments_uploaded']} segments "
+        f"({format_bytes(archive['bytes_uploaded'])}) uploaded"
         f"{f', the last upload at {last}' if last else ''}; "
-        f"{waiting} wait, {lost} lost"
+        f"{archive['segments_waiting']} ({format_bytes(archive['bytes_waiting'])}) "
+        f"wait, {archive['segments_lost']} lost"
     )
     if archive["errors"]:
         yield (

@@ -56,7 +56,7 @@ async def to_draw(scheduler: Scheduler, start: float) -> tuple[TaskBuffer, str]:
     window = Window(scheduler.id, start, math.inf, MOST_DRAWN)
     tasks = await _read(scheduler, window)
     missing = []
-    if tasks.evicted_until > start:
+    if tasks.evicted_until > -math.inf:
         missing.append(
             f"older ones, the last of which ended at {rfc3339(tasks.evicted_until)}"
         )

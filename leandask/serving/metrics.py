@@ -251,9 +251,7 @@ class LeanCollector(PrometheusCollector):
             "archive_errors", "Uploads to the archive that failed", archive["errors"]
         )
         yield self._gauge(
-            "archive_failing",
-            "Whether the last upload to the archive failed",
-            archive["failing"],
+            "archive_failing", "Whether the last upload failed", archive["failing"]
         )
         if archive["last_upload"] is not None:
             yield self._gauge(

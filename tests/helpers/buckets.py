@@ -77,7 +77,7 @@ class Passage(socketserver.BaseRequestHandler):
         ends = {self.request: there, there: self.request}
         while self.server.state != "closed":
             for end in select.select([*ends], [], [], 0.02)[0]:
-                data = end.recv(4096)
+                data = end.recv(4096 if self.server.state == "slow" else 65536)
                 state = self.server.state
                 if not data or state == "closed":
                     return

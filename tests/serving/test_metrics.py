@@ -78,7 +78,7 @@ async def test_the_series_of_an_archive_have_its_figures(tmp_path):
             assert report["last_upload"] >= rfc3339(last)
             shown = "\n".join(report_lines(report_of(s)))
             assert f"archive: file://{tmp_path}/bucket, " in shown
-            assert "segments uploaded, the last upload at 2" in shown
+            assert "B) uploaded, the last upload at 2" in shown
             assert "errors, the last one" not in shown
 
 
