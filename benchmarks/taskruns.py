@@ -32,6 +32,16 @@ BATCH = 4_000
 Message = dict[str, Any]
 
 
+class Task:
+    """A task in processing, whose attributes are as fast as those of a TaskState."""
+
+    __slots__ = "annotations", "group", "processing_on", "retries", "run_id", "state"
+
+    def __init__(self, run_id: int, processing_on: Any, group: Any) -> None:
+        self.state, self.retries, self.annotations = "processing", 0, None
+        self.run_id, self.processing_on, self.group = run_id, processing_on, group
+
+
 class Runs:
     """What workers of a real cluster told of the runs of its tasks."""
 
@@ -56,14 +66,8 @@ class Runs:
             def keep(**message: Any) -> None:
                 ts = scheduler.tasks[message["key"]]
                 self.messages.append(message)
-                self.tasks[ts.key] = SimpleNamespace(
-                    run_id=ts.run_id,
-                    state="processing",
-                    processing_on=self.workers[message["worker"]],
-                    group=ts.group,
-                    retries=0,
-                    annotations=None,
-                )
+                worker = self.workers[message["worker"]]
+                self.tasks[ts.key] = Task(ts.run_id, worker, ts.group)
                 finished(**message)
 
             scheduler.stream_handlers["task-finished"] = keep
@@ -76,6 +80,11 @@ class Runs:
             else:
                 array = da.ones(count // 2, chunks=1) + 1
                 await client.compute(array.sum(), optimize_graph=False)
+
+    def look(self, **message: Any) -> None:
+        """Do in place of upstream only what it does first: look at the task."""
+        ts = self.tasks[message["key"]]
+        assert ts.state == "processing" and ts.run_id == message["run_id"]
 
     def take(self, count: int) -> Iterator[Message]:
         """Yield so many messages, each with times of its own."""
@@ -98,7 +107,7 @@ class Measured:
         scheduler: Any = SimpleNamespace(
             tasks=runs.tasks,
             workers=runs.workers,
-            stream_handlers=dict.fromkeys(("task-finished", "task-erred"), ignore),
+            stream_handlers=dict.fromkeys(("task-finished", "task-erred"), runs.look),
         )
         TaskRuns(scheduler, self.stream, lambda key: []).install()
         self.take: Callable[..., None] = scheduler.stream_handlers["task-finished"]
@@ -112,16 +121,12 @@ class Measured:
             raise RuntimeError(f"{dropped} records were dropped: no fair measure")
 
 
-def ignore(**message: Any) -> None:
-    """Do nothing in place of upstream."""
-
-
 def loop_cost(runs: Runs, path: Path) -> float:
     """CPU microseconds of the event loop's thread per run, beyond upstream's."""
     measured = Measured(runs, path)
     messages = [*runs.take(BATCH)]
     costs = []
-    for take in (ignore, measured.take):
+    for take in (runs.look, measured.take):
         begun = time.thread_time()
         for message in messages:
             take(**message)
