@@ -20,11 +20,18 @@ MOST_KEYS = 1000
 
 
 class Message:
-    """One of the messages that a client sends together, as far as it was read."""
+    """One of the messages that a client sends together, as far as it was read.
+
+    There may be millions, such as one for each key that is released.
+    """
+
+    __slots__ = ("frames", "is_kept", "kept", "packed", "said")
 
     def __init__(self) -> None:
         #: By name; or what it is, if it is no map.
         self.said: Any = {}
+        #: The same as it is handed on.
+        self.packed = b""
         #: Where its parts are that are in frames of their own.
         self.frames: list[Any] = []
         self.is_kept = True
@@ -40,6 +47,12 @@ class Message:
     def is_graph(self) -> bool:
         """Whether it has a graph."""
         return bool(self.op == "update-graph")
+
+    @property
+    def keys(self) -> list[Any] | None:
+        """The keys that it names; None if it names none."""
+        is_map = isinstance(self.said, dict)
+        return members_of(self.said.get("keys")) if is_map else None
 
 
 class Sieve:
@@ -72,7 +85,10 @@ class Sieve:
         self._is_known = is_known
         self._lose = lose
         self._body = MessageBody(read, sizes[0])
-        self._messages: list[Message] = []
+        #: Those that may be dropped later; of the others only what is handed on.
+        self._messages: list[Message | bytes] = []
+        #: Keys of the graphs that were kept, which may be released at once.
+        self._coming: set[Key] = set()
         #: Bytes of graphs and data that may still be kept.
         self._left = MOST_BYTES
 
@@ -90,25 +106,43 @@ class Sieve:
             await self._read_message()
         await self._discard(self._body.left)
         await self._read_frames()
+        packed, frames = [], {}
         for message in self._messages:
-            if not message.is_kept:
+            if isinstance(message, bytes):
+                packed.append(message)
+            elif message.is_kept:
+                packed.append(message.packed)
+                frames.update(message.kept)
+            else:
                 await self._drop(message)
-        kept = [m for m in self._messages if m.is_kept and not self._is_needless(m)]
-        said = [message.said for message in kept]
-        body = msgpack.packb(said if is_array or not said else said[0])
-        parts = {n: frame for message in kept for n, frame in message.kept.items()}
+        body = b"".join(packed)
+        if is_array or not packed:
+            body = msgpack.Packer().pack_array_header(len(packed)) + body
         # The body refers to the others by their places.
-        return [body, *(parts.get(n, b"") for n in range(1, max(parts, default=0) + 1))]
+        places = range(1, max(frames, default=0) + 1)
+        return [body, *(frames.get(place, b"") for place in places)]
 
     async def _read_message(self) -> None:
+        message = await self._read_said()
+        message.packed = msgpack.packb(message.said)
+        if message.is_graph or message.frames:
+            self._take(message, len(message.packed))
+            if message.is_kept:
+                self._messages.append(message)
+                self._coming.update(message.keys or ())
+            else:
+                await self._drop(message)
+        elif not self._is_needless(message):
+            self._messages.append(message.packed)
+
+    async def _read_said(self) -> Message:
         body, message = self._body, Message()
         body.frames = message.frames
-        self._messages.append(message)
         try:
             n_pairs = await body.count_pairs()
         except ValueError:  # not a map: upstream's to judge
             message.said = await body.value()
-            return
+            return message
         for _ in range(n_pairs):
             name = await body.value()
             if not message.is_graph:
@@ -122,8 +156,7 @@ class Sieve:
                     message.is_kept = False
             else:
                 await body.skip()
-        if message.is_graph or message.frames:
-            self._take(message, len(msgpack.packb(message.said)))
+        return message
 
     async def _read_keys(self, message: Message) -> None:
         members = await self._body.begin_members()
@@ -144,7 +177,7 @@ class Sieve:
             await answer.send([await self._body.value() for _ in range(size)])
 
     async def _drop(self, message: Message) -> None:
-        keys = members_of(message.said.get("keys")) if message.is_graph else None
+        keys = message.keys if message.is_graph else None
         if keys is None:
             self._lose(str(message.op))
         elif keys:
@@ -158,7 +191,8 @@ class Sieve:
 
     async def _read_frames(self) -> None:
         """Keep the frames of what is kept: of each part a head, and those it counts."""
-        heads = {n: message for message in self._messages for n in message.frames}
+        large = [each for each in self._messages if isinstance(each, Message)]
+        heads = {n: message for message in large for n in message.frames}
         message, n_parts = None, 0
         for number, size in enumerate(self._sizes[1:], 1):
             if number in heads:
@@ -191,10 +225,12 @@ class Sieve:
 
     def _is_needless(self, message: Message) -> bool:
         """Whether a message releases only what is not there, such as refused tasks."""
-        if message.op != "client-releases-keys":
+        if message.op != "client-releases-keys" or message.keys is None:
             return False
-        keys = members_of(message.said.get("keys"))
         try:
-            return keys is not None and not any(map(self._is_known, keys))
+            return not any(map(self._is_there, message.keys))
         except TypeError:  # one that is no key: upstream's to judge
             return False
+
+    def _is_there(self, key: Key) -> bool:
+        return key in self._coming or self._is_known(key)

@@ -75,6 +75,7 @@ async def test_a_slow_and_a_raising_handler_cost_neither_records_nor_time(tmp_pa
     records = records_of(log)
     stats = s.stream.stats()
     assert [r["seq"] for r in records] == list(range(1, stats["emitted"] + 1))
-    assert len(slow.records) in (len(records), len(records) - 1)  # the start
+    # All since it was added: the start and the client may have come before.
+    assert len(records) - 3 <= len(slow.records) <= len(records)
     assert stats["errors"] >= 2 * len(slow.records)
     assert s.stream.queue.n_dropped == 0

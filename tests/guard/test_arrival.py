@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import struct
+import tracemalloc
 import weakref
 
 import pytest
@@ -49,7 +50,7 @@ async def fits(nbytes, body):
     return False
 
 
-async def receive(message):
+async def receive(message, fits=fits):
     """Send a message that does not fit; return what is handed on, and the answers."""
     frames = [bytes(frame) for frame in dumps(message)]
     sent = struct.pack(f"{1 + len(frames)}Q", len(frames), *map(len, frames))
@@ -137,10 +138,37 @@ async def test_only_releases_of_unknown_keys_are_left_out():
     for kind in (list, tuple, set):
         releases = [
             {"op": "client-releases-keys", "keys": kind(keys)}
-            for keys in (["known", "other"], ["large"])
+            for keys in (["known", "other"], ["gone"])
         ]
         said, _ = await receive([LARGE, *releases])
         assert [{*each["keys"]} for each in said] == [{"known", "other"}]
+
+
+@gen_test()
+async def test_a_release_of_a_task_that_comes_with_it_is_handed_on():
+    release = {"op": "client-releases-keys", "keys": ["small"]}
+    said, _ = await receive([LARGE, graph(["small"]), release])
+    assert [each["op"] for each in said] == ["update-graph", "client-releases-keys"]
+
+
+@gen_test()
+async def test_what_is_not_handed_on_is_not_kept_until_the_message_ends():
+    release = {"op": "client-releases-keys", "keys": ["large"], "client": "mine"}
+    before = []
+
+    async def begin(nbytes, body):
+        before.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.reset_peak()
+        return False
+
+    tracemalloc.start()
+    try:
+        said, _ = await receive([*([release] * 50_000), graph(["small"])], begin)
+        peak = tracemalloc.get_traced_memory()[1] - before[0]
+    finally:
+        tracemalloc.stop()
+    assert [each["keys"] for each in said] == [("small",)]
+    assert peak < 3 * 2**20  # a few pieces of 256 KiB
 
 
 @gen_test()
