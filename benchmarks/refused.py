@@ -2,6 +2,9 @@
 
 Run ``python -m benchmarks.refused``; see ``--help``. Each scheduler runs in a control
 group with a memory limit, which root may make: the kernel kills it if it passes that.
+
+The client that sends has a core of its own, so that what it does with its futures takes
+nothing from the others. On other machines than theirs it would not either.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 from distributed import Client
 
 from benchmarks.harness.cluster import Cluster, add_schedulers, be_quiet
@@ -64,6 +68,16 @@ class Computing:
     def end(self) -> None:
         """End the process."""
         self._process.kill()
+
+
+def give_sender_a_core() -> None:
+    """Run this process on the last core, and those that it started on the others."""
+    cores = sorted(os.sched_getaffinity(0))
+    for process in psutil.Process().children(recursive=True):
+        for thread in process.threads():
+            os.sched_setaffinity(thread.id, cores[:-1] or cores)
+    for thread in psutil.Process().threads():
+        os.sched_setaffinity(thread.id, cores[-1:])
 
 
 def compute(address: str, file: Path) -> None:
