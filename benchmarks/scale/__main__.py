@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import resource
 import sys
@@ -65,6 +66,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     sizes = QUICK if args.quick else Sizes()
+    asked = {"workers": args.workers, "tasks": args.tasks}
+    sizes = dataclasses.replace(
+        sizes, **{name: tuple(sorted(n)) for name, n in asked.items() if n}
+    )
     begun = time.monotonic()
     figures: dict[str, Any] = {
         "machine": machine(),
@@ -93,6 +98,9 @@ def parse() -> argparse.Namespace:
         help=f"any of {', '.join(SWEEPS)}; by default all",
     )
     add_schedulers(parser)
+    for peers in ("workers", "tasks"):
+        text = f"numbers of {peers} to measure at"
+        parser.add_argument(f"--{peers}", type=int, nargs="+", metavar="N", help=text)
     parser.add_argument("--quick", action="store_true", help="less, takes a minute")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     parser.add_argument("--plot", type=Path, help="draw the figures: .svg or .png")
