@@ -54,7 +54,46 @@ UPSTREAM_SUITE = [
     "zarr",
 ]
 
+#: Suites of other projects that start schedulers: what each needs besides leandask, and
+#: which of its tests those are, in its package or in a folder of its sources.
+OTHERS = {
+    "dask": (
+        ["dask[complete]", "pytest-rerunfailures"],
+        ["--pyargs", "dask.tests.test_distributed"],
+    ),
+    "xarray": (["xarray[complete]"], ["--pyargs", "xarray.tests.test_distributed"]),
+    "dask-ml": (
+        ["dask-ml", "pytest-mock"],
+        [
+            "--override-ini=addopts=",
+            "tests/feature_extraction/test_text.py",
+            "tests/model_selection",
+            "tests/test_incremental.py",
+            "tests/test_model_selection.py",
+        ],
+    ),
+    "prefect-dask": (
+        ["dask[complete]", "prefect-dask", "pytest-asyncio", "pytest-env"],
+        ["tests"],
+    ),
+}
+
 nox.options.default_venv_backend = "venv"
+
+
+def run_theirs(
+    session: nox.Session, scheduler: str, tests: list[str], *path: str
+) -> None:
+    """Run tests of others, with ``lean`` as in upstream_suite."""
+    paths = [*path]
+    if scheduler == "lean":
+        paths.append(str(Path(__file__).parent / "tests" / "upstream"))
+    session.run(
+        "pytest",
+        "--timeout-method=signal",
+        *tests,
+        env={"PYTHONPATH": os.pathsep.join(paths)},
+    )
 
 
 @nox.session
@@ -110,16 +149,58 @@ def upstream_suite(session: nox.Session, scheduler: str) -> None:
     no_git = shutil.ignore_patterns(".git")
     shutil.copytree(checkout, merged, ignore=no_git, dirs_exist_ok=True)
     shutil.copytree(installed, merged / "distributed", dirs_exist_ok=True)
-    paths = [str(merged)]
-    if scheduler == "lean":
-        paths.append(str(Path("tests/upstream").absolute()))
     session.chdir(merged)
-    session.run(
-        "pytest",
-        "--timeout-method=signal",
-        *(args or ["distributed"]),
-        env={"PYTHONPATH": os.pathsep.join(paths)},
-    )
+    run_theirs(session, scheduler, args or ["distributed"], str(merged))
+
+
+@nox.session(default=False)
+@nox.parametrize("scheduler", ["lean", "upstream"])
+@nox.parametrize("suite", [*OTHERS])
+def others(session: nox.Session, suite: str, scheduler: str) -> None:
+    """Run tests of a project that uses Dask, with LeanScheduler or upstream's.
+
+    ``nox --session "others(suite='xarray', scheduler='lean')"``, and then options for
+    pytest. dask-ml and prefect-dask have no tests in their wheels: ``-- SOURCES`` names
+    the folder of a clone or of an unpacked sdist.
+    """
+    packages, tests = OTHERS[suite]
+    sources, args = "", [*session.posargs]
+    if "--pyargs" not in tests:
+        if not args:
+            session.error(f"name the folder of the sources of {suite}")
+        sources, *args = args
+    tools = ["pytest", "pytest-timeout"]
+    session.install(".[dashboard,metrics]", *tools, *packages)
+    folder = Path(session.create_tmp()).absolute()
+    if sources:  # only the tests: the package itself is the installed one
+        keep = {"tests", "pyproject.toml", "pytest.ini", "setup.cfg"}
+        for part in Path(sources).iterdir():
+            if part.name in keep:
+                copy = shutil.copytree if part.is_dir() else shutil.copy
+                copy(part, folder / part.name)
+    session.chdir(folder)
+    run_theirs(session, scheduler, ["--timeout=300", *tests, *args])
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Make the sdist and the wheel, check both, and run the README with each."""
+    dist = Path(session.create_tmp()).absolute()
+    session.install("build", "check-wheel-contents", "twine")
+    session.run("python", "-m", "build", f"--outdir={dist}")
+    [sdist], [wheel] = dist.glob("*.tar.gz"), dist.glob("*.whl")
+    session.run("twine", "check", "--strict", str(sdist), str(wheel))
+    session.run("check-wheel-contents", str(wheel))
+    session.run("python", ".ci/contents.py", str(dist))
+    # The tests of the sdist; the package is the one that is installed.
+    shutil.unpack_archive(sdist, dist, filter="data")
+    [tests] = dist.glob("leandask-*/")
+    shutil.rmtree(tests / "leandask")
+    session.chdir(tests)
+    session.install(f"leandask[test] @ {wheel.as_uri()}")
+    session.run("pytest", "-n0", "tests/docs/test_readme.py")
+    session.install("--force-reinstall", "--no-deps", str(sdist))
+    session.run("pytest", "-n0", "tests/docs/test_readme.py")
 
 
 @nox.session

@@ -30,7 +30,7 @@ def test_without_dask_kubernetes_the_error_names_it(monkeypatch):
 def test_only_the_command_differs_from_upstreams_spec(jupyter):
     operator = pytest.importorskip("dask_kubernetes.operator")
     given = {
-        "image": "leandask:0.1.0",
+        "image": "leandask:1.0.0rc1",
         "n_workers": 2,
         "env": {"DASK_LEANDASK__RETENTION__EVENTS": "50"},
         "resources": {"limits": {"memory": "1Gi"}},

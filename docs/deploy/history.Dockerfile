@@ -1,6 +1,6 @@
 # Image of the history server. It needs no workers, no graphs and no dashboard. From the
 # root of the repository:
-#   docker build --file docs/deploy/history.Dockerfile --tag leandask-history:0.1.0 .
+#   docker build --file docs/deploy/history.Dockerfile --tag leandask-history:1.0.0rc1 .
 FROM python:3.13.1-slim-bookworm AS build
 ARG DASK_VERSION=2026.8.0
 WORKDIR /src

@@ -27,6 +27,7 @@ def shape(line):
     """Return a line without what differs between runs."""
     line = re.sub(r"\d{4}-\d\d-\d\d[T ][\d:.,]+", "TIME", line)
     line = re.sub(r"\w+://[\w.:]+", "ADDRESS", line)
+    line = re.sub(r"\b\d+\.\d+\.\d+(rc\d+)?\b", "VERSION", line)
     line = re.sub(r"\b[0-9a-f]{32}\b", "HASH", line)
     return re.sub(" +", " ", re.sub(r"\d+(\.\d+)?", "N", line))
 
