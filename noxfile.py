@@ -173,11 +173,8 @@ def others(session: nox.Session, suite: str, scheduler: str) -> None:
     session.install(".[dashboard,metrics]", *tools, *packages)
     folder = Path(session.create_tmp()).absolute()
     if sources:  # only the tests: the package itself is the installed one
-        keep = {"tests", "pyproject.toml", "pytest.ini", "setup.cfg"}
-        for part in Path(sources).iterdir():
-            if part.name in keep:
-                copy = shutil.copytree if part.is_dir() else shutil.copy
-                copy(part, folder / part.name)
+        shutil.copytree(Path(sources, "tests"), folder / "tests", dirs_exist_ok=True)
+        shutil.copy(Path(sources, "pyproject.toml"), folder)
     session.chdir(folder)
     run_theirs(session, scheduler, ["--timeout=300", *tests, *args])
 
