@@ -55,7 +55,7 @@ def task(i: int, scheduler_id: str) -> dict[str, Any]:
         "worker_name": worker,
         "retries_left": 0,
         "run_id": i,
-        "thread": 140_000_000 + i % 4,
+        "worker_thread": 140_000_000 + i % 4,
         "stimulus_id": f"task-finished-{i}",
         "run_start": rfc3339(BEGIN + i * STEP - 0.5),
         "compute_seconds": 0.001 * (i % 400),

@@ -54,7 +54,12 @@ class Filters(TypedDict, total=False):
 
 
 class RecordFilter(Protocol):
-    """Says which records are wanted."""
+    """Says which records are wanted.
+
+    It may also have a method ``take``, which gets whole lines of one scheduler, all as
+    our formatter writes them, before any is decoded. It returns them with those empty
+    that need no decoding.
+    """
 
     #: Each wanted line contains at least one of these; empty if none are known.
     needles: tuple[bytes, ...]

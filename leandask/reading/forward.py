@@ -60,6 +60,7 @@ class ForwardScan:
         self._needles = wanted.needles
         if lives is not None and wanted.needles:
             self._needles += NEEDLES
+        self._take: Callable[[bytes], bytes] = getattr(wanted, "take", bytes)
         self._progress = progress
         self._sequences = Sequences(self.problems, from_start=from_start)
         #: Lines read of the file that is open.
@@ -72,8 +73,9 @@ class ForwardScan:
             position = self._line = 0
             for block in self._blocks(file):
                 if needles and (n := _skim(block, self._sequences)):
-                    if any(needle in block for needle in needles):
-                        yield from self._pick(block, file.path, self._line)
+                    left = self._take(block)
+                    if any(needle in left for needle in needles):
+                        yield from self._pick(left, file.path, self._line)
                     self._see_last(block)
                 else:
                     n = yield from self._decode(block, file.path, self._line)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -81,6 +83,31 @@ PHASES = {
 }
 
 
+#: Columns that are times, and numbers.
+TIMES = ("start", "stop", "timestamp")
+NUMBERS = ("thread", "nbytes", "run_id", "retries_left")
+
+#: The field of a record for each column.
+_FIELDS = {column: column for column in TaskRun._fields} | {
+    "key": "task_key",
+    "prefix": "task_prefix",
+    "group": "task_group",
+    "status": "event_name",
+    "thread": "worker_thread",
+    "start": "run_start",
+    "stop": "run_start",
+    "span": "dask_span_id",
+    "traceback": "exception",
+    **{column: field for field, column in PHASES.items()},
+}
+_NAMES = (*_FIELDS.values(),)
+_MISSING = (*(0.0 if name in PHASES else None for name in _NAMES),)
+_STATUS, _START, _STOP, _COMPUTE = map(
+    TaskRun._fields.index, ("status", "start", "stop", "compute")
+)
+_numbers_of = itemgetter(*map(TaskRun._fields.index, (*NUMBERS, *PHASES.values())))
+
+
 def run_of(record: dict[str, Any]) -> TaskRun:
     """Return the run that a record tells of.
 
@@ -89,65 +116,53 @@ def run_of(record: dict[str, Any]) -> TaskRun:
     InvalidRecord
         If a field breaks the schema.
     """
-    start = stop = None
-    compute = _seconds(record, "compute_seconds")
+    # There are millions of them: what can be done with all columns at once is.
+    values: list[Any] = [*map(record.get, _NAMES, _MISSING)]
+    if not _is_plain((*map(type, values),)):
+        values = [*map(_checked, _NAMES, values, _TYPES)]
+    if not sum(map(abs, filter(None, _numbers_of(values)))) < EXACT:
+        _refuse_too_large(values)  # one of them, most likely
+    values[_STATUS] = "finished" if values[_STATUS] == TASK_FINISHED else "erred"
     try:
-        timestamp = seconds_of(record["timestamp"])
-        if (text := _text(record, "run_start")) is not None:
+        values[-1] = seconds_of(values[-1])
+        if (text := values[_START]) is not None:
             began = microseconds(text)
-            start, stop = began / 1e6, (began + round(compute * 1e6)) / 1e6
+            values[_START] = began / 1e6
+            values[_STOP] = (began + round(values[_COMPUTE] * 1e6)) / 1e6
     except ValueError as e:
         raise InvalidRecord("run_start", str(e)) from None
-    return TaskRun(
-        record["task_key"],
-        record["task_prefix"],
-        _text(record, "task_group"),
-        "finished" if record["event_name"] == TASK_FINISHED else "erred",
-        _text(record, "worker"),
-        _text(record, "worker_name"),
-        _number(record, "worker_thread"),
-        start,
-        stop,
-        compute,
-        _seconds(record, "transfer_seconds"),
-        _seconds(record, "disk_seconds"),
-        _seconds(record, "deserialize_seconds"),
-        _number(record, "nbytes"),
-        _text(record, "type"),
-        _number(record, "run_id"),
-        _number(record, "retries_left"),
-        _text(record, "stimulus_id"),
-        _text(record, "dask_span_id"),
-        _text(record, "trace_id"),
-        _text(record, "span_id"),
-        _text(record, "exception_type"),
-        _text(record, "exception_text"),
-        _text(record, "exception"),
-        _text(record, "blamed_key"),
-        record["scheduler_id"],
-        timestamp,
-    )
+    return TaskRun._make(values)
 
 
-def _text(record: dict[str, Any], name: str) -> str | None:
-    value = record.get(name)
-    if value is None or type(value) is str:
-        return value
-    raise InvalidRecord(name, f"{name} is not a text: {value!r}")
+def _refuse_too_large(values: list[Any]) -> None:
+    for name, value in zip(_NAMES, values, strict=True):
+        if type(value) in (int, float) and not abs(value) < EXACT:
+            raise InvalidRecord(name, f"{name} is not a number: {value!r}")
 
 
-def _number(record: dict[str, Any], name: str) -> int | None:
-    value = record.get(name)
-    if value is None or (type(value) is int and -EXACT < value < EXACT):
-        return value
-    raise InvalidRecord(name, f"{name} is not a number: {value!r}")
+def _types_of(column: str) -> tuple[type, ...]:
+    if column in PHASES.values():
+        return (float,)
+    if column in ("key", "prefix", "status", "scheduler_id", "timestamp"):
+        return (str,)
+    return (int if column in NUMBERS else str, type(None))
 
 
-def _seconds(record: dict[str, Any], name: str) -> float:
-    value = record.get(name, 0.0)
-    if type(value) in (int, float) and -EXACT < value < EXACT:
+_TYPES = (*map(_types_of, TaskRun._fields),)
+
+
+@lru_cache(1000)  # runs differ in which fields they have, but in few ways
+def _is_plain(types: tuple[type, ...]) -> bool:
+    """Whether values of these types need no change."""
+    return all(of in known for of, known in zip(types, _TYPES, strict=True))
+
+
+def _checked(name: str, value: Any, types: tuple[type, ...]) -> Any:
+    if type(value) is int and float in types:
         return float(value)
-    raise InvalidRecord(name, f"{name} is not a duration: {value!r}")
+    if type(value) in types:
+        return value
+    raise InvalidRecord(name, f"{name} is not valid: {value!r}")
 
 
 class TaskRuns(Iterable[TaskRun]):
@@ -220,11 +235,6 @@ class TaskRuns(Iterable[TaskRun]):
                 writer.write_table(pyarrow.table(columns, schema))
                 n_written += len(rows)
         return n_written
-
-
-#: Columns that are times, and numbers.
-TIMES = ("start", "stop", "timestamp")
-NUMBERS = ("thread", "nbytes", "run_id", "retries_left")
 
 
 def _microseconds(seconds: float | None) -> int | None:

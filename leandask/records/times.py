@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any
 
 from dask.utils import parse_timedelta
@@ -13,8 +14,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _texts: dict[int, str] = {}
 #: How many are kept: 150 bytes each.
 TEXTS = 1000
-#: The start of the last text that was parsed, and its microseconds since the epoch.
-_last_parsed = ("1970-01-01T00:00:00.", 0)
 
 
 def rfc3339(timestamp: float) -> str:
@@ -76,14 +75,16 @@ def microseconds(text: str) -> int:
     >>> microseconds("1970-01-01T00:00:01.250999Z")
     1250999
     """
-    global _last_parsed
-    head, fraction = text[:20], text[20:-1]
+    fraction = text[20:-1]
     if not (len(text) == 27 and text[26] == "Z" and fraction.isdigit()):
         return _parsed(text)  # not as :func:`rfc3339` writes it
-    last = _last_parsed  # read once: several threads may be here
-    if last[0] != head:
-        last = _last_parsed = head, _parsed(f"{head}000000Z")
-    return last[1] + int(fraction)
+    return _second(text[:20]) + int(fraction)
+
+
+@lru_cache(1024)  # many records share a second, and the runs of a while a few of them
+def _second(text: str) -> int:
+    """Return the microseconds since the epoch of a time without a fraction."""
+    return _parsed(f"{text}000000Z")
 
 
 def _parsed(text: str) -> int:

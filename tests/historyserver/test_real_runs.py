@@ -141,6 +141,7 @@ def test_the_description_is_true_of_the_answers(real_server, real_logs):
     doc = real_server.ask("/openapi.json")
     run_id = ids["clean"]
     queries = {"/api/v1/compare": f"?a={run_id}&b={run_id}", "story": "?key=x"}
+    queries["progress"] = "?part=overview"
     for path, methods in doc["paths"].items():
         assert [*methods] == ["get"]
         [(kind, content)] = methods["get"]["responses"]["200"]["content"].items()

@@ -56,10 +56,21 @@ class Question(NamedTuple):
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-class _Task(NamedTuple):
-    task: asyncio.Task[Path]
-    #: Readers that wait for it.
-    readers: set[object]
+class _Job:
+    """A question that is being answered."""
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[Path]
+        #: Readers that wait for it.
+        self.readers: set[object] = set()
+        #: Percent of the log that was read.
+        self.percent = 0
+
+    async def follow(self, process: asyncio.subprocess.Process) -> None:
+        """Note what a process prints of its progress, to its end."""
+        assert process.stdout is not None
+        async for line in process.stdout:
+            self.percent = int(line)
 
 
 class Jobs:
@@ -85,11 +96,11 @@ class Jobs:
         self.timeout = timeout
         self._slots = asyncio.Semaphore(PROCESSES)
         self._downloads = asyncio.Semaphore(DOWNLOADS)
-        self._tasks: dict[str, _Task] = {}
+        self._jobs: dict[str, _Job] = {}
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {len(self._tasks)}/{WAITING}>"
+        return f"<{type(self).__name__}: {len(self._jobs)}/{WAITING}>"
 
     async def answer(self, question: Question) -> Path:
         """Return the file of an answer, which may be removed later.
@@ -102,13 +113,13 @@ class Jobs:
         name = question.name
         if (path := self._kept(name, question.signature)) is not None:
             return path
-        found = self._tasks.get(name)
+        found = self._jobs.get(name)
         if found is None:
-            if len(self._tasks) >= WAITING:
+            if len(self._jobs) >= WAITING:
                 raise Busy("too many pages are being made; try again later")
-            task = asyncio.create_task(self._make(question, name))
-            found = self._tasks[name] = _Task(task, set())
-            task.add_done_callback(lambda _: self._tasks.pop(name, None))
+            found = self._jobs[name] = _Job()
+            found.task = asyncio.create_task(self._make(question, name, found))
+            found.task.add_done_callback(lambda _: self._jobs.pop(name, None))
         reader = object()
         found.readers.add(reader)
         try:
@@ -116,12 +127,12 @@ class Jobs:
         finally:
             found.readers.discard(reader)
             if not found.readers and not found.task.done():
-                self._tasks.pop(name, None)
+                self._jobs.pop(name, None)
                 found.task.cancel()
 
     async def close(self) -> None:
         """End all processes."""
-        tasks = [found.task for found in self._tasks.values()]
+        tasks = [found.task for found in self._jobs.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -141,14 +152,19 @@ class Jobs:
             finally:
                 await _end(process)
 
-    async def _make(self, question: Question, name: str) -> Path:
+    def percent(self, question: Question) -> int | None:
+        """Return how much of a log was read for an answer; None if it is not made."""
+        job = self._jobs.get(question.name)
+        return None if job is None else job.percent
+
+    async def _make(self, question: Question, name: str, job: _Job) -> Path:
         async with self._slots:
             start = time.monotonic()
             fd, temporary = tempfile.mkstemp(dir=self.folder)
             os.close(fd)
             path = Path(temporary)
             try:
-                await self._run(question, path)
+                await self._run(question, path, job)
                 meta = {
                     "signature": question.signature,
                     "took": time.monotonic() - start,
@@ -160,9 +176,10 @@ class Jobs:
                 path.unlink(missing_ok=True)
                 self._prune(name)
 
-    async def _run(self, question: Question, output: Path) -> None:
+    async def _run(self, question: Question, output: Path, job: _Job) -> None:
         process = await self._start(question, output)
         assert process.stderr is not None
+        following = asyncio.create_task(job.follow(process))
         try:
             # To its end. Not `communicate`, which may close stdin first.
             error = await asyncio.wait_for(process.stderr.read(), self.timeout)
@@ -170,6 +187,7 @@ class Jobs:
         except asyncio.TimeoutError:
             raise JobError(f"it takes longer than {self.timeout:.0f} s") from None
         finally:
+            following.cancel()
             await _end(process)
         if code < 0:
             raise JobError(f"its process was killed by signal {-code}")

@@ -28,11 +28,26 @@ async function all(run, name) {
 }
 
 async function show() {
+  const waited = showProgress(document.getElementById("waiting"));
   try {
     fill(view, ...(await SECTIONS[page.view](page.run)));
   } catch (error) {
     fill(view, el("p", { class: "problem" }, error.message));
   }
+  waited();
+}
+
+// Show how much of the log was read; return what ends it.
+function showProgress(line) {
+  if (!line) return () => null;
+  const bar = el("progress", { max: 100, value: 0, "aria-label": "Part of the log that was read" });
+  const timer = setInterval(async () => {
+    const found = await ask(`/runs/${page.run}/progress?part=${page.view}`).catch(() => ({}));
+    if (!found.percent) return;
+    bar.value = found.percent;
+    if (!bar.isConnected) line.append(bar);
+  }, 500);
+  return () => clearInterval(timer);
 }
 
 const SHOWN = {
@@ -96,5 +111,12 @@ if (page.page === "run") {
   if (page.view === "events") events(view, page.run);
   else if (page.view === "story") story(view, page.run);
   else if (SECTIONS[page.view]) show();
+  else {
+    const line = document.getElementById("waiting"), frame = document.querySelector("iframe");
+    const waited = showProgress(line);
+    const end = () => { waited(); line.remove(); };
+    frame.addEventListener("load", end);
+    frame.src = frame.dataset.src;
+  }
   if (page.state === "running") follow();
 }

@@ -20,6 +20,13 @@ ROWS, MOST_ROWS = 100, 1000
 #: Filters of the events, as ``Filter`` has them.
 FILTERS = ("topic", "action", "event_name", "worker", "client", "stimulus_id")
 BOUNDS = ("level", "since", "until")
+#: The question of each part of a run's page.
+PARTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "overview": ("overview", {}),
+    **dict.fromkeys(("tasks", "errors", "workers"), ("tables", {})),
+    "timeline": ("timeline", {"is_report": False}),
+    "report": ("timeline", {"is_report": True}),
+}
 
 
 class ApiHandler(Handler):
@@ -42,11 +49,15 @@ class ApiHandler(Handler):
             raise Refused(400, f"{name} must be a number up to {most}")
         return int(text)
 
-    async def ask(self, kind: str, run_id: str, options: dict[str, Any]) -> Path:
-        """Return the file of an answer about a run."""
+    def question(self, run_id: str, kind: str, options: dict[str, Any]) -> Question:
+        """Return a question about a run, or end with 404."""
         run, signature = self.run_of(run_id)
-        of_run = run["place"], run["scheduler_id"], signature
-        return await self.wait(self.site.jobs.answer(Question(kind, *of_run, options)))
+        return Question(kind, run["place"], run["scheduler_id"], signature, options)
+
+    async def ask(self, run_id: str, kind: str, options: dict[str, Any]) -> Path:
+        """Return the file of an answer about a run."""
+        question = self.question(run_id, kind, options)
+        return await self.wait(self.site.jobs.answer(question))
 
     def finish_json(self, path: Path) -> None:
         """Finish with a file of JSON."""
@@ -59,7 +70,7 @@ class ApiHandler(Handler):
 
     async def section(self, run_id: str, name: str) -> tuple[Any, bool]:
         """Return a section of what is known of a run, and whether it is up to date."""
-        path = await self.ask("digest", run_id, {})
+        path = await self.ask(run_id, *PARTS[name])
         try:
             found = section(path, name)
             _, signature = self.run_of(run_id)
@@ -138,6 +149,17 @@ class RowsHandler(ApiHandler):
         self.finish({self._name: found} | counts)
 
 
+class ProgressHandler(ApiHandler):
+    """Answers with how much of a log was read for a part of a run's page."""
+
+    def get(self, run_id: str) -> None:
+        """Answer: null if that part is not being made."""
+        if (part := self.argument("part")) not in PARTS:
+            raise Refused(400, f"part must be one of {', '.join(PARTS)}")
+        question = self.question(run_id, *PARTS[part])
+        self.finish({"percent": self.site.jobs.percent(question)})
+
+
 class EventsHandler(ApiHandler):
     """Answers with the last records that match some filters, the newest first."""
 
@@ -156,7 +178,7 @@ class EventsHandler(ApiHandler):
         given["limit"] = max(self.number("limit", ROWS, MOST_ROWS), 1)
         if before := self.number("before", 0, 2**53):
             given["before"] = before
-        path = await self.ask("events", run_id, given)
+        path = await self.ask(run_id, "events", given)
         self.finish_json(path)
 
 
@@ -167,7 +189,7 @@ class StoryHandler(ApiHandler):
         """Answer."""
         if not (key := self.argument("key")):
             raise Refused(400, "key must be the key of a task")
-        path = await self.ask("story", run_id, {"key": key})
+        path = await self.ask(run_id, "story", {"key": key})
         self.finish_json(path)
 
 

@@ -14,7 +14,7 @@ from tornado.iostream import StreamClosedError
 from leandask._versions import needs
 from leandask.historyserver.index.query import PARAMETERS, STATES, shown
 from leandask.historyserver.runpage.jobs import JobError, Question
-from leandask.historyserver.web.api import ApiHandler, runs_page
+from leandask.historyserver.web.api import PARTS, ApiHandler, runs_page
 from leandask.historyserver.web.doors import Handler, Refused, Site
 from leandask.reading.words import duration, memory, number
 from leandask.records.text import one_line
@@ -169,8 +169,7 @@ class TimelinePage(ApiHandler):
 
     async def get(self, run_id: str) -> None:
         """Answer."""
-        options = {"is_report": self._name == "report"}
-        path = await self.ask("timeline", run_id, options)
+        path = await self.ask(run_id, *PARTS[self._name])
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Content-Security-Policy", _SANDBOX)
         if self.argument("download"):
@@ -183,8 +182,7 @@ class LogFileHandler(ApiHandler):
 
     async def get(self, run_id: str) -> None:
         """Answer."""
-        run, signature = self.run_of(run_id)
-        question = Question("log", run["place"], run["scheduler_id"], signature, {})
+        question = self.question(run_id, "log", {})
         self.set_header("Content-Type", "application/x-ndjson")
         _name_file(self, f"{run_id}.jsonl")
         if self.request.method == "HEAD":

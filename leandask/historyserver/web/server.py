@@ -74,6 +74,7 @@ def make_application(site: Site) -> Application:
         ("/api/v1/runs", api.RunsHandler, shared),
         (rf"/api/v1{one}", api.RunHandler, shared),
         (rf"/api/v1{one}/overview", api.OverviewHandler, shared),
+        (rf"/api/v1{one}/progress", api.ProgressHandler, shared),
         (rf"/api/v1{one}/events", api.EventsHandler, shared),
         (rf"/api/v1{one}/story", api.StoryHandler, shared),
         (rf"/api/v1{one}/live", live.LiveHandler, shared),

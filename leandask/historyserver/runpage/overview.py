@@ -1,19 +1,25 @@
-"""Digest: all that the page of a run shows at once, from one pass over its log."""
+"""Overview: curves, memory pressure, verdict and configuration of one run.
+
+It needs no more of a run of a task than its time and whether it erred, so that most
+lines of a log are not decoded.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import Any
+
+import orjson
 
 from leandask.historyserver.runpage import curves
 from leandask.historyserver.runpage.curves import Curves
 from leandask.historyserver.runpage.departures import Departures
-from leandask.reading.filter import Filter
+from leandask.historyserver.runpage.wanted import Whole, only
 from leandask.reading.lines import InvalidRecord, check, milliseconds_of
 from leandask.reading.lives import Lives
-from leandask.reading.matching import is_worker_lost, needles_of
+from leandask.reading.matching import is_worker_lost
 from leandask.reading.reader import LogReader
-from leandask.reading.runs import RunStats
 from leandask.records.schema import (
     EVENT,
     MEMORY_LIMIT_SET,
@@ -27,6 +33,7 @@ from leandask.records.schema import (
     TRANSITION,
 )
 from leandask.records.text import one_line
+from leandask.records.times import milliseconds
 
 #: Records of memory pressure, and of settings that changed, that are kept.
 PRESSURES, SETTINGS = 50, 20
@@ -37,47 +44,17 @@ _COMMON = frozenset(
     {"timestamp", "severity", "severity_number", "logger", "event_name", "seq"}
     | {"schema_version", "scheduler_id", "message"}
 )
+#: What a line of a task counts as, by its ``event_name``.
+_COLUMNS = {
+    TASK_FINISHED.encode(): curves.FINISHED,
+    TASK_ERRED.encode(): curves.ERRED,
+    TRANSITION.encode(): None,
+}
+_NAME = re.compile(rb'"event_name":"([^"]*)"')
 
 
-class OfScheduler(Filter):
-    """Wants the records of one scheduler that match all parameters.
-
-    Parameters
-    ----------
-    scheduler_id : str
-    before : int, optional
-        Number of a record: only older ones are wanted.
-    **filters
-        As for :class:`Filter`.
-    """
-
-    def __init__(self, scheduler_id: str, before: int = 0, **filters: Any) -> None:
-        super().__init__(**filters)
-        self._scheduler_id = scheduler_id
-        self._before = before
-        self._is_for_samples = "event_name" in filters
-        self.needles = self.needles or needles_of("scheduler_id", [scheduler_id])
-
-    def matches(self, record: dict[str, Any]) -> bool:
-        """Whether a record is wanted."""
-        return (
-            record["scheduler_id"] == self._scheduler_id
-            and (not self._before or record["seq"] < self._before)
-            and (self._is_for_samples or record["event_name"] != SAMPLE)
-            and super().matches(record)
-        )
-
-
-class Whole(OfScheduler):
-    """Wants all records of a scheduler, also samples."""
-
-    def matches(self, record: dict[str, Any]) -> bool:
-        """Whether a record is wanted."""
-        return bool(record["scheduler_id"] == self._scheduler_id)
-
-
-class Digest:
-    """Figures of one run, in bounded memory.
+class Overview(Whole):
+    """What the first page of a run shows, in bounded memory.
 
     Parameters
     ----------
@@ -85,11 +62,11 @@ class Digest:
     """
 
     def __init__(self, scheduler_id: str) -> None:
-        self.scheduler_id = scheduler_id
-        self.stats = RunStats()
+        super().__init__(scheduler_id)
         self.curves = Curves()
         self.departures = Departures()
         self.n_records = self.n_wrong = 0
+        self._is_mine = b'"scheduler_id":%s' % orjson.dumps(scheduler_id)
         self._pressures: deque[dict[str, Any]] = deque(maxlen=PRESSURES)
         self._n_pressures = 0
         self._start: dict[str, Any] = {}
@@ -99,39 +76,43 @@ class Digest:
     def read(self, reader: LogReader) -> dict[str, Any]:
         """Read a log, and return what its page shows as plain JSON values."""
         lives = Lives()
-        for record in reader.select(Whole(self.scheduler_id), lives):
+        for record in reader.select(self, lives):
             self.add(record)
         problems = reader.problems
         verdicts = {life.id: how for life, how in lives.killed(reader.quiet_at())}
-        stats = self.stats.as_dict()
         return {
-            "overview": {
-                "records": self.n_records,
-                "wrong": self.n_wrong,
-                "verdict": verdicts.get(self.scheduler_id),
-                "problems": {n: c for n, c in problems.counts.items() if c},
-                "missing": problems.missing,
-                "curves": self.curves.as_dict(),
-                "pressures": [*self._pressures],
-                "n_pressures": self._n_pressures,
-                "start": self._start,
-                "stop": self._stop,
-                "settings": [*self._settings],
-                "workers_joined": self.departures.joined,
-                "workers_lost": self.departures.lost,
-                "workers_hidden": self.departures.hidden,
-            },
-            "tasks": [{"prefix": n} | of for n, of in stats["prefixes"].items()],
-            "errors": stats["errors"],
-            "workers": self._workers(stats["workers"]),
+            "records": self.n_records,
+            "wrong": self.n_wrong,
+            "verdict": verdicts.get(self.scheduler_id),
+            "problems": {n: c for n, c in problems.counts.items() if c},
+            "missing": problems.missing,
+            "curves": self.curves.as_dict(),
+            "pressures": [*self._pressures],
+            "n_pressures": self._n_pressures,
+            "start": self._start,
+            "stop": self._stop,
+            "settings": [*self._settings],
+            "workers_joined": self.departures.joined,
+            "workers_lost": self.departures.lost,
+            "workers_hidden": self.departures.hidden,
         }
 
-    def _workers(self, figures: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return a row of each worker: its stay, and what it ran."""
-        rows = self.departures.rows()
-        known = {row["address"] for row in rows}
-        others = [{"address": address} for address in figures if address not in known]
-        return [row | figures.get(row["address"], {}) for row in rows + others]
+    def take(self, block: bytes) -> bytes:
+        """Count the lines of tasks, and return the other ones."""
+        lines = block.split(b"\n")
+        if lines.pop() or self._is_mine not in lines[0]:
+            return block
+        left = set()
+        for i, line in enumerate(lines):
+            name = _NAME.search(line)
+            try:
+                column = _COLUMNS[name[1] if name else b""]
+                if column is not None:  # the time is where each line begins
+                    self.curves.count(milliseconds(line[14:41].decode()), column)
+            except (KeyError, ValueError):  # of no task, or not valid
+                left.add(i)
+        self.n_records += len(lines) - len(left)
+        return only(block, left)
 
     def add(self, record: dict[str, Any]) -> None:
         """Add a record; one that is not valid is counted."""
@@ -146,9 +127,7 @@ class Digest:
         if name == TRANSITION:
             return
         if name in (TASK_FINISHED, TASK_ERRED):
-            self.stats.add(record)
-            is_erred = name == TASK_ERRED
-            column = curves.ERRED if is_erred else curves.FINISHED
+            column = curves.ERRED if name == TASK_ERRED else curves.FINISHED
             self.curves.count(milliseconds_of(record), column)
             return
         check(record)
