@@ -31,7 +31,7 @@ function table(columns, rows, details) {
     more.hidden = shown >= rows.length;
   }
   draw();
-  return [el("div", { class: "scroll" }, el("table", null, el("thead", null, el("tr", null, ...heads)), body)), more];
+  return [el("div", { class: "scroll", tabindex: 0 }, el("table", null, el("thead", null, el("tr", null, ...heads)), body)), more];
 }
 
 const total = (row, phase) => (row[`${phase}_seconds`] || {}).total || 0;
