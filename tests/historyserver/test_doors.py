@@ -14,9 +14,10 @@ from distributed import Security
 
 from leandask import History
 from leandask.cli.main import main
+from leandask.historyserver.web.attempts import FREE, SECONDS, Attempts
 from tests.helpers.historyserver import Server
 from tests.helpers.logs import Log, write_logs
-from tests.helpers.processes import PYTHON
+from tests.helpers.processes import PYTHON, wait_for
 
 
 @pytest.fixture
@@ -45,6 +46,46 @@ def test_without_the_password_nobody_reads_anything(serve, logs, tmp_path):
         assert [run["id"] for run in history.runs()] in ([], ["S-1"])
         with pytest.raises(OSError, match="A password is needed"):
             next(History(server.url, password="wrong").runs())
+
+
+def test_guessing_is_slow_and_locks_no_reader_out(serve, logs, tmp_path):
+    secret = tmp_path / "password"
+    secret.write_text("open sesame")
+    options = ("--password-file", secret, "--trusted-proxy", "127.0.0.1")
+    right = {"Authorization": "Bearer open sesame"}
+    with serve(logs, *options) as server:
+        status, headers, _ = server.get("/api/v1/runs", **right)
+        cookie = headers["Set-Cookie"]
+        assert status == 200 and "HttpOnly" in cookie and "SameSite=Strict" in cookie
+        for text in (cookie, "leandask_history=\u00e9"):  # which lets nobody in
+            assert server.get("/", Cookie=text)[0] == 401
+        found = [server.get("/", Authorization=f"Bearer {i}") for i in range(30)]
+        statuses = [status for status, _, _ in found]
+        assert statuses[:10] == [401] * 10 and statuses.count(429) >= 15
+        assert 1 <= int(found[-1][1]["Retry-After"]) <= 2
+        # The right guess tells no more than a wrong one, but known readers go on.
+        while server.get("/", Authorization="Bearer x")[0] == 401:
+            pass
+        assert server.get("/", **right)[0] == 429
+        assert server.get("/", Cookie=cookie, **right)[0] == 200
+        assert server.get("/")[0] == 401 and server.get("/health")[0] == 200
+        assert server.get("/", **{"X-Forwarded-For": "192.0.2.7"}, **right)[0] == 200
+        wait_for(lambda: server.get("/", **right)[0] == 200)
+        assert "open sesame" not in server.stderr
+
+
+def test_attempts_are_forgotten_and_bounded():
+    now = [1000.0]
+    attempts = Attempts(limit=3, clock=lambda: now[0])
+    for _ in range(FREE):
+        assert attempts.wait("2001:db8::1") == 0
+        attempts.add("2001:db8::1")
+    assert attempts.wait("2001:db8::2") == SECONDS  # of the same network
+    now[0] += SECONDS
+    assert attempts.wait("2001:db8::1") == 0
+    for i in range(10):
+        attempts.add(f"192.0.2.{i}")
+    assert repr(attempts) == "<Attempts: 3/3>"
 
 
 def test_tls_serves_https(serve, logs, tmp_path):

@@ -8,7 +8,9 @@ import binascii
 import hmac
 import inspect
 import ipaddress
+import math
 import re
+import secrets
 import sqlite3
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
@@ -19,8 +21,11 @@ from tornado.web import Finish, HTTPError, RequestHandler
 
 from leandask.historyserver.index.index import Index
 from leandask.historyserver.runpage.jobs import Busy, JobError, Jobs
+from leandask.historyserver.web.attempts import Attempts
 from leandask.records.text import one_line
 
+#: Name of the cookie of those who gave the password.
+_KNOWN = "leandask_history"
 T = TypeVar("T")
 #: A prefix of all paths, as a proxy may name it.
 _PREFIX = re.compile(r"(/[A-Za-z0-9_.~-]+)*")
@@ -58,6 +63,9 @@ class Site:
     proxies: frozenset[str] = frozenset()
     #: Readers that follow a run.
     followers: int = 0
+    #: Wrong passwords, and what those have in a cookie who gave the right one.
+    attempts: Attempts = field(default_factory=Attempts)
+    token: str = field(default_factory=secrets.token_urlsafe, repr=False)
     environment: Any = field(default=None, repr=False)
 
 
@@ -116,30 +124,60 @@ class Handler(RequestHandler):
         host = urlsplit(f"//{forwarded}").hostname or ""
         if self.site.hosts and host not in self.site.hosts:
             raise Refused(403, "This host name is not known: see --allow-host")
-        if self.site.password is not None and not self._is_let_in():
-            self.set_status(401)
-            self.set_header("WWW-Authenticate", 'Basic realm="leandask history"')
-            self.set_header("Content-Type", "text/plain; charset=utf-8")
-            raise Finish("A password is needed.\n")
+        if self.site.password is not None:
+            self._check_password(self.site.password)
 
-    def _is_let_in(self) -> bool:
+    def _check_password(self, password: bytes) -> None:
+        """End with 401 or 429, unless the reader gives the password."""
+        # Who gave it once need not wait while another one guesses from the same
+        # address. The cookie alone lets nobody in.
+        cookie = (self.get_cookie(_KNOWN) or "").encode("utf-8", "replace")
+        known = hmac.compare_digest(cookie, self.site.token.encode())
+        attempts, address = self.site.attempts, self._address
+        given = self._given_password()
+        if given is not None and not known and (wait := attempts.wait(address)):
+            self.set_header("Retry-After", str(math.ceil(wait)))
+            self.problem(429, "Too many wrong passwords; try again later")
+            raise Finish
+        if given is not None and hmac.compare_digest(given, password):
+            if not known:
+                self.set_cookie(
+                    _KNOWN,
+                    self.site.token,
+                    httponly=True,
+                    samesite="Strict",
+                    secure=self.request.protocol == "https",
+                )
+            return
+        if given is not None:
+            attempts.add(address)
+        self.set_status(401)
+        self.set_header("WWW-Authenticate", 'Basic realm="leandask history"')
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        raise Finish("A password is needed.\n")
+
+    @property
+    def _address(self) -> str:
+        """Where a request comes from, also through a proxy that is trusted."""
+        forwarded = self._forwarded("X-Forwarded-For", which=-1)
+        return forwarded or str(self.request.remote_ip)
+
+    def _given_password(self) -> bytes | None:
+        """Return the password of a request, right or wrong; None without one."""
         kind, _, given = self.request.headers.get("Authorization", "").partition(" ")
         secret = given.strip().encode("utf-8", "replace")
         if kind.lower() == "basic":
             try:
-                secret = base64.b64decode(secret, validate=True).partition(b":")[2]
+                return base64.b64decode(secret, validate=True).partition(b":")[2]
             except binascii.Error:
-                return False
-        elif kind.lower() != "bearer":
-            return False
-        assert self.site.password is not None
-        return hmac.compare_digest(secret, self.site.password)
+                return None
+        return secret if kind.lower() == "bearer" else None
 
-    def _forwarded(self, name: str) -> str:
-        """Return a header of a proxy that is trusted; "" for all others."""
+    def _forwarded(self, name: str, which: int = 0) -> str:
+        """Return a value of a proxy's header, if it is trusted; "" for all others."""
         if not self.site.proxies or self.request.remote_ip not in self.site.proxies:
             return ""
-        return self.request.headers.get(name, "").partition(",")[0].strip()
+        return self.request.headers.get(name, "").split(",")[which].strip()
 
     @property
     def base(self) -> str:
