@@ -95,7 +95,7 @@ def write_run(path: Path, scheduler_id: str, tasks: int) -> None:
 class Server:
     """A server of some logs."""
 
-    def __init__(self, logs: Path, index: Path) -> None:
+    def __init__(self, logs: Path | str, index: Path) -> None:
         command = [sys.executable, "-m", "leandask", "history", str(logs)]
         command += ["--port", "0", "--index", str(index)]
         self.popen = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
