@@ -66,7 +66,7 @@ class Load:
     def _ask(self, kind: str, path: str) -> None:
         start = time.perf_counter()
         try:
-            with urllib.request.urlopen(self.server.url + path, timeout=300) as answer:
+            with urllib.request.urlopen(self.server.url + path, timeout=600) as answer:
                 answer.read()
                 self.statuses[answer.status] += 1
         except urllib.error.HTTPError as e:

@@ -6,7 +6,6 @@ import gzip
 import json
 import os
 import socket
-import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -123,22 +122,6 @@ def test_a_broken_log_hides_no_other(serve, logs):
     os.mkfifo(logs / "waiting" / "run.json")
     with serve(logs) as server:
         assert [*server.wait_for_runs(1)] == ["good"]
-        assert server.ask("/runs/good/overview")["records"] == 2
-
-
-def test_a_bomb_costs_its_own_page(serve, logs):
-    record = Log("bomb").start(0).records[0]
-    line = JSONFormatter().encode_fields(record) + b"\n"
-    with gzip.open(logs / "bomb.jsonl.gz", "wb") as file:
-        file.write(line)
-        for _ in range(64):
-            file.write(b'{"x":"' + b"0" * 2**24 + b'"}\n')  # a gigabyte
-    write_logs(logs / "good.jsonl", Log("good").start(0).stop(1))
-    with serve(logs) as server:
-        server.wait_for_runs(2)
-        start = time.monotonic()
-        status, _, _ = server.get("/api/v1/runs/bomb/overview")
-        assert status in (200, 422) and time.monotonic() - start < 60
         assert server.ask("/runs/good/overview")["records"] == 2
 
 

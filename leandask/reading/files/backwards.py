@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from leandask.reading.files.logfile import BLOCK, LONGEST_LINE, READ_ERRORS, LogFile
+from leandask.reading.files.logfile import (
+    BLOCK,
+    LONGEST_LINE,
+    READ_ERRORS,
+    LogFile,
+    check_endless,
+)
 
 #: Lines that are searched together.
 SLICE = 64
@@ -24,13 +30,23 @@ def lines_backwards(file: LogFile, block: int = BLOCK) -> Iterator[list[bytes]]:
     ------
     list of bytes
         Up to 64 lines, the last one first. A line longer than any record is cut.
+
+    Raises
+    ------
+    OSError
+        If it can't be read on.
     """
     position = file.nbytes if file.raw else 0  # raises if it could not be opened
     rest = b""  # the end of a line that starts in the block before
+    n_endless = 0
     while position:
         begin = max(position - block, 0)
-        lines = (file.read_at(begin, position - begin) + rest).split(b"\n")
+        data = file.read_at(begin, position - begin)
+        n_endless = 0 if b"\n" in data else check_endless(n_endless + len(data))
         position = begin
+        if n_endless > LONGEST_LINE and begin:
+            continue  # which is no record, and would be copied each time
+        lines = (data + rest).split(b"\n")
         rest = lines.pop(0)[:LONGEST_LINE] if begin else b""
         lines.reverse()
         for i in range(0, len(lines), SLICE):

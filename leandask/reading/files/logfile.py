@@ -26,6 +26,9 @@ READ_ERRORS = (OSError, EOFError, zlib.error)
 BLOCK = 256 * 1024
 #: Longest line that is read, in bytes; ``leandask.stream.record-bytes`` is far below.
 LONGEST_LINE = 16 * 2**20
+#: Bytes without an end of a line after which a file is not read on: it may be a hole of
+#: any size, which takes no place on the disk.
+ENDLESS = 256 * 2**20
 
 # Bounds of a compressed file, which may be made to expand to a thousand times its size
 # and more: it is read until one of them is passed.
@@ -153,6 +156,7 @@ class LogFile:
             file, or expands to far more than a log does.
         """
         rest = b""
+        n_endless = 0
 
         def cut(error: Exception) -> None:
             nonlocal rest
@@ -170,9 +174,12 @@ class LogFile:
             if length:
                 yield rest + block[:length]
                 rest = block[length:]
-            elif len(rest) < LONGEST_LINE:
+                n_endless = 0
+                continue
+            if len(rest) < LONGEST_LINE:
                 rest += block
             # A longer line is not a record. Its end is kept, which is no JSON either.
+            n_endless = check_endless(n_endless + len(block))
         if rest:
             yield rest
 
@@ -207,6 +214,19 @@ class LogFile:
                 raise OSError(f"it expands to more than {most} bytes")
             if n_lines > SHORT_LINES and nbytes < n_lines * SHORTEST:
                 raise OSError(f"its first {n_lines} lines are too short for records")
+
+
+def check_endless(nbytes: int) -> int:
+    """Return the bytes that were read without an end of a line.
+
+    Raises
+    ------
+    OSError
+        If that is too much.
+    """
+    if nbytes > ENDLESS:
+        raise OSError(f"there is no end of a line in {nbytes} bytes")
+    return nbytes
 
 
 def open_regular(path: Path) -> BinaryIO:

@@ -13,6 +13,7 @@ from leandask.eventlog.frames.gzipcodec import GzipCodec
 from leandask.eventlog.rotatingfile import RotatingFile
 from leandask.reading.backward import BackwardScan
 from leandask.reading.files import logfile
+from leandask.reading.files.backwards import lines_backwards
 from leandask.reading.files.listing import find_log
 from leandask.reading.files.logfile import BLOCK, LONGEST_LINE
 from leandask.reading.files.logfiles import OPEN_FILES, LogFiles, logs_at, open_logs
@@ -168,6 +169,19 @@ def test_a_line_without_an_end_takes_bounded_memory(tmp_path):
         blocks = [*files.files[0].blocks()]
     assert sum(map(len, blocks)) <= LONGEST_LINE + 2 * BLOCK
     assert blocks[-1].endswith(b"\n1\n")
+
+
+def test_a_hole_is_not_read_to_its_end(tmp_path):
+    path = write(tmp_path / "log.jsonl", b"1\n")
+    os.truncate(path, 50 * 10**9)
+    with LogFiles.of(find_log(path)) as files:
+        [file] = files.files
+        read = file.blocks()
+        assert next(read) == b"1\n"
+        with pytest.raises(OSError, match="no end of a line in"):
+            next(read)
+        with pytest.raises(OSError, match="no end of a line in"):
+            next(lines_backwards(file))
 
 
 def numbered(tmp_path, n):
