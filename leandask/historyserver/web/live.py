@@ -13,9 +13,9 @@ from leandask.historyserver.web.api import ApiHandler
 from leandask.historyserver.web.doors import Refused
 
 #: Readers that may follow runs, and seconds between two looks for each.
-FOLLOWERS, INTERVAL = 100, 1.0
+FOLLOWERS, INTERVAL = 100, 0.7
 #: Looks without a change after which a line tells a proxy that it is still there.
-SILENT = 15
+SILENT = 20
 
 
 class LiveHandler(ApiHandler):

@@ -24,7 +24,7 @@ from leandask.historyserver.web.doors import LOOPBACK, Site
 
 #: Seconds between two looks for new records, and before an indexer that has ended is
 #: started again: twice as long each time, up to a minute.
-INTERVAL, RESTART, LONGEST_RESTART = 2.0, 1.0, 60.0
+INTERVAL, RESTART, LONGEST_RESTART = 1.0, 1.0, 60.0
 _ID = r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,150})"
 _INDEXER = (sys.executable, "-m", "leandask.historyserver.index.process")
 
