@@ -41,8 +41,8 @@ def tables_of(reader: LogReader, scheduler_id: str) -> dict[str, Any]:
             else:
                 check(record)
                 departures.add(record)
-        except InvalidRecord:  # the overview counts them
-            continue
+        except (InvalidRecord, KeyError, TypeError, ValueError):
+            continue  # as of a log that was made to harm: the others are shown
     found = stats.as_dict()
     rows = departures.rows()
     known = {row["address"] for row in rows}
