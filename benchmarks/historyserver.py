@@ -95,9 +95,9 @@ def write_run(path: Path, scheduler_id: str, tasks: int) -> None:
 class Server:
     """A server of some logs."""
 
-    def __init__(self, logs: Path | str, index: Path) -> None:
+    def __init__(self, logs: Path | str, index: Path, *options: str) -> None:
         command = [sys.executable, "-m", "leandask", "history", str(logs)]
-        command += ["--port", "0", "--index", str(index)]
+        command += ["--port", "0", "--index", str(index), *options]
         self.popen = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         assert self.popen.stderr is not None
         found = re.search(r"at (\S+)/\n", self.popen.stderr.readline())
@@ -107,7 +107,7 @@ class Server:
     def get(self, path: str) -> tuple[float, bytes]:
         """Return the seconds until an answer, and the answer."""
         start = time.perf_counter()
-        with urllib.request.urlopen(self.url + path, timeout=600) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=3600) as answer:
             content = answer.read()
         return time.perf_counter() - start, content
 
@@ -138,9 +138,11 @@ class Server:
 
         thread = threading.Thread(target=watch)
         thread.start()
-        seconds, _ = self.get(path)
-        done.set()
-        thread.join()
+        try:
+            seconds, _ = self.get(path)
+        finally:
+            done.set()
+            thread.join()
         return seconds, peak[0] / MIB
 
     @property
@@ -152,6 +154,8 @@ class Server:
         """Stop it."""
         self.popen.terminate()
         self.popen.wait()
+        assert self.popen.stderr is not None
+        self.popen.stderr.close()
 
 
 def main() -> None:

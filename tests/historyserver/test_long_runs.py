@@ -16,7 +16,11 @@ TASKS = 5_000_000
 def test_pages_of_five_million_runs_of_tasks_take_bounded_memory(tmp_path, capsys):
     (tmp_path / "logs").mkdir()
     write_run(tmp_path / "logs" / "log.jsonl", "large", TASKS)
-    server = Server(tmp_path / "logs", tmp_path / "index.sqlite")
+    patient = (
+        "--page-timeout",
+        "1 h",
+    )  # a timeline takes minutes
+    server = Server(tmp_path / "logs", tmp_path / "index.sqlite", *patient)
     try:
         server.wait_for_runs(1)
         for part in ("overview", "tasks", "timeline"):

@@ -134,7 +134,8 @@ class Timeline:
                 text = f"{missing} records are missing before seq {record['seq']}"
                 self.marks["missing"].add(self._ms, run.id, text)
         if not is_transition:
-            check(record)
+            if is_next:
+                check(record)
             self._add_event(run, record)
             return
         try:
