@@ -100,6 +100,13 @@ class Indexer:
             if place.summary:
                 archived.append(place)
                 continue
+            if row is not None and is_same and not tries and place.log is not None:
+                # Nothing to read, but time tells that a run goes on no more.
+                positions = json.loads(row["positions"])
+                runs, quiet = _runs_of(db, place), quiet_at(place.log)
+                _put(db, place, runs, positions, quiet, row["error"])
+                db.commit()
+                continue
             positions = {} if row is None else json.loads(row["positions"])
             has_more |= self._update(db, place, positions, tries, not is_same)
             db.commit()
