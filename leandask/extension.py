@@ -203,6 +203,7 @@ class LeanExtension:
 
     def teardown(self) -> None:
         """Close once the scheduler has closed; upstream calls this while it closes."""
+        self.stream.is_stopping = True
         self._closing = asyncio.create_task(self._close_last())
 
     def record_start(self) -> None:

@@ -74,6 +74,18 @@ async def test_a_lost_worker_is_a_warning(events):
     assert [r.levelname for r in removed] == ["WARNING", "INFO"]
 
 
+@pytest.mark.parametrize("is_installed", [False, True])
+@gen_test()
+async def test_no_worker_of_a_scheduler_that_stops_is_lost(events, is_installed):
+    s = await (Scheduler(**LOCAL) if is_installed else lean())
+    if is_installed:
+        install(s)
+    async with Worker(s.address), Worker(s.address):
+        await s.close()
+    removed = [r for r in events if r.action == "remove-worker" and r.topic == "all"]
+    assert [r.levelname for r in removed] == ["INFO", "INFO"]
+
+
 @gen_test()
 async def test_a_msg_is_recorded_as_it_was_when_it_was_logged(events):
     async with lean() as s:

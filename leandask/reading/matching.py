@@ -60,15 +60,7 @@ def stems_from(record: dict[str, Any], stimuli: frozenset[str]) -> bool:
 def is_worker_lost(record: dict[str, Any]) -> bool:
     """Whether the event of a worker that left says that this was not expected.
 
-    Raises
-    ------
-    InvalidRecord
-        If its payload is not JSON.
+    Its payload is no sign: upstream expects none to leave, also where all leave as the
+    scheduler stops.
     """
-    # A payload that was cut may lack the field: then only the severity says it.
-    if record["severity_number"] >= WARNING_NUMBER:
-        return True
-    if '"expected"' not in record["payload"]:
-        return False
-    msg = msg_of(record)
-    return type(msg) is dict and msg.get("expected") is False
+    return bool(record["severity_number"] >= WARNING_NUMBER)

@@ -31,9 +31,11 @@ PROBLEM_ACTIONS = frozenset(
         "worker-ttl-timed-out",
     }
 )
+#: What a worker that left did.
+LEAVE = "remove-worker"
 #: Actions that may be a problem, and whether a msg shows that it is one.
 PROBLEM_SIGNS: dict[str, Callable[[dict[str, Any]], bool]] = {
-    "remove-worker": lambda msg: not msg.get("expected", True),
+    LEAVE: lambda msg: not msg.get("expected", True),
     "update-graph": lambda msg: bool(msg.get("status") == "error"),
 }
 
@@ -47,11 +49,11 @@ SEVERITIES = {name: SEVERITY_NUMBERS[level] for name, level in LEVELS.items()}
 WARNING_NUMBER = SEVERITY_NUMBERS[logging.WARNING]
 
 
-def level_of(topic: str, msg: Any) -> int:
+def level_of(topic: str, msg: Any, is_stopping: bool = False) -> int:
     """Return the level of an event: WARNING for a problem, else INFO.
 
-    A problem is what upstream itself treats as one. A line of a worker's log has its
-    own level.
+    A problem is what upstream itself treats as one, but for workers that leave a
+    scheduler which stops. A line of a worker's log has its own level.
 
     Examples
     --------
@@ -69,7 +71,8 @@ def level_of(topic: str, msg: Any) -> int:
             action in PROBLEM_ACTIONS
             or (action in PROBLEM_SIGNS and PROBLEM_SIGNS[action](msg))
         ):
-            return logging.WARNING
+            is_end = is_stopping and action == LEAVE
+            return logging.INFO if is_end else logging.WARNING
     return logging.INFO
 
 

@@ -104,6 +104,8 @@ class RecordStream:
         )
         #: Called with each transition into erred; must not raise.
         self.on_erred: Callable[[Transition], object] = lambda transition: None
+        #: Whether the scheduler ends: workers that leave then are not lost.
+        self.is_stopping = False
         #: Transitions that raised in the scheduler.
         self.failed_transitions = 0
         self._errors = 0  # on the event loop
@@ -118,7 +120,7 @@ class RecordStream:
         """Take an event, its time and its msg of any type; never raises."""
         try:
             timestamp, msg = event
-            level = level_of(topic, msg)
+            level = level_of(topic, msg, self.is_stopping)
             kind = self._worker_line if topic == WORKER_LOG else self._event
             urgent = level >= logging.WARNING and kind is self._event
             if urgent:

@@ -56,11 +56,11 @@ class Departures:
 
     def _leave(self, worker: str, record: dict[str, Any]) -> None:
         row = self._row(worker)
+        is_lost = is_worker_lost(record)
         try:
-            is_lost = is_worker_lost(record)
             msg = msg_of(record)
         except InvalidRecord:
-            is_lost, msg = False, None
+            msg = None
         self.lost += is_lost
         row |= {"left": record["timestamp"], "lost": is_lost}
         stimulus = msg.get("stimulus_id") if type(msg) is dict else None

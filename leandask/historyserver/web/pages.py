@@ -34,7 +34,7 @@ COLUMNS = {
     "ended": "End",
     "duration": "Duration",
     "state": "State",
-    "tasks": "Tasks",
+    "tasks": "Finished",
     "erred": "Erred",
     "workers_max": "Workers",
     "workers_lost": "Lost",

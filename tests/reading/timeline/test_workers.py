@@ -25,11 +25,10 @@ def test_workers_are_counted_once_although_their_events_have_two_topics():
     assert sum(data["flows"]["lost"]) == 1
 
 
-@pytest.mark.parametrize("level, lost", [(9, 1), (13, 1)])
-def test_a_worker_is_lost_by_the_payload_or_by_the_level(level, lost):
+@pytest.mark.parametrize("level, lost", [(9, 0), (13, 1)])
+def test_a_worker_is_lost_by_the_level(level, lost):
     log = Log().start(0).join(1, "tcp://a:1")
-    payload = {"expected": False} if level == 9 else {}
-    log.event(2, "all", "remove-worker", level, "tcp://a:1", **payload)
+    log.event(2, "all", "remove-worker", level, "tcp://a:1", expected=False)
     assert timeline_of(log).marks["lost"].count == lost
 
 
