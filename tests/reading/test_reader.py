@@ -161,6 +161,7 @@ def test_a_log_that_rotates_during_a_reading_is_read_without_a_gap(path):
     written = iter(enumerate(lines(4000), 1))
     for _ in range(1000):
         sink.write_fields(json.loads(next(written)[1]), logging.WARNING)
+    sink.flush()
     records = LogReader(path).records()
     found = [next(records)["seq"]]
     for _, line in written:  # rotates many times
