@@ -24,8 +24,9 @@ from leandask.reading.files.listing import FoundFile
 READ_ERRORS = (OSError, EOFError, zlib.error)
 #: Bytes that are read at once.
 BLOCK = 256 * 1024
-#: Longest line that is read, in bytes; ``leandask.stream.record-bytes`` is far below.
-LONGEST_LINE = 16 * 2**20
+#: Longest line that is read, in bytes; ``leandask.stream.record-bytes`` is far below. To
+#: decode it, orjson takes 12 times as much, and crashes where that can't be had.
+LONGEST_LINE = 4 * 2**20
 #: Bytes without an end of a line after which a file is not read on: it may be a hole of
 #: any size, which takes no place on the disk.
 ENDLESS = 256 * 2**20
@@ -155,12 +156,11 @@ class LogFile:
             If the file can't be opened or read, is named .gz and is not a gzipped
             file, or expands to far more than a log does.
         """
-        rest = b""
+        rest = bytearray()
         n_endless = 0
 
         def cut(error: Exception) -> None:
-            nonlocal rest
-            rest = b""  # the rest of this line is lost
+            rest.clear()  # the rest of this line is lost
             broken(error)
 
         raw = self.raw
@@ -172,8 +172,8 @@ class LogFile:
         for block in parts:
             length = block.rfind(b"\n") + 1
             if length:
-                yield rest + block[:length]
-                rest = block[length:]
+                yield bytes(rest) + block[:length]
+                rest[:] = block[length:]
                 n_endless = 0
                 continue
             if len(rest) < LONGEST_LINE:
@@ -181,7 +181,7 @@ class LogFile:
             # A longer line is not a record. Its end is kept, which is no JSON either.
             n_endless = check_endless(n_endless + len(block))
         if rest:
-            yield rest
+            yield bytes(rest)
 
     def spans(self) -> Iterator[int]:
         """Yield the places of a compressed file from which it can be read."""
