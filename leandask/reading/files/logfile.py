@@ -24,8 +24,8 @@ from leandask.reading.files.listing import FoundFile
 READ_ERRORS = (OSError, EOFError, zlib.error)
 #: Bytes that are read at once.
 BLOCK = 256 * 1024
-#: Longest line that is read, in bytes; ``leandask.stream.record-bytes`` is far below. To
-#: decode it, orjson takes 12 times as much, and crashes where that can't be had.
+#: Longest line that is read, in bytes; ``leandask.stream.record-bytes`` is far below.
+#: To decode it, orjson takes 12 times as much, and crashes where that can't be had.
 LONGEST_LINE = 4 * 2**20
 #: Bytes without an end of a line after which a file is not read on: it may be a hole of
 #: any size, which takes no place on the disk.
