@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import time
 import urllib.request
 from collections import deque
@@ -169,16 +170,25 @@ def worker_churn_load(cluster: Cluster, step: int) -> None:
     wait_until_empty(cluster)
 
 
-async def clients_come_and_go(address: str, count: int) -> None:
-    """Connect clients in this process, one after the other, and run a task in each."""
+async def clients_come_and_go(address: str, count: int, nbytes: int = 0) -> None:
+    """Connect clients in this process, one after the other, and run a task in each.
+
+    So many bytes, which nothing compresses, are in the spec of a task.
+    """
     for i in range(count):
         async with Client(address, asynchronous=True, set_as_default=False) as client:
-            await client.submit(increment, i, key=f"increment-{client.id}")
+            key, data = f"increment-{client.id}", os.urandom(nbytes)
+            await client.submit(increment, i, data, key=key)
 
 
 def client_churn(cluster: Cluster, step: int) -> None:
     """300 clients come, run a task and go."""
     cluster.client.sync(clients_come_and_go, cluster.address, 300)
+
+
+def flow_runs(cluster: Cluster, step: int) -> None:
+    """400 flow runs as Prefect's: each a client, and a task of 80 kB."""
+    cluster.client.sync(clients_come_and_go, cluster.address, 400, 80_000)
 
 
 def topics(cluster: Cluster, step: int) -> None:
@@ -247,6 +257,7 @@ SCENARIOS: dict[str, Scenario] = {
     "worker-churn": Scenario(worker_churn, (Step(), Step(0.3))),
     "worker-churn-load": Scenario(worker_churn_load, (Step(8), Step(1)), n_workers=10),
     "client-churn": Scenario(client_churn, (Step(), Step(0.3)), n_workers=1),
+    "flow-runs": Scenario(flow_runs, (Step(20), Step(2)), n_workers=4),
     "topics": Scenario(topics, (Step(2),)),
     "errors": Scenario(errors, (Step(8), Step(0.5)), n_workers=2),
     # Bokeh forgets a session 15 s after its page was closed, or a little later.

@@ -10,8 +10,8 @@ import time
 from typing import Any
 
 
-def increment(x: int) -> int:
-    """Return x + 1: a task that takes no time."""
+def increment(x: int, data: bytes = b"") -> int:
+    """Return x + 1: a task that takes no time, and may have data in its spec."""
     return x + 1
 
 
