@@ -6,6 +6,7 @@ import asyncio
 import logging
 import pickle
 import time
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
 from leandask.records.schema import GRAPH_REFUSED
@@ -75,11 +76,12 @@ class Answer:
             "traceback": None,
         }
 
-    async def send(self, keys: list[Key]) -> None:
+    async def send(self, keys: list[Key], mentioned: Container[Key] = ()) -> None:
         """Send the error for these keys, and wait until the client has taken it.
 
         Keys of tasks that the client wanted already are left out, unless these have
-        nothing to run.
+        nothing to run, or the client has said something of them since, such as that it
+        releases them.
         """
         for first in range(0, len(keys), SLICE):
             begun = time.perf_counter()
@@ -87,7 +89,8 @@ class Answer:
             if comm is None or comm.comm is None or comm.comm.closed():
                 return
             some = keys[first : first + SLICE]
-            comm.send(*({**self._error, "key": k} for k in some if self._is_new(k)))
+            told = [k for k in some if k in mentioned or self._is_new(k)]
+            comm.send(*({**self._error, "key": k} for k in told))
             took = time.perf_counter() - begun
             await asyncio.sleep(took / PART)
             while _has_unsent(comm) and not comm.comm.closed():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -13,6 +14,8 @@ from leandask.guard.refusals import SLICE, Answer
 if TYPE_CHECKING:
     from dask.typing import Key
 
+#: Name of what a client says of keys that it does not want any more.
+RELEASE = "client-releases-keys"
 #: Bytes up to which graphs and data of a message that does not fit are handed on.
 MOST_BYTES = 2**20
 #: Keys of a graph up to which it is read before it is judged.
@@ -87,8 +90,10 @@ class Sieve:
         self._body = MessageBody(read, sizes[0])
         #: Those that may be dropped later; of the others only what is handed on.
         self._messages: list[Message | bytes] = []
-        #: Keys of the graphs that were kept, which may be released at once.
+        #: Keys of graphs that are kept, and those that other messages name, such as to
+        #: release them: what the scheduler has of either is out of date.
         self._coming: set[Key] = set()
+        self._mentioned: set[Key] = set()
         #: Bytes of graphs and data that may still be kept.
         self._left = MOST_BYTES
 
@@ -106,6 +111,9 @@ class Sieve:
             await self._read_message()
         await self._discard(self._body.left)
         await self._read_frames()
+        large = [each for each in self._messages if isinstance(each, Message)]
+        kept = [each for each in large if each.is_kept and each.is_graph]
+        self._coming &= {key for m in kept for key in m.keys or ()}
         packed, frames = [], {}
         for message in self._messages:
             if isinstance(message, bytes):
@@ -129,11 +137,23 @@ class Sieve:
             self._take(message, len(message.packed))
             if message.is_kept:
                 self._messages.append(message)
-                self._coming.update(message.keys or ())
+                self._note(message)
             else:
                 await self._drop(message)
         elif not self._is_needless(message):
             self._messages.append(message.packed)
+            self._note(message)
+
+    def _note(self, message: Message) -> None:
+        """Note what the scheduler will know of keys once it has what is kept."""
+        keys = message.keys or ()
+        with suppress(TypeError):  # one that is no key: upstream's to judge
+            if message.is_graph:
+                self._coming.update(keys)
+                return
+            self._mentioned.update(keys)
+            if message.op == RELEASE:
+                self._coming.difference_update(keys)
 
     async def _read_said(self) -> Message:
         body, message = self._body, Message()
@@ -174,14 +194,20 @@ class Sieve:
         answer = self._refuse(n_keys)
         for first in range(0, n_keys, SLICE):
             size = min(SLICE, n_keys - first)
-            await answer.send([await self._body.value() for _ in range(size)])
+            keys = [await self._body.value() for _ in range(size)]
+            await self._send(answer, keys)
+
+    async def _send(self, answer: Answer, keys: list[Key]) -> None:
+        """Answer keys for which the client does not get anything else."""
+        keys = [key for key in keys if key not in self._coming]
+        await answer.send(keys, self._mentioned)
 
     async def _drop(self, message: Message) -> None:
         keys = message.keys if message.is_graph else None
         if keys is None:
             self._lose(str(message.op))
         elif keys:
-            await self._refuse(len(keys)).send(keys)
+            await self._send(self._refuse(len(keys)), keys)
 
     def _take(self, message: Message, nbytes: int) -> None:
         """Keep a part of a message if it is small enough, and else none of it."""
@@ -225,7 +251,7 @@ class Sieve:
 
     def _is_needless(self, message: Message) -> bool:
         """Whether a message releases only what is not there, such as refused tasks."""
-        if message.op != "client-releases-keys" or message.keys is None:
+        if message.op != RELEASE or message.keys is None:
             return False
         try:
             return not any(map(self._is_there, message.keys))
@@ -233,4 +259,5 @@ class Sieve:
             return False
 
     def _is_there(self, key: Key) -> bool:
-        return key in self._coming or self._is_known(key)
+        is_said = key in self._coming or key in self._mentioned
+        return is_said or self._is_known(key)

@@ -38,12 +38,14 @@ class Answers:
     def __init__(self):
         self.keys = []
         self.lost = []
+        self.mentioned = set()
 
     def refuse(self, n_keys):
         return self
 
-    async def send(self, keys):
+    async def send(self, keys, mentioned):
         self.keys += keys
+        self.mentioned.update(mentioned)
 
 
 async def fits(nbytes, body):
@@ -149,6 +151,29 @@ async def test_a_release_of_a_task_that_comes_with_it_is_handed_on():
     release = {"op": "client-releases-keys", "keys": ["small"]}
     said, _ = await receive([LARGE, graph(["small"]), release])
     assert [each["op"] for each in said] == ["update-graph", "client-releases-keys"]
+
+
+@gen_test()
+async def test_a_task_that_the_client_released_right_before_is_answered():
+    release = {"op": "client-releases-keys", "keys": ["known"]}
+    for keys in (["known"], ["known", *map(str, range(2000))]):
+        said, answers = await receive([release, graph(keys, BYTES)])
+        assert answers.keys == keys
+        assert answers.mentioned == {"known"}
+        # One that comes again is not answered, as the scheduler will have it.
+        again = [release, graph(["known"]), graph(keys, BYTES)]
+        said, answers = await receive(again)
+        assert answers.keys == keys[1:]
+        assert [each["op"] for each in said] == ["client-releases-keys", "update-graph"]
+
+
+@gen_test()
+async def test_a_release_of_what_was_asked_for_right_before_is_handed_on():
+    wish = {"op": "client-desires-keys", "keys": ["asked"]}
+    release = {"op": "client-releases-keys", "keys": ["asked"]}
+    said, answers = await receive([wish, graph(["asked"], BYTES), release])
+    assert [each["op"] for each in said] == [wish["op"], release["op"]]
+    assert answers.keys == ["asked"]
 
 
 @gen_test()
