@@ -117,7 +117,10 @@ class TaskRuns:
         finally:
             self._erring = {}
         if is_tried_again and ts is not None:
-            self._put_erred(ts, message, logging.DEBUG)
+            try:
+                self._put_erred(ts, message, logging.DEBUG)
+            except Exception:  # a worker that says odd things
+                self._stream.count_error()
 
     def see_erred(self, transition: Transition) -> None:
         """Take a task that has erred, for whatever reason; never raises."""

@@ -180,6 +180,24 @@ async def test_a_run_that_the_scheduler_does_not_want_any_more_is_not_recorded(k
     assert [r["task_prefix"] for r in of(kept, TASK_FINISHED)] == ["inc"]
 
 
+@pytest.mark.parametrize("retries", [0, 1])
+@gen_test()
+async def test_an_error_that_is_no_text_is_counted_and_goes_on(retries, kept):
+    with dask.config.set(ON):
+        async with lean_cluster() as (s, c):
+            future = c.submit(Event("go").wait, key="odd", retries=retries)
+            await processing(s, "odd")
+            odd = {"key": "odd", "exception_text": 1, "traceback_text": b"x"}
+            odd |= {"worker": next(iter(s.workers)), "run_id": s.tasks["odd"].run_id}
+            odd |= {"exception": None, "traceback": None, "stimulus_id": "odd"}
+            s.stream_handlers["task-erred"](**odd)
+            assert s.tasks["odd"].state == ("processing" if retries else "erred")
+            assert s.extensions["leandask"].stream.stats()["errors"] == 1
+            await Event("go").set()
+            await future.cancel()
+    assert not kept
+
+
 @gen_test()
 async def test_a_trace_of_another_system_goes_on(kept):
     trace, span = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

@@ -66,6 +66,7 @@ class ErredTasks(History[ErredTask]):
         return dataclasses.replace(
             erred,
             key=cut(erred.key),
-            exception_text=erred.exception_text[: self.length],
-            traceback_text=erred.traceback_text[: self.length],
+            # A worker may send anything, which upstream keeps as it is.
+            exception_text=str(erred.exception_text)[: self.length],
+            traceback_text=str(erred.traceback_text)[: self.length],
         )
