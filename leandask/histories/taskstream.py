@@ -56,6 +56,8 @@ class TaskStream(TaskStreamPlugin):
     """A task stream that is whole for those who watch it. See :func:`adopt`."""
 
     buffer: TaskBuffer
+    #: When it was started, in seconds since the epoch: it has no tasks from before.
+    begun: float
     #: Windows that are open, the last `MOST_WINDOWS` of them.
     windows: deque[Window]
     #: Connections of clients that watch until they leave.
@@ -186,6 +188,7 @@ def adopt(
         most = cast("deque[Task]", plugin.buffer).maxlen
         stream = cast(TaskStream, plugin)
         stream.__class__ = TaskStream
+        stream.begun = time()
         stream.windows, stream.staying = deque(maxlen=MOST_WINDOWS), set()
         stream.is_held = _is_added_by_a_user()
         tasks = list(plugin.buffer)

@@ -30,6 +30,8 @@ logger = logging.getLogger("leandask")
 
 #: Seconds between two warnings that a client could not be noted or told.
 WARN_SECONDS = 60.0
+#: Seconds by which a client's clock may be late, which asks for tasks since now.
+CLOCK_SECONDS = 1.0
 #: The tasks that a report draws, while it is made, if they are not those of memory.
 _drawn: ContextVar[TaskBuffer | None] = ContextVar("_drawn", default=None)
 
@@ -80,6 +82,7 @@ class Watchers:
         # A client may tell what it reads; one in this process reads objects.
         is_read = serializers is None or "msgpack" in serializers
         is_packed = is_read and not isinstance(comm, InProc)
+        self._collect(count=0)  # starts the task stream, if there is none yet
         if (window := self._window_beyond_memory(comm, **asked)) is not None:
             self._note(lambda stream: self._move_windows(stream, comm, **asked))
             return self._answer_logged(window, is_packed)
@@ -98,7 +101,6 @@ class Watchers:
         """Answer with the tasks that memory keeps."""
         answer = None
         if is_packed:
-            self._collect(count=0)  # starts the task stream, if there is none yet
             stream = task_stream_of(self.scheduler)
             answer = None if stream is None else stream.answer(**asked)
         if answer is None:
@@ -195,13 +197,16 @@ class Watchers:
             return None
         if not self._has_log():
             return None
-        if not stream.notice_of(start, stop, count, start_index):
-            return None
         begin = as_time(start) or 0.0
+        end = math.inf if stop is None else as_time(stop)
+        # It has no tasks from before somebody asked for it.
+        is_late = start is not None and begin < min(stream.begun - CLOCK_SECONDS, end)
+        if not (is_late or stream.notice_of(start, stop, count, start_index)):
+            return None
         if start_index is not None:
             opened = [w.opened for w in stream.windows if w.begin == start_index]
             begin = min(opened, default=0.0)
-        return begin, math.inf if stop is None else as_time(stop), count
+        return begin, end, count
 
     def _has_log(self) -> bool:
         """Whether an event log has the runs of tasks."""

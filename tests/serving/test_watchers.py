@@ -280,6 +280,21 @@ async def test_what_is_beyond_upstreams_bound_comes_from_the_event_log(
 
 
 @gen_test()
+async def test_tasks_from_before_somebody_asked_come_from_the_event_log(told, tmp_path):
+    log = {"leandask.event-log.path": str(tmp_path / "log.jsonl")}
+    with dask.config.set(log):
+        async with lean_cluster(retention=TASKS) as (_, c):
+            ran = await run(c)
+            before = await c.get_task_stream(start=time() - 3600)
+            assert keys(before) == ran
+            assert keys(await c.get_task_stream(start="1 hour", count=3)) < ran
+            assert await c.get_task_stream(start=0, stop=0) == ()
+            later = await run(c)
+            assert keys(await c.get_task_stream(start="1 hour")) == ran | later
+    assert told == []
+
+
+@gen_test()
 async def test_without_runs_in_the_log_an_answer_is_cut_as_before(told, tmp_path):
     log = {"leandask.event-log.path": str(tmp_path / "log.jsonl")}
     with most(20), dask.config.set(log | {"leandask.stream.tasks": False}):
