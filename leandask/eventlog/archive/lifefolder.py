@@ -92,10 +92,14 @@ class LifeFolder:
             with contextlib.suppress(OSError, ImportError):
                 # As it was left, if it can't be mended: readers say what is broken.
                 mend(path)
-            if nbytes := path.stat().st_size:
+            try:
+                nbytes = path.stat().st_size
+            except FileNotFoundError:  # somebody removed it
+                continue
+            if nbytes:
                 yield Segment(path, nbytes)
             else:
-                path.unlink()
+                path.unlink(missing_ok=True)
 
     def write_run(self, run: dict[str, Any]) -> Path:
         """Write ``run.json``, for the next scheduler after a kill too."""

@@ -22,6 +22,7 @@ from leandask.eventlog.archive.archive import Archive, spool_of
 from leandask.eventlog.archive.bucket import check_installed, shown
 from leandask.eventlog.archive.lifefolder import LifeFolder, Segment, left_behind
 from leandask.eventlog.archive.runsummary import RunSummary
+from leandask.eventlog.archive.segments import segment_name
 from leandask.eventlog.archive.waiting import Waiting
 from leandask.eventlog.eventlog import EventLog
 from leandask.eventlog.frames.codec import codec_of
@@ -253,6 +254,16 @@ def test_the_folder_of_a_living_scheduler_is_not_taken_over(tmp_path):
     for folder in (own, found):
         folder.remove()
     assert [*(tmp_path / "s").iterdir()] == []
+
+
+def test_a_segment_that_somebody_removes_does_not_keep_the_others_back(tmp_path):
+    names = [segment_name(0, number, ".gz") for number in (1, 2, 3)]
+    LifeFolder(tmp_path / "a").close()
+    for name in names:
+        (tmp_path / "a" / name).write_bytes(b"x")
+    left = LifeFolder(tmp_path / "a")
+    (tmp_path / "a" / names[1]).unlink()
+    assert [segment.path.name for segment in left.segments()] == [names[0], names[2]]
 
 
 def test_a_run_counts_from_its_records():
