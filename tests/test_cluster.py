@@ -11,7 +11,13 @@ from distributed.utils_test import gen_test, inc
 
 import leandask
 from leandask import LeanCluster, LeanScheduler, LeanSpecMixin, Retention
-from tests.helpers.processes import PYTHON, assert_lean, lean_settings, wait_for
+from tests.helpers.processes import (
+    PYTHON,
+    assert_lean,
+    lean_settings,
+    records_of,
+    wait_for,
+)
 from tests.helpers.schedulers import LOCAL, run_housekeeping
 
 NO_DASHBOARD = {"dashboard": False}
@@ -199,6 +205,16 @@ async def test_spec_cluster_accepts_our_class():
         ):
             assert await client.submit(inc, 1) == 2
             assert cluster.scheduler.retention.events == 7
+
+
+@pytest.mark.parametrize("processes", [False, True])
+def test_no_worker_is_lost_as_a_cluster_closes(tmp_path, processes):
+    log = tmp_path / "log.jsonl"
+    with dask.config.set({"leandask.event-log.path": str(log)}):
+        with LeanCluster(**SMALL | {"processes": processes}) as cluster:
+            Client(cluster).shutdown()
+    left = [r for r in records_of(log) if r.get("action") == "remove-worker"]
+    assert {r["severity"] for r in left} == {"INFO"}
 
 
 def test_the_mixin_refuses_a_scheduler_of_another_process():

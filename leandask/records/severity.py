@@ -33,6 +33,8 @@ PROBLEM_ACTIONS = frozenset(
 )
 #: What a worker that left did.
 LEAVE = "remove-worker"
+#: What is no problem as a scheduler stops: its workers leave, also with tasks.
+AT_END = frozenset({LEAVE, "task-suspected"})
 #: Actions that may be a problem, and whether a msg shows that it is one.
 PROBLEM_SIGNS: dict[str, Callable[[dict[str, Any]], bool]] = {
     LEAVE: lambda msg: not msg.get("expected", True),
@@ -71,7 +73,7 @@ def level_of(topic: str, msg: Any, is_stopping: bool = False) -> int:
             action in PROBLEM_ACTIONS
             or (action in PROBLEM_SIGNS and PROBLEM_SIGNS[action](msg))
         ):
-            is_end = is_stopping and action == LEAVE
+            is_end = is_stopping and action in AT_END
             return logging.INFO if is_end else logging.WARNING
     return logging.INFO
 

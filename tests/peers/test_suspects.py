@@ -49,6 +49,18 @@ async def test_a_task_is_suspected_and_then_given_up_with_the_workers_it_took(
 
 
 @gen_test()
+async def test_no_task_is_suspected_by_a_warning_as_its_scheduler_stops(collected):
+    s = await lean()
+    async with Worker(s.address), Client(s.address, asynchronous=True) as c:
+        future = c.submit(asyncio.sleep, FOR_EVER, key="x")
+        await processing(s, "x")
+        await s.close()
+        del future
+    [record] = [r for r in collected if r.__dict__.get("topic") == SUSPECTS]
+    assert (record.action, record.levelname) == ("task-suspected", "INFO")
+
+
+@gen_test()
 async def test_of_many_tasks_some_are_named_and_all_are_counted():
     with dask.config.set({"distributed.scheduler.worker-saturation": float("inf")}):
         s = lean(allowed_failures=1)
