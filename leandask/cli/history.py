@@ -156,12 +156,17 @@ def _old_lines(roots: list[str], path: Path | None, keep: Keep) -> Iterator[str]
     """Show what would be removed."""
     from leandask.historyserver.index.index import Index, default_path
     from leandask.historyserver.index.indexing import Indexer
+    from leandask.historyserver.index.process import lock
     from leandask.historyserver.index.retention import find_old
 
     index = Index(path or default_path(roots))
     indexer = Indexer(index, roots)
-    while indexer.run_once():
-        pass
+    try:
+        with lock(index.path, wait=False):
+            while indexer.run_once():
+                pass
+    except BlockingIOError:
+        pass  # a server keeps it up to date: two that write would count records twice
     n = nbytes = 0
     for old in find_old(index, keep):
         n, nbytes = n + old.n_runs, nbytes + old.nbytes

@@ -10,9 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from leandask.cli.main import main
+from leandask.eventlog.filelock import is_alone
 from leandask.historyserver.index import retention
 from leandask.historyserver.index.index import Index
 from leandask.historyserver.index.indexing import Indexer
+from leandask.historyserver.index.process import lock
 from leandask.historyserver.index.retention import Keep, find_old, remove
 from leandask.records.times import rfc3339
 from tests.helpers.logs import T0, Log, write_logs
@@ -112,6 +114,17 @@ def test_an_archived_run_is_removed(tmp_path, is_url):
     assert left == kept
 
 
+def test_an_archive_in_which_a_scheduler_writes_stays(tmp_path):
+    archived(tmp_path / "S-1", "S-1", 0)
+    with (tmp_path / "S-1" / "other.jsonl").open("wb") as file:
+        is_alone(file.fileno())  # as each sink does
+        make_old(tmp_path)
+        index = index_of(tmp_path, tmp_path / "S-1")
+        [old] = find_old(index, Keep(runs=0))
+        remove(old)
+        assert len([*(tmp_path / "S-1").iterdir()]) == 3
+
+
 def test_the_command_shows_what_it_would_remove(logs, tmp_path):
     index = ("--index", str(tmp_path / "i.sqlite"))
     command = ["history", str(logs), *index, "--keep-runs", "3", "--dry-run"]
@@ -120,6 +133,17 @@ def test_the_command_shows_what_it_would_remove(logs, tmp_path):
     assert done.output.splitlines()[0].startswith(f"{logs}/1.jsonl: 1 run, ended 2026-")
     assert "2 runs would be removed" in done.output
     assert len([*logs.iterdir()]) == 10
+
+
+def test_the_command_does_not_write_the_index_of_a_server(logs, tmp_path):
+    path = tmp_path / "index.sqlite"
+    index_of(tmp_path, logs)
+    write_logs(logs / "new.jsonl", Log("S-9").start(0).stop(60))
+    command = ["history", str(logs), f"--index={path}", "--keep-runs=0", "--dry-run"]
+    with lock(path):
+        shown = CliRunner().invoke(main, command).output
+    assert "4 runs would be removed" in shown
+    assert "5 runs would be removed" in CliRunner().invoke(main, command).output
 
 
 def test_the_server_removes_what_is_not_kept(serve, logs):

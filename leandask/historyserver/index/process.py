@@ -47,11 +47,21 @@ def limit_memory(nbytes: int) -> None:
         os.nice(5)
 
 
-def lock(path: Path) -> IO[bytes]:
-    """Wait until no other process writes the index; the file holds it."""
+def lock(path: Path, wait: bool = True) -> IO[bytes]:
+    """Wait until no other process writes the index; the file holds it.
+
+    Raises
+    ------
+    BlockingIOError
+        If another one does, and this one is not to wait.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = open(f"{path}.lock", "wb")
-    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        file.close()
+        raise
     return file
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from leandask.eventlog.filenames import place_of
 from leandask.historyserver.index.index import Index
 from leandask.historyserver.index.places import SUMMARY, filesystem, is_url
-from leandask.reading.files.listing import find_log
+from leandask.reading.files.listing import find_log, find_logs
 
 #: Seconds that a log must not have changed to be removed, whatever its records say.
 UNCHANGED_SECONDS = 60.0
@@ -75,7 +75,9 @@ def remove(old: Old) -> None:
         _remove_at_url(old)
     elif old.is_archive:
         names = [each for each in os.listdir(old.path) if _is_ours(each)]
-        if any(_is_new(os.path.join(old.path, name)) for name in names):
+        # Another scheduler may write to the folder.
+        is_open = any(log.is_open_for_writing() for log in find_logs(Path(old.path)))
+        if is_open or any(_is_new(os.path.join(old.path, name)) for name in names):
             return
         # The summary last, so that what is left of it is still one run.
         for name in sorted(names, key=SUMMARY.__eq__):
