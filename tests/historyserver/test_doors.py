@@ -134,6 +134,7 @@ def test_a_site_that_points_its_name_here_gets_nothing(serve, logs):
         assert server.get("/api/v1/runs", Host="evil.example")[0] == 403
         assert server.get("/api/v1/runs", Host="localhost:1")[0] == 200
         assert server.get("/api/v1/runs", Host="[::1]")[0] == 200
+        assert server.get("/api/v1/runs", Host="[")[0] == 400
 
 
 def test_nothing_can_be_changed_and_no_other_file_is_read(serve, logs, tmp_path):

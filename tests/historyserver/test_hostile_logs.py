@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import socket
+from itertools import islice
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -163,6 +164,20 @@ def test_a_page_ends_when_its_reader_leaves(serve, logs, tmp_path):
         wait_for(lambda: not children(server), timeout=5)
         answers = server.index.with_name(f"{server.index.name}.answers")
         wait_for(lambda: not [*answers.iterdir()])
+
+
+def test_head_of_a_live_run_ends_at_once(serve, logs):
+    write_logs(logs / "log.jsonl", Log("S-1").start(0))
+    requests = "HEAD /api/v1/runs/S-1/live", "GET /health"
+    text = "".join(f"{r} HTTP/1.1\r\nHost: localhost\r\n\r\n" for r in requests)
+    with serve(logs) as server:
+        server.wait_for_runs(1, state="running")
+        url = urlsplit(server.url)
+        with socket.create_connection((url.hostname, url.port), timeout=10) as reader:
+            reader.sendall(text.encode())
+            with reader.makefile("rb") as answers:
+                statuses = (line for line in answers if line.startswith(b"HTTP/"))
+                assert [*islice(statuses, 2)] == 2 * [b"HTTP/1.1 200 OK\r\n"]
 
 
 def test_a_lost_index_is_made_again(serve, logs):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 
 import jsonschema
@@ -66,6 +67,14 @@ def test_a_run_has_its_tasks_errors_and_workers(real_server, real_logs):
     )
     assert sum(overview["curves"]["counts"]["finished"]) == 50
     assert overview["start"]["distributed_version"]
+
+
+def test_a_page_is_made_though_the_cache_was_emptied(serve, real_logs):
+    logs, ids = real_logs
+    with serve(logs) as server:
+        server.wait_for_runs(3)
+        shutil.rmtree(f"{server.index}.answers")
+        assert server.ask(f"/runs/{ids['clean']}/tasks")["tasks"]
 
 
 def test_events_are_filtered_and_paged(real_server, real_logs):

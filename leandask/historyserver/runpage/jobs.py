@@ -159,22 +159,30 @@ class Jobs:
 
     async def _make(self, question: Question, name: str, job: _Job) -> Path:
         async with self._slots:
-            start = time.monotonic()
-            fd, temporary = tempfile.mkstemp(dir=self.folder)
-            os.close(fd)
-            path = Path(temporary)
             try:
-                await self._run(question, path, job)
-                meta = {
-                    "signature": question.signature,
-                    "took": time.monotonic() - start,
-                    "at": time.time(),
-                }
-                self.folder.joinpath(f"{name}.meta").write_text(json.dumps(meta))
-                return path.replace(self.folder / name)
-            finally:
-                path.unlink(missing_ok=True)
-                self._prune(name)
+                return await self._make_file(question, name, job)
+            except OSError as e:  # a full disk, most likely
+                raise JobError(f"its page can't be kept: {e.strerror}") from None
+
+    async def _make_file(self, question: Question, name: str, job: _Job) -> Path:
+        start = time.monotonic()
+        # It lies in a cache, which may have been emptied.
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fd, temporary = tempfile.mkstemp(dir=self.folder)
+        os.close(fd)
+        path = Path(temporary)
+        try:
+            await self._run(question, path, job)
+            meta = {
+                "signature": question.signature,
+                "took": time.monotonic() - start,
+                "at": time.time(),
+            }
+            self.folder.joinpath(f"{name}.meta").write_text(json.dumps(meta))
+            return path.replace(self.folder / name)
+        finally:
+            path.unlink(missing_ok=True)
+            self._prune(name)
 
     async def _run(self, question: Question, output: Path, job: _Job) -> None:
         process = await self._start(question, output)

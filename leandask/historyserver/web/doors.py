@@ -121,7 +121,10 @@ class Handler(RequestHandler):
     def prepare(self) -> None:
         """Let in who may read."""
         forwarded = self._forwarded("X-Forwarded-Host") or self.request.host
-        host = urlsplit(f"//{forwarded}").hostname or ""
+        try:
+            host = urlsplit(f"//{forwarded}").hostname or ""
+        except ValueError:  # such as a bracket that is not closed
+            raise Refused(400, "The host name is not valid") from None
         if self.site.hosts and host not in self.site.hosts:
             raise Refused(403, "This host name is not known: see --allow-host")
         if self.site.password is not None:

@@ -30,6 +30,8 @@ class LiveHandler(ApiHandler):
             raise Refused(503, "too many readers follow runs")
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("X-Accel-Buffering", "no")  # a proxy must not wait for more
+        if self.request.method == "HEAD":
+            return
         self.site.followers += 1
         try:
             await self._follow(run_id)
