@@ -8,12 +8,13 @@ import os
 import socket
 from itertools import islice
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 
 from leandask.eventlog.formatter import JSONFormatter
-from tests.helpers.logs import HOSTILE, Log, write, write_logs
+from leandask.records.text import name_of
+from tests.helpers.logs import HOSTILE, Log, run_record, write, write_logs
 from tests.helpers.processes import wait_for
 
 
@@ -164,6 +165,17 @@ def test_a_page_ends_when_its_reader_leaves(serve, logs, tmp_path):
         wait_for(lambda: not children(server), timeout=5)
         answers = server.index.with_name(f"{server.index.name}.answers")
         wait_for(lambda: not [*answers.iterdir()])
+
+
+@pytest.mark.parametrize("key", ["a\x1b[31m", " b\n", "k" * 10**4])
+def test_any_key_has_its_story(serve, logs, key):
+    log = Log("S-1").start(0)
+    log.records.append(run_record(1, name_of(key), scheduler_id="S-1"))
+    write_logs(logs / "log.jsonl", log)
+    with serve(logs) as server:
+        server.wait_for_runs(1)
+        found = server.ask(f"/runs/S-1/story?key={quote(key)}")["records"]
+    assert [record["task_key"] for record in found] == [name_of(key)]
 
 
 def test_head_of_a_live_run_ends_at_once(serve, logs):

@@ -40,7 +40,16 @@ class ApiHandler(Handler):
 
     def argument(self, name: str) -> str:
         """Return the last value of a parameter, cut."""
-        return self.get_query_argument(name, "")[:1000]
+        return (self.arguments(name) or [""])[-1]
+
+    def arguments(self, name: str) -> list[str]:
+        """Return the values of a parameter, cut.
+
+        As they are: tornado's own methods remove what a key may have at its ends, and
+        control characters.
+        """
+        values = self.request.query_arguments.get(name, [])
+        return [value.decode("utf-8", "replace")[:1000] for value in values]
 
     def number(self, name: str, default: int, most: int) -> int:
         """Return a parameter that is a number from 0, or end with 400."""
@@ -167,7 +176,7 @@ class EventsHandler(ApiHandler):
         """Answer."""
         options: dict[str, Any] = {}
         for name in FILTERS:
-            if values := [v[:500] for v in self.get_query_arguments(name) if v][:20]:
+            if values := [v for v in self.arguments(name) if v][:20]:
                 options[name] = values
         options |= {n: value for n in BOUNDS if (value := self.argument(n))}
         try:

@@ -148,7 +148,7 @@ class ComparePage(PageHandler):
     def get(self) -> None:
         """Answer: the two runs that were ticked in the list, the older one first."""
         ids = [self.argument("a"), self.argument("b")]
-        ticked = [value[:200] for value in self.get_query_arguments("run")]
+        ticked = self.arguments("run")
         if not all(ids):
             if len(ticked) != 2:
                 raise Refused(400, "Tick two runs of the list to compare them")
