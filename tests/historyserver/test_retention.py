@@ -82,8 +82,9 @@ def test_a_log_is_removed_with_all_of_its_files_and_no_other(logs, tmp_path):
     assert {path.name for path in logs.iterdir()} == names
 
 
-def test_a_log_that_has_changed_meanwhile_stays(logs, tmp_path):
-    index = index_of(tmp_path, logs)
+@pytest.mark.parametrize("is_url", [False, True])
+def test_a_log_that_has_changed_meanwhile_stays(logs, tmp_path, is_url):
+    index = index_of(tmp_path, logs.as_uri() if is_url else logs)
     os.utime(logs / "0.jsonl")
     for old in find_old(index, Keep(runs=0)):
         remove(old)

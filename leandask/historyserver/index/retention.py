@@ -109,5 +109,16 @@ def _remove_at_url(old: Old) -> None:
         names = sorted(filter(_is_ours, names), key=SUMMARY.__eq__)
     else:
         names = [name for name in names if place_of(name, base) is not None]
-    for name in names:
-        fs.rm_file(f"{folder}/{name}")
+    paths = [f"{folder}/{name}" for name in names]
+    if any(_is_new_at_url(fs, path) for path in paths):
+        return
+    for path in paths:
+        fs.rm_file(path)
+
+
+def _is_new_at_url(fs: Any, path: str) -> bool:
+    try:
+        modified = fs.modified(path)
+    except NotImplementedError:  # of a filesystem that does not tell it
+        return False
+    return bool(modified.timestamp() > time.time() - UNCHANGED_SECONDS)
