@@ -62,7 +62,9 @@ class LeanSpecMixin(SpecCluster):
     async def _close(self) -> None:
         """Close as upstream does: its workers first, which are not lost then."""
         extensions = getattr(self.scheduler, "extensions", {})
-        if self.shutdown_scheduler and "leandask" in extensions:
+        # Older releases close the scheduler always.
+        is_last = getattr(self, "shutdown_scheduler", True)
+        if is_last and "leandask" in extensions:
             extensions["leandask"].stream.is_stopping = True
         await super()._close()
 

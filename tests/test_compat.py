@@ -663,6 +663,13 @@ def test_spec_cluster_scheduler_spec():
     assert 'self.scheduler_spec["cls"]' in source
 
 
+def test_spec_cluster_close():
+    """``LeanSpecMixin`` overrides it: all ways to close a cluster take it."""
+    assert inspect.iscoroutinefunction(SpecCluster._close)
+    for way in (SpecCluster.close, SpecCluster.__aexit__):
+        assert "_close" in way.__code__.co_names
+
+
 def test_only_buffers_need_numpy_at_the_start():
     source = inspect.getsource(protocol_utils)
     assert "except ImportError:\n\n    def host_array(" in source
