@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
@@ -29,14 +30,14 @@ class Arrival:
     It goes around the two methods by which upstream reads from a connection. A message
     says first how many bytes it has. One that fits is handed on as it is. Of any other
     only a piece at a time is in memory: the keys of its large graphs are answered, and
-    all else that it says is handed on as a smaller message.
+    all else that it says is handed on as smaller messages.
 
     Parameters
     ----------
     stream : tornado.iostream.IOStream
     fits : callable
-        Returns whether there is room for a message of so many bytes, so many of which
-        are its body; a coroutine function.
+        Returns whether there is room for a message with frames of so many bytes, the
+        first of which is its body; a coroutine function.
     refuse : callable
         Gets the number of keys of a graph that is refused; returns how to answer them.
     is_known : callable
@@ -49,7 +50,7 @@ class Arrival:
     def __init__(
         self,
         stream: Any,
-        fits: Callable[[int, int], Awaitable[bool]],
+        fits: Callable[[tuple[int, ...]], Awaitable[bool]],
         refuse: Callable[[int], Answer],
         is_known: Callable[[Key], bool],
         lose: Callable[[str], None],
@@ -62,10 +63,14 @@ class Arrival:
         self._lose = lose
         #: What was read ahead, and is handed on first.
         self._ahead = b""
+        #: The messages that are handed on after that, as frames.
+        self._kept: deque[list[bytes]] = deque()
         stream.read_bytes, stream.read_into = self.read_bytes, self.read_into
 
     async def read_bytes(self, nbytes: int, partial: bool = False) -> bytes:
         """Read the size of the next message, and look at its other sizes."""
+        if self._kept:
+            return self._hand_on(self._kept.popleft())
         size = await self._read(nbytes)
         (left,) = struct.unpack("Q", size)
         if left < NUMBER:  # upstream says what is wrong with it
@@ -77,16 +82,17 @@ class Arrival:
             return size
         head += await self._read(NUMBER * n_frames)
         frames = struct.unpack_from(f"{n_frames}Q", head, NUMBER)
-        total = sum(frames)
-        if total < LOOKED_AT or await self._fits(total, frames[0]):
+        if sum(frames) < LOOKED_AT or await self._fits(frames):
             self._ahead = head
             return size
         sieve = Sieve(self._read, frames, self._refuse, self._is_known, self._lose)
-        kept = await sieve.sift()
-        sizes = map(len, kept)
-        self._ahead = struct.pack(f"{len(kept) + 1}Q", len(kept), *sizes) + b"".join(
-            kept
-        )
+        self._kept.extend(await sieve.sift())
+        return self._hand_on(self._kept.popleft())
+
+    def _hand_on(self, frames: list[bytes]) -> bytes:
+        """Hand on a message with these frames next; return its size as it is read."""
+        sizes = struct.pack(f"{len(frames) + 1}Q", len(frames), *map(len, frames))
+        self._ahead = sizes + b"".join(frames)
         return struct.pack("Q", len(self._ahead))
 
     async def read_into(self, buffer: Any, partial: bool = False) -> int:

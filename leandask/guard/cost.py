@@ -21,6 +21,10 @@ BLOCK_BYTES = 115
 #: Bytes of objects for a byte of a message's body, which has the keys. One of 42
 #: characters is 44 bytes there, and takes 160 with its places in a list and a set.
 UNPACKED = 3.5
+#: The same for a message that consists of its body alone: it has no graph, but many
+#: small messages, such as one for each key that is released. Each of 92 to 127 bytes
+#: takes 490 to 530.
+UNPACKED_SMALL = 6.0
 #: Tasks from which a graph tells what tasks take, if so large a part of them found no
 #: free memory; how much the newest one counts, and the least and most that is believed,
 #: as a part of what was expected at first.
@@ -94,19 +98,23 @@ class MessageCost:
         #: RSS before the message that is read, its bytes and those of its body.
         self._reading: tuple[int, int, int] | None = None
 
-    def expect(self, nbytes: int, body: int) -> float:
-        """Return the bytes that a message and the objects of its body will take."""
-        return nbytes + body * self._factor
+    def expect(self, frames: tuple[int, ...]) -> float:
+        """Return the bytes that a message and the objects of its body will take.
+
+        Of a message the bytes of each frame are known. The first one is its body.
+        """
+        factor = self._factor if len(frames) > 1 else UNPACKED_SMALL
+        return sum(frames) + frames[0] * factor
 
     @property
     def is_learning(self) -> bool:
         """Whether a large message is read."""
         return self._reading is not None
 
-    def begin(self, rss: int, nbytes: int, body: int) -> None:
-        """Note that a message is read."""
-        if nbytes >= LARGE_MESSAGE:
-            self._reading = rss, nbytes, body
+    def begin(self, rss: int, frames: tuple[int, ...]) -> None:
+        """Note that a message is read. One without a graph tells nothing."""
+        if (nbytes := sum(frames)) >= LARGE_MESSAGE and len(frames) > 1:
+            self._reading = rss, nbytes, frames[0]
 
     def end(self, rss: int) -> None:
         """Learn from the message that was read, if one was."""

@@ -231,11 +231,11 @@ class GraphGuard:
 
         Arrival(stream, self._fits, refuse, self._scheduler.tasks.__contains__, lose)
 
-    async def _fits(self, nbytes: int, body: int) -> bool:
-        expected = self._message_cost.expect(nbytes, body)
+    async def _fits(self, frames: tuple[int, ...]) -> bool:
+        expected = self._message_cost.expect(frames)
         if not await self._reading.wait_for_room(expected):
             return False
-        self._message_cost.begin(self._guard.measure(), nbytes, body)
+        self._message_cost.begin(self._guard.measure(), frames)
         return True
 
     def _explain(self, graph: GraphIntake) -> str:

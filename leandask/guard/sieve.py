@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 RELEASE = "client-releases-keys"
 #: Bytes up to which graphs and data of a message that does not fit are handed on.
 MOST_BYTES = 2**20
+#: Bytes from which what is handed on is said in a message of its own.
+AT_ONCE = 2**18
 #: Keys of a graph up to which it is read before it is judged.
 MOST_KEYS = 1000
 
@@ -97,10 +99,11 @@ class Sieve:
         #: Bytes of graphs and data that may still be kept.
         self._left = MOST_BYTES
 
-    async def sift(self) -> list[bytes]:
+    async def sift(self) -> list[list[bytes]]:
         """Read the message, and answer the graphs that are not kept.
 
-        Returns the frames of a message that says the rest.
+        Returns the frames of one or more messages that say the rest. They are small, as
+        to unpack one takes five times as much, and there is little room.
         """
         is_array = True
         try:
@@ -114,21 +117,22 @@ class Sieve:
         large = [each for each in self._messages if isinstance(each, Message)]
         kept = [each for each in large if each.is_kept and each.is_graph]
         self._coming &= {key for m in kept for key in m.keys or ()}
-        packed, frames = [], {}
+        packed: list[bytes] = []
+        frames: dict[int, bytes] = {}
+        found, nbytes = [], 0
         for message in self._messages:
-            if isinstance(message, bytes):
-                packed.append(message)
-            elif message.is_kept:
-                packed.append(message.packed)
-                frames.update(message.kept)
-            else:
+            if not isinstance(message, bytes) and not message.is_kept:
                 await self._drop(message)
-        body = b"".join(packed)
-        if is_array or not packed:
-            body = msgpack.Packer().pack_array_header(len(packed)) + body
-        # The body refers to the others by their places.
-        places = range(1, max(frames, default=0) + 1)
-        return [body, *(frames.get(place, b"") for place in places)]
+                continue
+            if nbytes > AT_ONCE:
+                found.append(_framed(packed, frames, is_array))
+                packed, frames, nbytes = [], {}, 0
+            if not isinstance(message, bytes):
+                frames.update(message.kept)
+                message = message.packed
+            packed.append(message)
+            nbytes += len(message)
+        return [*found, _framed(packed, frames, is_array)]
 
     async def _read_message(self) -> None:
         message = await self._read_said()
@@ -261,3 +265,13 @@ class Sieve:
     def _is_there(self, key: Key) -> bool:
         is_said = key in self._coming or key in self._mentioned
         return is_said or self._is_known(key)
+
+
+def _framed(packed: list[bytes], kept: dict[int, bytes], is_array: bool) -> list[bytes]:
+    """Return the frames of a message, given those of its parts by their places."""
+    body = b"".join(packed)
+    if is_array or not packed:
+        body = msgpack.Packer().pack_array_header(len(packed)) + body
+    # The body refers to the others by their places.
+    places = range(1, max(kept, default=0) + 1)
+    return [body, *(kept.get(place, b"") for place in places)]

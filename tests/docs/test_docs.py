@@ -68,6 +68,7 @@ def test_the_page_of_the_guard_has_the_estimates_of_the_code():
         cost.TASK_BYTES,
         cost.DEPENDENCY_BYTES,
         cost.UNPACKED,
+        cost.UNPACKED_SMALL,
         cost.BLOCK_BYTES,
     ]
     assert numbers == estimates

@@ -7,6 +7,7 @@ import os
 import struct
 import tracemalloc
 import weakref
+from contextlib import suppress
 
 import pytest
 from distributed.protocol import Serialize, ToPickle, dumps, loads
@@ -25,6 +26,8 @@ class Stream:
         self.left = memoryview(received)
 
     async def read_bytes(self, nbytes):
+        if nbytes and not self.left:
+            raise EOFError
         piece, self.left = bytes(self.left[:nbytes]), self.left[nbytes:]
         return piece
 
@@ -48,17 +51,31 @@ class Answers:
         self.mentioned.update(mentioned)
 
 
-async def fits(nbytes, body):
+async def fits(frames):
     return False
+
+
+def framed(message):
+    """Return the bytes of a message, as they are sent."""
+    frames = [bytes(frame) for frame in dumps(message)]
+    sent = struct.pack(f"{1 + len(frames)}Q", len(frames), *map(len, frames))
+    size = struct.pack("Q", len(sent) + sum(map(len, frames)))
+    return size + sent + b"".join(frames)
 
 
 async def receive(message, fits=fits):
     """Send a message that does not fit; return what is handed on, and the answers."""
-    frames = [bytes(frame) for frame in dumps(message)]
-    sent = struct.pack(f"{1 + len(frames)}Q", len(frames), *map(len, frames))
-    sent = struct.pack("Q", len(sent) + sum(map(len, frames))) + sent + b"".join(frames)
-    stream, answers = Stream(sent), Answers()
+    stream, answers = Stream(framed(message)), Answers()
     Arrival(stream, fits, answers.refuse, {"known"}.__contains__, answers.lost.append)
+    said = await read(stream)
+    with suppress(EOFError):
+        while True:
+            said += await read(stream)
+    return said, answers
+
+
+async def read(stream):
+    """Return the next message, as upstream reads it."""
     (size,) = struct.unpack("Q", await stream.read_bytes(8))
     buffer = bytearray(size)
     await stream.read_into(memoryview(buffer))
@@ -68,8 +85,7 @@ async def receive(message, fits=fits):
     for size in sizes:
         found.append(bytes(buffer[at : at + size]))
         at += size
-    assert not stream.left.nbytes
-    return loads(found), answers
+    return loads(found)
 
 
 def graph(keys, data=b"", **others):
@@ -181,7 +197,7 @@ async def test_what_is_not_handed_on_is_not_kept_until_the_message_ends():
     release = {"op": "client-releases-keys", "keys": ["large"], "client": "mine"}
     before = []
 
-    async def begin(nbytes, body):
+    async def begin(frames):
         before.append(tracemalloc.get_traced_memory()[0])
         tracemalloc.reset_peak()
         return False
@@ -194,6 +210,23 @@ async def test_what_is_not_handed_on_is_not_kept_until_the_message_ends():
         tracemalloc.stop()
     assert [each["keys"] for each in said] == [("small",)]
     assert peak < 3 * 2**20  # a few pieces of 256 KiB
+
+
+@gen_test()
+async def test_what_is_handed_on_is_small_at_a_time_and_in_order():
+    small = graph(["small"], b"1", code=ToPickle({1: 2}))
+    sent = [{"op": "x", "number": n, "text": "t" * 1000} for n in range(2000)]
+    stream = Stream(framed([LARGE, *sent[:1500], small, *sent[1500:]]))
+    Arrival(stream, fits, Answers().refuse, {"known"}.__contains__, None)
+    said = []
+    with suppress(EOFError):
+        while True:
+            said.append(await read(stream))
+    assert len(said) > 5
+    assert max(map(len, said)) < 300
+    said = [each for some in said for each in some]
+    assert said[1500]["code"] == {1: 2}
+    assert said[:1500] + said[1501:] == sent
 
 
 @gen_test()
