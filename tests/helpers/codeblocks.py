@@ -29,6 +29,7 @@ def shape(line):
     line = re.sub(r"\w+://[\w.:]+", "ADDRESS", line)
     line = re.sub(r"\b\d+\.\d+\.\d+(rc\d+)?\b", "VERSION", line)
     line = re.sub(r"\b[0-9a-f]{32}\b", "HASH", line)
+    line = re.sub(r"\b\d+\.\d+ (us|ms|s)\b", "DURATION", line)
     return re.sub(" +", " ", re.sub(r"\d+(\.\d+)?", "N", line))
 
 
