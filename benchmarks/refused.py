@@ -98,6 +98,7 @@ def measure(name: str, mib: int, count: int) -> str:
         if name != "upstream":  # it has looked for the limit at its start
             cluster.ask(set_limit, limit=mib)
         computing = Computing(cluster.address, folder)
+        give_sender_a_core()
         begun = time.time()
         time.sleep(ALONE)
         sent = time.time()
