@@ -1,4 +1,4 @@
-"""MessageBody: reads the body of a message piece by piece, as it comes in."""
+"""MessageBody: reads the messages of a body piece by piece, as it comes in."""
 
 from __future__ import annotations
 
@@ -39,6 +39,42 @@ def members_of(value: Any) -> list[Any] | None:
     if isinstance(value, dict) and [*value] == SET:
         value = value[SET[1]]
     return [*value] if isinstance(value, (list, tuple, str, bytes, dict)) else None
+
+
+class Message:
+    """One of the messages that a client sends together, as far as it was read.
+
+    There may be millions, such as one for each key that is released.
+    """
+
+    __slots__ = ("frames", "is_kept", "kept", "packed", "said")
+
+    def __init__(self) -> None:
+        #: By name; or what it is, if it is no map.
+        self.said: Any = {}
+        #: The same as it is handed on.
+        self.packed = b""
+        #: Where its parts are that are in frames of their own.
+        self.frames: list[Any] = []
+        self.is_kept = True
+        #: Its frames that were read, by their place.
+        self.kept: dict[int, bytes] = {}
+
+    @property
+    def op(self) -> Any:
+        """The name of what it tells the scheduler to do."""
+        return self.said.get("op") if isinstance(self.said, dict) else None
+
+    @property
+    def is_graph(self) -> bool:
+        """Whether it has a graph."""
+        return bool(self.op == "update-graph")
+
+    @property
+    def keys(self) -> list[Any] | None:
+        """The keys that it names; None if it names none."""
+        is_map = isinstance(self.said, dict)
+        return members_of(self.said.get("keys")) if is_map else None
 
 
 class TooLarge(Exception):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgpack
 
-from leandask.guard.messagebody import PIECE, MessageBody, TooLarge, members_of
+from leandask.guard.messagebody import PIECE, Message, MessageBody, TooLarge
 from leandask.guard.refusals import SLICE, Answer
 
 if TYPE_CHECKING:
@@ -22,42 +22,6 @@ MOST_BYTES = 2**20
 AT_ONCE = 2**18
 #: Keys of a graph up to which it is read before it is judged.
 MOST_KEYS = 1000
-
-
-class Message:
-    """One of the messages that a client sends together, as far as it was read.
-
-    There may be millions, such as one for each key that is released.
-    """
-
-    __slots__ = ("frames", "is_kept", "kept", "packed", "said")
-
-    def __init__(self) -> None:
-        #: By name; or what it is, if it is no map.
-        self.said: Any = {}
-        #: The same as it is handed on.
-        self.packed = b""
-        #: Where its parts are that are in frames of their own.
-        self.frames: list[Any] = []
-        self.is_kept = True
-        #: Its frames that were read, by their place.
-        self.kept: dict[int, bytes] = {}
-
-    @property
-    def op(self) -> Any:
-        """The name of what it tells the scheduler to do."""
-        return self.said.get("op") if isinstance(self.said, dict) else None
-
-    @property
-    def is_graph(self) -> bool:
-        """Whether it has a graph."""
-        return bool(self.op == "update-graph")
-
-    @property
-    def keys(self) -> list[Any] | None:
-        """The keys that it names; None if it names none."""
-        is_map = isinstance(self.said, dict)
-        return members_of(self.said.get("keys")) if is_map else None
 
 
 class Sieve:
@@ -117,17 +81,23 @@ class Sieve:
         large = [each for each in self._messages if isinstance(each, Message)]
         kept = [each for each in large if each.is_kept and each.is_graph]
         self._coming &= {key for m in kept for key in m.keys or ()}
+        for message in large:
+            if not message.is_kept:
+                await self._drop(message)
+        return self._parted(is_array)
+
+    def _parted(self, is_array: bool) -> list[list[bytes]]:
+        """Return what is handed on, as the frames of small messages."""
         packed: list[bytes] = []
         frames: dict[int, bytes] = {}
         found, nbytes = [], 0
         for message in self._messages:
-            if not isinstance(message, bytes) and not message.is_kept:
-                await self._drop(message)
-                continue
             if nbytes > AT_ONCE:
                 found.append(_framed(packed, frames, is_array))
                 packed, frames, nbytes = [], {}, 0
-            if not isinstance(message, bytes):
+            if isinstance(message, Message):
+                if not message.is_kept:
+                    continue
                 frames.update(message.kept)
                 message = message.packed
             packed.append(message)

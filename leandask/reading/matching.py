@@ -9,7 +9,6 @@ import orjson
 
 from leandask.reading.lines import InvalidRecord, msg_of
 from leandask.records.schema import EVENT, OF_TASKS, RUNS, TRANSITION
-from leandask.records.severity import WARNING_NUMBER
 
 
 def needles_of(name: str, texts: Iterable[str]) -> tuple[bytes, ...]:
@@ -55,12 +54,3 @@ def stems_from(record: dict[str, Any], stimuli: frozenset[str]) -> bool:
         return False
     stimulus = msg.get("stimulus_id")
     return type(stimulus) is str and stimulus in stimuli
-
-
-def is_worker_lost(record: dict[str, Any]) -> bool:
-    """Whether the event of a worker that left says that this was not expected.
-
-    Its payload is no sign: upstream expects none to leave, also where all leave as the
-    scheduler stops.
-    """
-    return bool(record["severity_number"] >= WARNING_NUMBER)

@@ -178,7 +178,7 @@ class RunStats:
 
     def add_run(self, run: TaskRun) -> None:
         """Count a run."""
-        if run.blamed_key is None or run.blamed_key == run.key:
+        if not run.blames_another:
             self._runs.append(run)
             if len(self._runs) >= TOGETHER:
                 self._count()

@@ -7,7 +7,6 @@ from typing import Any
 from leandask.reading.histogram import Histogram
 from leandask.reading.lines import InvalidRecord, check, milliseconds_of
 from leandask.reading.lives import Memory, highest, memory_of
-from leandask.reading.matching import is_worker_lost
 from leandask.reading.runs import RunStats
 from leandask.records.schema import (
     EVENT,
@@ -17,6 +16,7 @@ from leandask.records.schema import (
     SAMPLE,
     TRANSITION,
 )
+from leandask.records.severity import is_worker_lost
 from leandask.records.text import NAME_LENGTH
 from leandask.records.times import rfc3339
 

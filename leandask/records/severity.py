@@ -31,7 +31,7 @@ PROBLEM_ACTIONS = frozenset(
         "worker-ttl-timed-out",
     }
 )
-#: What a worker that left did.
+#: The action of the event that a worker left.
 LEAVE = "remove-worker"
 #: What is no problem as a scheduler stops: its workers leave, also with tasks.
 AT_END = frozenset({LEAVE, "task-suspected"})
@@ -76,6 +76,15 @@ def level_of(topic: str, msg: Any, is_stopping: bool = False) -> int:
             is_end = is_stopping and action in AT_END
             return logging.INFO if is_end else logging.WARNING
     return logging.INFO
+
+
+def is_worker_lost(record: dict[str, Any]) -> bool:
+    """Whether the event of a worker that left says that this was not expected.
+
+    Its payload is no sign: upstream expects none to leave, also where all leave as the
+    scheduler stops.
+    """
+    return bool(record["severity_number"] >= WARNING_NUMBER)
 
 
 def is_failed_transition(topic: str, msg: Any) -> bool:

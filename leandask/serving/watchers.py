@@ -83,7 +83,7 @@ class Watchers:
         is_read = serializers is None or "msgpack" in serializers
         is_packed = is_read and not isinstance(comm, InProc)
         self._collect(count=0)  # starts the task stream, if there is none yet
-        if (window := self._window_beyond_memory(comm, **asked)) is not None:
+        if (window := self._window_beyond_memory(**asked)) is not None:
             self._note(lambda stream: self._move_windows(stream, comm, **asked))
             return self._answer_logged(window, is_packed)
         return self._answer_kept(comm, is_packed, asked)
@@ -112,7 +112,7 @@ class Watchers:
         """Answer as upstream does, and close a window."""
         notices: list[str] = []
         start = asked["start"]
-        logged, missing = await self._logged(comm, start)
+        logged, missing = await self._logged(start)
 
         def note(stream: TaskStream) -> None:
             cut = stream.notice_of(start=start) if logged is None else missing
@@ -133,12 +133,12 @@ class Watchers:
         gc.collect()
         return with_notices(report, notices)
 
-    async def _logged(self, comm: Comm, start: float) -> tuple[TaskBuffer | None, str]:
+    async def _logged(self, start: float) -> tuple[TaskBuffer | None, str]:
         """Return tasks of the event log for a report, if memory does not have all.
 
         And what is to be said of them. None too if they can't be read.
         """
-        if self._window_beyond_memory(comm, start=start) is None:
+        if self._window_beyond_memory(start=start) is None:
             return None, ""
         from leandask.serving.loggedtasks import to_draw  # it imports the readers
 
@@ -185,7 +185,6 @@ class Watchers:
 
     def _window_beyond_memory(
         self,
-        comm: Comm,
         start: Any = None,
         stop: Any = None,
         count: int | None = None,

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from distributed import Client
 
 from tests.helpers.compressed import expanded
 
@@ -121,6 +122,18 @@ def start_worker(folder, scheduler_file, name="worker", *args):
         f"--name={name}",
         *args,
     )
+
+
+@contextlib.contextmanager
+def joined_by_two(folder, scheduler_file):
+    """Start two workers; yield a client once they are there."""
+    with (
+        start_worker(folder, scheduler_file, "alice"),
+        start_worker(folder, scheduler_file, "bob"),
+        Client(scheduler_file=str(scheduler_file)) as client,
+    ):
+        client.wait_for_workers(2, timeout=60)
+        yield client
 
 
 def records_of(path):

@@ -8,12 +8,11 @@ import signal
 from unittest.mock import patch
 
 import pytest
-from distributed import Client
 
 import leandask
 from tests.helpers.historyserver import serving
 from tests.helpers.paths import ROOT
-from tests.helpers.processes import is_written, start_worker, starting, wait_for
+from tests.helpers.processes import is_written, joined_by_two, starting, wait_for
 from tests.historyserver.tasksofruns import fail, inc, leave
 
 FAST = {
@@ -31,12 +30,7 @@ def run_cluster(folder, log, work, end):
         process, file = start("--event-log", log, "--log-transitions", **FAST)
         assert is_written(file), process.stderr
         scheduler_id = json.loads(file.read_text())["id"]
-        with (
-            start_worker(folder, file, "alice"),
-            start_worker(folder, file, "bob"),
-            Client(scheduler_file=str(file)) as client,
-        ):
-            client.wait_for_workers(2, timeout=60)
+        with joined_by_two(folder, file) as client:
             work(client)
             wait_for(lambda: '"leandask.sample"' in log.read_text())
         process.stop(end)

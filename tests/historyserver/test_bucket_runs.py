@@ -9,7 +9,6 @@ from unittest.mock import patch
 
 import fsspec
 import pytest
-from distributed import Client
 
 import leandask
 from leandask.records.times import seconds_of
@@ -21,7 +20,7 @@ from tests.helpers.processes import (
     DASK,
     PYTHON,
     Process,
-    start_worker,
+    joined_by_two,
     starting,
     wait_for,
 )
@@ -116,12 +115,7 @@ def run_one(folder, bucket, name, command, end):
         with starting(folder) as start:
             process, file = start(command=command)
             assert file.exists(), process.stderr
-            with (
-                start_worker(folder, file, "alice"),
-                start_worker(folder, file, "bob"),
-                Client(scheduler_file=str(file)) as client,
-            ):
-                client.wait_for_workers(2, timeout=60)
+            with joined_by_two(folder, file) as client:
                 work(client)
 
                 def is_told():

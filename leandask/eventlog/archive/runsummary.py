@@ -17,7 +17,7 @@ from leandask.records.schema import (
     TASK_ERRED,
     TASK_FINISHED,
 )
-from leandask.records.severity import WARNING_NUMBER
+from leandask.records.severity import is_worker_lost
 from leandask.records.text import MESSAGE_LENGTH, one_line
 from leandask.records.times import rfc3339
 
@@ -144,7 +144,7 @@ class RunSummary:
             fields["workers_max"] = max(fields["workers_max"], self._workers)
         elif record["action"] == "remove-worker":
             self._workers = max(self._workers - 1, 0)
-            fields["workers_lost"] += record["severity_number"] >= WARNING_NUMBER
+            fields["workers_lost"] += is_worker_lost(record)
 
     def _see_figures(self, record: dict[str, Any]) -> None:
         fields = self._fields

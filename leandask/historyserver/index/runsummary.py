@@ -8,7 +8,6 @@ from typing import Any
 
 from leandask.reading.lines import EXACT, milliseconds_of
 from leandask.reading.lives import NOTED, Life, Memory
-from leandask.reading.matching import is_worker_lost
 from leandask.records.schema import (
     EVENT,
     SAMPLE,
@@ -17,6 +16,7 @@ from leandask.records.schema import (
     TASK_FINISHED,
     TRANSITION,
 )
+from leandask.records.severity import is_worker_lost
 from leandask.records.text import NAME_LENGTH, one_line
 
 #: Prefixes and texts of exceptions that are kept of a run, and characters of one.

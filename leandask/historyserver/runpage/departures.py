@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from leandask.reading.lines import InvalidRecord, msg_of
-from leandask.reading.matching import is_worker_lost
 from leandask.records.schema import WORKER_LOG
+from leandask.records.severity import is_worker_lost
 from leandask.records.text import MESSAGE_LENGTH, NAME_LENGTH, one_line
 
 #: Workers of which each has a row, 5 KB at most; all are counted.

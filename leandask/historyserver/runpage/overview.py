@@ -18,7 +18,6 @@ from leandask.historyserver.runpage.departures import Departures
 from leandask.historyserver.runpage.wanted import Whole, only
 from leandask.reading.lines import InvalidRecord, check, milliseconds_of
 from leandask.reading.lives import Lives
-from leandask.reading.matching import is_worker_lost
 from leandask.reading.reader import LogReader
 from leandask.records.schema import (
     EVENT,
@@ -32,6 +31,7 @@ from leandask.records.schema import (
     TASK_FINISHED,
     TRANSITION,
 )
+from leandask.records.severity import is_worker_lost
 from leandask.records.text import one_line
 from leandask.records.times import milliseconds
 

@@ -7,7 +7,6 @@ from typing import Any
 from leandask.reading.histogram import Histogram
 from leandask.reading.lines import InvalidRecord, check, milliseconds_of
 from leandask.reading.lives import NOTED
-from leandask.reading.matching import is_worker_lost
 from leandask.reading.timeline.columns import (
     AFTER,
     BEFORE,
@@ -33,7 +32,7 @@ from leandask.records.schema import (
     SAMPLE,
     TRANSITION,
 )
-from leandask.records.severity import WARNING_NUMBER
+from leandask.records.severity import WARNING_NUMBER, is_worker_lost
 from leandask.records.text import NAME_LENGTH
 
 #: Kinds of incidents that are marked, each bounded by ``Marks``.
