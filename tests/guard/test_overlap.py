@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from typing import ClassVar
@@ -83,24 +85,32 @@ async def test_two_clients_with_graphs_that_are_too_large_are_both_refused():
         assert await c.submit(inc, 1) == 2
 
 
-@pytest.mark.filterwarnings("ignore:Sending large graph")
+#: A client of its own process, as its copies of the graph would take the room, too. It
+#: sends graphs of a task each as one message: nothing is sent before the last is there.
+SENDING = f"""
+import asyncio, sys
+from distributed import Client
+from distributed.utils_test import inc
+
+async def main():
+    large = {{"large": (len, b"x" * {60 * MIB})}}
+    graphs = {{"task": (inc, 1)}}, large, {{"other": (sum, [1, 2])}}
+    async with Client(sys.argv[1], asynchronous=True) as client:
+        for future in [client.get(graph, [*graph], sync=False)[0] for graph in graphs]:
+            print(await asyncio.gather(future, return_exceptions=True))
+
+asyncio.run(main())
+"""
+
+
 @gen_test(timeout=60)
 async def test_what_is_small_in_a_message_that_does_not_fit_is_taken():
-    async with lean_cluster() as (s, c):
+    async with lean_cluster() as (s, _):
         leave_room(s, 30)
-        before, large, after = send_at_once(
-            c,
-            {"task": (inc, 1)},
-            {"large": (len, b"x" * 60 * MIB)},
-            {"other": (sum, [1, 2])},
-        )
-        assert await before == 2
-        assert await after == 3
-        assert "refused a graph of 1 task or more" in await error_of(large)
+        client = [sys.executable, "-W", "ignore", "-c", SENDING, s.address]
+        done = await asyncio.to_thread(subprocess.check_output, client, text=True)
+        before, large, after = done.splitlines()
+        assert (before, after) == ("[2]", "[3]")
+        assert "MemoryError" in large
+        assert "refused a graph of 1 task or more" in large
         assert guard_of(s).refusals.count == 1
-
-
-def send_at_once(client, *graphs):
-    """Send graphs of a task each as one message; return their futures."""
-    # Nothing is awaited, so that nothing is sent before the last one is there.
-    return [client.get(graph, [*graph], sync=False)[0] for graph in graphs]

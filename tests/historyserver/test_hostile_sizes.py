@@ -54,10 +54,10 @@ def test_a_log_that_is_too_large_delays_no_other_page(serve, tmp_path, make):
         bad = threading.Thread(
             target=lambda: answers.append(server.get("/api/v1/runs/bad/overview"))
         )
-        bad.start()
         server.ask("/runs/good/overview")  # starts a process
+        bad.start()
         took = []
-        while bad.is_alive():
+        while bad.is_alive() or not took:
             for path in ("/", "/runs/good", "/api/v1/runs/good/overview"):
                 start = time.monotonic()
                 assert server.get(path)[0] == 200
