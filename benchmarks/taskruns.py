@@ -121,10 +121,18 @@ class Measured:
             raise RuntimeError(f"{dropped} records were dropped: no fair measure")
 
 
+def fresh(runs: Runs, count: int) -> list[Message]:
+    """Return messages that no collection visits: a scheduler has none for long."""
+    messages = [*runs.take(count)]
+    gc.collect()
+    gc.freeze()
+    return messages
+
+
 def loop_cost(runs: Runs, path: Path) -> float:
     """CPU microseconds of the event loop's thread per run, beyond upstream's."""
+    messages = fresh(runs, BATCH)
     measured = Measured(runs, path)
-    messages = [*runs.take(BATCH)]
     costs = []
     for take in (runs.look, measured.take):
         begun = time.thread_time()
@@ -137,9 +145,7 @@ def loop_cost(runs: Runs, path: Path) -> float:
 
 def whole_process(runs: Runs, path: Path, count: int) -> tuple[float, float]:
     """CPU microseconds of the process per run, and bytes on the disk."""
-    messages = [*runs.take(count)]
-    gc.collect()
-    gc.freeze()  # in a scheduler these messages would not exist yet
+    messages = fresh(runs, count)
     measured = Measured(runs, path)
     begun = time.process_time()
     for i in range(0, count, BATCH):

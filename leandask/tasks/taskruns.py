@@ -66,41 +66,49 @@ class TaskRuns:
     def install(self) -> None:
         """Take what workers tell of tasks, before upstream does."""
         handlers = self._scheduler.stream_handlers
-        self._task_finished = handlers["task-finished"]
         self._task_erred = handlers["task-erred"]
-        handlers["task-finished"] = self.task_finished
+        handlers["task-finished"] = self._around(handlers["task-finished"])
         handlers["task-erred"] = self.task_erred
         self._stream.on_erred = self.see_erred
         self._stream.start()
 
-    def task_finished(self, **message: Any) -> None:
-        """Take a run that finished: the handler of the message of a worker."""
-        ts = self._tasks.get(message["key"])
-        # Else upstream ignores it: the task was released, or runs elsewhere. A run in
-        # processing has the worker that told of it.
-        if (
-            ts is not None
-            and ts.state == "processing"
-            and ts.run_id == message["run_id"]
-            and TASKS.isEnabledFor(logging.DEBUG)
-        ):
-            run: Run = (  # as in _run, which takes a while to call for every task
-                time(),
-                message["key"],
-                ts.group,
-                message["worker"],
-                ts.processing_on.name,  # type: ignore[union-attr]
-                ts.retries,
-                ts.annotations,
-                message["run_id"],
-                message.get("thread"),  # upstream can do without this one
-                message["nbytes"],
-                message["typename"],
-                message["stimulus_id"],
-                message["startstops"],
-            )
-            self._put(self._finished, run, RUN_BYTES)
-        self._task_finished(**message)
+    def _around(self, task_finished: Callable[..., None]) -> Callable[..., None]:
+        """Return a handler that takes a run that finished, and does what upstream does.
+
+        A function whose names are bound: a method takes a fifth longer, for every task.
+        """
+        find, put, finished = self._tasks.get, self._put, self._finished
+        is_enabled_for, debug = TASKS.isEnabledFor, logging.DEBUG
+
+        def handle(**message: Any) -> None:
+            ts = find(message["key"])
+            # Else upstream ignores it: the task was released, or runs elsewhere. A run
+            # in processing has the worker that told of it.
+            if (
+                ts is not None
+                and ts.state == "processing"
+                and ts.run_id == message["run_id"]
+                and is_enabled_for(debug)
+            ):
+                run: Run = (  # as in _run, which takes a while to call for every task
+                    time(),
+                    message["key"],
+                    ts.group,
+                    message["worker"],
+                    ts.processing_on.name,  # type: ignore[union-attr]
+                    ts.retries,
+                    ts.annotations,
+                    message["run_id"],
+                    message.get("thread"),  # upstream can do without this one
+                    message["nbytes"],
+                    message["typename"],
+                    message["stimulus_id"],
+                    message["startstops"],
+                )
+                put(finished, run, RUN_BYTES)
+            task_finished(**message)
+
+        return handle
 
     def task_erred(self, **message: Any) -> None:
         """Take a run that erred: the handler of the message of a worker."""
