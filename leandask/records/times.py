@@ -32,7 +32,8 @@ def rfc3339_of(microseconds: int) -> str:
     seconds = microseconds // 1_000_000
     text = _texts.get(seconds)
     if text is None:
-        text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(seconds))
+        # Years before 1000 come with fewer digits.
+        text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(seconds)).zfill(20)
         if len(_texts) >= TEXTS:
             _texts.clear()
         _texts[seconds] = text
@@ -88,7 +89,11 @@ def _second(text: str) -> int:
 
 
 def _parsed(text: str) -> int:
-    return (_parse(text) - _EPOCH) // timedelta(microseconds=1)
+    return _since_epoch(_parse(text))
+
+
+def _since_epoch(when: datetime) -> int:
+    return (_as_utc(when) - _EPOCH) // timedelta(microseconds=1)
 
 
 def moment(name: str, value: Any) -> str:
@@ -97,7 +102,8 @@ def moment(name: str, value: Any) -> str:
     `value` is a text in ISO 8601, seconds since the epoch, a datetime, or how long ago:
     a timedelta, or a text such as ``"15 minutes"``. None becomes an empty text.
 
-    Raises ValueError with the `name` of the parameter if it is not a time.
+    Raises ValueError with the `name` of the parameter if it is not a time of the years
+    1 to 9999 in UTC.
 
     Examples
     --------
@@ -106,27 +112,32 @@ def moment(name: str, value: Any) -> str:
     """
     if value is None:
         return ""
+    given = value
     try:
         if isinstance(value, str):
             value = _parse_either(value.strip())
         if isinstance(value, timedelta):
             value = time.time() - value.total_seconds()
         if isinstance(value, datetime):
-            value = (_as_utc(value) - _EPOCH).total_seconds()
-        if not isinstance(value, bool):
-            return rfc3339(float(value))
+            text = rfc3339_of(_since_epoch(value))
+        elif isinstance(value, bool):
+            raise TypeError
+        else:
+            text = rfc3339(float(value))
+        microseconds(text)  # raises for a year that no record has
+        return text
     except (TypeError, ValueError, LookupError, OverflowError, OSError):
         pass
     raise ValueError(
         f"{name} must be an ISO 8601 time such as '2026-11-24T12:00Z', or how long ago "
-        f"such as '15 minutes'; got {value!r}"
+        f"such as '15 minutes'; got {given!r}"
     )
 
 
 def _parse(text: str) -> datetime:
     if text[-1:] in ("Z", "z"):  # Python 3.10 does not parse it
         text = text[:-1] + "+00:00"
-    return _as_utc(datetime.fromisoformat(text))
+    return datetime.fromisoformat(text)
 
 
 def _as_utc(when: datetime) -> datetime:

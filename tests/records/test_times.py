@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leandask.records.times import microseconds, milliseconds, rfc3339, seconds_of
+from leandask.records.times import (
+    microseconds,
+    milliseconds,
+    moment,
+    rfc3339,
+    seconds_of,
+)
 
 
 @given(st.floats(0, 4e9))
@@ -61,3 +67,38 @@ def test_microseconds_of_any_form_of_a_second_that_is_known():
     assert microseconds("2026-01-01T00:00:01.000001+00:00") == first
     assert microseconds("2026-01-01T02:00:01.000001+02:00") == first
     assert microseconds("2026-01-01T00:00:01Z") == first - 1
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("0001-01-01T00:00:00", "0001-01-01T00:00:00.000000Z"),
+        ("0999-12-31T23:00-01:00", "1000-01-01T00:00:00.000000Z"),
+        ("9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999999Z"),
+        (-62135596800, "0001-01-01T00:00:00.000000Z"),
+    ],
+)
+def test_a_moment_has_four_digits_of_its_year(given, shown):
+    assert moment("since", given) == shown
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "0001-01-01T00:00:00+05:00",
+        "9999-12-31T23:59:59-05:00",
+        "99999999 days",
+        "-99999999 days",
+        "1e400 s",
+        "nan days",
+        float("inf"),
+        float("nan"),
+        10**30,
+        -(10**12),
+        datetime.timedelta.max,
+    ],
+)
+def test_a_moment_of_no_year_of_records_is_refused(given):
+    with pytest.raises(ValueError, match=r"^until must be ") as raised:
+        moment("until", given)
+    assert str(raised.value).endswith(f"got {given!r}")
