@@ -10,7 +10,7 @@ import json
 import sqlite3
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from leandask.historyserver.index.archived import row_of
@@ -52,17 +52,26 @@ class Indexer:
     index : Index
     roots : list of str
         Folders, files and URLs.
+    check : callable, optional
+        Called before the index is written; raises if another process may write it.
     """
 
-    def __init__(self, index: Index, roots: list[str]) -> None:
+    def __init__(
+        self,
+        index: Index,
+        roots: list[str],
+        check: Callable[[], object] = lambda: None,
+    ) -> None:
         self.index = index
         self.roots = roots
+        self._check = check
         #: What is wrong with roots and logs, as it was said last.
         self._said: dict[str, str] = {}
         self._url_read: dict[str, float] = {}
 
     def run_once(self) -> bool:
         """Look at all places; return whether there is more to read at once."""
+        self._check()
         self.index.make()
         places: dict[str, Place] = {}
         is_complete = True
@@ -105,14 +114,18 @@ class Indexer:
                 positions = json.loads(row["positions"])
                 runs, quiet = _runs_of(db, place), quiet_at(place.log)
                 _put(db, place, runs, positions, quiet, row["error"])
-                db.commit()
+                self._commit(db)
                 continue
             positions = {} if row is None else json.loads(row["positions"])
             has_more |= self._update(db, place, positions, tries, not is_same)
-            db.commit()
+            self._commit(db)
         for place, summary in read_summaries(archived):
             _put_archived(db, place, summary)
         return has_more
+
+    def _commit(self, db: sqlite3.Connection) -> None:
+        self._check()
+        db.commit()
 
     def report(self, root: str, text: str) -> None:
         """Say what is wrong with a root, once as long as it stays so."""
@@ -136,7 +149,7 @@ class Indexer:
         """Read a place; return whether there is more of it to read."""
         if is_new or tries:  # in case that this process is killed for it
             put_place(db, place, positions, tries + 1)
-            db.commit()
+            self._commit(db)
         try:
             if place.log is None:
                 return self._read_url(db, place)

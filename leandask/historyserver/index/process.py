@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -56,13 +57,33 @@ def lock(path: Path, wait: bool = True) -> IO[bytes]:
         If another one does, and this one is not to wait.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = open(f"{path}.lock", "wb")
+    while True:
+        file = open(f"{path}.lock", "wb")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            if is_held(path, file):
+                return file
+        except OSError:
+            file.close()
+            raise
+        file.close()  # it was removed meanwhile: others lock another file
+
+
+def is_held(path: Path, file: IO[bytes]) -> bool:
+    """Whether a lock is still at its place, where others look for it."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:
-        file.close()
-        raise
-    return file
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(f"{path}.lock"))
+    except FileNotFoundError:
+        return False
+
+
+def end_unless_held(path: Path, file: IO[bytes]) -> None:
+    """End this process if its lock was removed: another one may write the index.
+
+    The server starts it again, and it waits for its turn.
+    """
+    if not is_held(path, file):
+        sys.exit(f"leandask: {path}.lock was removed; the indexer starts again")
 
 
 def apply(indexer: Indexer, keep: Keep) -> None:
@@ -81,8 +102,9 @@ def main() -> None:
     limit_memory(MEMORY)
     path = Path(given["index"])
     keep, interval = Keep(*given["keep"]), given["interval"]
-    indexer = Indexer(Index(path), given["roots"])
-    with lock(path):
+    with lock(path) as file:
+        check = partial(end_unless_held, path, file)
+        indexer = Indexer(Index(path), given["roots"], check)
         while True:
             start = time.monotonic()
             has_more = False
