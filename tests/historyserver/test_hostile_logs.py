@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import html
 import json
 import os
 import socket
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -85,6 +86,32 @@ def test_hostile_texts_reach_no_page_as_markup(serve, logs):
         _, headers, body = server.get(f"/runs/{run_id}/log")
         assert run_id in headers["Content-Disposition"]
         assert len(body.splitlines()) == len(hostile_log("x").records)
+
+
+@pytest.mark.parametrize("is_url", [False, True])
+def test_a_log_is_shown_whatever_its_name(serve, logs, is_url):
+    name = "no\xa0break line\nbreak \u202eleft \x1b[31m %2e?#&é"
+    (logs / name).mkdir()
+    write_logs(logs / name / f"{name}.jsonl", Log("S-1").start(0).stop(9))
+    with serve(f"file://{logs}" if is_url else logs) as server:
+        server.wait_for_runs(1)
+        assert server.ask("/runs/S-1/overview")["records"] == 2
+        assert server.ask("/runs")["problems"] == []
+
+
+@pytest.mark.parametrize("is_url", [False, True])
+def test_a_log_that_can_not_be_shown_for_its_name_is_named(serve, logs, is_url):
+    write_logs(logs / "good.jsonl", Log("good").start(0).stop(9))
+    write_logs(logs / "bad\n\udcff.jsonl", Log("bad").start(0).stop(9))
+    with serve(f"file://{logs}" if is_url else logs) as server:
+        server.wait_for_runs(1)
+        [problem] = wait_for(lambda: server.ask("/runs")["problems"])
+        assert r"/bad\n\udcff.jsonl': its path must be UTF-8" in problem
+        assert problem.encode() in html.unescape(server.get("/")[2].decode()).encode()
+        write_logs(logs / "later.jsonl", Log("later").start(0).stop(9))
+        server.wait_for_runs(2)  # it has looked again
+    said = [line for line in server.stderr.splitlines() if "must be UTF-8" in line]
+    assert said == [f"leandask: {problem}"]
 
 
 def test_values_of_the_wrong_type_are_left_out(serve, logs):
@@ -176,6 +203,35 @@ def test_any_key_has_its_story(serve, logs, key):
         server.wait_for_runs(1)
         found = server.ask(f"/runs/S-1/story?key={quote(key)}")["records"]
     assert [record["task_key"] for record in found] == [name_of(key)]
+
+
+EARLY = "0001-01-01T00:00:00", "0999-01-01", "1969-12-31T23:59:59-12:00"
+LATE = "9999-12-31T23:59:59Z", "2999-01-01T00:00+05:00", "9999-01-01"
+NEVER = (
+    *("0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00", "-0001-01-01"),
+    *("10000-01-01", "99999999 days", "-99999999 days", "1e400 s", "nan s", "-1"),
+)
+
+
+def test_any_time_has_an_answer_or_is_refused_by_name(serve, logs):
+    write_logs(logs / "log.jsonl", Log("S-1").start(0).stop(1))
+    with serve(logs) as server:
+        server.wait_for_runs(1)
+        for since, until in zip(EARLY, LATE, strict=True):
+            since, until = quote(since), quote(until)
+            assert len(server.runs(f"?since={since}&until={until}")) == 1
+            assert server.runs(f"?since={until}&until={since}") == []
+            assert server.get(f"/?since={since}&until={until}")[0] == 200
+            events = f"/runs/S-1/events?since={since}&until={until}"
+            assert len(server.ask(events)["records"]) == 2
+        for path in ("/api/v1/runs", "/api/v1/runs/S-1/events", "/"):
+            for name, value in product(("since", "until"), NEVER):
+                status, _, body = server.get(f"{path}?{name}={quote(value)}")
+                text = html.unescape(body.decode())
+                assert status == 400 and f"got {value!r}" in text
+                assert f"{name} must be an ISO 8601 time such as" in text
+            for value in ("%00", "%FF", "%ED%A0%80", "9" * 10_000):
+                assert server.get(f"{path}?since={value}")[0] == 400
 
 
 def test_head_of_a_live_run_ends_at_once(serve, logs):

@@ -197,6 +197,24 @@ def test_what_a_summary_lacks_is_not_known():
         archived.row_of({"scheduler_id": None}, place)
 
 
+def test_what_is_not_printable_is_found(indexer, logs):
+    folder = logs / "S"
+    folder.mkdir()
+    name = "no\xa0break"
+    texts = {"scheduler_id": name, "exceptions": [name], "prefixes": [name]}
+    summary = SUMMARY | texts | {"labels": {name: name}}
+    (folder / "run.json").write_text(json.dumps(summary))
+    for query in (
+        {"label": name},
+        {"label": f"{name}={name}"},
+        {"exception": name},
+        {"prefix": name},
+    ):
+        [run] = runs_of(indexer, **query)
+    assert run["labels"] == {r"no\xa0break": r"no\xa0break"}
+    assert run["scheduler_id"] == name  # by which its records are found
+
+
 def test_runs_of_a_url_are_found(tmp_path, logs):
     pytest.importorskip("fsspec")
     folder = logs / "S-7"

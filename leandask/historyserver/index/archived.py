@@ -25,13 +25,14 @@ def row_of(summary: dict[str, Any], place: Place) -> dict[str, Any]:
     ValueError
         If it does not name its scheduler.
     """
-    scheduler_id = _text(summary.get("scheduler_id"))
-    if not scheduler_id:
+    scheduler_id = summary.get("scheduler_id")
+    if type(scheduler_id) is not str or not scheduler_id:
         raise ValueError(f"{place.summary} must have the text 'scheduler_id'")
     row: dict[str, Any] = {name: _number(summary.get(name)) for name in _COUNTS}
     row |= {
         "place": place.path,
-        "scheduler_id": scheduler_id,
+        # As it is, by which its records are found.
+        "scheduler_id": scheduler_id[:NAME_LENGTH],
         "name": _text(summary.get("name")),
         "address": _text(summary.get("address")),
         "dashboard": _text(summary.get("dashboard")),

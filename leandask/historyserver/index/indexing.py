@@ -27,7 +27,7 @@ from leandask.reading.files.listing import Log
 from leandask.reading.lines import InvalidRecord, milliseconds_of, record_of
 from leandask.reading.lives import Life
 from leandask.reading.reader import LogReader
-from leandask.records.text import NAME_LENGTH
+from leandask.records.text import NAME_LENGTH, printable
 
 #: Bytes of one log that are read before the others have their turn.
 SLICE_BYTES = 64 * 2**20
@@ -77,7 +77,7 @@ class Indexer:
         is_complete = True
         for root in self.roots:
             try:
-                places |= {p.path: p for p in find_places(root) if p.path.isprintable()}
+                places |= {place.path: place for place in find_places(root)}
             except Exception as e:  # of any filesystem; the others are still listed
                 is_complete = False
                 self.report(root, f"{root}: {e}")
@@ -106,6 +106,11 @@ class Indexer:
                 continue
             if is_same and not tries and place.path not in running:
                 continue
+            if place.error:
+                self.report(place.path, f"{place.path}: {place.error}")
+                _put_error(db, place, {}, ValueError(place.error))
+                self._commit(db)
+                continue
             if place.summary:
                 archived.append(place)
                 continue
@@ -130,7 +135,7 @@ class Indexer:
     def report(self, root: str, text: str) -> None:
         """Say what is wrong with a root, once as long as it stays so."""
         if self._said.get(root) != text:
-            print(f"leandask: {ascii(text)[1:-1]}", file=sys.stderr, flush=True)
+            print(f"leandask: {printable(text)}", file=sys.stderr, flush=True)
         self._said[root] = text
 
     def _forget(self, db: sqlite3.Connection, gone: Iterable[str]) -> None:

@@ -12,6 +12,7 @@ import orjson
 from leandask.eventlog.filenames import place_of
 from leandask.reading.files.listing import Log, find_log, find_logs
 from leandask.reading.files.logfile import open_regular
+from leandask.records.text import encodable
 
 #: Name of the summary that an archiving scheduler writes beside its log.
 SUMMARY = "run.json"
@@ -36,6 +37,8 @@ class Place(NamedTuple):
     log: Log | None = None
     #: Where the summary of an archived run is; "" for any other log.
     summary: str = ""
+    #: Why it can't be in the index; "" if it can.
+    error: str = ""
 
 
 def is_url(root: str) -> bool:
@@ -50,7 +53,7 @@ def is_url(root: str) -> bool:
 
 
 def find_places(root: str) -> Iterator[Place]:
-    """Yield the logs of a root.
+    """Return the logs of a root, one after the other.
 
     Raises
     ------
@@ -60,11 +63,21 @@ def find_places(root: str) -> Iterator[Place]:
         If the package that its URL needs is not installed.
     """
     if is_url(root):
-        yield from _places_of_url(root)
+        found = _places_of_url(root)
     elif os.path.isdir(root):
-        yield from _places_of_folder(root, DEPTH)
+        found = _places_of_folder(root, DEPTH)
     else:
-        yield _place_of_log(find_log(Path(root)))
+        found = iter([_place_of_log(find_log(Path(root)))])
+    return map(_checked, found)
+
+
+def _checked(place: Place) -> Place:
+    """Return a place under a name that sqlite takes."""
+    if encodable(place.path) == place.path:
+        return place
+    # In quotes, so that it takes the name of no other log.
+    error = "its path must be UTF-8"
+    return Place(repr(place.path), "", place.nbytes, error=error)
 
 
 def _places_of_folder(folder: str, depth: int) -> Iterator[Place]:

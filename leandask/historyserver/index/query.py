@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from leandask.historyserver.index.index import FIELDS, Index, run_of
+from leandask.records.text import printable
 from leandask.records.times import moment, rfc3339, seconds_of
 
 #: States of a run.
@@ -78,7 +79,8 @@ class Query:
         for word in self._last("q").split():
             found = [f"instr(lower({name}), ?)" for name in _SEARCHED]
             self._add(f"({' OR '.join(found)})", *[word.lower()] * len(found))
-        for label in self.given.get("label", ()):
+        # Texts of runs are in the index as they are shown, with escapes.
+        for label in map(printable, self.given.get("label", ())):
             name, has_value, value = label.partition("=")
             one = "SELECT 1 FROM json_each(labels) WHERE key = ?"
             if has_value:
@@ -93,7 +95,7 @@ class Query:
         if self._last("errors") not in ("", "0", "false"):
             self._add("erred > 0")
         for name, field in (("prefix", "prefixes"), ("exception", "exceptions")):
-            if text := self._last(name):
+            if text := printable(self._last(name)):
                 one = f"SELECT 1 FROM json_each({field}) WHERE instr(lower(value), ?)"
                 self._add(f"EXISTS ({one})", text.lower())
         # A run is in a time if a part of it is.
