@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from leandask.historyserver.index.index import FIELDS, Index, run_of
 from leandask.records.text import printable
@@ -128,19 +128,32 @@ class Query:
             return [run_of(row) for row in rows], total
 
 
-def find_run(index: Index, run_id: str) -> tuple[dict[str, Any], str] | None:
-    """Return the run of an id and the signature of its place; None if there is none."""
+class FoundRun(NamedTuple):
+    """A run, and what the index has of its place."""
+
+    run: dict[str, Any]
+    #: Changes with the log.
+    signature: str
+    #: Bytes of its files.
+    nbytes: int
+
+
+def find_run(index: Index, run_id: str) -> FoundRun | None:
+    """Return the run of an id; None if there is none."""
     try:
         with index.connected() as db:
             row = db.execute(
-                f"SELECT {', '.join(f'runs.{name}' for name in FIELDS)}, signature "
+                f"SELECT {', '.join(f'runs.{name}' for name in FIELDS)}, "
+                "signature, nbytes "
                 "FROM runs LEFT JOIN places ON places.path = runs.place "
                 "WHERE runs.id = ?",
                 [run_id[: 2 * LENGTH]],
             ).fetchone()
     except (UnicodeError, sqlite3.DataError):  # no text that an id could be
         return None
-    return None if row is None else (run_of(row), row["signature"] or "")
+    if row is None:
+        return None
+    return FoundRun(run_of(row), row["signature"] or "", row["nbytes"] or 0)
 
 
 def shown(run: dict[str, Any]) -> dict[str, Any]:

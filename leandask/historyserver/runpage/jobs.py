@@ -47,6 +47,8 @@ class Question(NamedTuple):
     scheduler_id: str
     #: What identifies the state of the log.
     signature: str
+    #: Bytes of its files, of which the process tells how many it has read.
+    nbytes: int
     options: dict[str, Any]
 
     @property

@@ -132,7 +132,7 @@ def main() -> None:
         if given["kind"] == "log":
             write_log(LogReader(place), scheduler_id, sys.stdout.buffer)
             return
-        reader = LogReader(place, Progress(LogReader(place).nbytes))
+        reader = LogReader(place, Progress(given["nbytes"]))
         answer = KINDS[given["kind"]](reader, scheduler_id, given["options"])
         Path(given["output"]).write_bytes(answer)
     except (OSError, ValueError, TypeError, ImportError) as e:

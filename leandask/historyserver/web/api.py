@@ -8,7 +8,7 @@ from typing import Any
 
 from tornado.web import HTTPError
 
-from leandask.historyserver.index.query import Query, find_run, shown
+from leandask.historyserver.index.query import FoundRun, Query, find_run, shown
 from leandask.historyserver.runpage.jobs import Question
 from leandask.historyserver.runpage.sections import section
 from leandask.historyserver.web.doors import Handler, Refused, Site
@@ -32,8 +32,8 @@ PARTS: dict[str, tuple[str, dict[str, Any]]] = {
 class ApiHandler(Handler):
     """What the handlers of the API share."""
 
-    def run_of(self, run_id: str) -> tuple[dict[str, Any], str]:
-        """Return a run and the signature of its log, or end with 404."""
+    def run_of(self, run_id: str) -> FoundRun:
+        """Return a run, or end with 404."""
         if (found := find_run(self.site.index, run_id)) is None:
             raise Refused(404, "There is no such run")
         return found
@@ -60,8 +60,9 @@ class ApiHandler(Handler):
 
     def question(self, run_id: str, kind: str, options: dict[str, Any]) -> Question:
         """Return a question about a run, or end with 404."""
-        run, signature = self.run_of(run_id)
-        return Question(kind, run["place"], run["scheduler_id"], signature, options)
+        run, signature, nbytes = self.run_of(run_id)
+        place, scheduler_id = run["place"], run["scheduler_id"]
+        return Question(kind, place, scheduler_id, signature, nbytes, options)
 
     async def ask(self, run_id: str, kind: str, options: dict[str, Any]) -> Path:
         """Return the file of an answer about a run."""
@@ -82,7 +83,7 @@ class ApiHandler(Handler):
         path = await self.ask(run_id, *PARTS[name])
         try:
             found = section(path, name)
-            _, signature = self.run_of(run_id)
+            signature = self.run_of(run_id).signature
             return found, self.site.jobs.is_current(path, signature)
         except (OSError, ValueError, KeyError):  # removed for other answers
             raise Refused(503, "Try again") from None
@@ -127,8 +128,7 @@ class RunHandler(ApiHandler):
 
     def get(self, run_id: str) -> None:
         """Answer."""
-        run, _ = self.run_of(run_id)
-        self.finish(shown(run))
+        self.finish(shown(self.run_of(run_id).run))
 
 
 class OverviewHandler(ApiHandler):
@@ -208,7 +208,7 @@ class CompareHandler(ApiHandler):
     async def get(self) -> None:
         """Answer."""
         ids = self.argument("a"), self.argument("b")
-        runs = [shown(self.run_of(run_id)[0]) for run_id in ids]
+        runs = [shown(self.run_of(run_id).run) for run_id in ids]
         tables = []
         for run_id in ids:
             rows, _ = await self.section(run_id, "tasks")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
 
 from tornado.iostream import StreamClosedError
 
-from leandask.historyserver.index.query import find_run, shown
+from leandask.historyserver.index.query import FoundRun, find_run, shown
 from leandask.historyserver.web.api import ApiHandler
 from leandask.historyserver.web.doors import Refused
 
@@ -41,7 +40,7 @@ class LiveHandler(ApiHandler):
             self.site.followers -= 1
 
     async def _follow(self, run_id: str) -> None:
-        last: tuple[dict[str, Any], str] | None = None
+        last: FoundRun | None = None
         silent = 0
         while not self._left:
             found = await asyncio.to_thread(find_run, self.site.index, run_id)
@@ -50,12 +49,12 @@ class LiveHandler(ApiHandler):
             silent += 1
             if found != last:
                 last, silent = found, 0
-                text = json.dumps(shown(found[0]))
+                text = json.dumps(shown(found.run))
                 self.write(f"event: run\ndata: {text}\n\n")
             elif silent % SILENT == 0:
                 self.write(": still here\n\n")
             await self.flush()
-            if found[0]["state"] != "running":
+            if found.run["state"] != "running":
                 break
             await asyncio.sleep(INTERVAL)
         if not self._left:

@@ -138,8 +138,8 @@ class RunPage(PageHandler):
         view = self.argument("view") or views[0]
         if view not in views:
             raise Refused(404, "A run has no such part")
-        run, _ = self.run_of(run_id)
-        self.show("run.html", run=shown(run), views=views, frames=FRAMES, view=view)
+        run = shown(self.run_of(run_id).run)
+        self.show("run.html", run=run, views=views, frames=FRAMES, view=view)
 
 
 class ComparePage(PageHandler):
@@ -153,7 +153,7 @@ class ComparePage(PageHandler):
             if len(ticked) != 2:
                 raise Refused(400, "Tick two runs of the list to compare them")
             ids = ticked
-        runs = [shown(self.run_of(each)[0]) for each in ids]
+        runs = [shown(self.run_of(each).run) for each in ids]
         if ticked:
             runs.sort(key=lambda run: run["started"] or "")
         self.show("compare.html", a=runs[0], b=runs[1])
