@@ -6,30 +6,23 @@ import threading
 import time
 from typing import Any
 
+from leandask.records.runcounts import RunCounts
 from leandask.records.schema import (
-    EVENT,
     MEMORY_LIMIT_SET,
     MEMORY_PRESSURE,
-    RECORDS_DROPPED,
     SAMPLE,
     STARTED,
     STOPPED,
-    TASK_ERRED,
-    TASK_FINISHED,
 )
-from leandask.records.severity import is_worker_lost
-from leandask.records.text import MESSAGE_LENGTH, one_line
 from leandask.records.times import rfc3339
 
 #: Version of the names in ``run.json`` and of their types.
 SCHEMA_VERSION = 1
-#: Exceptions and prefixes of tasks that are named: the first ones.
-EXCEPTIONS, PREFIXES = 10, 100
-
-_VERSION = "_version"
+#: Records of the scheduler's memory.
+_OF_MEMORY = frozenset({SAMPLE, MEMORY_PRESSURE, MEMORY_LIMIT_SET, STOPPED})
 
 
-class RunSummary:
+class RunSummary(RunCounts):
     """What a list of runs shows of one, so that it reads no log.
 
     Parameters
@@ -48,7 +41,8 @@ class RunSummary:
         labels: dict[str, str],
         counts_tasks: bool,
     ) -> None:
-        count = 0 if counts_tasks else None
+        super().__init__()
+        self._counts_tasks = counts_tasks
         self._fields: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "scheduler_id": scheduler_id,
@@ -60,106 +54,55 @@ class RunSummary:
             "updated": None,
             "ended": None,
             "reason": None,
-            "versions": {},
-            "tasks": count,
-            "erred": count,
-            "workers_max": 0,
-            "workers_lost": 0,
             "rss_peak": None,
             "limit": None,
-            "dropped": 0,
         }
-        self._exceptions: dict[str, None] = {}  # in their order
-        self._prefixes: dict[str, None] = {}
-        self._workers = 0
         self._lock = threading.Lock()
-        self._see = {
-            STARTED: self._see_start,
-            STOPPED: self._see_stop,
-            TASK_FINISHED: self._see_task,
-            TASK_ERRED: self._see_task,
-            EVENT: self._see_event,
-            SAMPLE: self._see_figures,
-            MEMORY_PRESSURE: self._see_figures,
-            MEMORY_LIMIT_SET: self._see_figures,
-            RECORDS_DROPPED: self._see_figures,
-        }
 
     def __repr__(self) -> str:
-        fields = self._fields
+        counts = self.counts
         return (
-            f"<{type(self).__name__} {fields['scheduler_id']!r}: "
-            f"{fields['tasks']} tasks, {fields['erred']} erred>"
+            f"<{type(self).__name__} {self._fields['scheduler_id']!r}: "
+            f"{counts['finished']} tasks, {counts['erred']} erred>"
         )
 
     def see(self, record: dict[str, Any]) -> None:
         """Count a record, by the names of the schema."""
-        see = self._see.get(record["event_name"])
-        if see is not None:
-            with self._lock:
-                see(record)
+        name = record["event_name"]
+        if name not in self.counters:  # most are transitions
+            return
+        with self._lock:
+            super().see(record)
+            if name in _OF_MEMORY:
+                self._note_memory(record)
+            if name == STARTED:
+                self._fields["started"] = record["timestamp"]
+                for field in ("address", "dashboard", "limit"):
+                    self._fields[field] = record.get(field)
+            elif name == STOPPED:
+                self._fields["ended"] = record["timestamp"]
+                self._fields["reason"] = record.get("reason")
 
     def as_dict(self) -> dict[str, Any]:
         """Return what is to be written, with the time of now as ``updated``."""
         with self._lock:
+            counts = self.counts
+            has_tasks = self._counts_tasks or counts["finished"] or counts["erred"]
             return self._fields | {
                 "updated": rfc3339(time.time()),
-                "exceptions": [*self._exceptions],
-                "prefixes": [*self._prefixes],
+                "versions": self.versions,
+                "tasks": counts["finished"] if has_tasks else None,
+                "erred": counts["erred"] if has_tasks else None,
+                "workers_max": counts["workers_max"],
+                "workers_lost": counts["workers_lost"],
+                "dropped": counts["dropped"],
+                "exceptions": [*self.exceptions],
+                "prefixes": [*self.prefixes],
             }
 
-    def _see_start(self, record: dict[str, Any]) -> None:
-        fields = self._fields
-        fields["started"] = record["timestamp"]
-        for name in ("address", "dashboard", "limit"):
-            fields[name] = record.get(name)
-        fields["versions"] = {
-            name.removesuffix(_VERSION): record[name]
-            for name in record
-            if name.endswith(_VERSION) and name != "schema_version"
-        }
-
-    def _see_stop(self, record: dict[str, Any]) -> None:
-        self._fields["ended"] = record["timestamp"]
-        self._fields["reason"] = record.get("reason")
-        self._see_figures(record)
-
-    def _see_task(self, record: dict[str, Any]) -> None:
-        fields = self._fields
-        if record["event_name"] == TASK_FINISHED:
-            fields["tasks"] = (fields["tasks"] or 0) + 1
-        elif blamed := record.get("blamed_key"):  # else it is tried again
-            fields["erred"] = (fields["erred"] or 0) + 1
-            text = record.get("exception_text")
-            if text and blamed == record["task_key"]:
-                self._note(self._exceptions, text, EXCEPTIONS)
-        self._note(self._prefixes, record["task_prefix"], PREFIXES)
-
-    def _see_event(self, record: dict[str, Any]) -> None:
-        if record["topic"] != "all":  # each is also published under the worker's topic
-            return
-        fields = self._fields
-        if record["action"] == "add-worker":
-            self._workers += 1
-            fields["workers_max"] = max(fields["workers_max"], self._workers)
-        elif record["action"] == "remove-worker":
-            self._workers = max(self._workers - 1, 0)
-            fields["workers_lost"] += is_worker_lost(record)
-
-    def _see_figures(self, record: dict[str, Any]) -> None:
+    def _note_memory(self, record: dict[str, Any]) -> None:
         fields = self._fields
         if rss := record.get("rss"):
             fields["rss_peak"] = max(rss, fields["rss_peak"] or 0)
         if "limit" in record:
             fields["limit"] = record["limit"]
-        if "dropped_total" in record:
-            fields["dropped"] = record["dropped_total"]
-        if workers := record.get("workers"):
-            # Counted anew, as an event may have been dropped.
-            self._workers = workers
-            fields["workers_max"] = max(fields["workers_max"], workers)
-
-    @staticmethod
-    def _note(kept: dict[str, None], text: str, most: int) -> None:
-        if len(kept) < most and text not in kept:
-            kept.setdefault(one_line(text, MESSAGE_LENGTH))
