@@ -121,7 +121,7 @@ class Jobs:
                 raise Busy("too many pages are being made; try again later")
             found = self._jobs[name] = _Job()
             found.task = asyncio.create_task(self._make(question, name, found))
-            found.task.add_done_callback(lambda _: self._jobs.pop(name, None))
+            found.task.add_done_callback(lambda _: self._forget(name, found))
         reader = object()
         found.readers.add(reader)
         try:
@@ -129,7 +129,7 @@ class Jobs:
         finally:
             found.readers.discard(reader)
             if not found.readers and not found.task.done():
-                self._jobs.pop(name, None)
+                self._forget(name, found)
                 found.task.cancel()
 
     async def close(self) -> None:
@@ -158,6 +158,11 @@ class Jobs:
         """Return how much of a log was read for an answer; None if it is not made."""
         job = self._jobs.get(question.name)
         return None if job is None else job.percent
+
+    def _forget(self, name: str, job: _Job) -> None:
+        """Forget a job, but not the one that took its place while it was ended."""
+        if self._jobs.get(name) is job:
+            del self._jobs[name]
 
     async def _make(self, question: Question, name: str, job: _Job) -> Path:
         async with self._slots:
