@@ -130,6 +130,31 @@ def test_a_run_is_followed_until_it_ends(look, serve, tmp_path):
         browser.get("about:blank")
 
 
+def test_more_tabs_than_a_browser_has_connections_follow_a_run(look, serve, tmp_path):
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    log = Log("Scheduler-1").start(0).sample(1, 100)
+    write_logs(logs / "log.jsonl", log)
+    with serve(logs) as server:
+        server.wait_for_runs(1)
+        url = f"{server.url}/runs/Scheduler-1"
+        browser = look(url)
+        first = browser.current_window_handle
+        for _ in range(7):
+            browser.switch_to.new_window("tab")
+            assert text_of(look(url), "#state") == "running"
+        log.stop(2)
+        write_logs(logs / "log.jsonl", log)
+        for tab in browser.window_handles:
+            browser.switch_to.window(tab)
+            wait_for(lambda: text_of(browser, "#state") == "stopped")
+            if tab != first:
+                assert console(browser) == []
+                browser.close()
+        browser.switch_to.window(first)
+        browser.get("about:blank")
+
+
 @pytest.mark.parametrize("width", [1280, 375])
 def test_pages_fit_the_screen_and_hostile_texts_show_as_texts(
     look, browser, serve, tmp_path, width

@@ -56,9 +56,10 @@ const SHOWN = {
 };
 
 // Follow a run until it ends. A section is asked for again once it has been answered.
-function follow() {
-  const source = new EventSource(`${base}/api/v1/runs/${page.run}/live`);
-  let isFirst = true, isAsking = false, isStale = false;
+// Not as a stream: that would take one of the six connections to a server that a browser
+// has for all its tabs.
+async function follow() {
+  let last = "", isAsking = false, isStale = false;
   async function refresh() {
     isStale = true;
     if (isAsking) return;
@@ -68,25 +69,36 @@ function follow() {
       const start = Date.now();
       await show();
       // No more than a fifth of the time.
-      await new Promise((done) => setTimeout(done, Math.max(2000, 4 * (Date.now() - start))));
+      await pause(Math.max(2000, 4 * (Date.now() - start)));
       isStale = isStale || !isCurrent;
     }
     isAsking = false;
   }
-  source.addEventListener("run", (event) => {
-    const run = JSON.parse(event.data);
-    for (const element of document.querySelectorAll("[data-field]")) {
-      const name = element.dataset.field;
-      if (name === "rss_peak") element.textContent = run.rss_limit ? `${bytes(run.rss_peak)} of ${bytes(run.rss_limit)}` : bytes(run.rss_peak);
-      else element.textContent = SHOWN[name](run[name]);
-    }
-    const state = document.getElementById("state");
-    state.textContent = run.state.replace("-", ", probably for ");
-    state.className = `state ${run.state}`;
-    if (!isFirst && SECTIONS[page.view]) refresh();
-    isFirst = false;
-  });
-  source.addEventListener("end", () => source.close());
+  for (let run = page; !run || run.state === "running"; ) {
+    await pause(run ? 1000 : 10000);
+    if (document.hidden) continue;
+    // If the server is away, the next time will tell.
+    run = await ask(`/runs/${page.run}`).catch(() => null);
+    const text = JSON.stringify(run);
+    if (!run || text === last) continue;
+    tell(run);
+    if (SECTIONS[page.view]) refresh();
+    last = text;
+  }
+}
+
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+// Show what the list has of a run.
+function tell(run) {
+  for (const element of document.querySelectorAll("[data-field]")) {
+    const name = element.dataset.field;
+    if (name === "rss_peak") element.textContent = run.rss_limit ? `${bytes(run.rss_peak)} of ${bytes(run.rss_limit)}` : bytes(run.rss_peak);
+    else element.textContent = SHOWN[name](run[name]);
+  }
+  const state = document.getElementById("state");
+  state.textContent = run.state.replace("-", ", probably for ");
+  state.className = `state ${run.state}`;
 }
 
 // Bring the list up to date, unless someone is about to use it.
