@@ -43,7 +43,7 @@ class Load:
         self.stopped = threading.Event()
         #: Seconds of the requests, by their kind, and answers by their status.
         self.seconds: defaultdict[str, list[float]] = defaultdict(list)
-        self.statuses: Counter[int] = Counter()
+        self.statuses: Counter[int | str] = Counter()
         #: The highest RSS in MiB of the server, and of a process for a page; and the
         #: most of these at a time.
         self.rss = self.rss_of_page = 0.0

@@ -11,7 +11,6 @@ import itertools
 import logging
 import random
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -102,17 +101,11 @@ def make_page(log: Path, page: Path) -> None:
 
 def look(page: Path) -> None:
     """Open the page in a browser, and print when it has painted and how it moves."""
-    from selenium import webdriver
     from selenium.webdriver.support.wait import WebDriverWait
 
-    from tests.helpers.browser import FLAGS
+    from tests.helpers.browser import start_chromium
 
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or ""
-    for flag in FLAGS:
-        options.add_argument(flag)
-    service = webdriver.ChromeService(shutil.which("chromedriver"))
-    driver = webdriver.Chrome(options=options, service=service)
+    driver = start_chromium(page.with_name("profile"))
     try:
         driver.get(page.as_uri())
         ready = "return document.querySelector('#stream canvas').dataset.ready"

@@ -20,9 +20,8 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
-def chrome(tmp_path_factory):
-    """One driver for the whole session; tests use `browser`."""
+def start_chromium(profile, page_load_strategy="normal"):
+    """Start a browser with the folder of a profile, and return its driver."""
     webdriver = pytest.importorskip("selenium.webdriver")
     binary = shutil.which("chromium") or shutil.which("google-chrome")
     driver_path = shutil.which("chromedriver")
@@ -30,13 +29,20 @@ def chrome(tmp_path_factory):
         pytest.skip("needs chromium and chromedriver")
     options = webdriver.ChromeOptions()
     options.binary_location = binary
+    options.page_load_strategy = page_load_strategy
     for flag in FLAGS:
         options.add_argument(flag)
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
+    options.add_argument(f"--user-data-dir={profile}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     # With both paths set, selenium downloads nothing.
     service = webdriver.ChromeService(driver_path)
-    driver = webdriver.Chrome(options=options, service=service)
+    return webdriver.Chrome(options=options, service=service)
+
+
+@pytest.fixture(scope="session")
+def chrome(tmp_path_factory):
+    """One driver for the whole session; tests use `browser`."""
+    driver = start_chromium(tmp_path_factory.mktemp("chromium"))
     yield driver
     driver.quit()
 
