@@ -10,9 +10,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import logging
 import statistics
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import cycle, islice
 from pathlib import Path
@@ -22,6 +24,7 @@ from typing import Any
 import dask.array as da
 from distributed import Client, Scheduler, Worker
 
+from benchmarks import stream
 from leandask.eventlog.eventlog import EventLog
 from leandask.records.loggers import hold_loggers
 from leandask.records.stream import RecordStream
@@ -160,6 +163,38 @@ def whole_process(runs: Runs, path: Path, count: int) -> tuple[float, float]:
     return cost, nbytes
 
 
+def measure(rounds: int, count: int) -> Iterator[str]:
+    """Yield rows of a table: a transition's, as a measure of the machine, and runs'.
+
+    They are measured in turns, as that speed drifts.
+    """
+    stream.RECORDED[:] = asyncio.run(stream.record_transitions())
+    kinds = {"map": Runs(), "array": Runs()}
+    for name, runs in kinds.items():
+        asyncio.run(runs.record(name == "map", 5_000))
+    loops: dict[str, list[float]] = defaultdict(list)
+    files: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "log.jsonl")
+        for _ in range(rounds):
+            for _ in range(5):
+                loops["transition"].append(stream.emitting_thread(folder, 1)["on"])
+                for name, runs in kinds.items():
+                    loops[name].append(loop_cost(runs, path))
+            path.unlink()
+            for ending in ("", ".zst", ".gz"):
+                cost, _, nbytes = stream.whole_process(folder, count, ending)
+                files["transition", ending].append((cost, nbytes))
+                for name, runs in kinds.items():
+                    of_runs = whole_process(runs, Path(f"{path}{ending}"), count)
+                    files[name, ending].append(of_runs)
+    for (name, ending), figures in files.items():
+        loop = statistics.median(loops[name])
+        cost, nbytes = map(statistics.median, zip(*figures, strict=True))
+        row = f"{name} | {loop:.2f} | {ending or 'plain'} | {cost:.2f} | {nbytes:.1f}"
+        yield f"| {row} |"
+
+
 def main() -> None:
     """Parse the command line, measure and print."""
     parser = argparse.ArgumentParser(
@@ -168,28 +203,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--count", type=int, default=100_000)
     args = parser.parse_args()
-    print("| runs of | loop us | file | process us | bytes |")
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    print("| of a | loop us | file | process us | bytes |")
     print("|---|---:|---|---:|---:|")
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("map", "array"):
-            runs = Runs()
-            asyncio.run(runs.record(name == "map", 20_000))
-            path = Path(folder, "log.jsonl")
-            loop = statistics.median(
-                [loop_cost(runs, path) for _ in range(5 * args.rounds)]
-            )
-            path.unlink()
-            for ending in ("", ".zst", ".gz"):
-                of = [
-                    whole_process(runs, Path(f"{path}{ending}"), args.count)
-                    for _ in range(args.rounds)
-                ]
-                cost, nbytes = map(statistics.median, zip(*of, strict=True))
-                print(
-                    f"| {name} | {loop:.2f} | {ending or 'plain'} | {cost:.2f} | "
-                    f"{nbytes:.1f} |",
-                    flush=True,
-                )
+    for row in measure(args.rounds, args.count):
+        print(row)
 
 
 if __name__ == "__main__":

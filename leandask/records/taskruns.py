@@ -83,8 +83,21 @@ class RunRecords:
 
     def finished(self, seq: int, run: Run) -> Record:
         """Make the record of a run that finished."""
-        timestamp, key, group, worker, name, retries_left, annotations, *told = run
-        run_id, thread, nbytes, typename, stimulus_id, startstops = told
+        (
+            timestamp,
+            key,
+            group,
+            worker,
+            name,
+            retries_left,
+            annotations,
+            run_id,
+            thread,
+            nbytes,
+            typename,
+            stimulus_id,
+            startstops,
+        ) = run  # at once, as a list of a part takes as long as three fields
         common = self._common.get((id(group), worker, typename))
         if common is None or common[1] != name:
             if len(self._common) >= MOST_COMMON:

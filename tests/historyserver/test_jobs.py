@@ -37,7 +37,7 @@ def test_readers_share_a_page_also_while_that_of_one_who_left_ends(
     tmp_path, monkeypatch
 ):
     monkeypatch.setattr(module, "_WORKER", (sys.executable, "-c", WAITS, tmp_path))
-    question = Question("overview", "log.jsonl", "Scheduler-1", "1", {})
+    question = Question("overview", "log.jsonl", "Scheduler-1", "1", 0, {})
     started = tmp_path / "started"
 
     def pids():

@@ -55,11 +55,10 @@ const SHOWN = {
   workers_lost: number, dropped: number, reason: (text) => text || "",
 };
 
-// Follow a run until it ends. A section is asked for again once it has been answered.
-// Not as a stream: that would take one of the six connections to a server that a browser
-// has for all its tabs.
-async function follow() {
-  let last = "", isAsking = false, isStale = false;
+// Follow a run until it ends. A section is asked for again once it has been answered. A
+// tab that is not looked at follows nothing: a browser has six connections to a server.
+function follow() {
+  let source, last = "", isAsking = false, isStale = false;
   async function refresh() {
     isStale = true;
     if (isAsking) return;
@@ -74,17 +73,28 @@ async function follow() {
     }
     isAsking = false;
   }
-  for (let run = page; !run || run.state === "running"; ) {
-    await pause(run ? 1000 : 10000);
-    if (document.hidden) continue;
-    // If the server is away, the next time will tell.
-    run = await ask(`/runs/${page.run}`).catch(() => null);
-    const text = JSON.stringify(run);
-    if (!run || text === last) continue;
-    tell(run);
+  function see(event) {
+    if (event.data === last) return; // as before the tab was left
+    last = event.data;
+    tell(JSON.parse(last));
     if (SECTIONS[page.view]) refresh();
-    last = text;
   }
+  function listen() {
+    if (source) source.close();
+    if (document.hidden) return;
+    source = new EventSource(`${base}/api/v1/runs/${page.run}/live`);
+    source.addEventListener("run", see);
+    source.addEventListener("end", end);
+    source.addEventListener("error", (event) => { // it tries again by itself, but if refused
+      if (event.target.readyState === EventSource.CLOSED) setTimeout(listen, 10000);
+    });
+  }
+  function end() {
+    source.close();
+    document.removeEventListener("visibilitychange", listen);
+  }
+  document.addEventListener("visibilitychange", listen);
+  listen();
 }
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
