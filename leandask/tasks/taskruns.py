@@ -173,7 +173,7 @@ def _why_given_up(ts: TaskState) -> Message:
         return {"exception_text": ts.exception_text}
     # One worker was lost just now.
     return {
-        "exception_text": f"KilledWorker: {ts.suspicious} workers were lost meanwhile",
+        "exception_text": f"KilledWorker: workers lost meanwhile: {ts.suspicious}",
         "worker": next(iter(ts.erred_on or ()), None),
         "workers_lost": [*(ts.erred_on or ())],
     }
