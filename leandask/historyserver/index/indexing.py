@@ -14,6 +14,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from leandask.historyserver.index.archived import row_of
+from leandask.historyserver.index.counting import (
+    SCHEDULERS,
+    count_lines,
+    count_record,
+)
 from leandask.historyserver.index.growth import Growth, Positions
 from leandask.historyserver.index.index import Index, put_place, put_run
 from leandask.historyserver.index.places import (
@@ -24,24 +29,15 @@ from leandask.historyserver.index.places import (
 )
 from leandask.historyserver.index.runsummary import RunSummary
 from leandask.reading.files.listing import Log
-from leandask.reading.lines import InvalidRecord, milliseconds_of, record_of
-from leandask.reading.lives import Life
 from leandask.reading.reader import LogReader
-from leandask.records.text import NAME_LENGTH, printable
+from leandask.records.text import printable
 
 #: Bytes of one log that are read before the others have their turn.
 SLICE_BYTES = 64 * 2**20
-#: Longest line that is decoded: a record has at most 16 KiB.
-LINE_BYTES = 2**20
 #: Scans of the same log that may fail to end, as their process was killed.
 TRIES = 3
-#: Schedulers of one log that may still change; older ones stay as they are.
-SCHEDULERS = 1000
 #: Seconds after which a log at a URL, which is read from its start, is read again.
 URL_SECONDS = 60.0
-#: Transitions that are not decoded: most of them.
-_TRANSITION = b'"dask.task.transition"'
-_COUNTED = (b'"task_finish":"memory"', b'"task_finish":"erred"')
 
 
 class Indexer:
@@ -68,6 +64,8 @@ class Indexer:
         #: What is wrong with roots and logs, as it was said last.
         self._said: dict[str, str] = {}
         self._url_read: dict[str, float] = {}
+        #: The logs of runs that go on, by their paths, as they were looked at last.
+        self._going_on: dict[str, Place] = {}
 
     def run_once(self) -> bool:
         """Look at all places; return whether there is more to read at once."""
@@ -84,20 +82,46 @@ class Indexer:
             else:
                 self._said.pop(root, None)
         with self.index.connected() as db:
-            return self._run(db, places, is_complete)
+            known = {row["path"]: row for row in db.execute("SELECT * FROM places")}
+            if is_complete:  # else its runs may only be out of reach
+                self._forget(db, known.keys() - places.keys())
+            has_more = self._look(db, places.values(), known)
+            self._going_on = {
+                path: places[path] for path in places.keys() & _running(db)
+            }
+            return has_more
 
-    def _run(
-        self, db: sqlite3.Connection, places: dict[str, Place], is_complete: bool
+    def follow(self) -> bool:
+        """Look again at the logs of runs that go on, not at all places.
+
+        Returns whether there is more to read at once, for which all are looked at.
+        """
+        grown = [
+            place
+            for last in self._going_on.values()
+            if (place := last.seen_again()) and place.signature != last.signature
+        ]
+        if not grown:
+            return False
+        self._check()
+        self._going_on |= {place.path: place for place in grown}
+        with self.index.connected() as db:
+            one = "SELECT * FROM places WHERE path = ?"
+            known = {p.path: row for p in grown for row in db.execute(one, [p.path])}
+            return self._look(db, grown, known)
+
+    def _look(
+        self,
+        db: sqlite3.Connection,
+        places: Iterable[Place],
+        known: dict[str, sqlite3.Row],
     ) -> bool:
-        known = {row["path"]: row for row in db.execute("SELECT * FROM places")}
-        found = db.execute("SELECT DISTINCT place FROM runs WHERE state = 'running'")
-        running = {row["place"] for row in found}
-        if is_complete:  # else its runs may only be out of reach
-            self._forget(db, known.keys() - places.keys())
+        """Read what is new in places; return whether there is more to read."""
+        running = _running(db)
         has_more = False
         archived = []
         # The small ones first: a long log must not hide all others.
-        for place in sorted(places.values(), key=lambda each: each.nbytes):
+        for place in sorted(places, key=lambda each: each.nbytes):
             row = known.get(place.path)
             is_same = row is not None and row["signature"] == place.signature
             # More than 0 if the last scan did not end.
@@ -183,10 +207,16 @@ class Indexer:
             return False
         runs: dict[str, RunSummary] = {}
         for record in LogReader(place.path).records():
-            _count(runs, record)
+            count_record(runs, record)
         self._url_read[place.path] = time.monotonic()
         _put(db, place, runs, {}, None, "")
         return False
+
+
+def _running(db: sqlite3.Connection) -> set[str]:
+    """Return the places of runs that go on."""
+    rows = db.execute("SELECT DISTINCT place FROM runs WHERE state = 'running'")
+    return {row["place"] for row in rows}
 
 
 def quiet_at(log: Log) -> int | None:
@@ -246,29 +276,3 @@ def _put(
         row = run.row(lives, quiet_at) | {"place": place.path}
         put_run(db, row, run.dumps())
     put_place(db, place, positions, 0, error)
-
-
-def count_lines(runs: dict[str, RunSummary], lines: Iterable[bytes]) -> None:
-    """Count the records of some lines, by their scheduler."""
-    for line in lines:
-        if _TRANSITION in line and not any(part in line for part in _COUNTED):
-            continue
-        if not line or len(line) > LINE_BYTES:
-            continue
-        try:
-            record = record_of(line)
-        except InvalidRecord:
-            continue
-        _count(runs, record)
-
-
-def _count(runs: dict[str, RunSummary], record: dict[str, Any]) -> None:
-    name = record["scheduler_id"][:NAME_LENGTH]
-    try:
-        if (run := runs.get(name)) is None:
-            if len(runs) >= 2 * SCHEDULERS:
-                return  # a log of which each line names another scheduler
-            run = runs[name] = RunSummary(Life(name, milliseconds_of(record)))
-        run.add(record)
-    except (InvalidRecord, KeyError, TypeError):
-        pass

@@ -40,6 +40,11 @@ class Place(NamedTuple):
     #: Why it can't be in the index; "" if it can.
     error: str = ""
 
+    def seen_again(self) -> Place | None:
+        """Return a log as it is now; None if its files were renamed or removed."""
+        log = self.log and self.log.seen_again()
+        return _place_of_log(log) if log else None
+
 
 def is_url(root: str) -> bool:
     """Whether a root is for fsspec, not a path.

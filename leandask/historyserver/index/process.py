@@ -105,18 +105,26 @@ def main() -> None:
     with lock(path) as file:
         check = partial(end_unless_held, path, file)
         indexer = Indexer(Index(path), given["roots"], check)
+        all_at = 0.0  # when all places are due, of which there may be thousands
         while True:
             start = time.monotonic()
-            has_more = False
+            is_all, has_more = start >= all_at, False
             try:
-                has_more = indexer.run_once()
-                if any(bound is not None for bound in keep):
+                has_more = indexer.run_once() if is_all else indexer.follow()
+                if is_all and any(bound is not None for bound in keep):
                     apply(indexer, keep)
             except (OSError, sqlite3.Error) as e:  # a full disk, most likely
                 indexer.report(str(path), f"{path}: {e}")
             took = time.monotonic() - start
-            if not has_more:
-                time.sleep(max(interval, took / SHARE - took))
+            if has_more:
+                all_at = 0.0
+                continue
+            pause = interval / 2
+            if is_all:
+                all_at = start + max(interval, took / SHARE)
+            else:
+                pause = max(pause, took / SHARE - took)
+            time.sleep(pause)
 
 
 if __name__ == "__main__":

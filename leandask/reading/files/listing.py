@@ -75,6 +75,17 @@ class Log(NamedTuple):
         """Whether a process may be writing it now."""
         return self.last_written > now - QUIET_SECONDS or self.is_open_for_writing()
 
+    def seen_again(self) -> Log | None:
+        """Return it as its files are now; None if one was renamed or removed.
+
+        Its folder is not listed, which takes long if it has thousands of logs.
+        """
+        names = [(os.path.basename(file.name), 0) for file in self.files]
+        files = [*_look(self.base.parent, names)]
+        if [file.identity for file in files] != [file.identity for file in self.files]:
+            return None
+        return self._replace(files=files)
+
     def is_open_for_writing(self) -> bool:
         """Whether a process of this machine has it open for writing, or may have."""
         if str(self.base) not in [file.name for file in self.files]:
