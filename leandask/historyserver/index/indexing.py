@@ -104,6 +104,7 @@ class Indexer:
         if not grown:
             return False
         self._check()
+        self.index.make()
         self._going_on |= {place.path: place for place in grown}
         with self.index.connected() as db:
             one = "SELECT * FROM places WHERE path = ?"

@@ -17,6 +17,7 @@ from typing import IO
 from leandask.historyserver.index.index import Index
 from leandask.historyserver.index.indexing import Indexer
 from leandask.historyserver.index.retention import Keep, find_old, remove
+from leandask.records.text import printable
 
 #: Part of the time that looking for new records may take.
 SHARE = 0.2
@@ -83,7 +84,8 @@ def end_unless_held(path: Path, file: IO[bytes]) -> None:
     The server starts it again, and it waits for its turn.
     """
     if not is_held(path, file):
-        sys.exit(f"leandask: {path}.lock was removed; the indexer starts again")
+        name = printable(f"{path}.lock")
+        sys.exit(f"leandask: {name} was removed; the indexer starts again")
 
 
 def apply(indexer: Indexer, keep: Keep) -> None:

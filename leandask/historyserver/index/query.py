@@ -76,10 +76,10 @@ class Query:
         return int(text)
 
     def _search(self) -> None:
-        for word in self._last("q").split():
+        # Texts of runs are in the index as they are shown, with escapes.
+        for word in printable(self._last("q")).split():
             found = [f"instr(lower({name}), ?)" for name in _SEARCHED]
             self._add(f"({' OR '.join(found)})", *[word.lower()] * len(found))
-        # Texts of runs are in the index as they are shown, with escapes.
         for label in map(printable, self.given.get("label", ())):
             name, has_value, value = label.partition("=")
             one = "SELECT 1 FROM json_each(labels) WHERE key = ?"

@@ -33,6 +33,7 @@ async function show() {
     fill(view, ...(await SECTIONS[page.view](page.run)));
   } catch (error) {
     fill(view, el("p", { class: "problem" }, error.message));
+    isCurrent = true; // until its log changes
   }
   waited();
 }
@@ -58,12 +59,12 @@ const SHOWN = {
 // Follow a run until it ends. A section is asked for again once it has been answered. A
 // tab that is not looked at follows nothing: a browser has six connections to a server.
 function follow() {
-  let source, last = "", isAsking = false, isStale = false;
+  let source, timer, last = "", isAsking = false, isStale = false;
   async function refresh() {
     isStale = true;
     if (isAsking) return;
     isAsking = true;
-    while (isStale) {
+    while (isStale && !document.hidden) {
       isStale = false;
       const start = Date.now();
       await show();
@@ -80,13 +81,15 @@ function follow() {
     if (SECTIONS[page.view]) refresh();
   }
   function listen() {
+    clearTimeout(timer);
     if (source) source.close();
     if (document.hidden) return;
+    if (isStale) refresh();
     source = new EventSource(`${base}/api/v1/runs/${page.run}/live`);
     source.addEventListener("run", see);
     source.addEventListener("end", end);
     source.addEventListener("error", (event) => { // it tries again by itself, but if refused
-      if (event.target.readyState === EventSource.CLOSED) setTimeout(listen, 10000);
+      if (event.target === source && source.readyState === EventSource.CLOSED) timer = setTimeout(listen, 10000);
     });
   }
   function end() {
@@ -94,6 +97,7 @@ function follow() {
     document.removeEventListener("visibilitychange", listen);
   }
   document.addEventListener("visibilitychange", listen);
+  isStale = Boolean(SECTIONS[page.view]);
   listen();
 }
 
@@ -130,9 +134,10 @@ if (page.page === "compare")
     (found) => fill(view, ...comparison(found)),
     (error) => fill(view, el("p", { class: "problem" }, error.message)));
 if (page.page === "run") {
+  const goesOn = page.state === "running";
   if (page.view === "events") events(view, page.run);
   else if (page.view === "story") story(view, page.run);
-  else if (SECTIONS[page.view]) show();
+  else if (SECTIONS[page.view]) { if (!goesOn) show(); } // else it is followed
   else {
     const line = document.getElementById("waiting"), frame = document.querySelector("iframe");
     const waited = showProgress(line);
@@ -140,5 +145,5 @@ if (page.page === "run") {
     frame.addEventListener("load", end);
     frame.src = frame.dataset.src;
   }
-  if (page.state === "running") follow();
+  if (goesOn) follow();
 }
