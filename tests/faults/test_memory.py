@@ -126,6 +126,11 @@ def test_of_many_clients_that_do_not_all_fit_some_are_refused_and_none_is_lost(s
 def test_tasks_that_are_submitted_one_by_one_are_taken_up_to_the_limit(start):
     _, file = start()
     with Client(scheduler_file=str(file)) as client:
+        # What a scheduler makes once, for its first tasks, must not take the room.
+        first = client.map(inc, range(-1000, 0))
+        wait_for(lambda: leandask.get_report(client)["tasks"] == 1000)
+        del first
+        wait_for(lambda: leandask.get_report(client)["tasks"] == 0)
         limit = leave_room(client, 3)
         futures = []
         while len(futures) < 50_000:

@@ -34,8 +34,8 @@ class LiveHandler(ApiHandler):
         self.site.followers += 1
         try:
             await self._follow(run_id)
-        except StreamClosedError:
-            pass
+        except (StreamClosedError, asyncio.CancelledError):
+            pass  # the reader has left, or the server ends
         finally:
             self.site.followers -= 1
 
