@@ -14,6 +14,7 @@ from leandask.histories.tasks.taskblock import (
     Block,
     Task,
     answer,
+    copy_error,
     ends,
     pack,
     weigh_task,
@@ -153,6 +154,7 @@ class TaskBuffer(Sequence[Task]):
     def append(self, task: Task) -> None:
         """Add the newest task."""
         self._read = None  # nobody reads the older ones now
+        copy_error(task)
         self.recent.append(task)
         self.weight += weigh_task(task)
         self._shorten()

@@ -138,10 +138,16 @@ def test_no_record_is_lost_when_logrotate_rotates_the_file(
         def arrives(text):
             # Until the scheduler has handled the signal, the rotated file gets it.
             publish(client, text)
+            return is_written(text)
+
+        def is_written(text):
             return log.exists() and text.encode() in expanded(log)
 
         for i in range(3):
             wait_for(lambda i=i: arrives(f"round {i}"))
+            # What is written while logrotate copies and truncates would be lost.
+            publish(client, f"last of {i}")
+            wait_for(lambda i=i: is_written(f"last of {i}"))
             subprocess.run(rotate, check=True)
         publish(client, "end")
     assert scheduler.stop() == 0

@@ -87,19 +87,35 @@ async def use_names(cluster, kinds, count):
             await asyncio.gather(*loads)
 
 
+def rest(cluster):
+    """Wait until all that has finished is weighed, and forgotten where it may be."""
+    # A scheduler holds a worker's last message until its next one.
+    cluster.client.submit(increment, 1, pure=False).result()
+    rounds = cluster.ask(n_rounds)
+    wait_for(lambda: cluster.ask(n_rounds) > rounds + 1)
+
+
 def test_what_is_kept_of_long_names_is_bounded_and_reported(cluster):
     kinds = LOADS.keys() - {"workers"}  # they take long
     cluster.client.sync(use_names, cluster, kinds, 15)
     # Each kind had 1.5 MB, of which up to four copies were kept.
     wait_for(lambda: cluster.ask(held_by_long_names) < 8e6)
-    rounds = cluster.ask(n_rounds)  # the next one weighs what has finished by now
-    wait_for(lambda: cluster.ask(n_rounds) > rounds + 1)
+    rest(cluster)
     held, reported = cluster.ask(held_by_long_names), cluster.ask(held_as_reported)
     assert held < reported < 16 * 2**20
     # What is reported goes when a history is emptied.
     for name, (held, reported) in cluster.ask(held_and_reported).items():
         assert held <= 1.2 * reported, name
         assert reported - held < 0.2 * reported + 100_000, name
+
+
+def test_what_is_kept_of_tasks_that_erred_is_reported(cluster):
+    for kind in ("watched", "erred"):
+        cluster.client.sync(use_names, cluster, [kind], 15)
+    rest(cluster)
+    held, reported = cluster.ask(held_and_reported)["task-stream"]
+    assert held <= 1.2 * reported
+    assert reported - held < 0.2 * reported + 100_000
 
 
 @pytest.mark.nightly

@@ -157,6 +157,20 @@ def test_an_error_counts_as_the_bytes_of_its_frames():
     assert taskbuffer.weigh_task(task(1, exception=None)) == 0
 
 
+def test_an_error_does_not_keep_the_message_that_it_came_in():
+    message = bytearray(1_000_000)
+    buffer = TaskBuffer([], 5, None)
+    buffer.append(task(1, exception=Serialized({}, [memoryview(message)[10:20]])))
+    message.clear()  # a BufferError, if there is a view of it
+    assert buffer[0]["exception"].frames == [bytes(10)]
+
+
+def test_a_long_key_counts_once_if_it_is_the_cause_too():
+    key = "k" * 100_000
+    weight = taskbuffer.weigh_task({"key": key, "cause": key})
+    assert 99_900 < weight < 100_000
+
+
 def test_watched_tasks_with_long_names_are_whole_and_packed_early(monkeypatch):
     monkeypatch.setattr(taskbuffer, "BLOCK", 128)
     buffer = TaskBuffer([], 10, None, Limit(1_000_000, taskbuffer.TASK_BYTES))

@@ -17,6 +17,9 @@ from leandask.histories.names import weigh
 #: The header of bytes that are serialized. Workers send exceptions so, as a pickle.
 BYTES, _ = serialize(b"")
 
+#: The parts of an erred task that its worker serialized.
+ERROR = ("exception", "traceback")
+
 #: A task as upstream keeps it: what its worker reported.
 Task = dict[str, Any]
 
@@ -51,14 +54,23 @@ def pack(tasks: Sequence[Task]) -> Block:
     return Block(data, plain is not None, len(tasks), *ends(tasks))
 
 
+def copy_error(task: Task) -> None:
+    """Copy a task's error: its frames are views, and keep the message that had them."""
+    for name in ERROR:
+        error = task.get(name)
+        if type(error) is Serialized:
+            task[name] = Serialized(error.header, [*map(bytes, error.frames)])
+
+
 def weigh_task(task: Task) -> int:
     """Bytes of the long texts in a task, and of its error."""
     weight = 0
-    for value in task.values():
+    for name, value in task.items():
         kind = type(value)
         if kind is str or kind is bytes or kind is tuple:
-            weight += weigh(value)
-    for name in ("exception", "traceback"):  # serialized by the worker
+            if name != "cause" or value is not task["key"]:
+                weight += weigh(value)
+    for name in ERROR:
         for frame in getattr(task.get(name), "frames", None) or ():
             weight += nbytes(frame)
     return weight
