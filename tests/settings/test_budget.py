@@ -87,7 +87,7 @@ def test_describe_shows_every_bound_its_cost_and_the_sum():
     assert table[3].split() == ["topics", "2396", "700", "1.60", "MiB"]
     assert "in event-bytes" in table[2]
     # A thousand locks, at least, take more than their share of so small a budget.
-    assert table[-1].split()[-2:] == ["16.62", "MiB"]
+    assert table[-1].split()[-2:] == ["16.95", "MiB"]
     unbounded = Retention(spans=None).describe()
     assert unbounded.count("unbounded") == 2
 
