@@ -55,7 +55,9 @@ CREATE TABLE places (
 );
 PRAGMA user_version = {VERSION};
 """
-#: Ids that can be a part of a URL's path as they are.
+#: The id of a run: a part of a URL's path, and of a file's name, as it is.
+RUN_ID = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,150}"
+#: Ids of schedulers that are one, also with a digest.
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
