@@ -15,8 +15,9 @@ from typing import Any
 from leandask.historyserver.index.growth import Positions
 from leandask.historyserver.index.places import Place
 
-#: Version of the tables below. A file with another one is made again.
-VERSION = 1
+#: Version of the tables below and of what is in them. A file with another one is made
+#: again.
+VERSION = 2
 #: Fields of a run in the index, by their types in sqlite. Texts of JSON are at the end.
 FIELDS = {
     "id": "TEXT PRIMARY KEY",
