@@ -10,7 +10,7 @@ import pytest
 
 from leandask.eventlog.formatter import JSONFormatter
 from leandask.historyserver.index import archived, indexing
-from leandask.historyserver.index.index import Index, put_run
+from leandask.historyserver.index.index import Index, default_path, put_run
 from leandask.historyserver.index.indexing import Indexer
 from leandask.historyserver.index.places import Place
 from leandask.historyserver.index.query import Query, find_run, shown
@@ -143,12 +143,13 @@ def test_what_is_not_printable_is_found(indexer, logs):
     assert run["scheduler_id"] == name  # by which its records are found
 
 
-def test_runs_of_a_url_are_found(tmp_path, logs):
+@pytest.mark.parametrize("scheme", ["file:", "file://"])
+def test_runs_of_a_url_are_found(tmp_path, logs, scheme):
     pytest.importorskip("fsspec")
     folder = logs / "S-7"
     folder.mkdir()
     (folder / "run.json").write_text(json.dumps(SUMMARY))
-    indexer = Indexer(Index(tmp_path / "i.sqlite"), [logs.as_uri()])
+    indexer = Indexer(Index(tmp_path / "i.sqlite"), [f"{scheme}{logs}"])
     [run] = runs_of(indexer)
     assert run["place"] == folder.as_uri()
     for i in range(250):
@@ -158,6 +159,14 @@ def test_runs_of_a_url_are_found(tmp_path, logs):
     assert len(runs_of(indexer, per_page=1000)) == 251
     (folder / "run.json").unlink()
     assert len(runs_of(indexer, per_page=1000)) == 250
+
+
+def test_the_index_of_a_url_is_the_same_in_all_folders(tmp_path, monkeypatch):
+    roots = ["file:/logs", "s3://bucket/dask"]
+    path = default_path(roots)
+    monkeypatch.chdir(tmp_path)
+    assert default_path(roots) == path
+    assert default_path(["logs"]) != path == default_path(roots[::-1])
 
 
 def test_a_root_out_of_reach_keeps_its_runs(indexer, logs, capsys):

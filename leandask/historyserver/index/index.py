@@ -14,6 +14,7 @@ from typing import Any
 
 from leandask.historyserver.index.growth import Positions
 from leandask.historyserver.index.places import Place
+from leandask.settings.rules import is_url
 
 #: Version of the tables below and of what is in them. A file with another one is made
 #: again.
@@ -70,7 +71,7 @@ def cache_folder() -> Path:
 
 def default_path(roots: list[str]) -> Path:
     """Return where the index of some roots is, unless the user says so."""
-    names = sorted(r if "://" in r else os.path.abspath(r) for r in roots)
+    names = sorted(r if is_url(r) else os.path.abspath(r) for r in roots)
     digest = hashlib.sha256("\0".join(names).encode()).hexdigest()[:16]
     return cache_folder() / "leandask" / f"history-{digest}.sqlite"
 

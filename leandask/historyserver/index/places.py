@@ -13,6 +13,7 @@ from leandask.eventlog.filenames import place_of
 from leandask.reading.files.listing import Log, find_log, find_logs
 from leandask.reading.files.logfile import open_regular
 from leandask.records.text import encodable
+from leandask.settings.rules import is_url
 
 #: Name of the summary that an archiving scheduler writes beside its log.
 SUMMARY = "run.json"
@@ -44,17 +45,6 @@ class Place(NamedTuple):
         """Return a log as it is now; None if its files were renamed or removed."""
         log = self.log and self.log.seen_again()
         return _place_of_log(log) if log else None
-
-
-def is_url(root: str) -> bool:
-    """Whether a root is for fsspec, not a path.
-
-    Examples
-    --------
-    >>> is_url("s3://bucket/logs"), is_url("/logs")
-    (True, False)
-    """
-    return "://" in root
 
 
 def find_places(root: str) -> Iterator[Place]:

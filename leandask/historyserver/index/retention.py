@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 from leandask.eventlog.filenames import place_of
 from leandask.historyserver.index.index import Index
-from leandask.historyserver.index.places import SUMMARY, filesystem, is_url
+from leandask.historyserver.index.places import SUMMARY, filesystem
 from leandask.reading.files.listing import find_log, find_logs
+from leandask.settings.rules import is_url
 
 #: Seconds that a log must not have changed to be removed, whatever its records say.
 UNCHANGED_SECONDS = 60.0
