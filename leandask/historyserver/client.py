@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import ssl
 import tempfile
 import urllib.error
@@ -14,12 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from leandask.historyserver.index.index import RUN_ID
 from leandask.reading.reader import LogReader
 
 #: Runs that are asked for at once.
 PER_PAGE = 1000
 #: Bytes of a log that are written at once, and of an answer that are read.
 PART, ANSWER = 2**18, 64 * 2**20
+_PORTS = {"http": 80, "https": 443}
 
 
 class History:
@@ -59,7 +62,10 @@ class History:
         self.url = url.rstrip("/")
         self.timeout = timeout
         self._password = password
-        self._tls = ssl.create_default_context(cafile=tls_ca_file)
+        tls = ssl.create_default_context(cafile=tls_ca_file)
+        self._opener = urllib.request.build_opener(
+            urllib.request.HTTPSHandler(context=tls), _Redirects
+        )
         self._folder = tempfile.TemporaryDirectory(prefix="leandask-history-")
         weakref.finalize(self, self._folder.cleanup)
 
@@ -98,7 +104,17 @@ class History:
         folder : str, optional
             Where to put the log, as ``<run_id>.jsonl``. By default a temporary folder,
             which is removed with this object.
+
+        Raises
+        ------
+        ValueError
+            If there is no such run.
+        OSError
+            If there is no answer.
         """
+        # It may come from the server's list, and becomes the name of a file.
+        if not re.fullmatch(RUN_ID, run_id):
+            raise ValueError(f"run_id must be the id of a run; got {run_id!r}")
         self.ask("runs", run_id)  # says why, if there is none
         path = Path(folder or self._folder.name, f"{run_id}.jsonl")
         with self._open(f"/runs/{_quoted(run_id)}/log") as answer, path.open("wb") as f:
@@ -130,14 +146,32 @@ class History:
             pair = base64.b64encode(f":{self._password}".encode()).decode()
             request.add_header("Authorization", f"Basic {pair}")
         try:
-            return urllib.request.urlopen(
-                request, timeout=self.timeout, context=self._tls
-            )
+            return self._opener.open(request, timeout=self.timeout)
         except urllib.error.HTTPError as e:
             with e:
                 text = _message_of(e.read(2**16)) or e.reason
             error = ValueError if e.code in (400, 404) else OSError
             raise error(f"{self.url}: {text}") from None
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but takes a password to no other server."""
+
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Any:
+        is_secret = req.has_header("Authorization")
+        if is_secret and _origin(newurl) != _origin(req.full_url):
+            fp.close()
+            text = f"redirects to {newurl!r}, which does not get the password"
+            raise OSError(f"{req.host} {text}")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    """Return what one server has: the scheme, the host and the port."""
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
 
 
 def _quoted(part: str) -> str:

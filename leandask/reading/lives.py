@@ -55,6 +55,18 @@ def memory_of(record: dict[str, Any], ms: int) -> Memory:
     return Memory(ms, rss, limit)
 
 
+def how_killed(memory: Memory | None, is_counted: bool = False) -> tuple[str, str]:
+    """Return "killed" or "killed-memory", and that in words, by a scheduler's memory.
+
+    `is_counted` is whether its control group counted that it was killed for memory.
+    """
+    if is_counted:
+        return "killed-memory", "killed for memory (the control group counted it)"
+    if memory is not None and memory.is_nearly_full:
+        return "killed-memory", "killed, probably for memory"
+    return "killed", "killed"
+
+
 def highest(memories: Iterable[Memory | None]) -> Memory | None:
     """Return the one with the highest RSS; None if there is none."""
     known = [each for each in memories if each is not None]
@@ -169,14 +181,15 @@ class Life:
 
     def verdict(self, others: Sequence[Life]) -> str:
         """Say how it was killed, if it was, as far as the log tells."""
+        return self.how_killed(others)[1]
+
+    def how_killed(self, others: Sequence[Life]) -> tuple[str, str]:
+        """Return its state, if it was killed, and the :meth:`verdict`."""
         memory = self.memory
-        if self._is_counted(self._following(others)):
-            how = "killed for memory (the control group counted it)"
-        elif memory is not None and memory.is_nearly_full:
-            how = "killed, probably for memory"
-        else:
-            return "killed"
-        return how if memory is None else f"{how}: {self._evidence(memory)}"
+        state, how = how_killed(memory, self._is_counted(self._following(others)))
+        if state == "killed" or memory is None:
+            return state, how
+        return state, f"{how}: {self._evidence(memory)}"
 
     def _is_counted(self, following: Life | None) -> bool:
         """Whether the control group had killed more when the next one started."""

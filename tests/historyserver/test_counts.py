@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from leandask.eventlog.archive.runsummary import RunSummary as ArchivedSummary
+from leandask.historyserver.index.archived import row_of
+from leandask.historyserver.index.places import Place
 from leandask.historyserver.index.runsummary import RunSummary
-from leandask.reading.lives import Life
+from leandask.reading.lives import Life, Memory
 from tests.helpers.logs import HOSTILE, Log, run_record
 
 COUNTS = ("tasks", "erred", "workers_max", "workers_lost", "dropped")
@@ -39,6 +43,29 @@ def test_the_index_counts_as_the_archive_does():
     assert [index[name] for name in COUNTS] == [1, 2, 4, 2, 3]
     assert index["exceptions"] == ["E('x')"]
     assert index["prefixes"] == ["inc", "x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("rss", "limit", "state"),
+    [
+        (461, 512, "killed-memory"),
+        (461, 0, "killed"),
+        (461, None, "killed"),
+        (461, 513, "killed"),
+        (0, 512, "killed"),
+    ],
+)
+def test_both_tell_a_kill_for_memory_by_the_same_rule(rss, limit, state):
+    life, other = Life("S-1", 0), Life("S-2", 0)
+    life.see(100_000)
+    other.see(200_000)
+    life.interval, life.memory = 1000.0, Memory(100_000, rss, limit or None)
+    index = RunSummary(life).row([life, other], None)
+    summary = {"scheduler_id": "S-1", "updated": 100.0}
+    summary |= {"rss_peak": rss, "limit": limit}
+    archive = row_of(summary, Place("/logs/S-1", "", 0))
+    assert index["state"] == archive["state"] == state
+    assert index["reason"].partition(":")[0] == archive["reason"]
 
 
 def test_values_of_other_types_count_for_nothing():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import sqlite3
 import time
@@ -11,12 +10,10 @@ import pytest
 
 from leandask.eventlog.formatter import JSONFormatter
 from leandask.historyserver.index import archived, indexing
-from leandask.historyserver.index.growth import Growth
-from leandask.historyserver.index.index import Index, put_run
+from leandask.historyserver.index.index import Index, default_path, put_run
 from leandask.historyserver.index.indexing import Indexer
 from leandask.historyserver.index.places import Place
 from leandask.historyserver.index.query import Query, find_run, shown
-from leandask.reading.files.listing import find_log
 from tests.helpers.logs import Log, lines, write, write_logs
 
 
@@ -37,75 +34,6 @@ def runs_of(indexer, **query):
         pass
     given = {name: [str(value)] for name, value in query.items()}
     return [run for run in Query(given).run(indexer.index)[0]]
-
-
-def read(growth, log, limit=2**30):
-    blocks = [*growth.blocks(find_log(log), limit)]
-    assert all(block.endswith(b"\n") for block in blocks)
-    return b"".join(blocks)
-
-
-def gzipped(text):
-    return gzip.compress(text)
-
-
-def test_only_what_a_log_has_grown_by_is_read(logs):
-    log, growth = logs / "a.jsonl", Growth({})
-    parts = [*lines(300)]
-    first, second, third = (b"".join(parts[i : i + 100]) for i in (0, 100, 200))
-    log.write_bytes(first + second[:50])  # a line that is being written
-    assert read(growth, log) == first
-    assert read(growth, log) == b""
-    with log.open("ab") as file:
-        file.write(second[50:])
-    log.rename(f"{log}.1")
-    log.write_bytes(third)
-    assert read(growth, log) == second + third
-    # Compressed afterwards, it is the same.
-    (logs / "a.jsonl.1.gz").write_bytes(gzipped(first + second))
-    (logs / "a.jsonl.1").unlink()
-    assert read(growth, log) == b""
-    assert len(growth.positions) == 2 and not growth.errors
-
-
-def test_the_frames_of_a_compressed_log_are_read_as_they_come(logs):
-    log, growth = logs / "a.jsonl.zst", Growth({})
-    zstandard = pytest.importorskip("zstandard")
-    frame = zstandard.ZstdCompressor(write_content_size=True).compress
-    every = [*lines(40)]
-    parts = [b"".join(every[i : i + 10]) for i in range(0, 40, 10)]
-    log.write_bytes(frame(parts[0]) + frame(parts[1])[:-5])
-    found = read(growth, log)
-    log.write_bytes(b"".join(map(frame, parts[:3])))
-    found += read(growth, log)
-    assert read(growth, log) == b""
-    with log.open("ab") as file:
-        file.write(frame(parts[3]))
-    found += read(growth, log)
-    assert found == b"".join(parts)
-
-
-def test_an_emptied_log_is_read_from_its_start(logs):
-    log, growth = logs / "a.jsonl", Growth({})
-    log.write_bytes(b"".join(lines(50)))
-    read(growth, log)
-    fresh = b"".join(lines(20, "Scheduler-2"))
-    log.write_bytes(fresh)
-    assert read(growth, log) == fresh
-
-
-def test_a_long_log_is_read_in_slices(logs):
-    log, growth = logs / "a.jsonl", Growth({})
-    text = b"".join(lines(5000))
-    log.write_bytes(text)
-    found = b""
-    for _ in range(100):
-        part = read(growth, log, limit=300_000)
-        assert len(part) < 700_000
-        found += part
-        if not growth.has_more:
-            break
-    assert found == text
 
 
 def test_each_scheduler_of_a_log_is_a_run(indexer, logs):
@@ -215,12 +143,13 @@ def test_what_is_not_printable_is_found(indexer, logs):
     assert run["scheduler_id"] == name  # by which its records are found
 
 
-def test_runs_of_a_url_are_found(tmp_path, logs):
+@pytest.mark.parametrize("scheme", ["file:", "file://"])
+def test_runs_of_a_url_are_found(tmp_path, logs, scheme):
     pytest.importorskip("fsspec")
     folder = logs / "S-7"
     folder.mkdir()
     (folder / "run.json").write_text(json.dumps(SUMMARY))
-    indexer = Indexer(Index(tmp_path / "i.sqlite"), [logs.as_uri()])
+    indexer = Indexer(Index(tmp_path / "i.sqlite"), [f"{scheme}{logs}"])
     [run] = runs_of(indexer)
     assert run["place"] == folder.as_uri()
     for i in range(250):
@@ -230,6 +159,14 @@ def test_runs_of_a_url_are_found(tmp_path, logs):
     assert len(runs_of(indexer, per_page=1000)) == 251
     (folder / "run.json").unlink()
     assert len(runs_of(indexer, per_page=1000)) == 250
+
+
+def test_the_index_of_a_url_is_the_same_in_all_folders(tmp_path, monkeypatch):
+    roots = ["file:/logs", "s3://bucket/dask"]
+    path = default_path(roots)
+    monkeypatch.chdir(tmp_path)
+    assert default_path(roots) == path
+    assert default_path(["logs"]) != path == default_path(roots[::-1])
 
 
 def test_a_root_out_of_reach_keeps_its_runs(indexer, logs, capsys):

@@ -8,12 +8,13 @@ from typing import Any
 from leandask.historyserver.index.places import Place
 from leandask.reading.bucket.bucketlogs import QUIET_SECONDS
 from leandask.reading.lines import EXACT
-from leandask.reading.lives import NEARLY_FULL
+from leandask.reading.lives import Memory, how_killed
+from leandask.records.runcounts import EXCEPTIONS, PREFIXES
 from leandask.records.text import NAME_LENGTH, one_line
 from leandask.records.times import seconds_of
 
-#: Labels, texts of exceptions, and prefixes that are kept.
-LABELS, EXCEPTIONS, PREFIXES = 50, 10, 100
+#: Labels and versions that are kept.
+LABELS = 50
 _COUNTS = ("tasks", "erred", "workers_max", "workers_lost", "rss_peak", "dropped")
 
 
@@ -56,12 +57,9 @@ def _state(row: dict[str, Any]) -> dict[str, Any]:
     if time.time() - updated < QUIET_SECONDS:  # else it was killed
         return {"state": "running"}
     peak, limit = row["rss_peak"], row["rss_limit"]
-    is_full = peak and limit and peak >= limit * NEARLY_FULL
-    return {
-        "state": "killed-memory" if is_full else "killed",
-        "reason": "killed, probably for memory" if is_full else "killed",
-        "ended": updated,
-    }
+    memory = None if peak is None else Memory(int(updated * 1000), peak, limit or None)
+    state, reason = how_killed(memory)
+    return {"state": state, "reason": reason, "ended": updated}
 
 
 def _text(value: Any) -> str | None:

@@ -12,15 +12,17 @@ from leandask.reading.files.listing import Log
 from leandask.reading.files.logfile import READ_ERRORS, LogFile
 from leandask.reading.files.logfiles import LogFiles
 
-#: First bytes by which a file is recognised, also renamed or compressed: they have the
-#: time and the number of its first record. A record is longer.
-HEAD = 128
+#: A file is recognised by its first line, also renamed or compressed. This has the
+#: number of its first record: of two files that begin at the same time, the first
+#: hundreds of bytes may be the same.
+#: Bytes of it that count: no fewer, even if they are of several lines, and no more.
+SHORTEST, HEAD = 128, 16 * 1024
 #: Bytes of frames that count as one slice: they expand to ten times as much or more.
 FRAMES_PART = 10
 #: Errors of a log that are kept.
 ERRORS = 10
 
-#: How far each file was read, by its first bytes: bytes of its lines, and of its frames
+#: How far each file was read, by its first line: bytes of its lines, and of its frames
 #: if it is compressed.
 Positions = dict[str, tuple[int, int]]
 
@@ -120,6 +122,8 @@ class Growth:
 
 
 def _digest(head: bytes) -> str:
-    if len(head) < HEAD:
+    """Return the digest of a first line; "" while it is not whole."""
+    end = head.find(b"\n", SHORTEST - 1) + 1
+    if not end and len(head) < HEAD:
         return ""
-    return hashlib.sha256(head).hexdigest()[:24]
+    return hashlib.sha256(head[: end or HEAD]).hexdigest()[:24]

@@ -14,9 +14,11 @@ from typing import Any
 
 from leandask.historyserver.index.growth import Positions
 from leandask.historyserver.index.places import Place
+from leandask.settings.rules import is_url
 
-#: Version of the tables below. A file with another one is made again.
-VERSION = 1
+#: Version of the tables below and of what is in them. A file with another one is made
+#: again.
+VERSION = 2
 #: Fields of a run in the index, by their types in sqlite. Texts of JSON are at the end.
 FIELDS = {
     "id": "TEXT PRIMARY KEY",
@@ -55,7 +57,9 @@ CREATE TABLE places (
 );
 PRAGMA user_version = {VERSION};
 """
-#: Ids that can be a part of a URL's path as they are.
+#: The id of a run: a part of a URL's path, and of a file's name, as it is.
+RUN_ID = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,150}"
+#: Ids of schedulers that are one, also with a digest.
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
@@ -67,7 +71,7 @@ def cache_folder() -> Path:
 
 def default_path(roots: list[str]) -> Path:
     """Return where the index of some roots is, unless the user says so."""
-    names = sorted(r if "://" in r else os.path.abspath(r) for r in roots)
+    names = sorted(r if is_url(r) else os.path.abspath(r) for r in roots)
     digest = hashlib.sha256("\0".join(names).encode()).hexdigest()[:16]
     return cache_folder() / "leandask" / f"history-{digest}.sqlite"
 

@@ -21,16 +21,12 @@ from leandask.historyserver.index.counting import (
 )
 from leandask.historyserver.index.growth import Growth, Positions
 from leandask.historyserver.index.index import Index, put_place, put_run
-from leandask.historyserver.index.places import (
-    Place,
-    find_places,
-    is_url,
-    read_summaries,
-)
+from leandask.historyserver.index.places import Place, find_places, read_summaries
 from leandask.historyserver.index.runsummary import RunSummary
 from leandask.reading.files.listing import Log
 from leandask.reading.reader import LogReader
 from leandask.records.text import printable
+from leandask.settings.rules import is_url
 
 #: Bytes of one log that are read before the others have their turn.
 SLICE_BYTES = 64 * 2**20

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from leandask.eventlog.archive.segments import RUN
 from leandask.eventlog.filenames import place_of
 from leandask.reading.files.listing import Log, find_log, find_logs
 from leandask.reading.files.logfile import open_regular
 from leandask.records.text import encodable
+from leandask.settings.rules import is_url
 
-#: Name of the summary that an archiving scheduler writes beside its log.
-SUMMARY = "run.json"
 #: Bytes of a summary that are read.
 SUMMARY_BYTES = 2**20
 #: Summaries of a bucket that are read together.
@@ -44,17 +44,6 @@ class Place(NamedTuple):
         """Return a log as it is now; None if its files were renamed or removed."""
         log = self.log and self.log.seen_again()
         return _place_of_log(log) if log else None
-
-
-def is_url(root: str) -> bool:
-    """Whether a root is for fsspec, not a path.
-
-    Examples
-    --------
-    >>> is_url("s3://bucket/logs"), is_url("/logs")
-    (True, False)
-    """
-    return "://" in root
 
 
 def find_places(root: str) -> Iterator[Place]:
@@ -94,7 +83,7 @@ def _places_of_folder(folder: str, depth: int) -> Iterator[Place]:
                     folders.append(entry.path)
             else:
                 names.append(entry.name)
-    if SUMMARY in names:
+    if RUN in names:
         yield _archived(folder)
         return
     if any(map(place_of, names)):
@@ -108,7 +97,7 @@ def _places_of_folder(folder: str, depth: int) -> Iterator[Place]:
 
 
 def _archived(folder: str) -> Place:
-    summary = os.path.join(folder, SUMMARY)
+    summary = os.path.join(folder, RUN)
     status = os.stat(summary)
     nbytes = 0
     with os.scandir(folder) as entries:
@@ -135,10 +124,10 @@ def _places_of_url(url: str) -> Iterator[Place]:
         path = PurePosixPath(name)
         folders.setdefault(str(path.parent), {})[path.name] = info
     for folder, infos in folders.items():
-        if SUMMARY in infos:
+        if RUN in infos:
             nbytes = _nbytes(infos.values())
-            signature = f"{_version(infos[SUMMARY])} {nbytes}"
-            summary = fs.unstrip_protocol(f"{folder}/{SUMMARY}")
+            signature = f"{_version(infos[RUN])} {nbytes}"
+            summary = fs.unstrip_protocol(f"{folder}/{RUN}")
             path = fs.unstrip_protocol(folder)
             yield Place(path, signature, nbytes, summary=summary)
             continue

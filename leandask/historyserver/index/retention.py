@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from leandask.eventlog.archive.segments import RUN
 from leandask.eventlog.filenames import place_of
 from leandask.historyserver.index.index import Index
-from leandask.historyserver.index.places import SUMMARY, filesystem, is_url
+from leandask.historyserver.index.places import filesystem
 from leandask.reading.files.listing import find_log, find_logs
+from leandask.settings.rules import is_url
 
 #: Seconds that a log must not have changed to be removed, whatever its records say.
 UNCHANGED_SECONDS = 60.0
@@ -80,7 +82,7 @@ def remove(old: Old) -> None:
         if is_open or any(_is_new(os.path.join(old.path, name)) for name in names):
             return
         # The summary last, so that what is left of it is still one run.
-        for name in sorted(names, key=SUMMARY.__eq__):
+        for name in sorted(names, key=RUN.__eq__):
             os.unlink(os.path.join(old.path, name))
         if not os.listdir(old.path):
             os.rmdir(old.path)
@@ -93,7 +95,7 @@ def remove(old: Old) -> None:
 
 
 def _is_ours(name: str) -> bool:
-    return name == SUMMARY or place_of(name) is not None
+    return name == RUN or place_of(name) is not None
 
 
 def _is_new(path: str) -> bool:
@@ -106,7 +108,7 @@ def _remove_at_url(old: Old) -> None:
     folder: Any = path if old.is_archive else parent
     names = [name.rpartition("/")[2] for name in fs.ls(folder, detail=False)]
     if old.is_archive:
-        names = sorted(filter(_is_ours, names), key=SUMMARY.__eq__)
+        names = sorted(filter(_is_ours, names), key=RUN.__eq__)
     else:
         names = [name for name in names if place_of(name, base) is not None]
     paths = [f"{folder}/{name}" for name in names]

@@ -63,9 +63,7 @@ class RunSummary(RunCounts):
         life = self.life
         state, reason, ended = life.fate(others, quiet_at), life.reason, None
         if state == "killed":
-            reason = life.verdict(others)
-            if "memory" in reason:
-                state = "killed-memory"
+            state, reason = life.how_killed(others)
         if state != "running":
             ended = life.end(others) / 1000
         peak = life.peak

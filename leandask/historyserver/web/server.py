@@ -16,7 +16,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
-from leandask.historyserver.index.index import Index, default_path
+from leandask.historyserver.index.index import RUN_ID, Index, default_path
 from leandask.historyserver.index.retention import Keep
 from leandask.historyserver.runpage.jobs import Jobs
 from leandask.historyserver.web import api, live, pages
@@ -25,7 +25,6 @@ from leandask.historyserver.web.doors import LOOPBACK, Site
 #: Seconds between two looks for new records, and before an indexer that has ended is
 #: started again: twice as long each time, up to a minute.
 INTERVAL, RESTART, LONGEST_RESTART = 1.0, 1.0, 60.0
-_ID = r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,150})"
 _INDEXER = (sys.executable, "-m", "leandask.historyserver.index.process")
 
 
@@ -60,7 +59,7 @@ class Options:
 
 def make_application(site: Site) -> Application:
     """Return all pages, below the prefix of a site and at the root."""
-    one = rf"/runs/{_ID}"
+    one = rf"/runs/({RUN_ID})"
     shared = {"site": site}
     routes: list[tuple[str, Any, dict[str, Any]]] = [
         ("/", pages.RunsPage, shared),
