@@ -85,17 +85,20 @@ class Watchers:
         self._collect(count=0)  # starts the task stream, if there is none yet
         if (window := self._window_beyond_memory(**asked)) is not None:
             self._note(lambda stream: self._move_windows(stream, comm, **asked))
-            return self._answer_logged(window, is_packed)
+            return self._answer_logged(comm, window, is_packed)
         return self._answer_kept(comm, is_packed, asked)
 
     async def _answer_logged(
-        self, window: tuple[float, float, int | None], is_packed: bool
+        self, comm: Comm, window: tuple[float, float, int | None], is_packed: bool
     ) -> Any:
         """Answer with tasks from the event log."""
         from leandask.serving.loggedtasks import answer  # it imports the readers
 
         async with self._reading:
-            return await answer(self.scheduler, window, is_packed)
+            tasks, notice = await answer(self.scheduler, window, is_packed)
+        if notice:
+            self._note(lambda stream: self._tell(comm, notice))
+        return tasks
 
     def _answer_kept(self, comm: Comm, is_packed: bool, asked: dict[str, Any]) -> Any:
         """Answer with the tasks that memory keeps."""
