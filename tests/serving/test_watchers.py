@@ -296,30 +296,60 @@ async def test_tasks_from_before_somebody_asked_come_from_the_event_log(told, tm
     assert told == []
 
 
-@pytest.mark.parametrize(
+of_objects = pytest.mark.parametrize(
     ("options", "readable"),
     [({"host": None, "protocol": "inproc"}, None), ({}, ("dask", "pickle"))],
     ids=["in the scheduler's process", "no MessagePack"],
 )
-@gen_test()
-async def test_tasks_of_the_event_log_are_unpacked_in_a_thread(
-    options, readable, told, tmp_path, monkeypatch
-):
+
+
+@asynccontextmanager
+async def object_cluster(options, readable):
+    """Yield a lean scheduler with a worker, and a client that gets objects."""
+    async with (
+        lean(retention=TASKS, **options) as s,
+        Worker(s.address, dashboard=False),
+        Client(s.address, asynchronous=True, deserializers=readable) as c,
+    ):
+        yield s, c
+
+
+@pytest.fixture
+def unpacking(monkeypatch):
+    """Idents of the threads in which blocks of tasks were unpacked."""
     threads = []
     unpack = Block.unpack
     monkeypatch.setattr(
         Block, "unpack", lambda self: threads.append(get_ident()) or unpack(self)
     )
+    return threads
+
+
+@of_objects
+@gen_test()
+async def test_tasks_of_memory_are_unpacked_in_a_thread(options, readable, unpacking):
+    async with object_cluster(options, readable) as (s, c):
+        await c.get_task_stream()
+        ran = await run(c, n=100)
+        assert watched(s) == 95
+        asked = asyncio.create_task(c.get_task_stream())
+        await until(lambda: unpacking)
+        ran_meanwhile = await run(c, n=10)
+        assert ran <= keys(await asked) <= ran | ran_meanwhile
+        assert get_ident() not in unpacking
+
+
+@of_objects
+@gen_test()
+async def test_tasks_of_the_event_log_are_unpacked_in_a_thread(
+    options, readable, unpacking, told, tmp_path, monkeypatch
+):
     log = {"leandask.event-log.path": str(tmp_path / "log.jsonl")}
     with most(20), dask.config.set(log):
-        async with (
-            lean(retention=TASKS, **options) as s,
-            Worker(s.address, dashboard=False),
-            Client(s.address, asynchronous=True, deserializers=readable) as c,
-        ):
+        async with object_cluster(options, readable) as (_, c):
             ran = await run(c, n=100)
             assert keys(await c.get_task_stream(start=0)) == ran
-            assert threads and get_ident() not in threads
+            assert unpacking and get_ident() not in unpacking
             assert told == []
             monkeypatch.setattr(loggedtasks, "MOST_UNPACKED", 40)
             last = await c.get_task_stream(start=0)
