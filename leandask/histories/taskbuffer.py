@@ -145,6 +145,15 @@ class TaskBuffer(Sequence[Task]):
             blocks.append(pack(self[i : min(end, i + BLOCK)]))
         return answer(blocks)
 
+    def copy(self) -> TaskBuffer:
+        """Return one with the same tasks, such as to read them in another thread."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, _read=None)
+        other.recent = self.recent.copy()
+        other._blocks = self._blocks.copy()
+        other._unpacked = self._unpacked.copy()
+        return other
+
     def resize(self, bound: int | None, limit: Limit | None = None) -> None:
         """Set other bounds for the tasks that are kept while nobody watches."""
         self.bound = bound

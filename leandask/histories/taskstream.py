@@ -20,6 +20,7 @@ from leandask.records.times import rfc3339
 from leandask.settings.rules import smaller
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
     from distributed import Scheduler
@@ -104,6 +105,12 @@ class TaskStream(TaskStreamPlugin):
         self._warn(**asked)
         places = self.find(**asked)
         return self.buffer.answer(places.start, places.stop)
+
+    def reader(self, **asked: Any) -> Callable[[], list[Task]]:
+        """Return what reads the same tasks; it may be called in another thread."""
+        self._warn(**asked)
+        tasks, places = self.buffer.copy(), self.find(**asked)
+        return lambda: tasks[places.start : places.stop]
 
     def find(self, *args: Any, **kwargs: Any) -> range:
         """Where in the buffer the tasks are that `collect` of upstream returns."""

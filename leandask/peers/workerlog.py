@@ -41,7 +41,8 @@ MEMORY = ".memory"
 #: Loggers of those workers and nannies that share the scheduler's process.
 SHARED = ("distributed.worker", "distributed.nanny")
 
-_ADDRESS = re.compile(r"\w+://[^\s'\"()]+")
+# With `\b` the search is linear in a long word: it begins nowhere inside one.
+_ADDRESS = re.compile(r"\b\w+://[^\s'\"()]+")
 
 
 class WorkerLogStats(TypedDict):

@@ -24,8 +24,9 @@ SLACK = 60.0
 MOST_SECONDS = 60.0
 #: Tasks of an answer; packed they take 50 bytes each.
 MOST_TASKS = 1_000_000
-#: Tasks of a report: as many as upstream keeps, and so draws, by default.
-MOST_DRAWN = 100_000
+#: Tasks of a report, or of an answer with objects, of 1 kB a task: as many as upstream
+#: keeps, and so draws, by default.
+MOST_UNPACKED = 100_000
 #: Seconds to wait until the last records are in the log.
 CATCH_UP_SECONDS = 2.0
 #: Runs read before the event loop gets the interpreter.
@@ -33,19 +34,26 @@ SLICE = 64
 
 
 async def answer(
-    scheduler: Scheduler, window: tuple[float, float, int | None], is_packed: bool
-) -> Any:
+    scheduler: Scheduler, asked: tuple[float, float, int | None], is_packed: bool
+) -> tuple[Any, str]:
     """Answer with tasks that ended between two times, or with the last ones of these.
 
-    They are read from the event log of the scheduler, which has the runs of tasks.
+    And with what is to be said of them. They are read from the event log of the
+    scheduler, which has the runs of tasks.
     """
-    start, stop, count = window
-    # Older ones are evicted in blocks.
-    most = MOST_TASKS if count is None else min(count + BLOCK, MOST_TASKS)
-    tasks = await _read(scheduler, Window(scheduler.id, start, stop, most))
-    first = 0 if count is None else max(len(tasks) - count, 0)
-    packed = tasks.answer(first, len(tasks)) if is_packed else None
-    return tasks[first:] if packed is None else packed
+    start, stop, count = asked
+    most = MOST_TASKS if is_packed else MOST_UNPACKED
+    if count is not None:
+        most = min(count + BLOCK, most)  # older ones are evicted in blocks
+    window = Window(scheduler.id, start, stop, most)
+    tasks = await _read(scheduler, window)
+    last = await asyncio.to_thread(_last, tasks, count, is_packed)
+    if not (missing := _missing(tasks, window, count)):
+        return last, ""
+    return last, (
+        f"The task stream is cut: it has {len(tasks)} tasks of the event log. Missing "
+        f"are {missing}. leandask.LogReader.tasks has all of them."
+    )
 
 
 async def to_draw(scheduler: Scheduler, start: float) -> tuple[TaskBuffer, str]:
@@ -53,21 +61,41 @@ async def to_draw(scheduler: Scheduler, start: float) -> tuple[TaskBuffer, str]:
 
     They are for a report, which upstream draws on the event loop.
     """
-    window = Window(scheduler.id, start, math.inf, MOST_DRAWN)
+    window = Window(scheduler.id, start, math.inf, MOST_UNPACKED)
     tasks = await _read(scheduler, window)
+    if not (missing := _missing(tasks, window)):
+        return tasks, ""
+    return tasks, (
+        f"The task stream shows {len(tasks)} tasks of the event log. Missing are "
+        f"{missing}. leandask performance-report shows all of them."
+    )
+
+
+def _last(tasks: TaskBuffer, count: int | None, is_packed: bool) -> Any:
+    """Return the last tasks for a client; not on the event loop."""
+
+    def first() -> int:
+        return 0 if count is None else max(len(tasks) - count, 0)
+
+    packed = tasks.answer(first(), len(tasks)) if is_packed else None
+    if packed is not None:
+        return packed
+    tasks.most = MOST_UNPACKED
+    tasks.resize(tasks.bound)
+    return tasks[first() :]
+
+
+def _missing(tasks: TaskBuffer, window: Window, count: int | None = None) -> str:
+    """Say which tasks of a window are missing; empty if none is."""
     missing = []
-    if tasks.evicted_until > -math.inf:
+    is_short = count is None or len(tasks) < count
+    if is_short and tasks.evicted_until > -math.inf:
         missing.append(
             f"older ones, the last of which ended at {rfc3339(tasks.evicted_until)}"
         )
     if window.read_until is not None:
         missing.append(f"all from {rfc3339(window.read_until)} on")
-    if not missing:
-        return tasks, ""
-    return tasks, (
-        f"The task stream shows {len(tasks)} tasks of the event log. Missing are "
-        f"{' and '.join(missing)}. leandask performance-report shows all of them."
-    )
+    return " and ".join(missing)
 
 
 async def _read(scheduler: Scheduler, window: Window) -> TaskBuffer:

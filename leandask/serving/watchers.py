@@ -85,26 +85,29 @@ class Watchers:
         self._collect(count=0)  # starts the task stream, if there is none yet
         if (window := self._window_beyond_memory(**asked)) is not None:
             self._note(lambda stream: self._move_windows(stream, comm, **asked))
-            return self._answer_logged(window, is_packed)
+            return self._answer_logged(comm, window, is_packed)
         return self._answer_kept(comm, is_packed, asked)
 
     async def _answer_logged(
-        self, window: tuple[float, float, int | None], is_packed: bool
+        self, comm: Comm, window: tuple[float, float, int | None], is_packed: bool
     ) -> Any:
         """Answer with tasks from the event log."""
         from leandask.serving.loggedtasks import answer  # it imports the readers
 
         async with self._reading:
-            return await answer(self.scheduler, window, is_packed)
+            tasks, notice = await answer(self.scheduler, window, is_packed)
+        if notice:
+            self._note(lambda stream: self._tell(comm, notice))
+        return tasks
 
     def _answer_kept(self, comm: Comm, is_packed: bool, asked: dict[str, Any]) -> Any:
         """Answer with the tasks that memory keeps."""
-        answer = None
-        if is_packed:
-            stream = task_stream_of(self.scheduler)
-            answer = None if stream is None else stream.answer(**asked)
-        if answer is None:
-            answer = self._collect(**asked)
+        stream = task_stream_of(self.scheduler)
+        if stream is None:
+            return self._collect(**asked)
+        answer: Any = stream.answer(**asked) if is_packed else None
+        if answer is None:  # 100,000 objects take a second
+            answer = asyncio.to_thread(stream.reader(**asked))
         self._note(lambda stream: self._note_asked(stream, comm, **asked))
         return answer
 

@@ -5,6 +5,7 @@ import itertools
 import json
 import logging
 import os
+import time
 from contextlib import asynccontextmanager
 
 import dask
@@ -171,6 +172,24 @@ async def test_whatever_a_worker_sends_is_one_line_at_most(tmp_path):
     assert len(json.loads(long["payload"])["message"]) == 1001
     for raw in lines:
         assert b"\x1b" not in raw and "\u202e".encode() not in raw
+
+
+@pytest.mark.parametrize("word", ["a", "é", "a:", "a://"])
+@gen_test()
+async def test_no_line_takes_a_millisecond_of_the_event_loop(tmp_path, word):
+    async with cluster(tmp_path) as (s, _), rpc(s.address) as nanny:
+        take, times = s.handlers["log_event"], []
+
+        def take_timed(comm, topic, msg):
+            begun = time.thread_time()
+            take(comm, topic, msg)
+            times.append(time.thread_time() - begun)
+
+        s.handlers["log_event"] = take_timed
+        for _ in range(20):
+            await nanny.log_event(topic=WORKER_LOG, msg=line(word * 5000))
+        assert len(said(s)) == len(times) == 20
+        assert min(times) < 0.001
 
 
 @gen_test()

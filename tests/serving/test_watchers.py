@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 from contextlib import asynccontextmanager, contextmanager
+from threading import get_ident
 from time import time
 
 import dask.config
@@ -28,10 +29,11 @@ from distributed.utils_test import gen_test, inc
 import leandask
 from leandask.histories import taskbuffer
 from leandask.histories.tasks.taskblock import Block
+from leandask.records.times import rfc3339
 from leandask.serving import loggedtasks
 from leandask.serving.performancereport import with_notices
 from leandask.serving.report import report_of
-from tests.helpers.schedulers import LOCAL, lean_cluster, run_housekeeping, until
+from tests.helpers.schedulers import LOCAL, lean, lean_cluster, run_housekeeping, until
 
 TASKS = {"task-stream": 5}
 #: Whether `get_task_stream` begins at an index: since 2026.6.
@@ -269,7 +271,7 @@ async def test_what_is_beyond_upstreams_bound_comes_from_the_event_log(
             report = file.read_text()
             assert re.findall(r"number of tasks: (\d+)", report) == ["50"]
             assert (told, "<b>The task stream" in report) == ([], False)
-            monkeypatch.setattr(loggedtasks, "MOST_DRAWN", 40)
+            monkeypatch.setattr(loggedtasks, "MOST_UNPACKED", 40)
             async with performance_report(file):
                 await run(c, n=100)
             head = file.read_text().partition("application/json")[0]
@@ -292,6 +294,100 @@ async def test_tasks_from_before_somebody_asked_come_from_the_event_log(told, tm
             later = await run(c)
             assert keys(await c.get_task_stream(start="1 hour")) == ran | later
     assert told == []
+
+
+of_objects = pytest.mark.parametrize(
+    ("options", "readable"),
+    [({"host": None, "protocol": "inproc"}, None), ({}, ("dask", "pickle"))],
+    ids=["in the scheduler's process", "no MessagePack"],
+)
+
+
+@asynccontextmanager
+async def object_cluster(options, readable):
+    """Yield a lean scheduler with a worker, and a client that gets objects."""
+    async with (
+        lean(retention=TASKS, **options) as s,
+        Worker(s.address, dashboard=False),
+        Client(s.address, asynchronous=True, deserializers=readable) as c,
+    ):
+        yield s, c
+
+
+@pytest.fixture
+def unpacking(monkeypatch):
+    """Idents of the threads in which blocks of tasks were unpacked."""
+    threads = []
+    unpack = Block.unpack
+    monkeypatch.setattr(
+        Block, "unpack", lambda self: threads.append(get_ident()) or unpack(self)
+    )
+    return threads
+
+
+@of_objects
+@gen_test()
+async def test_tasks_of_memory_are_unpacked_in_a_thread(options, readable, unpacking):
+    async with object_cluster(options, readable) as (s, c):
+        await c.get_task_stream()
+        ran = await run(c, n=100)
+        assert watched(s) == 95
+        asked = asyncio.create_task(c.get_task_stream())
+        await until(lambda: unpacking)
+        ran_meanwhile = await run(c, n=10)
+        assert ran <= keys(await asked) <= ran | ran_meanwhile
+        assert get_ident() not in unpacking
+
+
+@of_objects
+@gen_test()
+async def test_tasks_of_the_event_log_are_unpacked_in_a_thread(
+    options, readable, unpacking, told, tmp_path, monkeypatch
+):
+    log = {"leandask.event-log.path": str(tmp_path / "log.jsonl")}
+    with most(20), dask.config.set(log):
+        async with object_cluster(options, readable) as (_, c):
+            ran = await run(c, n=100)
+            assert keys(await c.get_task_stream(start=0)) == ran
+            assert unpacking and get_ident() not in unpacking
+            assert told == []
+            monkeypatch.setattr(loggedtasks, "MOST_UNPACKED", 40)
+            last = await c.get_task_stream(start=0)
+            assert 20 < len(last) <= 40
+            assert keys(await c.get_task_stream(count=10)) < keys(last) < ran
+            await until(lambda: told)
+            [notice] = told
+            assert f"is cut: it has {len(last)} tasks of the event log" in notice
+            [end] = re.findall(
+                r"older ones, the last of which ended at (\S+)\.", notice
+            )
+            assert end < rfc3339(last[0]["startstops"][-1]["stop"])
+
+
+@gen_test()
+async def test_what_is_beyond_the_bounds_of_reading_the_log_is_told(
+    told, tmp_path, monkeypatch
+):
+    log = {"leandask.event-log.path": str(tmp_path / "log.jsonl")}
+    with most(20), dask.config.set(log):
+        async with lean_cluster(retention=TASKS) as (_, c):
+            ran = await run(c, n=100)
+            monkeypatch.setattr(loggedtasks, "MOST_TASKS", 40)
+            assert 20 < len(await c.get_task_stream(start=0)) <= 40
+            await until(lambda: told)
+            assert "Missing are older ones" in told.pop()
+            monkeypatch.setattr(loggedtasks, "MOST_TASKS", 1000)
+            monkeypatch.setattr(loggedtasks, "MOST_UNPACKED", 60)
+            assert keys(await c.get_task_stream(start=0)) == ran
+            # Such as with a number that is too large for MessagePack.
+            monkeypatch.setattr(taskbuffer.TaskBuffer, "answer", lambda *_: None)
+            assert 40 < len(await c.get_task_stream(start=0)) <= 60
+            await until(lambda: told)
+            assert "Missing are older ones" in told.pop()
+            monkeypatch.setattr(loggedtasks, "MOST_SECONDS", -1)
+            assert keys(await c.get_task_stream(start=0)) < ran
+            await until(lambda: told)
+            assert re.search(r"Missing are all from 20\S+Z on", told.pop())
 
 
 @gen_test()
