@@ -20,7 +20,15 @@ from distributed.cli import dask_scheduler
 from leandask.cli.scheduler import configure_console, main
 from tests.helpers.logs import assert_no_gap
 from tests.helpers.paths import DOCS
-from tests.helpers.processes import COMMAND, PYTHON, records_of, start_worker, wait_for
+from tests.helpers.processes import (
+    COMMAND,
+    NO_SAMPLES,
+    PYTHON,
+    records_of,
+    start_worker,
+    wait_for,
+    whole_records,
+)
 
 
 def test_it_has_every_flag_of_the_installed_dask_scheduler():
@@ -141,7 +149,9 @@ def test_a_cluster_of_three_processes(start, tmp_path):
         wait_for(lambda: len(client.scheduler_info()["workers"]) == 1)
         # Records of WARNING or above are flushed at once.
         lost = wait_for(
-            lambda: [r for r in records_of(log) if r.get("action") == "remove-worker"]
+            lambda: [
+                r for r in whole_records(log) if r.get("action") == "remove-worker"
+            ]
         )
         assert {r["severity"] for r in lost} == {"WARNING"}
         assert {r["worker"] for r in lost} == {addresses["b"]}
@@ -158,7 +168,9 @@ def test_a_cluster_of_three_processes(start, tmp_path):
     assert records[-1]["event_name"] == "dask.scheduler.stop"
     assert records[-1]["reason"] == "signal-15"
     assert records[-1]["transitions_total"] > 100
-    assert {r["logger"] for r in records} == {"leandask.events", "leandask.tasks"}
+    # After ten seconds there is a sample, too.
+    loggers = {r["logger"] for r in records} - {"leandask.samples"}
+    assert loggers == {"leandask.events", "leandask.tasks"}
     actions = {r.get("action") for r in records}
     assert actions >= {"add-worker", "add-client", "remove-client", "greet"}
     assert actions & {"update-graph", "update_graph"}  # the latter before 2024.9
@@ -248,7 +260,8 @@ def test_the_user_may_configure_logging_with_another_formatter(start, tmp_path):
             leandask.events: {{level: INFO, handlers: [own], propagate: false}}
         """
     )
-    scheduler, file = start("--event-log", log, DASK_CONFIG=str(tmp_path / "dask.yaml"))
+    settings = {"DASK_CONFIG": str(tmp_path / "dask.yaml")} | NO_SAMPLES
+    scheduler, file = start("--event-log", log, **settings)
     with Client(scheduler_file=str(file)) as client:
         client.log_event("mine", {"action": "greet"})
     assert scheduler.stop() == 0

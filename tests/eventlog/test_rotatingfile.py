@@ -241,7 +241,7 @@ def hang(path, close_timeout, act, end):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 @pytest.mark.parametrize("end", ["written", "failed"])
 def test_logging_may_be_configured_again_during_a_write(tmp_path, end):
-    counts = hang(tmp_path / "log", 5, "configure", end)
+    counts = hang(tmp_path / "log", 60, "configure", end)
     lines = (tmp_path / "log").read_text().splitlines()
     if end == "written":
         assert (counts, lines) == ((2, 0, 0), ["after"])

@@ -12,7 +12,6 @@ from distributed import Client
 from distributed.utils_test import inc
 
 from leandask import LogReader, RotatingFileSink
-from leandask.records.times import seconds_of
 from tests.helpers.compressed import ENDINGS, expanded
 from tests.helpers.logs import assert_no_gap
 from tests.helpers.processes import start_worker, wait_for
@@ -40,7 +39,7 @@ while True:
     print(seq, time.time(), flush=True)
     time.sleep(0.0005)
 """
-INTERVAL = 0.05
+INTERVAL = 0.01
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -56,16 +55,17 @@ def test_a_kill_loses_the_last_interval_and_no_frame(tmp_path, ending):
             told = [writer.stdout.readline() for _ in range(100 + 13 * i)]
             writer.kill()
             told += writer.stdout.read().splitlines(keepends=True)
-        *_, last_told = (line.split() for line in told if line.endswith(b"\n"))
-        seq, handed_over = int(last_told[0]), float(last_told[1])
+        told = [line.split() for line in told if line.endswith(b"\n")]
+        # The last look for lines that are due ended before the last line was told, and
+        # began after the one before it.
+        last_look = float(told[-2][1])
+        due = [int(seq) for seq, at in told if float(at) + INTERVAL <= last_look]
         reader = LogReader(path)
         records = [r for r in reader.records() if r["scheduler_id"] == f"Scheduler-{i}"]
         assert_no_gap(records)
         assert not reader.problems.counts["unreadable"]
         assert reader.problems.counts["torn"] <= 1  # at the end, if in a write
-        if len(records) < seq:
-            last = seconds_of(records[-1]["timestamp"])
-            assert handed_over - last < INTERVAL + 1.0  # and time for a busy machine
+        assert len(records) >= max(due, default=0)
         n_read += len(records)
     # The next writer cuts a torn frame off: the file is whole for every program.
     sink = RotatingFileSink(path)

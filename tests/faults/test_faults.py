@@ -15,13 +15,15 @@ from distributed.utils_test import gen_test, inc, slowinc
 
 from leandask import LeanScheduler, LogReader, get_report
 from tests.helpers.logs import assert_no_gap
-from tests.helpers.processes import PYTHON, Process, records_of, start_worker, wait_for
+from tests.helpers.processes import (
+    PYTHON,
+    Process,
+    records_of,
+    start_worker,
+    wait_for,
+    whole_records,
+)
 from tests.helpers.schedulers import LOCAL
-
-
-def whole_records(path):
-    """The records of a killed writer, without the last line, which may be torn."""
-    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
 
 
 def test_a_kill_in_a_burst_loses_the_last_interval_only(start, tmp_path):

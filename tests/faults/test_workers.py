@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import dask
 from distributed import Client, Scheduler
 from distributed.utils_test import gen_test
@@ -22,7 +20,8 @@ MEMORY = {
     "DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "0.6",
     "DASK_DISTRIBUTED__WORKER__MEMORY__TERMINATE": "0.9",
 }
-TWO = ("--nworkers=2", "--nthreads=1", "--memory-limit=300MiB", "--no-dashboard")
+LIMIT = 300 * 2**20
+TWO = ("--nworkers=2", "--nthreads=1", f"--memory-limit={LIMIT}", "--no-dashboard")
 
 
 async def have_plugin(c, nanny):
@@ -34,6 +33,25 @@ async def have_plugin(c, nanny):
     found = (await c.run(look, nanny=nanny)).values()
     assert {module for module, _ in found} == {None}
     return all(WORKER_LOG in plugins for _, plugins in found)
+
+
+def make_hog():
+    """A task that fills its worker until that pauses, waits for a file, and goes on."""
+
+    def hog(until_paused, go):  # it is pickled by value
+        import os
+        import time
+
+        import psutil
+
+        rss, held = psutil.Process().memory_info, []
+        while True:
+            while rss().rss > until_paused and not os.path.exists(go):
+                time.sleep(0.01)
+            held.append(b"x" * 10**7)
+            time.sleep(0.05)
+
+    return hog
 
 
 @gen_test(timeout=120)
@@ -51,11 +69,10 @@ async def test_last_words_of_a_worker_killed_for_memory_are_beside_its_end(tmp_p
                 for nanny in (False, True):
                     while not await have_plugin(c, nanny):
                         pass
-                hog = c.submit(
-                    lambda sleep: [(sleep(0.05), b"x" * 10**7) for _ in range(10**4)],
-                    time.sleep,
-                    key="hog-1",
-                )
+                go = tmp_path / "go"
+                hog = c.submit(make_hog(), 0.75 * LIMIT, str(go), key="hog-1")
+                await until(lambda: "Worker is at" in str(s.get_events(WORKER_LOG)))
+                go.touch()
                 assert "hog-1" in str(await hog.exception())
                 [(_, given_up)] = s.get_events(SUSPECTS)
                 # Its nanny has no more to say.

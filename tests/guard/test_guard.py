@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
@@ -14,12 +13,12 @@ from leandask.guard import guard as guards
 from leandask.housekeeping import giveback
 from leandask.records.schema import MEMORY_LIMIT_SET, MEMORY_PRESSURE
 from tests.helpers.guards import guard_of
+from tests.helpers.processes import whole_records
 from tests.helpers.schedulers import lean, lean_cluster, until
 
 
 def records(log, event_name):
-    lines = log.read_text().splitlines() if log.exists() else []
-    found = [json.loads(line) for line in lines]
+    found = whole_records(log) if log.exists() else []
     return [record for record in found if record["event_name"] == event_name]
 
 

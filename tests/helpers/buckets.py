@@ -121,7 +121,7 @@ class S3:
             "Authorization", "AWS4-HMAC-SHA256 Credential=x/y/us-east-1/s3/aws4_request"
         )
         with contextlib.suppress(urllib.error.URLError, ConnectionError):
-            urllib.request.urlopen(request, timeout=5).close()
+            urllib.request.urlopen(request, timeout=60).close()
             return True
 
     def keys(self):
@@ -136,7 +136,7 @@ class S3:
         url = f"http://127.0.0.1:{self.port}/moto-api/reset-auth"
         request = urllib.request.Request(url, data=b"%d" % count)
         request.add_header("Content-Type", "text/plain")
-        urllib.request.urlopen(request, timeout=5).close()
+        urllib.request.urlopen(request, timeout=60).close()
 
     def kill(self):
         self.process.kill()

@@ -207,9 +207,18 @@ class Log:
 
 def write_logs(path, *logs):
     """Write the records of logs, one log after the other."""
-    records = [each for log in logs for each in log.records]
+    return write(path, encoded(*logs))
+
+
+def append_logs(path, *logs):
+    """Write what a log lacks of these: whoever reads it never finds it empty."""
+    with path.open("ab") as file:
+        file.write(encoded(*logs)[file.tell() :])
+
+
+def encoded(*logs):
     encode = JSONFormatter().encode_fields
-    return write(path, *(encode(each) + b"\n" for each in records))
+    return b"".join(encode(each) + b"\n" for log in logs for each in log.records)
 
 
 def timeline_of(*logs):

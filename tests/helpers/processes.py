@@ -23,6 +23,9 @@ COMMAND = PYTHON.with_name("leandask-scheduler")
 DASK = PYTHON.with_name("dask")
 LOOPBACK = ["--host=127.0.0.1", "--port=0", "--dashboard-address=127.0.0.1:0"]
 
+#: For a test of which records a log has: else it has one more each ten seconds.
+NO_SAMPLES = {"DASK_LEANDASK__STREAM__SAMPLE_INTERVAL": "0"}
+
 
 class Process(contextlib.AbstractContextManager):
     """A process whose stderr is kept in a file."""
@@ -139,6 +142,11 @@ def joined_by_two(folder, scheduler_file):
 def records_of(path):
     """Return the records of an event log."""
     return [json.loads(line) for line in expanded(path).splitlines()]
+
+
+def whole_records(path):
+    """Return the records of a log without the last line, which may be in writing."""
+    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
 
 
 def lean_settings(log):

@@ -6,9 +6,8 @@ import contextlib
 
 import pytest
 
-from leandask.eventlog.formatter import JSONFormatter
 from tests.helpers.browser import console, overflow, resize
-from tests.helpers.logs import HOSTILE, Log, write_logs
+from tests.helpers.logs import HOSTILE, Log, append_logs, write_logs
 from tests.helpers.processes import wait_for
 from tests.historyserver.test_hostile_logs import hostile_log
 
@@ -103,11 +102,9 @@ def test_a_run_is_followed_until_it_ends(look, serve, tmp_path):
     logs.mkdir()
     log = Log("Scheduler-1").start(0).sample(1, 100).sample(2, 110)
     write_logs(logs / "log.jsonl", log)
-    encode = JSONFormatter().encode_fields
 
     def append():
-        with (logs / "log.jsonl").open("ab") as file:
-            file.write(encode(log.records[-1]) + b"\n")
+        append_logs(logs / "log.jsonl", log)
 
     def shown(name):
         return text_of(browser, f"[data-field={name}]")
@@ -143,8 +140,7 @@ def test_more_tabs_than_a_browser_has_connections_follow_a_run(look, serve, tmp_
         for _ in range(7):
             browser.switch_to.new_window("tab")
             assert text_of(look(url), "#state") == "running"
-        log.stop(2)
-        write_logs(logs / "log.jsonl", log)
+        append_logs(logs / "log.jsonl", log.stop(2))
         for tab in browser.window_handles:
             browser.switch_to.window(tab)
             wait_for(lambda: text_of(browser, "#state") == "stopped")

@@ -1,11 +1,10 @@
-"""Logs that are made to be too large: other pages are there within a second."""
+"""Logs that are made to be too large: other pages are there meanwhile."""
 
 from __future__ import annotations
 
 import gzip
 import os
 import threading
-import time
 
 import pytest
 
@@ -56,14 +55,12 @@ def test_a_log_that_is_too_large_delays_no_other_page(serve, tmp_path, make):
         )
         server.ask("/runs/good/overview")  # starts a process
         bad.start()
-        took = []
-        while bad.is_alive() or not took:
+        meanwhile = 0
+        while bad.is_alive():
             for path in ("/", "/runs/good", "/api/v1/runs/good/overview"):
-                start = time.monotonic()
                 assert server.get(path)[0] == 200
-                took.append(time.monotonic() - start)
-            bad.join(0.1)
-        assert max(took) < 1.0
+                meanwhile += bad.is_alive()
+        assert meanwhile > 10
         assert answers[0][0] in (200, 422)
         assert b"signal" not in answers[0][2]  # no crash
         write_logs(logs / "new.jsonl", Log("new").start(0).stop(1))

@@ -13,7 +13,7 @@ from leandask.historyserver.index.indexing import Indexer
 from leandask.historyserver.index.process import end_unless_held, is_held, lock
 from leandask.historyserver.index.query import Query
 from tests.helpers.historyserver import Server
-from tests.helpers.logs import Log, write_logs
+from tests.helpers.logs import Log, append_logs, write_logs
 from tests.helpers.processes import wait_for
 
 
@@ -84,9 +84,9 @@ def test_servers_count_once_though_the_lock_was_removed(logs, tmp_path):
         lock_file.unlink()
         with Server(tmp_path, str(logs), f"--index={first.index}") as second:
             wait_for(lambda: "lock was removed; the indexer starts" in first.stderr)
-            write_logs(log, log_of(20))
+            append_logs(log, log_of(20))
             wait_for(lambda: second.runs()[0]["tasks"] == 20)
         # The first one has its turn now.
-        write_logs(log, log_of(30))
+        append_logs(log, log_of(30))
         wait_for(lambda: first.runs()[0]["tasks"] == 30)
         assert "Traceback" not in first.stderr + second.stderr

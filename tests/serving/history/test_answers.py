@@ -342,7 +342,7 @@ async def test_the_number_of_questions_is_bounded(path, monkeypatch):
             Client(s.address, asynchronous=True) as one,
             Client(s.address, asynchronous=True) as other,
         ):
-            fill(s, 640)
+            fill(s, 64 * 100)  # 5 s
             answers = patient(s)
             asked = [
                 asyncio.ensure_future(leandask.get_history(client, key="nothing"))
@@ -353,6 +353,7 @@ async def test_the_number_of_questions_is_bounded(path, monkeypatch):
                 await leandask.get_history(one)
             with pytest.raises(ValueError, match="of all clients must be at most 3"):
                 await leandask.get_history(other)
+            answers.pause = 0.0
             await asyncio.gather(*asked)
             await leandask.get_history(one)
             monkeypatch.setattr("leandask.serving.history.answers.MAX_BYTES", 10)
