@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from dask.utils import format_bytes
+
 from leandask.guard.cost import LARGE
 from leandask.guard.interruption import Interrupted, Interruption
 
@@ -71,6 +73,13 @@ class GraphIntake:
     def has_left_much(self) -> bool:
         """Whether a graph that was refused has left what is worth a collection."""
         return self.was_read and not (self.is_counted and self.n_tasks < MANY)
+
+    def describe(self) -> str:
+        """Say how large the graph is, as far as it is known."""
+        number = f"{self.n_tasks:,} {'task' if self.n_tasks == 1 else 'tasks'}"
+        if self.is_counted:
+            return f"{number}, about {format_bytes(int(self.nbytes))}"
+        return f"{number} or more"
 
     def check_room(self) -> None:
         """Refuse the graph if there is no room left. It takes 30 µs."""

@@ -241,23 +241,22 @@ class GraphGuard:
     def _explain(self, graph: GraphIntake) -> str:
         guard = self._guard
         assert guard.limit is not None
-        number = f"{graph.n_tasks:,} {'task' if graph.n_tasks == 1 else 'tasks'}"
-        if graph.is_counted:
-            number += f", about {format_bytes(int(graph.nbytes))}"
-        else:
-            number += " or more"
         return (
-            f"the scheduler refused a graph of {number}: it had "
+            f"the scheduler refused a graph of {graph.describe()}: it had "
             f"room for {format_bytes(max(int(graph.room), 0))} below "
             f"{guard.refuse:.0%} of its limit of {format_bytes(guard.limit.nbytes)} "
-            f"(leandask.memory.refuse). It holds {self._describe_holders()}"
+            f"(leandask.memory.refuse).{self._describe_holders()}"
         )
 
     def _describe_holders(self) -> str:
         now = time.monotonic()
         if now - self._looked_at >= LOOK_SECONDS:
-            largest = look(self._scheduler, self._guard.start).holders[:NAMED]
-            self._looked_at, self._holders = now, "; ".join(describe(largest))
+            self._looked_at, self._holders = now, ""
+            try:
+                largest = look(self._scheduler, self._guard.start).holders[:NAMED]
+                self._holders = f" It holds {'; '.join(describe(largest))}"
+            except Exception:  # the graph is answered without it
+                logger.warning("What holds the memory is not known", exc_info=True)
         return self._holders
 
 

@@ -235,3 +235,21 @@ async def test_what_holds_the_memory_is_looked_for_once_for_many_graphs(monkeypa
         for number in range(20):
             assert "It holds " in await error_of(c.submit(inc, number))
         assert len(looks) == 1
+
+
+@gen_test()
+async def test_a_refusal_is_answered_if_what_holds_the_memory_is_not_known(
+    monkeypatch, caplog
+):
+    def fail(scheduler, start):
+        raise OSError("an object that can't be looked at")
+
+    monkeypatch.setattr(graphs, "look", fail)
+    async with lean_cluster() as (s, c):
+        first = c.submit(inc, 1)
+        await first
+        guard_of(s).set({"limit": "1 MiB"})
+        text = await error_of(c.submit(inc, 2))
+        assert text.endswith("(leandask.memory.refuse).")
+        assert "What holds the memory is not known" in caplog.text
+        assert first.status == "finished"

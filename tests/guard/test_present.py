@@ -7,9 +7,45 @@ from distributed import Client, Security
 from distributed.utils_test import gen_test, inc
 
 from leandask.guard.present import SAMPLE_TASKS, TLS_BYTES, present_of
-from tests.helpers.schedulers import LOCAL, lean, lean_cluster
+from tests.helpers.schedulers import LOCAL, lean, lean_cluster, until
 
 KB = 1000
+
+
+class UnhashableType(type):
+    """The type of classes that no set or cache can have."""
+
+    def __eq__(cls, other):
+        raise TypeError
+
+    __hash__ = None
+
+
+class Unhashable(metaclass=UnhashableType):
+    pass
+
+
+class Proxy:
+    """Asks for what it stands for as soon as it is asked for its class or size."""
+
+    is_at_scheduler = False
+
+    def _ask(self):
+        if self.is_at_scheduler:
+            raise OSError("nothing that it stands for is here")
+        return Proxy
+
+    __class__ = __sizeof__ = property(_ask)
+
+
+class Arguments:
+    """Objects of users that run code of theirs, or can't be asked anything."""
+
+    def __init__(self):
+        self.objects = [Proxy(), Unhashable()]
+
+    def __reduce__(self):
+        return Arguments, ()
 
 
 @gen_test()
@@ -73,3 +109,13 @@ async def test_tasks_do_not_count_again_as_what_their_client_has():
         assert after["tasks"]["bytes"] - before["tasks"]["bytes"] > 10_000 * KB
         for name in ("clients", "connections"):
             assert after[name]["bytes"] < before[name]["bytes"] + 200 * KB
+
+
+@gen_test()
+async def test_no_code_of_the_objects_in_tasks_runs(monkeypatch):
+    async with lean() as s, Client(s.address, asynchronous=True) as c:
+        future = c.submit(id, Arguments(), key="task")
+        await until(lambda: s.tasks)
+        monkeypatch.setattr(Proxy, "is_at_scheduler", True)
+        assert present_of(s)["tasks"]["count"] == 1
+        del future
