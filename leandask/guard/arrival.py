@@ -10,7 +10,7 @@ from weakref import WeakMethod
 
 from tornado.iostream import StreamClosedError
 
-from leandask.guard.refusals import Answer
+from leandask.guard.refusals import Refuse
 from leandask.guard.sieve import Sieve
 
 if TYPE_CHECKING:
@@ -35,11 +35,9 @@ class Arrival:
     Parameters
     ----------
     stream : tornado.iostream.IOStream
-    fits : callable
-        Returns whether there is room for a message with frames of so many bytes, the
-        first of which is its body; a coroutine function.
-    refuse : callable
-        Gets the number of keys of a graph that is refused; returns how to answer them.
+    judge : callable
+        Returns how to refuse the graphs of a message with frames of so many bytes, the
+        first of which is its body; None if there is room for it. A coroutine function.
     is_known : callable
         Whether the scheduler has a task with a key.
     lose : callable
@@ -50,15 +48,13 @@ class Arrival:
     def __init__(
         self,
         stream: Any,
-        fits: Callable[[tuple[int, ...]], Awaitable[bool]],
-        refuse: Callable[[int], Answer],
+        judge: Callable[[tuple[int, ...]], Awaitable[Refuse | None]],
         is_known: Callable[[Key], bool],
         lose: Callable[[str], None],
     ) -> None:
         self._read_bytes = WeakMethod(stream.read_bytes)
         self._read_into = WeakMethod(stream.read_into)
-        self._fits = fits
-        self._refuse = refuse
+        self._judge = judge
         self._is_known = is_known
         self._lose = lose
         #: What was read ahead, and is handed on first.
@@ -82,10 +78,11 @@ class Arrival:
             return size
         head += await self._read(NUMBER * n_frames)
         frames = struct.unpack_from(f"{n_frames}Q", head, NUMBER)
-        if sum(frames) < LOOKED_AT or await self._fits(frames):
+        refuse = None if sum(frames) < LOOKED_AT else await self._judge(frames)
+        if refuse is None:
             self._ahead = head
             return size
-        sieve = Sieve(self._read, frames, self._refuse, self._is_known, self._lose)
+        sieve = Sieve(self._read, frames, refuse, self._is_known, self._lose)
         self._kept.extend(await sieve.sift())
         return self._hand_on(self._kept.popleft())
 

@@ -43,8 +43,11 @@ class GraphIntake:
     n_tasks: int
     is_counted: bool
     nbytes: float
-    #: Bytes of room when it came, or when its tasks did not fit.
+    #: Bytes of room when it came, or when its tasks did not fit; the limit at that time
+    #: in bytes, and the part of it below which the room was.
     room: float
+    limit: float
+    refuse: float
     #: Whether it was unpickled, at least in part.
     was_read: bool
     #: Whether it was refused for what it takes itself, whatever others take.
@@ -58,11 +61,16 @@ class GraphIntake:
         self._interruption = Interruption()
         self.n_tasks = n_tasks
         self.nbytes = 0.0
-        self.room = guard.room
+        self._note_room(guard.room)
         self.was_read = self.is_counted = self.is_large = False
         self.is_alone = True
         #: RSS at the begin of the step that runs.
         self._begun_at = 0
+
+    def _note_room(self, room: float) -> None:
+        # The limit may be another one, or none, once the graph is answered.
+        guard = self._guard
+        self.room, self.limit, self.refuse = room, guard.limit_bytes, guard.refuse
 
     @property
     def is_victim(self) -> bool:
@@ -81,6 +89,13 @@ class GraphIntake:
             return f"{number}, about {format_bytes(int(self.nbytes))}"
         return f"{number} or more"
 
+    def describe_room(self) -> str:
+        """Say how much room there was, and below what."""
+        return (
+            f"{format_bytes(max(int(self.room), 0))} below {self.refuse:.0%} of its "
+            f"limit of {format_bytes(int(self.limit))}"
+        )
+
     def check_room(self) -> None:
         """Refuse the graph if there is no room left. It takes 30 µs."""
         self._guard.measure()
@@ -97,7 +112,8 @@ class GraphIntake:
             room = self._guard.room + (self._cost.free(rss) if is_large else 0)
         self.n_tasks, self.is_counted, self.nbytes = len(tasks), True, nbytes
         if nbytes > room:
-            self.room, self.is_large = room, is_large
+            self._note_room(room)
+            self.is_large = is_large
             raise Refused
         return nbytes
 

@@ -8,10 +8,9 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Collection
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import ref
-
-from dask.utils import format_bytes
 
 from leandask import _compat
 from leandask.guard.arrival import Arrival
@@ -19,7 +18,7 @@ from leandask.guard.cost import MessageCost, TaskCost
 from leandask.guard.graphintake import GraphIntake, Reading, Refused
 from leandask.guard.guard import Guard
 from leandask.guard.holders import describe, look
-from leandask.guard.refusals import Answer
+from leandask.guard.refusals import Answer, Refuse
 from leandask.guard.unpickling import load
 from leandask.records.text import name_of
 
@@ -222,30 +221,32 @@ class GraphGuard:
         if not hasattr(stream, "read_into"):  # not TCP: a message is read as a whole
             return
 
-        def refuse(n_keys: int) -> Answer:
-            graph = GraphIntake(n_keys, self._guard, self.cost)
-            return self._begin_refusal(client, graph)
-
         def lose(op: str) -> None:
             logger.warning("%s sent %r with a refused graph: lost", client, name_of(op))
 
-        Arrival(stream, self._fits, refuse, self._scheduler.tasks.__contains__, lose)
+        judge = partial(self._judge, client)
+        Arrival(stream, judge, self._scheduler.tasks.__contains__, lose)
 
-    async def _fits(self, frames: tuple[int, ...]) -> bool:
+    async def _judge(self, client: str, frames: tuple[int, ...]) -> Refuse | None:
+        """Judge a message of a client: return how to refuse its graphs, or None."""
         expected = self._message_cost.expect(frames)
-        if not await self._reading.wait_for_room(expected):
-            return False
-        self._message_cost.begin(self._guard.measure(), frames)
-        return True
+        if await self._reading.wait_for_room(expected):
+            self._message_cost.begin(self._guard.measure(), frames)
+            return None
+        # It keeps the limit, which may be lifted before the message is read.
+        graph = GraphIntake(0, self._guard, self.cost)
+
+        def refuse(n_keys: int) -> Answer:
+            graph.n_tasks = n_keys
+            return self._begin_refusal(client, graph)
+
+        return refuse
 
     def _explain(self, graph: GraphIntake) -> str:
-        guard = self._guard
-        assert guard.limit is not None
         return (
-            f"the scheduler refused a graph of {graph.describe()}: it had "
-            f"room for {format_bytes(max(int(graph.room), 0))} below "
-            f"{guard.refuse:.0%} of its limit of {format_bytes(guard.limit.nbytes)} "
-            f"(leandask.memory.refuse).{self._describe_holders()}"
+            f"the scheduler refused a graph of {graph.describe()}: it had room for "
+            f"{graph.describe_room()} (leandask.memory.refuse)."
+            f"{self._describe_holders()}"
         )
 
     def _describe_holders(self) -> str:

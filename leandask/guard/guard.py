@@ -136,6 +136,11 @@ class Guard:
         self._stream.life(MEMORY_LIMIT_SET, message, dict(report), force=False)
         return report
 
+    @property
+    def limit_bytes(self) -> float:
+        """Bytes of the limit; infinite if there is none."""
+        return float("inf") if self.limit is None else self.limit.nbytes
+
     def describe_limit(self) -> str:
         """Say what the limit is, and what sets it."""
         if self.limit is None:
@@ -177,15 +182,15 @@ class Guard:
             self._warning = asyncio.ensure_future(self._act(level, rss))
 
     def _level(self, rss: int) -> str:
-        nbytes = float("inf") if self.limit is None else self.limit.nbytes
-        if rss >= self.refuse * nbytes:
+        if rss >= self.refuse * self.limit_bytes:
             return "refuse"
-        return "warn" if rss >= self.warn * nbytes else ""
+        return "warn" if rss >= self.warn * self.limit_bytes else ""
 
     async def _act(self, level: str, rss: int) -> None:
         try:
-            if self._is_due(level, rss):
-                self._record(level, rss)
+            # It may have been lifted since.
+            if self.limit is not None and self._is_due(level, rss):
+                self._record(self.limit, level, rss)
             await self._relieve()
             self.measure()
         except Exception:
@@ -199,20 +204,19 @@ class Guard:
         self._warned[level] = rss, time.monotonic()
         return True
 
-    def _record(self, level: str, rss: int) -> None:
-        assert self.limit is not None
+    def _record(self, limit: MemoryLimit, level: str, rss: int) -> None:
         held = look(self._scheduler, self.start)
         largest = describe(held.holders)
         message = (
             f"memory pressure: RSS is {format_bytes(rss)} of "
-            f"{format_bytes(self.limit.nbytes)}; the largest holders are "
+            f"{format_bytes(limit.nbytes)}; the largest holders are "
             f"{'; '.join(largest[:3])}"
         )
         fields = {
             "level": level,
             "rss": rss,
-            "limit": self.limit.nbytes,
-            "limit_source": self.limit.source,
+            "limit": limit.nbytes,
+            "limit_source": limit.source,
             "holders": largest,
             "task_states": [f"{state}: {n:,}" for state, n in held.states.items()],
             "wanted": [f"{client}: {n:,}" for client, n in held.wanted.items()],

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import pickle
 import time
-from collections.abc import Container
+from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, Any
 
 from leandask.records.schema import GRAPH_REFUSED
@@ -102,6 +102,10 @@ class Answer:
             return True
         wants = ts.who_wants or ()
         return all(client.client_key != self._client for client in wants)
+
+
+#: Gets the number of keys of a graph that is refused; returns how to answer them.
+Refuse = Callable[[int], Answer]
 
 
 def _has_unsent(comm: BatchedSend) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgpack
 
 from leandask.guard.messagebody import PIECE, Message, MessageBody, TooLarge
-from leandask.guard.refusals import SLICE, Answer
+from leandask.guard.refusals import SLICE, Answer, Refuse
 
 if TYPE_CHECKING:
     from dask.typing import Key
@@ -36,7 +36,9 @@ class Sieve:
         Returns an awaitable of so many bytes of the message.
     sizes : tuple of int
         Bytes of each frame. The first one is the body, which refers to the others.
-    refuse, is_known, lose : callable
+    refuse : callable
+        Gets the number of keys of a graph that is refused; returns how to answer them.
+    is_known, lose : callable
         As of :class:`~leandask.guard.arrival.Arrival`.
     """
 
@@ -44,7 +46,7 @@ class Sieve:
         self,
         read: Callable[[int], Awaitable[bytes]],
         sizes: tuple[int, ...],
-        refuse: Callable[[int], Answer],
+        refuse: Refuse,
         is_known: Callable[[Key], bool],
         lose: Callable[[str], None],
     ) -> None:

@@ -38,10 +38,15 @@ class Stream:
 class Answers:
     """What was answered, and what was lost."""
 
-    def __init__(self):
+    def __init__(self, begin=lambda: None):
+        self.begin = begin
         self.keys = []
         self.lost = []
         self.mentioned = set()
+
+    async def judge(self, frames):
+        self.begin()
+        return self.refuse
 
     def refuse(self, n_keys):
         return self
@@ -49,10 +54,6 @@ class Answers:
     async def send(self, keys, mentioned):
         self.keys += keys
         self.mentioned.update(mentioned)
-
-
-async def fits(frames):
-    return False
 
 
 def framed(message):
@@ -63,10 +64,10 @@ def framed(message):
     return size + sent + b"".join(frames)
 
 
-async def receive(message, fits=fits):
+async def receive(message, begin=lambda: None):
     """Send a message that does not fit; return what is handed on, and the answers."""
-    stream, answers = Stream(framed(message)), Answers()
-    Arrival(stream, fits, answers.refuse, {"known"}.__contains__, answers.lost.append)
+    stream, answers = Stream(framed(message)), Answers(begin)
+    Arrival(stream, answers.judge, {"known"}.__contains__, answers.lost.append)
     said = await read(stream)
     with suppress(EOFError):
         while True:
@@ -197,10 +198,9 @@ async def test_what_is_not_handed_on_is_not_kept_until_the_message_ends():
     release = {"op": "client-releases-keys", "keys": ["large"], "client": "mine"}
     before = []
 
-    async def begin(frames):
+    def begin():
         before.append(tracemalloc.get_traced_memory()[0])
         tracemalloc.reset_peak()
-        return False
 
     tracemalloc.start()
     try:
@@ -217,7 +217,7 @@ async def test_what_is_handed_on_is_small_at_a_time_and_in_order():
     small = graph(["small"], b"1", code=ToPickle({1: 2}))
     sent = [{"op": "x", "number": n, "text": "t" * 1000} for n in range(2000)]
     stream = Stream(framed([LARGE, *sent[:1500], small, *sent[1500:]]))
-    Arrival(stream, fits, Answers().refuse, {"known"}.__contains__, None)
+    Arrival(stream, Answers().judge, {"known"}.__contains__, None)
     said = []
     with suppress(EOFError):
         while True:
@@ -234,7 +234,7 @@ async def test_a_stream_is_freed_without_a_collection_of_garbage():
     gc.disable()
     try:
         stream = Stream(struct.pack("Q", 0))
-        Arrival(stream, fits, None, None, None)
+        Arrival(stream, Answers().judge, None, None)
         assert len(await stream.read_bytes(8)) == 8
         freed = weakref.ref(stream)
         del stream
