@@ -16,8 +16,6 @@ from leandask.guard.sieve import Sieve
 if TYPE_CHECKING:
     from dask.typing import Key
 
-#: Bytes from which a message counts: many clients may send such ones at once.
-LOOKED_AT = 2**16
 #: Frames up to which a message is looked at: their sizes are read at once.
 MOST_FRAMES = 2**20
 #: Bytes of a number in the head of a message.
@@ -78,7 +76,7 @@ class Arrival:
             return size
         head += await self._read(NUMBER * n_frames)
         frames = struct.unpack_from(f"{n_frames}Q", head, NUMBER)
-        refuse = None if sum(frames) < LOOKED_AT else await self._judge(frames)
+        refuse = await self._judge(frames)
         if refuse is None:
             self._ahead = head
             return size

@@ -29,8 +29,9 @@ UNPACKED_SMALL = 6.0
 #: free memory; how much the newest one counts, and the least and most that is believed,
 #: as a part of what was expected at first.
 LARGE, MOSTLY = 20_000, 0.8
-#: Bytes from which a message tells what messages take.
-LARGE_MESSAGE = 2**20
+#: Bytes from which a message counts, as many clients may send such ones at once, and
+#: from which it tells what messages take.
+LOOKED_AT, LARGE_MESSAGE = 2**16, 2**20
 NEWEST, LEAST, MOST = 0.5, 0.5, 2.0
 
 
@@ -95,8 +96,9 @@ class MessageCost:
 
     def __init__(self) -> None:
         self._factor = UNPACKED
-        #: RSS before the message that is read, its bytes and those of its body.
-        self._reading: tuple[int, int, int] | None = None
+        #: The client whose message is read, the RSS before, the bytes of the message
+        #: and those of its body.
+        self._reading: tuple[str, int, int, int] | None = None
 
     def expect(self, frames: tuple[int, ...]) -> float:
         """Return the bytes that a message and the objects of its body will take.
@@ -106,21 +108,25 @@ class MessageCost:
         factor = self._factor if len(frames) > 1 else UNPACKED_SMALL
         return sum(frames) + frames[0] * factor
 
-    @property
-    def is_learning(self) -> bool:
-        """Whether a large message is read."""
-        return self._reading is not None
+    def begin(self, client: str, frames: tuple[int, ...], guard: Guard) -> None:
+        """Note that a message of a client is read. One without a graph tells nothing.
 
-    def begin(self, rss: int, frames: tuple[int, ...]) -> None:
-        """Note that a message is read. One without a graph tells nothing."""
+        Where messages of several clients are read at once, only the newest tells.
+        """
         if (nbytes := sum(frames)) >= LARGE_MESSAGE and len(frames) > 1:
-            self._reading = rss, nbytes, frames[0]
+            self._reading = client, guard.measure(), nbytes, frames[0]
 
-    def end(self, rss: int) -> None:
-        """Learn from the message that was read, if one was."""
-        if self._reading is not None:
-            before, nbytes, body = self._reading
+    def forget(self, client: str) -> None:
+        """Note that a client's next message comes: it has nothing more of the last."""
+        if self._reading is not None and self._reading[0] == client:
             self._reading = None
-            part = (rss - before - nbytes) / max(body, 1) / UNPACKED
-            part = min(max(part, LEAST), MOST)
-            self._factor += NEWEST * (part * UNPACKED - self._factor)
+
+    def end(self, client: str, guard: Guard) -> None:
+        """Learn from the message that was read, if it was one of this client."""
+        if self._reading is None or self._reading[0] != client:
+            return
+        _, before, nbytes, body = self._reading
+        self._reading = None
+        part = (guard.measure() - before - nbytes) / max(body, 1) / UNPACKED
+        part = min(max(part, LEAST), MOST)
+        self._factor += NEWEST * (part * UNPACKED - self._factor)

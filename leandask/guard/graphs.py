@@ -14,7 +14,7 @@ from weakref import ref
 
 from leandask import _compat
 from leandask.guard.arrival import Arrival
-from leandask.guard.cost import MessageCost, TaskCost
+from leandask.guard.cost import LOOKED_AT, MessageCost, TaskCost
 from leandask.guard.graphintake import GraphIntake, Reading, Refused
 from leandask.guard.guard import Guard
 from leandask.guard.holders import describe, look
@@ -79,8 +79,9 @@ class GraphGuard:
         Frees what a refused graph left; a coroutine function.
     """
 
-    #: What tasks take.
+    #: What tasks take, and messages.
     cost: TaskCost
+    message_cost: MessageCost
 
     def __init__(
         self,
@@ -92,7 +93,7 @@ class GraphGuard:
         self._guard = guard
         self._tidy = tidy
         self.cost = TaskCost(guard.start)
-        self._message_cost = MessageCost()
+        self.message_cost = MessageCost()
         self._reading = Reading(guard)
         self._looked_at, self._holders = -float("inf"), ""
         self._update_graph = scheduler.stream_handlers["update-graph"]
@@ -123,6 +124,7 @@ class GraphGuard:
         if self._guard.limit is None:
             return await self._begin(message)
         client, keys = message["client"], message["keys"]
+        self.message_cost.end(client, self._guard)
         graph = GraphIntake(len(keys), self._guard, self.cost)
         again = None
         if _compat.count_graph_bytes(message) <= AGAIN:
@@ -159,8 +161,6 @@ class GraphGuard:
     async def _read(self, graph: GraphIntake, message: dict[str, Any]) -> bool:
         watching = asyncio.ensure_future(graph.watch())
         try:
-            if self._message_cost.is_learning:
-                self._message_cost.end(self._guard.measure())
             _context.set(ref(graph))
             _compat.mark_graph(message)
             await self._begin(message)
@@ -229,9 +229,12 @@ class GraphGuard:
 
     async def _judge(self, client: str, frames: tuple[int, ...]) -> Refuse | None:
         """Judge a message of a client: return how to refuse its graphs, or None."""
-        expected = self._message_cost.expect(frames)
-        if await self._reading.wait_for_room(expected):
-            self._message_cost.begin(self._guard.measure(), frames)
+        cost = self.message_cost
+        cost.forget(client)
+        if sum(frames) < LOOKED_AT:
+            return None
+        if await self._reading.wait_for_room(cost.expect(frames)):
+            cost.begin(client, frames, self._guard)
             return None
         # It keeps the limit, which may be lifted before the message is read.
         graph = GraphIntake(0, self._guard, self.cost)
