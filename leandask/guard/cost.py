@@ -29,9 +29,9 @@ UNPACKED_SMALL = 6.0
 #: free memory; how much the newest one counts, and the least and most that is believed,
 #: as a part of what was expected at first.
 LARGE, MOSTLY = 20_000, 0.8
-#: Bytes from which a message counts, as many clients may send such ones at once, and
-#: from which it tells what messages take.
-LOOKED_AT, LARGE_MESSAGE = 2**16, 2**20
+#: Bytes from which a message counts, as many clients may send such ones at once; and
+#: those of a body that tells what a byte of one takes: of less, all else shows more.
+LOOKED_AT, LARGE_BODY = 2**16, 2**20
 NEWEST, LEAST, MOST = 0.5, 0.5, 2.0
 
 
@@ -113,8 +113,8 @@ class MessageCost:
 
         Where messages of several clients are read at once, only the newest tells.
         """
-        if (nbytes := sum(frames)) >= LARGE_MESSAGE and len(frames) > 1:
-            self._reading = client, guard.measure(), nbytes, frames[0]
+        if frames[0] >= LARGE_BODY and len(frames) > 1:
+            self._reading = client, guard.measure(), sum(frames), frames[0]
 
     def forget(self, client: str) -> None:
         """Note that a client's next message comes: it has nothing more of the last."""
@@ -127,6 +127,6 @@ class MessageCost:
             return
         _, before, nbytes, body = self._reading
         self._reading = None
-        part = (guard.measure() - before - nbytes) / max(body, 1) / UNPACKED
+        part = (guard.measure() - before - nbytes) / body / UNPACKED
         part = min(max(part, LEAST), MOST)
         self._factor += NEWEST * (part * UNPACKED - self._factor)

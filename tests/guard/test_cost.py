@@ -6,6 +6,7 @@ import pytest
 from distributed import Client
 from distributed.utils_test import gen_test, inc
 
+from leandask.guard.cost import MessageCost
 from tests.helpers.guards import guard_of
 from tests.helpers.schedulers import lean, until
 
@@ -37,6 +38,16 @@ async def test_a_large_graph_tells_what_messages_take():
         futures = await send(s, c, MANY)
         assert expected_of(s) != before
         del futures
+
+
+@gen_test()
+async def test_a_message_with_much_data_and_few_keys_tells_nothing():
+    async with lean() as s:
+        cost, guard = MessageCost(), guard_of(s)
+        before = cost.expect(FRAMES)
+        cost.begin("client", (200, 8 * MIB), guard)
+        cost.end("client", guard)
+        assert cost.expect(FRAMES) == before
 
 
 @pytest.mark.parametrize("is_same", [True, False])
