@@ -135,7 +135,7 @@ class GraphIntake:
                 self.is_large = rss - self._begun_at > OWN
 
 
-class Reading:
+class IncomingGraphs:
     """The graphs that are read now, or were refused and have not left the memory yet.
 
     What they take is free soon. So a graph that comes in meanwhile waits, and is judged

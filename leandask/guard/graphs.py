@@ -15,7 +15,7 @@ from weakref import ref
 from leandask import _compat
 from leandask.guard.arrival import Arrival
 from leandask.guard.cost import LOOKED_AT, MessageCost, TaskCost
-from leandask.guard.graphintake import GraphIntake, Reading, Refused
+from leandask.guard.graphintake import GraphIntake, IncomingGraphs, Refused
 from leandask.guard.guard import Guard
 from leandask.guard.holders import describe, look
 from leandask.guard.refusals import Answer, Refuse
@@ -94,7 +94,7 @@ class GraphGuard:
         self._tidy = tidy
         self.cost = TaskCost(guard.start)
         self.message_cost = MessageCost()
-        self._reading = Reading(guard)
+        self._incoming = IncomingGraphs(guard)
         self._looked_at, self._holders = -float("inf"), ""
         self._update_graph = scheduler.stream_handlers["update-graph"]
         self._make_tasks = _compat.get_task_maker(scheduler)
@@ -130,7 +130,7 @@ class GraphGuard:
         if _compat.count_graph_bytes(message) <= AGAIN:
             again = _compat.copy_graph(message)
         # As it was up to half a second ago.
-        has_room = self._guard.room > 0 or await self._reading.wait_for_room(0)
+        has_room = self._guard.room > 0 or await self._incoming.wait_for_room(0)
         tries = 0
         while has_room:
             if await self._take_in(graph, message):
@@ -138,7 +138,7 @@ class GraphGuard:
             tries += 1
             if again is None or not graph.is_victim or tries == MOST_TRIES:
                 break
-            has_room = await self._reading.wait_for_room(graph.nbytes)
+            has_room = await self._incoming.wait_for_room(graph.nbytes)
             message = _compat.copy_graph(again)
         # Nothing holds it while its keys are answered, as slowly as the client reads.
         for each in (message, again or {}):
@@ -148,7 +148,7 @@ class GraphGuard:
 
     async def _take_in(self, graph: GraphIntake, message: dict[str, Any]) -> bool:
         """Take in a graph; return whether it fits."""
-        self._reading.add(graph)
+        self._incoming.add(graph)
         try:
             if await self._read(graph, message):
                 return True
@@ -156,7 +156,7 @@ class GraphGuard:
                 await self._tidy()
             return False
         finally:
-            self._reading.remove(graph)
+            self._incoming.remove(graph)
 
     async def _read(self, graph: GraphIntake, message: dict[str, Any]) -> bool:
         watching = asyncio.ensure_future(graph.watch())
@@ -233,7 +233,7 @@ class GraphGuard:
         cost.forget(client)
         if sum(frames) < LOOKED_AT:
             return None
-        if await self._reading.wait_for_room(cost.expect(frames)):
+        if await self._incoming.wait_for_room(cost.expect(frames)):
             cost.begin(client, frames, self._guard)
             return None
         # It keeps the limit, which may be lifted before the message is read.
