@@ -135,8 +135,15 @@ def _plain(value: Any) -> Any:
     try:
         _dump(value)
     except Exception:
-        return repr(value)
+        return _text_of(value)
     return value
+
+
+def _text_of(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception:  # a hostile object may raise anything
+        return f"<unprintable {type(value).__name__}>"
 
 
 def _dump(value: Any) -> bytes:

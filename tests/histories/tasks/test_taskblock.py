@@ -55,6 +55,21 @@ def test_what_messages_have_no_type_for_is_not_plain(value):
     assert len(block.unpack()) == 20
 
 
+class Unprintable(Exception):
+    """Has no text, and can't be pickled."""
+
+    def __repr__(self):
+        raise OSError("no text")
+
+    __reduce__ = __repr__
+
+
+def test_an_object_that_can_not_be_kept_is_a_text():
+    block = pack(tasks(3, exception=Unprintable()))
+    texts = {task["exception"] for task in block.unpack()}
+    assert texts == {"<unprintable Unprintable>"}
+
+
 def test_exceptions_are_as_a_client_gets_them():
     exception = pickle.dumps(ValueError("x" * 100_000))
     [sent] = loads(dumps([Serialize(exception)]), deserialize=False)
