@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import dask
 import pytest
-from distributed import Client
+from distributed import Client, Semaphore
 from distributed.utils_test import gen_test, inc
 
 import leandask
@@ -88,6 +88,25 @@ async def test_histories_are_cut_to_half_under_pressure_and_keep_their_bounds():
         for number in range(100):
             s.log_event("topic", number)
         assert len(s.get_events("topic")) == 40
+
+
+@gen_test()
+async def test_an_idle_semaphore_can_still_be_acquired_after_pressure():
+    async with (
+        lean(retention={"locks": 2000, "events": 40}) as s,
+        Client(s.address, asynchronous=True),
+    ):
+        idle = await Semaphore(name="idle")
+        assert await idle.acquire()
+        await idle.release()
+        for i in range(1500):
+            s.extensions["semaphores"].create(f"other-{i}", 1, 30)
+        for number in range(100):
+            s.log_event("topic", number)
+        await s.extensions["leandask"].give_back.relieve()
+        assert len(s.get_events("topic")) == 20
+        assert await idle.acquire()
+        await idle.release()
 
 
 @gen_test()
