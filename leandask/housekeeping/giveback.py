@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from dask.utils import format_bytes
@@ -209,10 +210,15 @@ class GiveBack:
             if len(table) <= LARGEST_TABLE and is_mostly_empty(table)
         ]
         jobs.append(lambda: clear_key_caches(0))
-        jobs.append(lambda: reallocate(self._get_histories()))
+        jobs.append(self._reallocate)
         if self.collector.count_blocks() <= LARGEST_HEAP:
             jobs.append(self.collector.collect_all)
         return jobs
+
+    def _reallocate(self) -> None:
+        """Copy the histories; a thread that logs a line waits as long."""
+        with log_lines_of(self.scheduler).lock or nullcontext():
+            reallocate(self._get_histories())
 
     def _get_histories(self) -> list[Any]:
         scheduler = self.scheduler
