@@ -100,6 +100,11 @@ class PackedEvents(Sequence[Event]):
         """Whether all events are packed, so that no object of a user is in them."""
         return all(type(msg) is Packed for _, msg in self._events)
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether the bytes of all events are counted."""
+        return 0 not in self._sizes
+
     def add(self, event: Event, size: int) -> None:
         """Add an event, as :func:`fit` returns it, of `size` bytes."""
         if self.maxlen is not None and len(self._events) >= self.maxlen:
@@ -125,6 +130,23 @@ class PackedEvents(Sequence[Event]):
         del self._events[0]
         self._count(-self._sizes.pop(0))
 
+    def free(self, nbytes: int) -> None:
+        """Remove the oldest events until they have taken `nbytes`, or none is left."""
+        count = freed = 0
+        for size in self._sizes:
+            if freed >= nbytes:
+                break
+            count += 1
+            freed += size
+        self._remove(count, freed)
+
+    def resize(self, maxlen: int | None) -> None:
+        """Keep at most `maxlen` events, the newest ones."""
+        self.maxlen = maxlen
+        if maxlen is not None and len(self) > maxlen:
+            count = len(self) - maxlen
+            self._remove(count, sum(self._sizes[:count]))
+
     def popleft(self) -> Event:
         """Remove and return the oldest event."""
         event: Event = self[0]
@@ -136,6 +158,11 @@ class PackedEvents(Sequence[Event]):
         self._events.clear()
         del self._sizes[:]
         self._count(-self.nbytes)
+
+    def _remove(self, count: int, nbytes: int) -> None:
+        """Remove the oldest events at once: each alone would move all the others."""
+        del self._events[:count], self._sizes[:count]
+        self._count(-nbytes)
 
     def _count(self, size: int) -> None:
         self.nbytes += size

@@ -105,6 +105,25 @@ def test_packed_events_count_their_bytes_at_every_change():
     assert (list(events), events.nbytes, total.nbytes) == ([], 0, other.nbytes)
 
 
+def test_the_oldest_of_packed_events_go_for_their_number_or_their_bytes():
+    total = Total()
+    events, (other, plain) = PackedEvents(None, total), filled(n=6)
+    events.extend(plain)
+    each = events.nbytes // 6
+    events.resize(5)
+    assert (list(events), events.maxlen) == (plain[1:], 5)
+    events.free(0)
+    assert len(events) == 5
+    events.free(each + 1)
+    assert list(events) == plain[3:]
+    assert events.nbytes == total.nbytes == 3 * each
+    events.resize(None)
+    assert list(events) == plain[3:]
+    events.free(10**9)
+    assert (list(events), events.nbytes, total.nbytes) == ([], 0, 0)
+    assert len(other) == 6
+
+
 def test_packed_events_with_a_bound_of_zero_stay_empty():
     events, _ = filled(maxlen=0)
     assert (len(events), events.nbytes) == (0, 0)
