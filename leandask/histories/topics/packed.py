@@ -132,6 +132,9 @@ class PackedEvents(Sequence[Event]):
 
     def free(self, nbytes: int) -> None:
         """Remove the oldest events until they have taken `nbytes`, or none is left."""
+        if self._sizes and self._sizes[0] >= nbytes > 0:  # nearly always
+            self.evict()
+            return
         count = freed = 0
         for size in self._sizes:
             if freed >= nbytes:
