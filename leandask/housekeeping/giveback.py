@@ -24,6 +24,7 @@ from leandask.housekeeping.process import (
 )
 from leandask.records.schema import MEMORY_GIVEN_BACK
 from leandask.settings import config
+from leandask.settings.retention import Retention, in_force
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -159,14 +160,10 @@ class GiveBack:
         Histories are cut to half of what they may keep. Their bounds stay.
         """
         if self._wait <= 0:
-            scheduler: Any = self.scheduler
-            bounds = scheduler.retention
-            try:
-                scheduler.retention = bounds.halved()
-                histories.resize(scheduler)
-            finally:
-                scheduler.retention = bounds
-                histories.resize(scheduler)
+            for entry in histories.BOUNDS:
+                if entry.resize is not None:
+                    self._halve(entry.resize)
+                    await asyncio.sleep(0)
             await self.run()
 
     async def tidy(self) -> None:
@@ -214,6 +211,16 @@ class GiveBack:
         if self.collector.count_blocks() <= LARGEST_HEAP:
             jobs.append(self.collector.collect_all)
         return jobs
+
+    def _halve(self, resize: Callable[[Any, Retention], object]) -> None:
+        scheduler: Any = self.scheduler
+        bounds = in_force(scheduler)
+        try:
+            scheduler.retention = bounds.halved()
+            resize(scheduler, scheduler.retention)
+        finally:
+            scheduler.retention = bounds
+            resize(scheduler, bounds)
 
     def _reallocate(self) -> None:
         """Copy the histories; a thread that logs a line waits as long."""

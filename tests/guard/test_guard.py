@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from distributed.utils_test import gen_test, inc
 
 import leandask
 from leandask.guard import guard as guards
+from leandask.histories.bounds import Bound
 from leandask.housekeeping import giveback
 from leandask.records.schema import MEMORY_LIMIT_SET, MEMORY_PRESSURE
 from tests.helpers.guards import guard_of
@@ -111,18 +113,34 @@ async def test_an_idle_semaphore_can_still_be_acquired_after_pressure():
 
 @gen_test()
 async def test_bounds_stay_if_histories_can_not_be_cut(monkeypatch):
-    def fail(scheduler):
-        failed.append(scheduler.retention)
+    def fail(scheduler, bounds):
+        assert scheduler.retention == bounds
+        failed.append(bounds)
         raise OSError("no memory at all")
 
     failed = []
     async with lean(retention={"events": 40}) as s:
         bounds = s.retention
-        monkeypatch.setattr(giveback.histories, "resize", fail)
+        monkeypatch.setattr(giveback.histories, "BOUNDS", [Bound("events", fail)])
         with pytest.raises(OSError, match="no memory at all"):
             await s.extensions["leandask"].give_back.relieve()
         assert failed == [bounds.halved(), bounds]
         assert s.retention == bounds
+
+
+@gen_test()
+async def test_the_event_loop_runs_between_histories_that_are_cut(monkeypatch):
+    def cut(scheduler, bounds):
+        steps.append(bounds.events)
+        asyncio.get_running_loop().call_soon(steps.append, "others")
+
+    steps = []
+    async with lean(retention={"events": 40}) as s:
+        entries = [Bound("events", cut), Bound("topics", cut)]
+        monkeypatch.setattr(giveback.histories, "BOUNDS", entries)
+        await s.extensions["leandask"].give_back.relieve()
+    others = ["others", "others"]
+    assert steps == [20, 40, *others, 20, 40, *others]
 
 
 @gen_test()
