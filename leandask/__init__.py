@@ -10,9 +10,10 @@ A record goes through these folders, each of which imports only the ones before 
 What a scheduler holds is in these, which import ``settings`` and ``records``:
 
 - ``histories``: the bounded histories, with one entry for each in ``histories.bounds``;
-- ``tasks``: live tasks, small, and the graphs that bring them;
+- ``tasks``: live tasks, taken in small;
 - ``peers``: what it holds of each worker and client, small;
-- ``housekeeping``: rounds that forget what nothing reports as gone.
+- ``housekeeping``: rounds that forget what nothing reports as gone;
+- ``guard``: takes in the graphs that fit below the memory limit, and no others.
 
 ``serving`` answers for a live scheduler, ``historyserver`` shows all that left a log,
 and ``cli`` has the commands. ``extension`` puts all of this into a scheduler.

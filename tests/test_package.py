@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,15 @@ def test_all_lists_of_the_public_names_agree():
     assert {alias.name: node.module for node in typed.body for alias in node.names} == {
         name: f"leandask.{module}" for name, module in leandask._MODULES.items()
     }
+
+
+def test_the_overview_names_each_folder():
+    folders = {
+        path.parent.name
+        for path in Path(leandask.__file__).parent.glob("*/__init__.py")
+        if not path.parent.name.startswith("_")
+    }
+    assert set(re.findall(r"``([a-z]+)``", leandask.__doc__)) - {"extension"} == folders
 
 
 def test_each_public_name_can_be_imported():

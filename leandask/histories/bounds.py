@@ -167,10 +167,6 @@ def _resize_erred_tasks(s: Any, bounds: Retention) -> None:
     )
 
 
-def _install_spans(s: Any, bounds: Retention, stream: RecordStream) -> None:
-    spans.install(s, *_both(bounds, "spans"), bounds.task_prefixes)
-
-
 def _install_plugins(s: Any, bounds: Retention, stream: RecordStream) -> None:
     s.plugins = Plugins(s.plugins, partial(_bound_plugin, s))
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from dask.utils import format_bytes
@@ -23,6 +24,7 @@ from leandask.housekeeping.process import (
 )
 from leandask.records.schema import MEMORY_GIVEN_BACK
 from leandask.settings import config
+from leandask.settings.retention import Retention, in_force
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -158,14 +160,10 @@ class GiveBack:
         Histories are cut to half of what they may keep. Their bounds stay.
         """
         if self._wait <= 0:
-            scheduler: Any = self.scheduler
-            bounds = scheduler.retention
-            try:
-                scheduler.retention = bounds.halved()
-                histories.resize(scheduler)
-            finally:
-                scheduler.retention = bounds
-                histories.resize(scheduler)
+            for entry in histories.BOUNDS:
+                if entry.resize is not None:
+                    self._halve(entry.resize)
+                    await asyncio.sleep(0)
             await self.run()
 
     async def tidy(self) -> None:
@@ -209,10 +207,25 @@ class GiveBack:
             if len(table) <= LARGEST_TABLE and is_mostly_empty(table)
         ]
         jobs.append(lambda: clear_key_caches(0))
-        jobs.append(lambda: reallocate(self._get_histories()))
+        jobs.append(self._reallocate)
         if self.collector.count_blocks() <= LARGEST_HEAP:
             jobs.append(self.collector.collect_all)
         return jobs
+
+    def _halve(self, resize: Callable[[Any, Retention], object]) -> None:
+        scheduler: Any = self.scheduler
+        bounds = in_force(scheduler)
+        try:
+            scheduler.retention = bounds.halved()
+            resize(scheduler, scheduler.retention)
+        finally:
+            scheduler.retention = bounds
+            resize(scheduler, bounds)
+
+    def _reallocate(self) -> None:
+        """Copy the histories; a thread that logs a line waits as long."""
+        with log_lines_of(self.scheduler).lock or nullcontext():
+            reallocate(self._get_histories())
 
     def _get_histories(self) -> list[Any]:
         scheduler = self.scheduler

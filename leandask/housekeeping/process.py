@@ -187,7 +187,8 @@ def reallocate(histories: Collection[Any]) -> None:
     """Copy the entries of histories to memory that is free once the old ones are gone.
 
     The last entries of a history were allocated when memory was full: each keeps its
-    block from going back. Each history is changed in place; one that can't be pickled
+    block from going back. All are cleared before the first is filled again, as entries
+    of several share blocks. Each history is changed in place; one that can't be pickled
     stays as it is.
     """
     pickled = []
@@ -198,7 +199,10 @@ def reallocate(histories: Collection[Any]) -> None:
             continue
         history.clear()
     for history, entries in pickled:
-        history.extend(pickle.loads(entries))
+        try:
+            history.extend(pickle.loads(entries))
+        except Exception:  # the others are still to be filled
+            logger.exception("The entries of %r are lost", type(history).__name__)
 
 
 def tune_memory() -> None:

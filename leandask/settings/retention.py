@@ -152,11 +152,15 @@ for unbounded; got True
         return dataclasses.replace(self, **_by_attribute("retention", bounds))
 
     def halved(self) -> Retention:
-        """Return these bounds with half as many entries, as far as a bound may go."""
+        """Return these bounds with half as many entries, as far as a bound may go.
+
+        That of locks stays: their names are in use, and an evicted one is closed.
+        """
         halves = {
             field.name: max(getattr(self, field.name) // 2, field.metadata["minimum"])
             for field in dataclasses.fields(self)
-            if getattr(self, field.name) is not None and field.name != "budget"
+            if getattr(self, field.name) is not None
+            and field.name not in ("budget", "locks")
         }
         return dataclasses.replace(self, **halves)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import zlib
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -16,6 +15,7 @@ from distributed.protocol import Serialized
 
 from leandask import _compat
 from leandask.tasks.sharedset import SharedSet
+from leandask.tasks.taskstate import MixedTaskState, PackedError
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -25,35 +25,6 @@ logger = logging.getLogger("leandask")
 
 #: Bytes of the pickled exceptions that are packed. The largest take about 2 ms.
 SMALLEST, LARGEST = 1000, 100_000
-
-
-class PackedError:
-    """A pickled exception, without what its text and its traceback have too."""
-
-    __slots__ = ("__weakref__", "_frames", "_traceback", "header", "text")
-
-    def __init__(
-        self, header: Any, frames: list[bytes], text: str, traceback: Serialized
-    ) -> None:
-        self.header, self.text = header, text
-        self._traceback = traceback
-        self._frames = tuple(map(self._pack, frames))
-
-    def unpacked(self) -> Serialized:
-        """Return the exception as it came."""
-        return Serialized(self.header, [*map(self._unpack, self._frames)])
-
-    def _pack(self, frame: bytes) -> bytes:
-        packer = zlib.compressobj(level=1, zdict=self._known())
-        return packer.compress(frame) + packer.flush()
-
-    def _unpack(self, packed: bytes) -> bytes:
-        return zlib.decompressobj(zdict=self._known()).decompress(packed)
-
-    def _known(self) -> bytes:
-        """What the frames are compared with; at most the window of zlib."""
-        text = self.text.encode(errors="surrogatepass")
-        return b"".join((*self._traceback.frames, text))[-(1 << zlib.MAX_WBITS) :]
 
 
 class Errors:
@@ -78,8 +49,10 @@ class Errors:
         """Let a task that erred have what an equal one has."""
         traceback, ts.traceback_text = self._known(ts.traceback, ts.traceback_text)
         ts.traceback = traceback
+        # A task of another class could not unpack it.
+        packed_with = traceback if isinstance(ts, MixedTaskState) else None
         ts.exception, ts.exception_text = self._known(
-            ts.exception, ts.exception_text, traceback
+            ts.exception, ts.exception_text, packed_with
         )
         names = tuple(sorted(ts.erred_on or ()))
         workers: Any = self._workers.setdefault(names, SharedSet(names))

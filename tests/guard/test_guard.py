@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+<<<<<<< HEAD
+=======
+import asyncio
+import json
+>>>>>>> fixB
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
 import dask
 import pytest
-from distributed import Client
+from distributed import Client, Semaphore
 from distributed.utils_test import gen_test, inc
 
 import leandask
 from leandask.guard import guard as guards
+from leandask.histories.bounds import Bound
 from leandask.housekeeping import giveback
 from leandask.records.schema import MEMORY_LIMIT_SET, MEMORY_PRESSURE
 from tests.helpers.guards import guard_of
@@ -90,19 +96,54 @@ async def test_histories_are_cut_to_half_under_pressure_and_keep_their_bounds():
 
 
 @gen_test()
+async def test_an_idle_semaphore_can_still_be_acquired_after_pressure():
+    async with (
+        lean(retention={"locks": 2000, "events": 40}) as s,
+        Client(s.address, asynchronous=True),
+    ):
+        idle = await Semaphore(name="idle")
+        assert await idle.acquire()
+        await idle.release()
+        for i in range(1500):
+            s.extensions["semaphores"].create(f"other-{i}", 1, 30)
+        for number in range(100):
+            s.log_event("topic", number)
+        await s.extensions["leandask"].give_back.relieve()
+        assert len(s.get_events("topic")) == 20
+        assert await idle.acquire()
+        await idle.release()
+
+
+@gen_test()
 async def test_bounds_stay_if_histories_can_not_be_cut(monkeypatch):
-    def fail(scheduler):
-        failed.append(scheduler.retention)
+    def fail(scheduler, bounds):
+        assert scheduler.retention == bounds
+        failed.append(bounds)
         raise OSError("no memory at all")
 
     failed = []
     async with lean(retention={"events": 40}) as s:
         bounds = s.retention
-        monkeypatch.setattr(giveback.histories, "resize", fail)
+        monkeypatch.setattr(giveback.histories, "BOUNDS", [Bound("events", fail)])
         with pytest.raises(OSError, match="no memory at all"):
             await s.extensions["leandask"].give_back.relieve()
         assert failed == [bounds.halved(), bounds]
         assert s.retention == bounds
+
+
+@gen_test()
+async def test_the_event_loop_runs_between_histories_that_are_cut(monkeypatch):
+    def cut(scheduler, bounds):
+        steps.append(bounds.events)
+        asyncio.get_running_loop().call_soon(steps.append, "others")
+
+    steps = []
+    async with lean(retention={"events": 40}) as s:
+        entries = [Bound("events", cut), Bound("topics", cut)]
+        monkeypatch.setattr(giveback.histories, "BOUNDS", entries)
+        await s.extensions["leandask"].give_back.relieve()
+    others = ["others", "others"]
+    assert steps == [20, 40, *others, 20, 40, *others]
 
 
 @gen_test()

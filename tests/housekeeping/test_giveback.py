@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import itertools
+import logging
 import re
 import sys
+import threading
 import time
 
 import dask.config
@@ -166,3 +169,40 @@ async def test_events_that_can_not_be_unpickled_stay_as_they_are():
         [(_, msg)] = s.get_events("odd")
         assert msg["error"] is odd
         assert [m["n"] for _, m in s.get_events("mine")] == [1]
+
+
+@pytest.fixture
+def busy_threads():
+    """Have threads take turns very often."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+@gen_test()
+async def test_a_thread_may_log_while_memory_is_given_back(busy_threads):
+    stop = threading.Event()
+    logger = logging.getLogger("distributed.scheduler")
+
+    def log():
+        for number in itertools.count():
+            logger.info("line %d", number)
+            if stop.is_set():
+                return
+
+    async with lean(retention={"log-records": 300}) as s:
+        s.log_event("mine", {"n": 1})
+        lines = log_lines_of(s).deque
+        thread = threading.Thread(target=log)
+        thread.start()
+        try:
+            await until(lambda: len(lines) == 300)
+            for _ in range(50):
+                s.extensions["leandask"].give_back._reallocate()
+        finally:
+            stop.set()
+            thread.join()
+        assert [m["n"] for _, m in s.get_events("mine")] == [1]
+        numbers = [int(line.getMessage().split()[1]) for line in lines]
+        assert numbers == [*range(numbers[0], numbers[0] + 300)]

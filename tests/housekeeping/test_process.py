@@ -51,6 +51,18 @@ def test_reallocated_histories_hold_equal_copies():
     assert unpicklable == before
 
 
+class Broken(deque):
+    def extend(self, entries):
+        raise MemoryError("no memory at all")
+
+
+def test_a_history_that_can_not_be_filled_again_leaves_the_others_whole(caplog):
+    first, broken, last = deque([1]), Broken((2,)), deque([3])
+    reallocate([first, broken, last])
+    assert (first, last) == (deque([1]), deque([3]))
+    assert "The entries of 'Broken' are lost" in caplog.text
+
+
 def test_trimming_is_harmless():
     trim_heap()
     assert gc.isenabled()

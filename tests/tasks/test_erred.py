@@ -13,7 +13,7 @@ from distributed.utils_test import gen_test, inc
 
 from leandask import install
 from leandask.tasks import erred
-from leandask.tasks.erred import Errors
+from leandask.tasks.erred import Errors, PackedError
 from tests.helpers.schedulers import LOCAL, lean, lean_cluster, until
 
 
@@ -242,6 +242,31 @@ async def test_tasks_that_erred_before_install_stay_as_they_are():
             assert s.tasks[before.key].exception is kept
             assert len({id(s.tasks[f.key].exception) for f in after}) == 1
             assert type(kept) is Serialized
+
+
+@gen_test()
+async def test_tasks_from_before_install_that_err_later_reach_their_clients():
+    class OwnTask(TaskState):
+        __slots__ = ()
+
+    async with Scheduler(**LOCAL) as s, Client(s.address, asynchronous=True) as c:
+        text = "no luck" * 500  # long enough to be packed
+        futures = c.map(fail, range(3), text=text)
+        dependents = c.map(inc, futures)
+        await until(lambda: len(s.tasks) == 6)
+        s.tasks[futures[2].key].__class__ = OwnTask
+        install(s)
+        futures += c.map(fail, [3], text=text)
+        dependents += c.map(inc, futures[3:])
+        await until(lambda: len(s.tasks) == 8)
+        async with Worker(s.address, dashboard=False):
+            await wait(dependents)
+            for future in [*futures, *dependents]:
+                assert str(await future.exception()) == text
+        tasks = [s.tasks[f.key] for f in futures]
+        assert type(tasks[2]) is OwnTask  # which can't unpack it
+        are_packed = [type(kept(ts)) is PackedError for ts in tasks]
+        assert are_packed == [True, True, False, True]
 
 
 def test_a_header_that_differs_is_kept():

@@ -10,6 +10,7 @@ from distributed.scheduler import Computation
 
 from leandask.histories.history import History
 from leandask.histories.names import Limit
+from leandask.histories.sizes import size_of
 from leandask.histories.spans.groups import (
     CODE_BYTES,
     fold_dead_groups,
@@ -17,7 +18,6 @@ from leandask.histories.spans.groups import (
     n_surplus,
     weigh_groups,
 )
-from leandask.histories.topics.packed import size_of
 
 if TYPE_CHECKING:
     from distributed import Scheduler

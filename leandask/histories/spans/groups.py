@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from leandask import _compat
 from leandask.histories.names import LONGEST, cut, weigh
-from leandask.histories.topics.packed import size_of
+from leandask.histories.sizes import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,6 +13,7 @@ from leandask.histories.history import Held
 from leandask.histories.lru import LRU
 from leandask.histories.names import Limit, is_beyond, weigh
 from leandask.histories.prefixes import METRIC_BYTES, METRICS_PER_PREFIX, WorkerMetrics
+from leandask.histories.sizes import size_of
 from leandask.histories.spans.computations import Computations
 from leandask.histories.spans.groups import (
     CODE_BYTES,
@@ -22,7 +23,6 @@ from leandask.histories.spans.groups import (
     weigh_groups,
 )
 from leandask.histories.spans.nthreads import trim_nthreads_history
-from leandask.histories.topics.packed import size_of
 
 if TYPE_CHECKING:
     from distributed import Scheduler

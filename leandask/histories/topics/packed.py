@@ -7,11 +7,9 @@ import sys
 from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
-from sys import getsizeof
 from typing import Any
 
-from leandask import _compat
+from leandask.histories.sizes import size_of
 from leandask.records.payload import plain
 
 #: Bytes of an event in addition to its packed msg: a tuple, a time, a header of bytes.
@@ -21,11 +19,6 @@ EVENT_BYTES = 120
 PACKING_RATIO, CHARACTER_BYTES = 4, 8
 #: Items of a tuple that are searched for a list to be shortened.
 SEARCHED_ITEMS = 8
-#: Bytes assumed for an object whose size is not known.
-UNKNOWN_BYTES = 16 * 1024
-
-_LEAVES = (str, int, float, bool, type(None), bytes)
-_SEQUENCES = (list, tuple, set, frozenset, deque)
 
 #: Time in seconds since the epoch, and the msg, as upstream keeps it in a topic.
 Event = tuple[float, Any]
@@ -107,6 +100,11 @@ class PackedEvents(Sequence[Event]):
         """Whether all events are packed, so that no object of a user is in them."""
         return all(type(msg) is Packed for _, msg in self._events)
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether the bytes of all events are counted."""
+        return 0 not in self._sizes
+
     def add(self, event: Event, size: int) -> None:
         """Add an event, as :func:`fit` returns it, of `size` bytes."""
         if self.maxlen is not None and len(self._events) >= self.maxlen:
@@ -132,6 +130,26 @@ class PackedEvents(Sequence[Event]):
         del self._events[0]
         self._count(-self._sizes.pop(0))
 
+    def free(self, nbytes: int) -> None:
+        """Remove the oldest events until they have taken `nbytes`, or none is left."""
+        if self._sizes and self._sizes[0] >= nbytes > 0:  # nearly always
+            self.evict()
+            return
+        count = freed = 0
+        for size in self._sizes:
+            if freed >= nbytes:
+                break
+            count += 1
+            freed += size
+        self._remove(count, freed)
+
+    def resize(self, maxlen: int | None) -> None:
+        """Keep at most `maxlen` events, the newest ones."""
+        self.maxlen = maxlen
+        if maxlen is not None and len(self) > maxlen:
+            count = len(self) - maxlen
+            self._remove(count, sum(self._sizes[:count]))
+
     def popleft(self) -> Event:
         """Remove and return the oldest event."""
         event: Event = self[0]
@@ -143,6 +161,11 @@ class PackedEvents(Sequence[Event]):
         self._events.clear()
         del self._sizes[:]
         self._count(-self.nbytes)
+
+    def _remove(self, count: int, nbytes: int) -> None:
+        """Remove the oldest events at once: each alone would move all the others."""
+        del self._events[:count], self._sizes[:count]
+        self._count(-nbytes)
 
     def _count(self, size: int) -> None:
         self.nbytes += size
@@ -222,57 +245,3 @@ def nbytes_of(event: Event, limit: int) -> int:
     if type(event[1]) is Packed:
         return EVENT_BYTES + len(event[1])
     return EVENT_BYTES + size_of(event[1], limit)[0]
-
-
-def size_of(msg: Any, limit: int) -> tuple[int, bool]:
-    """Estimate the bytes of a msg, and say whether it is of Python's own types.
-
-    Once the size is above `limit`, the rest is skipped. This bounds the work, also for
-    a msg that contains itself.
-
-    Examples
-    --------
-    >>> size, is_plain = size_of({"action": "lost", "keys": {"x", "y"}}, 10_000)
-    >>> size < 1000, is_plain
-    (True, True)
-    >>> size_of(["x" * 2**20] * 2**20, 10_000)[0] > 10_000
-    True
-    """
-    size, is_plain = 0, True
-    left = [msg]
-    while left and size <= limit:
-        obj = left.pop()
-        kind = type(obj)
-        if kind in _LEAVES:
-            size += getsizeof(obj)
-        elif kind is dict:
-            size += getsizeof(obj)
-            if size <= limit:
-                left.extend(obj)
-                left.extend(obj.values())
-        elif kind in _SEQUENCES:
-            size += getsizeof(obj)
-            if size <= limit:
-                left.extend(obj)
-        else:
-            is_plain = False
-            nbytes, parts = _size_of_other(obj)
-            size += nbytes
-            if size <= limit:
-                left.extend(parts)
-    return size, is_plain
-
-
-def _size_of_other(obj: Any) -> tuple[int, Iterable[Any]]:
-    """Measure an object of another type; return its parts if they are not included."""
-    try:
-        sizer = _compat.get_sizer(type(obj))
-        # Dask's own measure the parts too, and would keep their classes forever.
-        if sizer is _compat.get_sizer(dict):
-            return getsizeof(obj), chain(dict.keys(obj), dict.values(obj))
-        if sizer is _compat.get_sizer(list):
-            base = next(kind for kind in _SEQUENCES if isinstance(obj, kind))
-            return getsizeof(obj), base.__iter__(obj)
-        return max(int(sizer(obj)), 16), ()
-    except Exception:  # a hostile object may raise anything
-        return UNKNOWN_BYTES, ()

@@ -7,6 +7,7 @@ import pytest
 from distributed.scheduler import Computation, TaskGroup, TaskPrefix
 from distributed.utils_test import gen_test
 
+from leandask.histories.sizes import size_of
 from leandask.histories.spans.groups import (
     CODE_BYTES,
     OTHER_TYPES,
@@ -14,7 +15,6 @@ from leandask.histories.spans.groups import (
     fold_dead_groups,
     fold_types,
 )
-from leandask.histories.topics.packed import size_of
 from tests.helpers.schedulers import lean, run_housekeeping
 
 LONG = "x" * 100_000

@@ -1,27 +1,21 @@
 from __future__ import annotations
 
 import datetime
-import gc
 import pickle
 import sys
-import tracemalloc
 from collections import OrderedDict, deque
-from weakref import WeakSet
 
-import numpy as np
 import pytest
-from dask.sizeof import sizeof
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leandask.histories.sizes import size_of
 from leandask.histories.topics.packed import (
-    UNKNOWN_BYTES,
     Packed,
     PackedEvents,
     Total,
     nbytes_of,
     pack,
-    size_of,
     unpack,
 )
 
@@ -111,6 +105,25 @@ def test_packed_events_count_their_bytes_at_every_change():
     assert (list(events), events.nbytes, total.nbytes) == ([], 0, other.nbytes)
 
 
+def test_the_oldest_of_packed_events_go_for_their_number_or_their_bytes():
+    total = Total()
+    events, (other, plain) = PackedEvents(None, total), filled(n=6)
+    events.extend(plain)
+    each = events.nbytes // 6
+    events.resize(5)
+    assert (list(events), events.maxlen) == (plain[1:], 5)
+    events.free(0)
+    assert len(events) == 5
+    events.free(each + 1)
+    assert list(events) == plain[3:]
+    assert events.nbytes == total.nbytes == 3 * each
+    events.resize(None)
+    assert list(events) == plain[3:]
+    events.free(10**9)
+    assert (list(events), events.nbytes, total.nbytes) == ([], 0, 0)
+    assert len(other) == 6
+
+
 def test_packed_events_with_a_bound_of_zero_stay_empty():
     events, _ = filled(maxlen=0)
     assert (len(events), events.nbytes) == (0, 0)
@@ -123,83 +136,3 @@ def test_events_of_pythons_own_types_are_packed():
     events.append((9.0, {"x": object()}))
     assert not events.is_packed
     assert list(events)[:3] == filled()[1]
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: {f"key-{i}": [i * 1000, f"{i:050}"] for i in range(100)},
-        lambda: [{f"action-{i}": {f"a{i}", f"b{i}"}} for i in range(100)],
-        lambda: {"function": bytes(100_000)},
-    ],
-)
-def test_the_estimated_size_is_close_to_what_is_allocated(make):
-    tracemalloc.start()
-    msg = make()
-    allocated, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert 0.7 < size_of(msg, 10**9)[0] / allocated < 1.6
-
-
-def test_the_work_is_bounded_also_for_cycles_and_large_containers():
-    cycle: list = []
-    cycle.append(cycle)
-    assert 1000 < size_of(cycle, 1000)[0] < 1100
-    large = [None] * 10**6
-    assert size_of([large] * 10, 10_000)[0] < 10 * sys.getsizeof(large)
-
-
-def test_arrays_count_with_their_data_and_hostile_objects_by_a_guess():
-    assert size_of({"x": np.zeros(1000)}, 10**6)[0] > 8000
-
-    class Hostile:
-        def __sizeof__(self):
-            raise RuntimeError("no")
-
-    assert size_of(Hostile(), 10**6) == (UNKNOWN_BYTES, False)
-
-
-def made_anew(i):
-    """Objects of classes that nothing else refers to."""
-    kind = type(f"Kind{i}", (), {})
-    kinds = [type(f"{base.__name__}{i}", (base,), {}) for base in (dict, list, tuple)]
-    objects = [kind(), *(made({kind(): 1}) for made in kinds)]
-    return objects, [kind, *kinds]
-
-
-def test_sizes_keep_no_class_alive():
-    size_of(made_anew("warm-up")[0], 10**6)
-    taught, alive = len(sizeof._lookup), WeakSet()
-    for i in range(100):
-        objects, kinds = made_anew(i)
-        alive.update(kinds)
-        events = PackedEvents(10, Total())
-        events.append((0.0, objects))
-    del objects, kinds, events
-    gc.collect()
-    assert len(sizeof._lookup) == taught
-    assert len(alive) == 0
-
-
-def test_the_parts_of_other_containers_are_measured():
-    class Mapping(dict):
-        pass
-
-    class Sequence(list):
-        pass
-
-    text = "x" * 5000
-    for msg in (Mapping(a=text), Sequence([text]), [Mapping(a=[Sequence([text])])]):
-        assert 5000 < size_of(msg, 10**6)[0] < 6000
-
-
-def test_a_size_that_a_user_registered_counts():
-    class Mine:
-        pass
-
-    sizeof.register(Mine, lambda obj: 12_345)
-    try:
-        assert size_of(Mine(), 10**6) == (12_345, False)
-        assert size_of(type("Child", (Mine,), {})(), 10**6) == (12_345, False)
-    finally:
-        del sizeof._lookup[Mine]

@@ -15,6 +15,7 @@ from distributed.utils_test import gen_test
 
 import leandask
 from leandask import install
+from leandask.histories.topics import packed
 from leandask.histories.topics import topics as module
 from leandask.histories.topics.topics import LeanTopics
 from tests.helpers.schedulers import lean, lean_cluster
@@ -376,3 +377,74 @@ async def test_a_topic_that_was_held_for_long_gets_the_present_bound():
         for i in range(5):
             held.publish((0.0, i))
         assert [msg for _, msg in s.get_events("held")] == [3, 4]
+
+
+@pytest.fixture
+def packed_or_unpacked(monkeypatch):
+    """The events that are packed or unpacked, in this order."""
+    events = []
+
+    def noting(function):
+        def note(event, *args):
+            events.append(event)
+            return function(event, *args)
+
+        return note
+
+    monkeypatch.setattr(module, "fit", noting(module.fit))
+    monkeypatch.setattr(packed, "unpack", noting(packed.unpack))
+    return events
+
+
+@gen_test()
+async def test_new_bounds_evict_the_oldest_events_and_pack_none_again(
+    packed_or_unpacked,
+):
+    async with lean_cluster(retention={"event-bytes": "200 kB"}) as (s, c):
+        topics = s._broker.topics
+        for i in range(400):
+            s.log_event(f"topic-{i % 100}", {"i": i, "text": "x" * 500})
+        before = topics.nbytes
+        assert 190_000 < before <= 200_000
+        packed_or_unpacked.clear()
+        await leandask.set_retention(c, event_bytes="400 kB", events=500)
+        assert topics.nbytes == before
+        await leandask.set_retention(c, event_bytes="100 kB", events=3)
+        assert packed_or_unpacked == []
+        assert 99_000 < topics.nbytes <= 100_000
+        assert topics.nbytes == sum(topic.events.nbytes for topic in topics.values())
+        kept = sorted(m["i"] for topic in topics.values() for _, m in topic.events)
+        # The least recently used topics lose theirs; the last ones have three.
+        assert (kept[-1], kept[-2]) == (399, 398)
+        assert [m["i"] for _, m in s.get_events("topic-99")] == [199, 299, 399]
+        assert s.get_events("topic-0") == ()
+
+
+@gen_test()
+async def test_a_topic_with_most_of_the_events_loses_its_own_to_a_smaller_bound():
+    async with lean_cluster(retention={"events": None}) as (s, c):
+        s.log_event("calm", "stays")
+        for i in range(500):
+            s.log_event("flood", {"i": i, "text": "x" * 500})
+        await leandask.set_retention(c, event_bytes="100 kB")
+        assert s._broker.topics.nbytes <= 100_000
+        assert [msg for _, msg in s.get_events("calm")] == ["stays"]
+        assert s.get_events("flood")[-1][1]["i"] == 499
+
+
+@gen_test()
+async def test_events_that_were_not_measured_count_once_their_bytes_have_a_bound():
+    async with lean_cluster(retention={"event-bytes": None}) as (s, c):
+        topics = s._broker.topics
+        s.log_event("mine", {"n": 1})
+        await leandask.set_retention(c, event_bytes="100 kB")
+        one = topics["mine"].events.nbytes
+        await leandask.set_retention(c, event_bytes=None)
+        s.log_event("mine", {"n": 2})
+        assert topics["mine"].events.nbytes == one
+        await leandask.set_retention(c, event_bytes="100 kB")
+        assert topics["mine"].events.nbytes == 2 * one
+        assert topics.nbytes == sum(topic.events.nbytes for topic in topics.values())
+        assert [msg["n"] for _, msg in s.get_events("mine")] == [1, 2]
+        await leandask.set_retention(c, event_bytes=0)
+        assert (s.get_events("mine"), topics["mine"].count) == ((), 2)
