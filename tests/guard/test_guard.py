@@ -1,10 +1,6 @@
 from __future__ import annotations
 
-<<<<<<< HEAD
-=======
 import asyncio
-import json
->>>>>>> fixB
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 

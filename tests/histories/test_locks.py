@@ -9,6 +9,7 @@ from distributed.utils_test import gen_test
 
 from leandask import install
 from leandask.histories import locks
+from leandask.settings.budget import COSTS
 from tests.helpers.schedulers import LOCAL, lean, run_housekeeping
 
 
@@ -177,7 +178,7 @@ async def test_locks_with_long_names_take_the_place_of_others_unless_held():
             semaphores.create(f"{i}-{'x' * 100_000}", 1, lease_timeout=30)
         names = semaphores.max_leases
         assert held in names
-        assert 15 <= len(names) <= 2 * 1000 * 1000 // 100_000 + 1
+        assert 15 <= len(names) <= 2 * 1000 * COSTS["locks"].nbytes // 100_000 + 1
         report = s.extensions["leandask"].report()["histories"]["locks"]
         assert report["bytes"] == 1000 * len(names) + names.weight
 
