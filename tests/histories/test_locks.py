@@ -180,7 +180,7 @@ async def test_locks_with_long_names_take_the_place_of_others_unless_held():
         assert held in names
         assert 15 <= len(names) <= 2 * 1000 * COSTS["locks"].nbytes // 100_000 + 1
         report = s.extensions["leandask"].report()["histories"]["locks"]
-        assert report["bytes"] == 1000 * len(names) + names.weight
+        assert report["bytes"] == COSTS["locks"].nbytes * len(names) + names.weight
 
 
 @gen_test()
