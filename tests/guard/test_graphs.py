@@ -53,7 +53,7 @@ async def test_a_graph_that_does_not_fit_is_refused_and_leaves_nothing(monkeypat
         # It is taken once there is room.
         guard_of(s).set({"limit": None})
         future = c.compute(sum_graph(20_000), optimize_graph=False)
-        await until(lambda: len(s.tasks) >= 20_000)
+        await until(lambda: len(s.computations) == 1)
         await future.cancel()
 
 
