@@ -8,7 +8,12 @@ import sys
 from collections.abc import Collection
 from itertools import islice
 from sys import getsizeof
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    MethodDescriptorType,
+    ModuleType,
+)
 from typing import Any, NamedTuple, TypedDict
 
 from distributed import Scheduler
@@ -54,6 +59,9 @@ FOREIGN = (
     *(type, ModuleType, FunctionType, BuiltinFunctionType),
 )
 _FOREIGN_IDS = frozenset(map(id, FOREIGN))
+#: Return the bases and the flags of a class, whatever its metaclass says.
+_bases_of: Any = type.__dict__["__mro__"].__get__
+_flags_of: Any = type.__dict__["__flags__"].__get__
 
 
 class Live(TypedDict):
@@ -190,7 +198,7 @@ def _own(one: Any, held: set[int]) -> list[Any]:
 def _is_foreign(each: Any) -> bool:
     # Nothing of a user's runs: a proxy may fetch what it stands for if it is asked for
     # its class, and a class may have a metaclass that fails.
-    return not _FOREIGN_IDS.isdisjoint(map(id, type(each).__mro__))
+    return not _FOREIGN_IDS.isdisjoint(map(id, _bases_of(type(each))))
 
 
 def _size(each: Any) -> int:
@@ -198,9 +206,9 @@ def _size(each: Any) -> int:
     kind: Any = type(each)
     size = object.__sizeof__(each)
     try:
-        if type(kind.__sizeof__) is not FunctionType:
-            size = int(kind.__sizeof__(each))
+        if type(kind.__sizeof__) is MethodDescriptorType:  # in C
+            size = kind.__sizeof__(each)
     except Exception:  # it may be anything
         pass
-    size += GC_HEADER if kind.__flags__ & HAVE_GC else 0
+    size += GC_HEADER if _flags_of(kind) & HAVE_GC else 0
     return (size + STEP - 1) // STEP * STEP

@@ -152,6 +152,8 @@ class History:
                 text = _message_of(e.read(2**16)) or e.reason
             error = ValueError if e.code in (400, 404) else OSError
             raise error(f"{self.url}: {text}") from None
+        except ValueError as e:  # it redirects to what is no URL
+            raise OSError(f"{self.url}: {e}") from None
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

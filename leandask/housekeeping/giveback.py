@@ -160,6 +160,7 @@ class GiveBack:
         Histories are cut to half of what they may keep. Their bounds stay.
         """
         if self._wait <= 0:
+            self._done_at = time.monotonic()  # nobody else begins meanwhile
             for entry in histories.BOUNDS:
                 if entry.resize is not None:
                     self._halve(entry.resize)

@@ -43,15 +43,16 @@ async def answer(
     """
     start, stop, count = asked
     most = MOST_TASKS if is_packed else MOST_UNPACKED
-    if count is not None:
-        most = min(count + BLOCK, most)  # older ones are evicted in blocks
+    if count is not None and count <= most:
+        most = count + BLOCK  # older ones are evicted in blocks
     window = Window(scheduler.id, start, stop, most)
     tasks = await _read(scheduler, window)
     last = await asyncio.to_thread(_last, tasks, count, is_packed)
     if not (missing := _missing(tasks, window, count)):
         return last, ""
+    n_tasks = len(tasks) if count is None else min(len(tasks), count)
     return last, (
-        f"The task stream is cut: it has {len(tasks)} tasks of the event log. Missing "
+        f"The task stream is cut: it has {n_tasks} tasks of the event log. Missing "
         f"are {missing}. leandask.LogReader.tasks has all of them."
     )
 
@@ -80,8 +81,9 @@ def _last(tasks: TaskBuffer, count: int | None, is_packed: bool) -> Any:
     packed = tasks.answer(first(), len(tasks)) if is_packed else None
     if packed is not None:
         return packed
-    tasks.most = MOST_UNPACKED
-    tasks.resize(tasks.bound)
+    if count is None or count > MOST_UNPACKED:
+        tasks.most = MOST_UNPACKED
+        tasks.resize(tasks.bound)
     return tasks[first() :]
 
 

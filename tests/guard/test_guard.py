@@ -111,6 +111,15 @@ async def test_an_idle_semaphore_can_still_be_acquired_after_pressure():
 
 
 @gen_test()
+async def test_memory_that_is_being_relieved_is_not_given_back_twice():
+    async with lean() as s:
+        give_back = s.extensions["leandask"].give_back
+        _, outcome = await asyncio.gather(give_back.relieve(), give_back.ask())
+        assert not outcome["done"]
+        assert give_back.count == 1
+
+
+@gen_test()
 async def test_bounds_stay_if_histories_can_not_be_cut(monkeypatch):
     def fail(scheduler, bounds):
         assert scheduler.retention == bounds

@@ -25,6 +25,19 @@ class Unhashable(metaclass=UnhashableType):
     pass
 
 
+class SecretiveType(type):
+    """The type of classes that tell nothing of themselves at a scheduler."""
+
+    def __getattribute__(cls, name):
+        if Proxy.is_at_scheduler:
+            raise OSError(name)
+        return super().__getattribute__(name)
+
+
+class Secretive(metaclass=SecretiveType):
+    pass
+
+
 class Proxy:
     """Asks for what it stands for as soon as it is asked for its class or size."""
 
@@ -42,7 +55,7 @@ class Arguments:
     """Objects of users that run code of theirs, or can't be asked anything."""
 
     def __init__(self):
-        self.objects = [Proxy(), Unhashable()]
+        self.objects = [Proxy(), Unhashable(), Secretive()]
 
     def __reduce__(self):
         return Arguments, ()

@@ -118,7 +118,8 @@ def url_of(scheduler, path, scheme="http"):
 
 def fetch(scheduler, path, scheme="http", **kwargs):
     """Fetch a path from a scheduler's HTTP server."""
-    client = AsyncHTTPClient(force_instance=True)
+    # The first page of a dashboard imports Bokeh, which takes long on a busy machine.
+    client = AsyncHTTPClient(force_instance=True, defaults={"request_timeout": 60})
     return client.fetch(url_of(scheduler, path, scheme), **kwargs)
 
 

@@ -88,6 +88,14 @@ def test_another_server_does_not_get_the_password(tmp_path):
         assert other.asked == [("/api/v1/runs", None)]
 
 
+@pytest.mark.parametrize("url", ["http://host:99999/x", "http://[::1/x"])
+def test_a_redirect_to_no_server_is_not_followed(url):
+    with answering() as server:
+        server.moved["/api/v1/runs"] = url
+        with pytest.raises(OSError, match=server.url):
+            History(server.url, password="open sesame").ask("runs")
+
+
 def test_the_same_server_gets_the_password_again():
     with answering() as server:
         server.moved = {

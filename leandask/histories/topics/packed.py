@@ -100,10 +100,9 @@ class PackedEvents(Sequence[Event]):
         """Whether all events are packed, so that no object of a user is in them."""
         return all(type(msg) is Packed for _, msg in self._events)
 
-    @property
-    def is_measured(self) -> bool:
-        """Whether the bytes of all events are counted."""
-        return 0 not in self._sizes
+    def are_fit(self, most: int) -> bool:
+        """Whether the bytes of all events are counted, and none takes more."""
+        return 0 not in self._sizes and max(self._sizes, default=0) <= most
 
     def add(self, event: Event, size: int) -> None:
         """Add an event, as :func:`fit` returns it, of `size` bytes."""

@@ -103,15 +103,15 @@ class LeanTopic(Topic):
         self._topics.make_room(self, most)
 
     def resize(self) -> None:
-        """Keep the number of events in force, all measured if their bytes have a bound.
+        """Keep what the bounds in force allow.
 
-        Those that are measured already are not packed again: 0.4 s for 16 MiB.
+        Events that were fit before are not packed again: 0.4 s for 16 MiB.
         """
         most = self._topics.max_bytes
         if most == 0:
             self.truncate()
         self.events.resize(self._topics.max_events)
-        if most is not None and not self.events.is_measured:
+        if most is not None and not self.events.are_fit(most // EVENT_BYTES_DIVISOR):
             events = list(self.events)
             self.truncate()
             for event in events:

@@ -433,6 +433,18 @@ async def test_a_topic_with_most_of_the_events_loses_its_own_to_a_smaller_bound(
 
 
 @gen_test()
+async def test_an_event_too_large_for_a_smaller_bound_is_shortened_and_others_stay():
+    async with lean_cluster(retention={"event-bytes": "16 MiB"}) as (s, c):
+        for i in range(50):
+            s.log_event("mine", {"i": i})
+        s.log_event("mine", {"text": "x" * 900_000})
+        await leandask.set_retention(c, event_bytes="256 KiB")
+        *others, (_, last) = s.get_events("mine")
+        assert [msg["i"] for _, msg in others] == [*range(50)]
+        assert 0 < len(last["text"]) < 20_000
+
+
+@gen_test()
 async def test_events_that_were_not_measured_count_once_their_bytes_have_a_bound():
     async with lean_cluster(retention={"event-bytes": None}) as (s, c):
         topics = s._broker.topics
