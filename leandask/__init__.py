@@ -10,7 +10,7 @@ A record goes through these folders, each of which imports only the ones before 
 What a scheduler holds is in these, which import ``settings`` and ``records``:
 
 - ``histories``: the bounded histories, with one entry for each in ``histories.bounds``;
-- ``tasks``: live tasks, taken in small;
+- ``tasks``: live tasks, made small as they come in;
 - ``peers``: what it holds of each worker and client, small;
 - ``housekeeping``: rounds that forget what nothing reports as gone;
 - ``guard``: takes in the graphs that fit below the memory limit, and no others.
