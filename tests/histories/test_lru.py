@@ -116,7 +116,9 @@ async def test_housekeeping_evicts_names_that_were_all_in_use(kind):
             for name in names:
                 semaphores.release(name, "lease")
         await run_housekeeping(s)
-        assert 0 < len(kept) <= max(10, 1000 * COSTS["locks"].nbytes // 100_000) + 1
+        # Locks, of which there are 1000 at least, are bounded by their long names.
+        most = 1000 * COSTS["locks"].nbytes // 100_000 if kind == "locks" else 10
+        assert 0 < len(kept) <= most + 1
 
 
 def test_the_newest_stays_where_all_others_are_held():
