@@ -167,12 +167,13 @@ async def test_a_long_traceback_loses_its_middle(kept):
 @gen_test()
 async def test_a_run_that_the_scheduler_does_not_want_any_more_is_not_recorded(kept):
     async def wait_for_event():
+        await Event("started").set()
         await Event("go").wait()
 
     with dask.config.set(ON):
         async with lean_cluster() as (s, c):
             future = c.submit(wait_for_event, key="unwanted")
-            await processing(s, "unwanted")
+            await Event("started").wait()
             del future
             await until(lambda: not s.tasks)
             await Event("go").set()
@@ -185,7 +186,7 @@ async def test_a_run_that_the_scheduler_does_not_want_any_more_is_not_recorded(k
 async def test_an_error_that_is_no_text_is_counted_and_goes_on(retries, kept):
     with dask.config.set(ON):
         async with lean_cluster() as (s, c):
-            future = c.submit(Event("go").wait, key="odd", retries=retries)
+            future = c.submit(asyncio.sleep, FOR_EVER, key="odd", retries=retries)
             await processing(s, "odd")
             odd = {"key": "odd", "exception_text": 1, "traceback_text": b"x"}
             odd |= {"worker": next(iter(s.workers)), "run_id": s.tasks["odd"].run_id}
@@ -193,7 +194,6 @@ async def test_an_error_that_is_no_text_is_counted_and_goes_on(retries, kept):
             s.stream_handlers["task-erred"](**odd)
             assert s.tasks["odd"].state == ("processing" if retries else "erred")
             assert s.extensions["leandask"].stream.stats()["errors"] == 1
-            await Event("go").set()
             await future.cancel()
     assert not kept
 

@@ -11,6 +11,7 @@ from tests.tasks.scenarios.cluster import (
     Flaky,
     inc,
     scenario,
+    started,
     wait_for_event,
     wrong,
 )
@@ -63,16 +64,18 @@ async def cancel(c):
     await until(lambda: child.key not in c.scheduler.tasks and child.cancelled())
     await c.a.cancel(futures)
     await until(lambda: not c.scheduler.tasks)
-    shared = c.a.submit(wait_for_event, 1, "cancelled", key="shared")
-    other = c.b.submit(wait_for_event, 1, "cancelled", key="shared")
+    await Event("cancelled").set()
+    shared = c.a.submit(wait_for_event, 1, "shared", key="shared")
+    other = c.b.submit(wait_for_event, 1, "shared", key="shared")
     tasks = c.scheduler.tasks
     await until(lambda: "shared" in tasks and len(tasks["shared"].who_wants) == 2)
+    await started("shared").wait()
     await c.a.cancel([shared], force=True)
     try:
         await other
     except FutureCancelledError:
         pass
-    await Event("cancelled").set()
+    await Event("shared").set()
 
 
 @scenario

@@ -90,6 +90,15 @@ class Flaky:
 SEEN: set = set()
 
 
+def started(name):
+    """Return the event that tells that a task waits for an event.
+
+    One that is about to start when its client is closed makes a client of its own.
+    """
+    return Event(f"{name}-started")
+
+
 def wait_for_event(x, name):
+    started(name).set()
     Event(name).wait(timeout=30)
     return x

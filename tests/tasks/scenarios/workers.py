@@ -15,6 +15,7 @@ from tests.tasks.scenarios.cluster import (
     inc,
     scenario,
     slow_inc,
+    started,
     wait_for_event,
 )
 
@@ -37,7 +38,7 @@ async def task_that_kills_workers(c):
     c.scheduler.allowed_failures = 0
     future = c.a.submit(wait_for_event, 1, "never", key="killer")
     child = c.a.submit(inc, future)
-    await until(c.processing)
+    await started("never").wait()
     address = c.scheduler.tasks["killer"].processing_on.address
     await c.scheduler.remove_worker(address, stimulus_id="dead", close=False)
     assert isinstance(await child.exception(), KilledWorker)
@@ -98,7 +99,7 @@ async def worker_retires(c):
 @heavy
 async def restart(c):
     futures = c.a.map(wait_for_event, range(30), name="restart")
-    await until(c.processing)
+    await started("restart").wait()
     await c.a.restart(wait_for_workers=False)
     assert not c.scheduler.tasks
     await until(lambda: all(each.cancelled() for each in futures))
