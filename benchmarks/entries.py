@@ -39,10 +39,10 @@ async def fill(client: Client, address: str) -> None:
         for topic in (f"topic-{i}", f"topic-{i % 10}", "topic"):
             await client.log_event(topic, {"action": "mine", "text": f"event {i}"})
 
-    await each(2000, use_semaphore)
+    await each(range(2000), use_semaphore)
     await wait(client.map(fail, range(50)))
     await clients_come_and_go(address, 50)
-    await each(1000, use_function)
+    await each(range(1000), use_function)
 
 
 async def empty(name: str, dask_scheduler: Any = None) -> tuple[int, int, int]:

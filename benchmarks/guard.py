@@ -3,6 +3,8 @@
 Run ``python -m benchmarks.guard``; see ``--help``. Each graph is sent to a scheduler
 without a limit, which shows what it takes at its peak, and to one with a limit. A graph
 that stayed below 85 % of the limit must be taken; one that is taken must not pass it.
+What the guard has learned from it is there, too: bytes of a task, and of each byte of
+the message that its graph came in.
 """
 
 from __future__ import annotations
@@ -19,7 +21,13 @@ import numpy as np
 from distributed import futures_of
 
 from benchmarks.harness.cluster import Cluster, be_quiet
-from benchmarks.tasks import increment, is_taking_in, n_tasks, set_limit
+from benchmarks.tasks import (
+    costs_of_graphs,
+    increment,
+    is_taking_in,
+    n_tasks,
+    set_limit,
+)
 
 #: MiB of the limit, and the part of it below which no graph may be refused.
 LIMIT, FITS = 256, 0.85
@@ -109,8 +117,11 @@ KINDS: dict[str, tuple[Callable[[Any, int], list[Any]], tuple[int, ...]]] = {
 
 def send(
     make: Callable[[Any, int], list[Any]], count: int, limit: int | None
-) -> tuple[bool, float]:
-    """Send a graph to a new scheduler; return whether it was taken, and the peak."""
+) -> tuple[bool, float, tuple[float, float]]:
+    """Send a graph to a new scheduler.
+
+    Returns whether it was taken, the peak in MiB, and what the guard expects then.
+    """
     cluster = Cluster("leandask", 0)
     try:
         cluster.ask(set_limit, limit=limit)
@@ -124,7 +135,7 @@ def send(
                 is_taking_in
             )
         time.sleep(0.5)
-        return not refused, cluster.peak
+        return not refused, cluster.peak, cluster.ask(costs_of_graphs)
     finally:
         cluster.close()
 
@@ -137,14 +148,16 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=[*KINDS])
     args = parser.parse_args()
     be_quiet()
-    print(f"limit {LIMIT} MiB\n\n| graph | tasks | peak without | with | |")
-    print("|---|---:|---:|---:|---|")
+    print(
+        f"limit {LIMIT} MiB\n\n| graph | tasks | peak without | with | | task | byte |"
+    )
+    print("|---|---:|---:|---:|---|---:|---:|")
     wrong = 0
     for kind in args.kinds:
         make, counts = KINDS[kind]
         for count in counts:
-            _, needed = send(make, count, None)
-            taken, peak = send(make, count, LIMIT)
+            _, needed, _ = send(make, count, None)
+            taken, peak, (task, byte) = send(make, count, LIMIT)
             outcome = "taken" if taken else "refused"
             if taken and peak > LIMIT:
                 outcome += ", passed the limit"
@@ -152,7 +165,10 @@ def main() -> None:
                 outcome += ", would have fitted"
             wrong += "," in outcome
             peaks = f"{needed:.0f} | {peak:.0f}"
-            print(f"| {kind} | {count:,} | {peaks} | {outcome} |", flush=True)
+            learned = f"{task:.0f} | {byte:.1f}"
+            print(
+                f"| {kind} | {count:,} | {peaks} | {outcome} | {learned} |", flush=True
+            )
     print(f"\n{wrong} wrong")
 
 

@@ -1,4 +1,4 @@
-"""CPU of what a lean scheduler does from time to time.
+"""CPU of what a lean scheduler does from time to time, and bytes of its samples.
 
 Run ``python -m benchmarks.periodic``. The scheduler has an event log, some workers, and
 10,000 tasks in memory.
@@ -6,6 +6,10 @@ Run ``python -m benchmarks.periodic``. The scheduler has an event log, some work
 
 from __future__ import annotations
 
+import os
+import time
+import zlib
+from pathlib import Path
 from typing import Any
 
 from distributed import wait
@@ -15,11 +19,12 @@ from benchmarks.tasks import increment
 
 #: Calls of each.
 CALLS = 200
+#: Seconds between two samples that are counted, and in a day between those of others.
+INTERVAL, USUAL = 0.1, 10
 
 
 def measure(dask_scheduler: Any = None) -> dict[str, float]:
     """Return µs of CPU of each, the median; runs on the scheduler."""
-    import time
     from statistics import median
 
     extension = dask_scheduler.extensions["leandask"]
@@ -39,14 +44,26 @@ def measure(dask_scheduler: Any = None) -> dict[str, float]:
     return found
 
 
+def sizes_of_samples(cluster: Cluster) -> tuple[float, float]:
+    """Return the bytes of a sample of an idle scheduler: plain, and compressed."""
+    time.sleep(CALLS * INTERVAL)
+    lines = Path(cluster.log.parent, "log.jsonl").read_bytes().splitlines(keepends=True)
+    samples = [line for line in lines if b'"leandask.sample"' in line][-CALLS:]
+    text = b"".join(samples)
+    return len(text) / len(samples), len(zlib.compress(text)) / len(samples)
+
+
 def main() -> None:
     """Measure, and print a table in Markdown."""
     be_quiet()
+    os.environ["DASK_LEANDASK__STREAM__SAMPLE_INTERVAL"] = f"{INTERVAL} s"
     cluster = Cluster("runs-logged", 4)
     try:
         futures = cluster.client.map(increment, range(10_000))
         wait(futures)
-        print("| | CPU, µs |")
+        plain, compressed = sizes_of_samples(cluster)
+        print(f"A sample has {plain:.0f} bytes, {compressed:.0f} of them when gzipped:")
+        print(f"{compressed * 86400 / USUAL / 1e6:.2f} MB a day.\n\n| | CPU, µs |")
         print("|---|---:|")
         for name, microseconds in cluster.ask(measure).items():
             print(f"| {name} | {microseconds:.0f} |")

@@ -15,9 +15,17 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import chain
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from distributed import Client, Future, Worker, wait
+from distributed import (
+    Client,
+    Future,
+    Worker,
+    get_task_stream,
+    performance_report,
+    wait,
+)
 
 from benchmarks.harness.cluster import Cluster
 from benchmarks.tasks import fail, increment, n_pages, n_tasks, pause
@@ -232,6 +240,20 @@ def pages(cluster: Cluster, step: int) -> None:
                 session.force_roundtrip()  # reads what came, as a browser does
 
 
+def watched(cluster: Cluster, step: int) -> None:
+    """20,000 tiny tasks, which a client watches."""
+    with cluster.client.as_current(), get_task_stream() as stream:
+        run_tiny_tasks(cluster, step * 20_000, 20_000)
+    assert len(stream.data) >= 20_000
+
+
+def reported(cluster: Cluster, step: int) -> None:
+    """20,000 tiny tasks, and a performance report of them."""
+    with TemporaryDirectory() as folder, cluster.client.as_current():
+        with performance_report(f"{folder}/report.html"):
+            run_tiny_tasks(cluster, step * 20_000, 20_000)
+
+
 def release(cluster: Cluster, step: int) -> None:
     """A graph of 300,000 tasks, pending; then released."""
     if step == 0:
@@ -262,6 +284,8 @@ SCENARIOS: dict[str, Scenario] = {
     "errors": Scenario(errors, (Step(8), Step(0.5)), n_workers=2),
     # Bokeh forgets a session 15 s after its page was closed, or a little later.
     "pages": Scenario(pages, (Step(wait=30), Step(18, wait=30)), n_workers=6),
+    "watched": Scenario(watched, (Step(), Step()), n_workers=4),
+    "reported": Scenario(reported, (Step(), Step()), n_workers=4),
     "release": Scenario(release, (Step(), Step(150, "total", wait=30))),
     "idle": Scenario(
         idle, (Step(wait=600), Step(0.3, "slope", wait=1200)), n_workers=20

@@ -55,6 +55,17 @@ def set_limit(limit: int | None, dask_scheduler: Any = None) -> None:
     guard.set({"limit": None if limit is None else limit * 2**20})
 
 
+def costs_of_graphs(dask_scheduler: Any = None) -> tuple[float, float]:
+    """Return what leandask's guard expects: bytes of a task, and of a message's byte.
+
+    It has learned half of the difference to what the last large graph took.
+    """
+    from leandask.guard.cost import TASK_BYTES
+
+    graphs = dask_scheduler.stream_handlers["update-graph"].__self__
+    return graphs.cost.learned * TASK_BYTES, graphs.message_cost.factor
+
+
 def is_taking_in(dask_scheduler: Any = None) -> bool:
     """Whether a graph comes in."""
     return bool(dask_scheduler._active_graph_updates)
@@ -67,6 +78,24 @@ def estimate(dask_scheduler: Any = None) -> int:
     extension = dask_scheduler.extensions.get("leandask")
     start = None if extension is None else extension.guard.start
     return sum(live["bytes"] for live in present_of(dask_scheduler, start).values())
+
+
+async def lateness(seconds: float, dask_scheduler: Any = None) -> float:
+    """Return the 99th percentile of how late the event loop is, in milliseconds."""
+    import asyncio
+
+    late = []
+    end = time.perf_counter() + seconds
+    while (begun := time.perf_counter()) < end:
+        await asyncio.sleep(0.005)
+        late.append(time.perf_counter() - begun - 0.005)
+    return sorted(late)[len(late) * 99 // 100] * 1e3
+
+
+def n_uploads(dask_scheduler: Any = None) -> int:
+    """Count the segments that are in the archive."""
+    archive = dask_scheduler.extensions["leandask"].report()["event_log"]["archive"]
+    return archive["segments_uploaded"] if archive else 0
 
 
 def settle(dask_scheduler: Any = None) -> None:

@@ -42,9 +42,12 @@ COMMANDS: dict[str, list[str]] = {
         "DASK_DISTRIBUTED__ADMIN__EVENT_LOOP=asyncio",
         *_LEANDASK,
     ],
+    "leandask-optimized": ["env", "PYTHONOPTIMIZE=2", *_LEANDASK],
     "leandask-no-limit": ["env", "DASK_LEANDASK__MEMORY__LIMIT=null", *_LEANDASK],
     "runs-logged": [*_LEANDASK, "--event-log={folder}/log.jsonl"],
     "runs-logged-zstd": [*_LEANDASK, "--event-log={folder}/log.jsonl.zst"],
+    "archived": [*_LEANDASK, "--event-log=file://{folder}/archive"],
+    "archived-in-s3": [*_LEANDASK, "--event-log=s3://bucket/benchmark"],
     "all-logged": [*_LEANDASK, "--log-transitions", "--event-log={folder}/log.jsonl"],
 }
 

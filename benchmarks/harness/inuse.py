@@ -55,12 +55,13 @@ def larger_objects() -> int:
 
 
 async def in_use(dask_scheduler: Any = None) -> int:
-    """Count the bytes in use of a lean scheduler; runs on the scheduler itself.
+    """Count the bytes in use of a scheduler; runs on the scheduler itself.
 
-    It first does the scheduler's housekeeping and collects garbage. Unlike RSS it does
-    not count the free space between objects, which a leak of some MiB may fill before
-    RSS rises.
+    It first does the housekeeping of a lean one, and collects garbage. Unlike RSS it
+    does not count the free space between objects, which a leak of some MiB may fill
+    before RSS rises.
     """
-    await dask_scheduler.extensions["leandask"].housekeeping.run()
+    if leandask := dask_scheduler.extensions.get("leandask"):
+        await leandask.housekeeping.run()
     gc.collect()
     return small_objects() + larger_objects()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import linecache
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 from distributed.metrics import context_meter
@@ -14,8 +15,8 @@ try:
 except ImportError:
     Pub = None
 
-#: Characters of a name.
-LENGTH = 100_000
+#: Characters of a name: of those that a program makes from when it sets this.
+LENGTH: ContextVar[int] = ContextVar("LENGTH", default=100_000)
 #: Names that are in use at once, so that a load does not wait for each answer.
 PARALLEL = 10
 
@@ -26,16 +27,17 @@ def name(kind: str, number: int) -> str:
     Letters up to f might be the digits of a hash, where a prefix ends.
     """
     letters = "".join(chr(ord("k") + int(digit)) for digit in f"{number:08}")
-    return f"{kind}-{letters}-{'x' * (LENGTH - len(kind) - 10)}"
+    return f"{kind}-{letters}-{'x' * (LENGTH.get() - len(kind) - 10)}"
 
 
 async def each(
-    count: int, use: Callable[[int], Awaitable[object]], at_once: int = PARALLEL
+    numbers: Sequence[int],
+    use: Callable[[int], Awaitable[object]],
+    at_once: int = PARALLEL,
 ) -> None:
     """Use the names of all numbers, some at once."""
-    for begin in range(0, count, at_once):
-        some = range(begin, min(begin + at_once, count))
-        await asyncio.gather(*map(use, some))
+    for begin in range(0, len(numbers), at_once):
+        await asyncio.gather(*map(use, numbers[begin : begin + at_once]))
 
 
 def fail(text: str) -> None:
@@ -43,19 +45,19 @@ def fail(text: str) -> None:
     raise ValueError(text)
 
 
-def make(number: int) -> Any:
-    """Return an object whose class has a long name."""
-    return type(f"T{number:08}{'x' * LENGTH}", (), {})()
+def make(name: str) -> Any:
+    """Return an object whose class has a name."""
+    return type(name, (), {})()
 
 
-def measure(number: int) -> None:
-    """Measure an activity that has a long name."""
-    context_meter.digest_metric(f"activity-{number:08}{'x' * LENGTH}", 1.0, "seconds")
+def measure(name: str) -> None:
+    """Measure an activity that has a name."""
+    context_meter.digest_metric(name, 1.0, "seconds")
 
 
-def publish(number: int) -> None:
+def publish(name: str) -> None:
     """Publish to a topic."""
-    Pub(name("published", number)).put(1)
+    Pub(name).put(1)
 
 
 def make_submit(number: int) -> Callable[..., Any]:

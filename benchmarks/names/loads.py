@@ -7,7 +7,7 @@ and events, variables, datasets and plugins that are left.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import dask
 from distributed import (
@@ -38,50 +38,52 @@ from benchmarks.names.inputs import (
 )
 from benchmarks.tasks import increment
 
-#: Uses a number of names with a client at a scheduler's address.
-Load = Callable[[Client, str, int], Awaitable[None]]
+#: Uses the names of some numbers with a client at a scheduler's address.
+Load = Callable[[Client, str, Sequence[int]], Awaitable[None]]
 
 
-async def keys(client: Client, address: str, count: int) -> None:
+async def keys(client: Client, address: str, numbers: Sequence[int]) -> None:
     """Keys: of text, and tuples."""
 
     async def use(i: int) -> None:
-        digits = f"inc-{i:0{LENGTH}}"
+        digits = f"inc-{i:0{LENGTH.get()}}"
         await client.submit(increment, i, key=digits if i % 2 else (digits, 0))
 
-    await each(count, use)
+    await each(numbers, use)
 
 
-async def prefixes(client: Client, address: str, count: int) -> None:
+async def prefixes(client: Client, address: str, numbers: Sequence[int]) -> None:
     """Prefixes of keys."""
 
     async def use(i: int) -> None:
         await client.submit(increment, i, key=f"{name('prefix', i)}-{i}")
 
-    await each(count, use)
+    await each(numbers, use)
 
 
-async def watched(client: Client, address: str, count: int) -> None:
+async def watched(client: Client, address: str, numbers: Sequence[int]) -> None:
     """Keys of tasks that a client watches, with workers' names of their types."""
     await client.get_task_stream()
 
     async def use(i: int) -> None:
-        await wait(client.submit(make, i, key=f"{name('watched', i)}-{i}"))
+        await wait(
+            client.submit(make, name("type", i), key=f"{name('watched', i)}-{i}")
+        )
 
-    await each(count, use)
+    await each(numbers, use)
 
 
-async def erred(client: Client, address: str, count: int) -> None:
+async def erred(client: Client, address: str, numbers: Sequence[int]) -> None:
     """Prefixes of tasks that erred, and texts of their exceptions."""
 
     async def use(i: int) -> None:
         text = name("error", i)
         await wait(client.submit(fail, text, key=f"{name('erred', i)}-{i}"))
 
-    await each(count, use)
+    await each(numbers, use)
 
 
-async def tags(client: Client, address: str, count: int) -> None:
+async def tags(client: Client, address: str, numbers: Sequence[int]) -> None:
     """Spans."""
 
     async def use(i: int) -> None:
@@ -90,10 +92,10 @@ async def tags(client: Client, address: str, count: int) -> None:
             future = client.submit(increment, i, key=f"tagged-{i:032x}")
         await future
 
-    await each(count, use)
+    await each(numbers, use)
 
 
-async def annotations(client: Client, address: str, count: int) -> None:
+async def annotations(client: Client, address: str, numbers: Sequence[int]) -> None:
     """Annotations."""
 
     async def use(i: int) -> None:
@@ -101,10 +103,10 @@ async def annotations(client: Client, address: str, count: int) -> None:
             future = client.submit(increment, i, pure=False)
         await future
 
-    await each(count, use)
+    await each(numbers, use)
 
 
-async def codes(client: Client, address: str, count: int) -> None:
+async def codes(client: Client, address: str, numbers: Sequence[int]) -> None:
     """Code that submits tasks."""
 
     async def use(i: int) -> None:
@@ -113,10 +115,10 @@ async def codes(client: Client, address: str, count: int) -> None:
             future = submit(client, increment, i)
         await future
 
-    await each(count, use)
+    await each(numbers, use)
 
 
-async def restrictions(client: Client, address: str, count: int) -> None:
+async def restrictions(client: Client, address: str, numbers: Sequence[int]) -> None:
     """Workers, hosts and resources that tasks ask for in vain."""
 
     async def use(i: int) -> None:
@@ -130,28 +132,28 @@ async def restrictions(client: Client, address: str, count: int) -> None:
         await asyncio.sleep(0.01)
         future.release()
 
-    await each(count, use)
+    await each(numbers, use)
 
 
-async def types(client: Client, address: str, count: int) -> None:
+async def types(client: Client, address: str, numbers: Sequence[int]) -> None:
     """Types of results."""
 
     async def use(i: int) -> None:
-        await wait(client.submit(make, i, key=f"make-{i}"))
+        await wait(client.submit(make, name("type", i), key=f"make-{i}"))
 
-    await each(count, use)
+    await each(numbers, use)
 
 
-async def activities(client: Client, address: str, count: int) -> None:
+async def activities(client: Client, address: str, numbers: Sequence[int]) -> None:
     """What tasks measured."""
 
     async def use(i: int) -> None:
-        await client.submit(measure, i, key=f"measure-{i}")
+        await client.submit(measure, name("activity", i), key=f"measure-{i}")
 
-    await each(count, use)
+    await each(numbers, use)
 
 
-async def locks(client: Client, address: str, count: int) -> None:
+async def locks(client: Client, address: str, numbers: Sequence[int]) -> None:
     """Locks, semaphores, multi-locks and events."""
 
     async def use(i: int) -> None:
@@ -167,10 +169,10 @@ async def locks(client: Client, address: str, count: int) -> None:
         if i % 2:
             await semaphore.close()
 
-    await each(count, use, at_once=1)  # a lock that nobody has yet may be evicted
+    await each(numbers, use, at_once=1)  # a lock that nobody has yet may be evicted
 
 
-async def values(client: Client, address: str, count: int) -> None:
+async def values(client: Client, address: str, numbers: Sequence[int]) -> None:
     """Variables and datasets."""
 
     async def use(i: int) -> None:
@@ -182,10 +184,10 @@ async def values(client: Client, address: str, count: int) -> None:
         await client.publish_dataset(future, name=name("dataset", i))
         await client.unpublish_dataset(name("dataset", i))
 
-    await each(count, use)
+    await each(numbers, use)
 
 
-async def queues(client: Client, address: str, count: int) -> None:
+async def queues(client: Client, address: str, numbers: Sequence[int]) -> None:
     """Queues."""
 
     async def use(i: int) -> None:
@@ -195,10 +197,10 @@ async def queues(client: Client, address: str, count: int) -> None:
         queue.close()
         queue.close()  # upstream counts one that was awaited twice
 
-    await each(count, use)
+    await each(numbers, use)
 
 
-async def topics(client: Client, address: str, count: int) -> None:
+async def topics(client: Client, address: str, numbers: Sequence[int]) -> None:
     """Topics, with a subscription and without, and texts of events."""
 
     async def use(i: int) -> None:
@@ -209,20 +211,20 @@ async def topics(client: Client, address: str, count: int) -> None:
         if i % 4 == 1:  # the others are left by a client that is gone
             client.unsubscribe_topic(topic)
 
-    await each(count, use)
+    await each(numbers, use)
 
 
-async def published(client: Client, address: str, count: int) -> None:
+async def published(client: Client, address: str, numbers: Sequence[int]) -> None:
     """Topics of ``Pub``, where there is one."""
 
     async def use(i: int) -> None:
-        await client.submit(publish, i, key=f"publish-{i}")
+        await client.submit(publish, name("published", i), key=f"publish-{i}")
 
     if Pub is not None:
-        await each(count, use)
+        await each(numbers, use)
 
 
-async def plugins(client: Client, address: str, count: int) -> None:
+async def plugins(client: Client, address: str, numbers: Sequence[int]) -> None:
     """Plugins that come and go."""
 
     async def use(i: int) -> None:
@@ -231,10 +233,10 @@ async def plugins(client: Client, address: str, count: int) -> None:
         await client.register_plugin(WorkerPlugin(), name("plugin", i))
         await client.unregister_worker_plugin(name("plugin", i))
 
-    await each(count, use)
+    await each(numbers, use)
 
 
-async def workers(client: Client, address: str, count: int) -> None:
+async def workers(client: Client, address: str, numbers: Sequence[int]) -> None:
     """Workers: their resources, metrics, topics, and what they say at their start."""
 
     async def use(i: int) -> None:
@@ -249,10 +251,10 @@ async def workers(client: Client, address: str, count: int) -> None:
         ) as worker:
             worker.log_event(name("of-worker", i), "mine")
 
-    await each(count, use)
+    await each(numbers, use)
 
 
-async def clients(client: Client, address: str, count: int) -> None:
+async def clients(client: Client, address: str, numbers: Sequence[int]) -> None:
     """Clients."""
 
     async def use(i: int) -> None:
@@ -262,7 +264,7 @@ async def clients(client: Client, address: str, count: int) -> None:
         ) as one:
             await one.submit(increment, i, pure=False)
 
-    await each(count, use)
+    await each(numbers, use)
 
 
 #: By name.

@@ -95,7 +95,8 @@ class MessageCost:
     """Estimates what a message takes, unpacked, and learns from large ones."""
 
     def __init__(self) -> None:
-        self._factor = UNPACKED
+        #: Bytes of objects for a byte of a message's body.
+        self.factor = UNPACKED
         #: The client whose message is read, the RSS before, the bytes of the message
         #: and those of its body.
         self._reading: tuple[str, int, int, int] | None = None
@@ -105,7 +106,7 @@ class MessageCost:
 
         Of a message the bytes of each frame are known. The first one is its body.
         """
-        factor = self._factor if len(frames) > 1 else UNPACKED_SMALL
+        factor = self.factor if len(frames) > 1 else UNPACKED_SMALL
         return sum(frames) + frames[0] * factor
 
     def begin(self, client: str, frames: tuple[int, ...], guard: Guard) -> None:
@@ -129,4 +130,4 @@ class MessageCost:
         self._reading = None
         part = (guard.measure() - before - nbytes) / body / UNPACKED
         part = min(max(part, LEAST), MOST)
-        self._factor += NEWEST * (part * UNPACKED - self._factor)
+        self.factor += NEWEST * (part * UNPACKED - self.factor)
