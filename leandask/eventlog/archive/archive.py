@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-import os
-import re
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -23,14 +19,14 @@ from leandask.eventlog.archive.bucket import (
 from leandask.eventlog.archive.lifefolder import RECENT, LifeFolder, Segment
 from leandask.eventlog.archive.runsummary import RunSummary
 from leandask.eventlog.archive.segmentfile import SegmentFile
+from leandask.eventlog.archive.spool import spool_of
 from leandask.eventlog.archive.uploader import Uploader
 from leandask.eventlog.archive.waiting import Waiting
 from leandask.eventlog.frames.codec import codec_of
 from leandask.eventlog.linewriter import LineWriter, Retry
 from leandask.records.times import rfc3339
 from leandask.settings import config
-from leandask.settings.logpath import PLACEHOLDERS, UnusablePath, fill
-from leandask.settings.rules import is_url
+from leandask.settings.logpath import UnusablePath, fill
 
 if TYPE_CHECKING:
     from leandask.eventlog.archive.report import ArchiveReport
@@ -249,36 +245,3 @@ def _compression() -> str:
         return "zstd"
     except ImportError:
         return "gzip"
-
-
-def spool_of(url: str, path: str | None) -> Path:
-    """Return the folder of the segments of a bucket: the same one in each life.
-
-    Examples
-    --------
-    >>> spool_of("s3://bucket/dask", "/logs/{pid}/log.jsonl").parent.as_posix()
-    '/logs'
-    """
-    folder: str | None = config.read("event-log.archive-folder")
-    name = re.sub(r"[^A-Za-z0-9.-]+", "-", shown(url))[:60].strip("-.")
-    name = f"leandask-archive-{name}-{hashlib.sha256(url.encode()).hexdigest()[:8]}"
-    if folder is not None:
-        return Path(folder).absolute() / name
-    if path is not None and not is_url(path):
-        # A pipe or a device has no folder of its own.
-        below = Path(path).absolute().parent
-        while any(f"{{{each}}}" in str(below) for each in PLACEHOLDERS):
-            below = below.parent
-        if not str(below).startswith(("/dev", "/proc")):
-            return below / name
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    if os.path.isabs(cache) and os.access(_existing(cache), os.W_OK):
-        return Path(cache) / name
-    # As in a container whose user has no home. Other users may have the folder, too.
-    return Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}"
-
-
-def _existing(path: str) -> str:
-    while not os.path.exists(path):
-        path = os.path.dirname(path)
-    return path

@@ -18,11 +18,12 @@ import pytest
 from distributed.utils_test import gen_test
 
 from leandask import LogReader
-from leandask.eventlog.archive.archive import Archive, spool_of
+from leandask.eventlog.archive.archive import Archive
 from leandask.eventlog.archive.bucket import check_installed, shown
 from leandask.eventlog.archive.lifefolder import LifeFolder, Segment, left_behind
 from leandask.eventlog.archive.runsummary import RunSummary
 from leandask.eventlog.archive.segments import segment_name
+from leandask.eventlog.archive.spool import spool_of
 from leandask.eventlog.archive.waiting import Waiting
 from leandask.eventlog.eventlog import EventLog
 from leandask.eventlog.frames.codec import codec_of
