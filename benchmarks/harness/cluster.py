@@ -53,9 +53,10 @@ COMMANDS: dict[str, list[str]] = {
 
 
 def be_quiet() -> None:
-    """Hide expected messages: peers that leave, tasks that fail, large graphs."""
+    """Hide expected messages: of peers that leave, tasks, large graphs, bounds."""
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", "Sending large graph")
+    warnings.filterwarnings("ignore", "The task stream is cut")
 
 
 def add_schedulers(parser: argparse.ArgumentParser) -> None:
