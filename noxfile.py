@@ -188,6 +188,8 @@ def others(session: nox.Session, suite: str, scheduler: str) -> None:
     if sources:  # only the tests: the package itself is the installed one
         shutil.copytree(Path(sources, "tests"), folder / "tests", dirs_exist_ok=True)
         shutil.copy(Path(sources, "pyproject.toml"), folder)
+    else:
+        Path(folder, "pytest.ini").touch()  # or pytest takes ours, and our fixtures
     session.chdir(folder)
     run_theirs(session, scheduler, ["--timeout=300", *tests, *args])
 
