@@ -65,7 +65,8 @@ class Measured:
     def __init__(self, folder: str, on: bool, ending: str = "") -> None:
         TRANSITIONS.setLevel(logging.DEBUG if on else logging.WARNING)
         self.stream = RecordStream("bench", lambda f: f())
-        self.sink = EventLog(str(Path(folder, f"events.jsonl{ending}")), "bench")
+        with dask.config.set({"leandask.event-log.max-bytes": None}):  # one file
+            self.sink = EventLog(str(Path(folder, f"events.jsonl{ending}")), "bench")
         self.log = TransitionLog((), 100, None, self.stream.transition)
 
     def close(self, fair: bool = True) -> None:
