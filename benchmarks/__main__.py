@@ -1,4 +1,4 @@
-"""Measures every claim: memory, throughput and the stream of records.
+"""Measures memory in every scenario, throughput, and the stream of records.
 
 Compares three schedulers, each a process of its own, in turns: upstream's with its
 defaults, upstream's with the settings that are advised where memory is short

@@ -16,6 +16,7 @@ from distributed import wait
 
 from benchmarks.harness.cluster import Cluster, be_quiet
 from benchmarks.tasks import increment
+from leandask.eventlog.frames.codec import codec_of
 
 #: Calls of each.
 CALLS = 200
@@ -44,13 +45,17 @@ def measure(dask_scheduler: Any = None) -> dict[str, float]:
     return found
 
 
-def sizes_of_samples(cluster: Cluster) -> tuple[float, float]:
-    """Return the bytes of a sample of an idle scheduler: plain, and compressed."""
+def sizes_of_samples(cluster: Cluster) -> dict[str, float]:
+    """Return the bytes of a sample of an idle scheduler, by the kind of its log."""
     time.sleep(CALLS * INTERVAL)
     lines = Path(cluster.log.parent, "log.jsonl").read_bytes().splitlines(keepends=True)
     samples = [line for line in lines if b'"leandask.sample"' in line][-CALLS:]
     text = b"".join(samples)
-    return len(text) / len(samples), len(zlib.compress(text)) / len(samples)
+    sizes = {"plain": len(text), "gzipped when rotated": len(zlib.compress(text))}
+    for compression in ("zstd", "gzip"):  # each alone, as in a log that gets no others
+        frames = map(codec_of(compression).compress, map(bytearray, samples))
+        sizes[f"written as {compression}"] = sum(map(len, frames))
+    return {name: size / len(samples) for name, size in sizes.items()}
 
 
 def main() -> None:
@@ -61,10 +66,10 @@ def main() -> None:
     try:
         futures = cluster.client.map(increment, range(10_000))
         wait(futures)
-        plain, compressed = sizes_of_samples(cluster)
-        print(f"A sample has {plain:.0f} bytes, {compressed:.0f} of them when gzipped:")
-        print(f"{compressed * 86400 / USUAL / 1e6:.2f} MB a day.\n\n| | CPU, µs |")
-        print("|---|---:|")
+        print("| log | bytes of a sample | MB a day |\n|---|---:|---:|")
+        for name, size in sizes_of_samples(cluster).items():
+            print(f"| {name} | {size:.0f} | {size * 86400 / USUAL / 1e6:.2f} |")
+        print("\n| | CPU, µs |\n|---|---:|")
         for name, microseconds in cluster.ask(measure).items():
             print(f"| {name} | {microseconds:.0f} |")
     finally:

@@ -104,7 +104,7 @@ def pending(load: Load) -> Callable[[Cluster, int], Point]:
         return {
             "bytes": taken * MIB / count,
             "settled bytes": settled * MIB / count,
-            "estimated bytes": cluster.ask(estimate) / count,
+            "estimated part": cluster.ask(estimate) / MIB / settled,
             "peak bytes": peak * MIB / count,
             "cpu us": used / count * 1e6,
             "gc share": seconds / used,
@@ -143,7 +143,7 @@ def _done(
     wait(cluster.kept)
     cluster.ask(settle)
     taken = (cluster.rss - rss) * MIB
-    return {"bytes": taken / count, "estimated bytes": cluster.ask(estimate) / count}
+    return {"bytes": taken / count, "estimated part": cluster.ask(estimate) / taken}
 
 
 def released(batches: int) -> Callable[[Cluster, int], Point]:

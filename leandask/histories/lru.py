@@ -146,7 +146,7 @@ def install_key_caches(maxlen: int | None) -> None:
     Upstream's ``key_split`` caches 100,000 keys of up to 334 bytes, 17 to 33 MB, mostly
     of tasks that are gone. The others have no bound: every key that the page of the
     graph ever drew, at 260 bytes, and every function whose color a page showed, at 200.
-    Long keys are not cached. A miss takes about 1 µs. None leaves upstream's bound.
+    Long keys are not cached. None leaves upstream's bound.
 
     The addresses of hosts get a cache of 10,000 at 200 bytes in any case. It is never
     emptied, as a miss may ask DNS.

@@ -105,5 +105,6 @@ def test_every_page_of_the_docs_can_be_reached_from_the_readme():
         if (page := todo.pop()) not in seen:
             seen.add(page)
             paths = [(page.parent / link.partition("#")[0]) for link in links(page)]
-            todo += [p.resolve() for p in paths if p.suffix == ".md"]
+            paths += [path / "index.md" for path in paths]  # where one is a folder
+            todo += [p.resolve() for p in paths if p.suffix == ".md" and p.exists()]
     assert seen >= {*ROOT.glob("docs/*.md")}
