@@ -2,8 +2,8 @@
 
 Compares three schedulers, each a process of its own, in turns: upstream's with its
 defaults, upstream's with the settings that are advised where memory is short
-(``recommended.yaml``), and leandask's. Takes half an hour; with ``--quick`` it measures
-less, in less than five minutes. The tables are Markdown.
+(``recommended.yaml``), and leandask's. Takes half an hour to an hour and a half; with
+``--quick`` it measures less, in less than five minutes. The tables are Markdown.
 """
 
 from __future__ import annotations

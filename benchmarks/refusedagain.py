@@ -50,19 +50,20 @@ def measure(name: str, kind: str, n_times: int) -> str:
             compute(other)
             time.sleep(SETTLE)
             before = cluster.rss
-            after = []
+            after, peaks = [], []
             for _ in range(n_times):
                 wait_until_refused(make(cluster.client, SENT[kind]))
                 compute(other)
                 time.sleep(2)
                 after.append(cluster.rss)
+                peaks.append(cluster.peak)
             time.sleep(SETTLE)
             compute(other)
             rss = [after[0], after[-1], cluster.rss]
             rises = " | ".join(f"{each - before:+.0f}" for each in rss)
             return (
-                f"| {name} | {kind} | {SENT[kind]:,} | {cluster.peak:.0f} "
-                f"| {before:.0f} | {rises} |"
+                f"| {name} | {kind} | {SENT[kind]:,} | {peaks[0]:.0f} "
+                f"| {peaks[-1]:.0f} | {before:.0f} | {rises} |"
             )
     finally:
         cluster.close()
@@ -81,10 +82,10 @@ def main() -> None:
     args = parser.parse_args()
     be_quiet()
     print(
-        "| | graph | tasks | peak, MiB | before | after the first "
-        f"| after {args.times} | a minute later |"
+        f"| | graph | tasks | peak of the first, MiB | of {args.times} | before "
+        f"| after the first | after {args.times} | a minute later |"
     )
-    print("|---|---|---:|---:|---:|---:|---:|---:|")
+    print("|---|---|---:|---:|---:|---:|---:|---:|---:|")
     for name in args.schedulers:
         for kind in args.kinds:
             print(measure(name, kind, args.times), flush=True)
