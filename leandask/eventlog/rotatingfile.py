@@ -132,18 +132,15 @@ class RotatingFile:
             # Without a link the file is removed, and what is written to it is lost.
             if now < self._check_at and os.fstat(self._fd).st_nlink:
                 return self._fd
-            if self._target.is_in_place(self._fd):
+            if self._is_kept(self._fd):
                 self._check_at = now + self.check_interval
-                self._look(self._fd)
                 return self._fd
             self.close()
         for _ in range(ATTEMPTS):
             self._fd = self._target.open()
-            try:
-                self._look(self._fd)
+            if self._is_kept(self._fd):
                 break
-            except BlockingIOError:  # another process has just rotated it
-                self.close()
+            self.close()
         else:
             raise BlockingIOError(errno.EAGAIN, "It is rotated all the time")
         self._check_at = now + self.check_interval
@@ -188,6 +185,18 @@ class RotatingFile:
         self.lock = threading.Lock()
         self.close()
 
+    def _is_kept(self, fd: int) -> bool:
+        """Look at the file; return whether what is written to it stays.
+
+        Another process may have compressed and removed it before it was locked here.
+        Then it is not at its path.
+        """
+        try:
+            self._look(fd)
+        except BlockingIOError:  # another process has just rotated it
+            return False
+        return self._target.is_in_place(fd)
+
     def _look(self, fd: int) -> None:
         """Note how large the file is, and tell if another process writes to it."""
         if self._target.is_regular:
@@ -217,9 +226,10 @@ class RotatingFile:
         self.join()
         try:
             self._turn.take(self.path.parent, fd)
-        except BlockingIOError:  # another process rotates a file, or gzips one
+        except BlockingIOError:  # another process rotates a file, or gzips this one
             self._rotate_at = time.monotonic() + PAUSE
-            return fd
+            self.recheck()
+            return self.open()
         try:
             if self._target.is_in_place(fd):  # else another process has rotated it
                 self._look(fd)  # who shares it may not have opened the next one yet

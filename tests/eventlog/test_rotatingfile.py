@@ -49,6 +49,53 @@ def test_the_last_settings_of_a_file_apply(make_sink):
     assert (one.file.max_bytes, one.file.backups) == (20, 4)
 
 
+@pytest.mark.parametrize("is_open", [False, True])
+@pytest.mark.parametrize("is_done", [False, True])
+def test_no_line_goes_to_a_file_that_another_process_compresses(
+    make_sink, tmp_path, monkeypatch, is_open, is_done
+):
+    path = tmp_path / "log"
+    sink = make_sink()
+    put(sink, "before")
+    sink.flush()
+    if not is_open:
+        sink.file.close()
+    is_alone = rotatingfile.is_alone
+
+    def compressed(fd):  # before the file is locked here
+        monkeypatch.setattr(rotatingfile, "is_alone", is_alone)
+        path.unlink()
+        if not is_done:
+            raise BlockingIOError
+        return is_alone(fd)
+
+    monkeypatch.setattr(rotatingfile, "is_alone", compressed)
+    sink.file.recheck()
+    put(sink, "line")
+    sink.flush()
+    assert path.read_text() == "line\n"
+    assert not sink.failing
+
+
+def test_no_line_goes_to_a_file_whose_rotation_has_to_wait_for_its_compression(
+    make_sink, tmp_path, monkeypatch
+):
+    path = tmp_path / "log"
+    sink = make_sink(max_bytes=10, backups=1)
+    put(sink, "before")
+    sink.flush()
+
+    def take(turn, folder, fd):
+        monkeypatch.undo()
+        path.unlink()
+        raise BlockingIOError
+
+    monkeypatch.setattr(rotatingfile.Turn, "take", take)
+    put(sink, "line")
+    sink.flush()
+    assert path.read_text() == "line\n"
+
+
 def test_a_rotated_file_that_cannot_be_gzipped_stays_and_is_reported(
     make_sink, report_to, tmp_path
 ):
