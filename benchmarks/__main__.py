@@ -1,4 +1,4 @@
-"""Measures memory in every scenario, throughput, and the stream of records.
+"""Measures memory and CPU in every scenario, throughput, and the stream of records.
 
 Compares three schedulers, each a process of its own, in turns: upstream's with its
 defaults, upstream's with the settings that are advised where memory is short
@@ -46,6 +46,19 @@ def table_of_memory(
             cells = [memory.formatted(step, value) for value in row]
             cells += [f"{ours / max(v, 0.01):.2f}" for v in (upstream, recommended)]
             lines.append(row_of([f"`{name}`: {title}", *cells]))
+    return lines
+
+
+def table_of_cpu(results: dict[str, dict[str, dict[str, Any]]]) -> list[str]:
+    """Write a row for each scenario: seconds of CPU of all its steps, with ratios."""
+    head = ["CPU of the scheduler, s", *COMPARED, "of upstream", "of recommended"]
+    lines = [row_of(head), row_of(["---"] * len(head))]
+    for name, by_scheduler in results.items():
+        values = [sum(by_scheduler[n]["cpu_seconds"]) for n in COMPARED]
+        *bases, ours = values
+        cells = [f"{value:.1f}" for value in values]
+        cells += [f"{ours / max(base, 0.01):.2f}" for base in bases]
+        lines.append(row_of([f"`{name}`", *cells]))
     return lines
 
 
@@ -99,6 +112,7 @@ def tables(scenarios: dict[str, Scenario], results: dict[str, Any]) -> str:
     parts = [
         [versions],
         table_of_memory(scenarios, results["results"]),
+        table_of_cpu(results["results"]),
         table_of_throughput(results["throughput"]),
         table_of_stream(results["stream"]),
     ]

@@ -29,6 +29,8 @@ def test_the_suite_compares_three_schedulers_and_draws_them(tmp_path):
     assert ours < upstream
     assert of_upstream == pytest.approx(ours / upstream, abs=0.01)
     assert of_recommended == pytest.approx(ours / recommended, abs=0.01)
+    [cpu] = [row for row in rows if row.startswith("| `start` |")]
+    assert float(cpu.split("|")[4]) > 0
     assert [row.split("|")[1].strip() for row in rows if "±" in row] == [
         *suite.COMPARED,
         "all-logged",
