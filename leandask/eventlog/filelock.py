@@ -26,15 +26,28 @@ def is_alone(fd: int) -> bool:
     BlockingIOError
         If another process holds the file for itself, as it compresses it.
     """
+    # Where this fails, what this process held is let go.
     alone = hold_alone(fd)
+    hold_shared(fd)
+    return alone
+
+
+def hold_shared(fd: int) -> None:
+    """Note that this process has a log open for writing.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process holds the file for itself, as it compresses it.
+    """
     for _ in range(10):
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return alone
+            return
         except BlockingIOError:  # for a moment, while another process asks the same
             time.sleep(0.001)
-        except OSError:
-            return alone
+        except OSError:  # a file system without locks
+            return
     raise BlockingIOError("another process is compressing the file")
 
 
@@ -129,6 +142,10 @@ class Turn:
             self.keeps_names = is_alone(fd)
             held = None if self.keeps_names else _hold_shared(folder, fd)
         self.held = [] if held is None else [held]
+
+    def restart(self) -> None:
+        """Wait anew, as it is another file that will have to be rotated."""
+        self._waits_since = None
 
     def end(self) -> None:
         """Let other processes rotate the log."""

@@ -66,6 +66,7 @@ class Gzipping:
             # Another process appends to it until it notices that it was renamed.
             if not hold_alone(self._source, PATIENCE):
                 raise BlockingIOError(errno.EAGAIN, "Another process has it open")
+            self._check_in_place()
             partial.unlink(missing_ok=True)  # of a process that was killed
             self._write(partial)
             self._check_in_place()

@@ -10,7 +10,7 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from leandask.eventlog.backups import backup, shift
-from leandask.eventlog.filelock import Turn, is_alone
+from leandask.eventlog.filelock import Turn, hold_shared, is_alone
 from leandask.eventlog.frames.frameappender import FrameAppender
 from leandask.eventlog.gzipping import Gzipping
 from leandask.eventlog.lineappender import LineAppender
@@ -84,6 +84,7 @@ class RotatingFile:
         self.lock = threading.Lock()
         self.problem = ""
         self.remarks = []
+        self._is_shared = False  # another process has written to it
         self._told: set[str] = set()
         self._fd: int | None = None
         self._size = 0  # of the file, in bytes
@@ -143,6 +144,7 @@ class RotatingFile:
             self.close()
         else:
             raise BlockingIOError(errno.EAGAIN, "It is rotated all the time")
+        self._turn.restart()
         self._check_at = now + self.check_interval
         if self._target.remark:
             self._tell(f"The event log {self.path} {self._target.remark}")
@@ -168,8 +170,14 @@ class RotatingFile:
     def close(self) -> None:
         """Close the file; the next write opens it again."""
         if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+            # It is gone even if closing fails, as it may on a network file system.
+            fd, self._fd = self._fd, None
+            try:
+                os.close(fd)
+            except OSError as e:
+                self.problem = (
+                    f"Can't close {self.path}: {e}. Its last lines may be lost"
+                )
 
     def join(self) -> None:
         """Wait until the rotated file is gzipped."""
@@ -201,7 +209,10 @@ class RotatingFile:
         """Note how large the file is, and tell if another process writes to it."""
         if self._target.is_regular:
             self._size = os.fstat(fd).st_size  # it may have been truncated
-            if not is_alone(fd):
+            if self._is_shared:
+                hold_shared(fd)
+            elif not is_alone(fd):
+                self._is_shared = True
                 self._tell(
                     f"Another process writes to the event log {self.path}, too. "
                     "{scheduler_id} in leandask.event-log.path gives each its own"
@@ -227,8 +238,7 @@ class RotatingFile:
         try:
             self._turn.take(self.path.parent, fd)
         except BlockingIOError:  # another process rotates a file, or gzips this one
-            self._rotate_at = time.monotonic() + PAUSE
-            self.recheck()
+            self._wait_to_rotate(PAUSE)
             return self.open()
         try:
             if self._target.is_in_place(fd):  # else another process has rotated it
@@ -239,8 +249,10 @@ class RotatingFile:
                 if self.backups and self.compress and not self.is_compressed:
                     self._gzip(fd)
             self.close()
+        except BlockingIOError:  # another process asked for the same, for a moment
+            self._wait_to_rotate(PAUSE)
         except OSError as e:
-            self._rotate_at = time.monotonic() + self.rotate_interval
+            self._wait_to_rotate(self.rotate_interval)
             self.problem = (
                 f"Can't rotate {self.path}: {e}. It grows beyond {self.max_bytes} "
                 f"bytes; next try in {self.rotate_interval:.0f} s"
@@ -248,6 +260,10 @@ class RotatingFile:
         finally:
             self._turn.end()
         return self.open()
+
+    def _wait_to_rotate(self, seconds: float) -> None:
+        self._rotate_at = time.monotonic() + seconds
+        self.recheck()  # it may not be locked any more
 
     def _gzip(self, fd: int) -> None:
         """Gzip the file that was rotated last, and end the turn after that."""

@@ -313,3 +313,20 @@ def test_a_clock_that_goes_back_delays_no_line_and_no_rotation(
 
     wait_for(is_flushed)
     assert (tmp_path / "log").read_text() == "line-1\n"
+
+
+def test_each_file_waits_for_its_own_rotation(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(filelock.time, "monotonic", lambda: now[0])
+    with (tmp_path / "log").open("wb") as log:
+        held = filelock.hold_folder(tmp_path)
+        turn = filelock.Turn()
+        with pytest.raises(BlockingIOError):
+            turn.take(tmp_path, log.fileno())
+        turn.restart()
+        now[0] += 2 * filelock.PATIENCE
+        with pytest.raises(BlockingIOError):
+            turn.take(tmp_path, log.fileno())
+        now[0] += 2 * filelock.PATIENCE
+        turn.take(tmp_path, log.fileno())  # nobody else has the file
+        os.close(held)

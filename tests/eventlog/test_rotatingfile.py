@@ -12,6 +12,7 @@ from collections import Counter
 import pytest
 
 from leandask.eventlog import rotatingfile
+from tests.helpers.processes import wait_for
 from tests.helpers.sinks import put
 
 LEANDASK = logging.getLogger("leandask")
@@ -77,23 +78,45 @@ def test_no_line_goes_to_a_file_that_another_process_compresses(
     assert not sink.failing
 
 
+@pytest.mark.parametrize(
+    ("owner", "name", "calls"),
+    [(rotatingfile.Turn, "take", 1), (rotatingfile, "is_alone", 2)],
+)
 def test_no_line_goes_to_a_file_whose_rotation_has_to_wait_for_its_compression(
-    make_sink, tmp_path, monkeypatch
+    make_sink, tmp_path, monkeypatch, owner, name, calls
 ):
     path = tmp_path / "log"
     sink = make_sink(max_bytes=10, backups=1)
     put(sink, "before")
     sink.flush()
+    original, called = getattr(owner, name), []
 
-    def take(turn, folder, fd):
+    def compressed(*args):
+        called.append(args)
+        if len(called) < calls:
+            return original(*args)
         monkeypatch.undo()
-        path.unlink()
+        path.rename(tmp_path / "log.1")  # it is read now, and then removed
         raise BlockingIOError
 
-    monkeypatch.setattr(rotatingfile.Turn, "take", take)
+    monkeypatch.setattr(owner, name, compressed)
     put(sink, "line")
     sink.flush()
     assert path.read_text() == "line\n"
+    assert len(called) == calls
+
+
+def test_a_file_that_fails_to_close_is_opened_again(make_sink, tmp_path, caplog):
+    sink = make_sink()
+    put(sink, "before")
+    sink.flush()
+    os.close(sink.file.open())  # so that it can't be written nor closed
+    put(sink, "line")
+    sink.flush()
+    assert sink.failing
+    wait_for(lambda: sink.flush_if_due() or not sink.failing)
+    assert (tmp_path / "log").read_text() == "before\nline\n"
+    assert "Can't close" in caplog.text
 
 
 def test_a_rotated_file_that_cannot_be_gzipped_stays_and_is_reported(
