@@ -97,8 +97,8 @@ async def test_a_bucket_that_is_slow_gets_all_in_the_end(s3, tmp_path):  # noqa:
                 for _ in range(100):
                     s.log_event("mine", os.urandom(1000).hex())
                 await until(lambda: s.stream.queue.nbytes == 0)
-            await until(lambda: archive.report()["segments_waiting"] > 2, timeout=60)
-            assert s3.way.held.is_set()
+            await until(lambda: archive.report()["segments_waiting"] > 0, timeout=60)
+            await until(s3.way.held.is_set)
             assert archive.report()["errors"] == 0
             s3.way.state = "open"
     assert_complete(tmp_path, url, archive)
