@@ -28,11 +28,11 @@ def is_alone(fd: int) -> bool:
     """
     # Where this fails, what this process held is let go.
     alone = hold_alone(fd)
-    hold_shared(fd)
+    hold_with_others(fd)
     return alone
 
 
-def hold_shared(fd: int) -> None:
+def hold_with_others(fd: int) -> None:
     """Note that this process has a log open for writing.
 
     Raises

@@ -10,7 +10,7 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from leandask.eventlog.backups import backup, shift
-from leandask.eventlog.filelock import Turn, hold_shared, is_alone
+from leandask.eventlog.filelock import Turn, hold_with_others, is_alone
 from leandask.eventlog.frames.frameappender import FrameAppender
 from leandask.eventlog.gzipping import Gzipping
 from leandask.eventlog.lineappender import LineAppender
@@ -49,9 +49,9 @@ class RotatingFile:
     check_interval: float
     #: Seconds between two tries to rotate a file that can't be renamed.
     rotate_interval: float
-    #: Why the file is not rotated, or a rotated one not gzipped; the owner reports it
-    #: and clears it. It is not reported here: the thread that would report it may hold
-    #: a lock that the reporting handler waits for.
+    #: Why the file is not rotated or closed, or a rotated one not gzipped; the owner
+    #: reports it and clears it. It is not reported here: the thread that would report
+    #: it may hold a lock that the reporting handler waits for.
     problem: str
     #: What is to be told once: who else writes or reads the file.
     remarks: list[str]
@@ -210,7 +210,7 @@ class RotatingFile:
         if self._target.is_regular:
             self._size = os.fstat(fd).st_size  # it may have been truncated
             if self._is_shared:
-                hold_shared(fd)
+                hold_with_others(fd)
             elif not is_alone(fd):
                 self._is_shared = True
                 self._tell(
@@ -238,21 +238,20 @@ class RotatingFile:
         try:
             self._turn.take(self.path.parent, fd)
         except BlockingIOError:  # another process rotates a file, or gzips this one
-            self._wait_to_rotate(PAUSE)
+            self._rotate_at = time.monotonic() + PAUSE
+            self.recheck()  # it may not be locked any more
             return self.open()
         try:
-            if self._target.is_in_place(fd):  # else another process has rotated it
-                self._look(fd)  # who shares it may not have opened the next one yet
+            # Looked at again, as who shares it may not have opened the next one yet.
+            if self._is_kept(fd):
                 # What is not ours is not removed in its first rotation.
                 shift(self.path, self.backups or int(self.appender.is_foreign))
                 # The rotated file is complete once no other process has it open.
                 if self.backups and self.compress and not self.is_compressed:
                     self._gzip(fd)
             self.close()
-        except BlockingIOError:  # another process asked for the same, for a moment
-            self._wait_to_rotate(PAUSE)
         except OSError as e:
-            self._wait_to_rotate(self.rotate_interval)
+            self._rotate_at = time.monotonic() + self.rotate_interval
             self.problem = (
                 f"Can't rotate {self.path}: {e}. It grows beyond {self.max_bytes} "
                 f"bytes; next try in {self.rotate_interval:.0f} s"
@@ -260,10 +259,6 @@ class RotatingFile:
         finally:
             self._turn.end()
         return self.open()
-
-    def _wait_to_rotate(self, seconds: float) -> None:
-        self._rotate_at = time.monotonic() + seconds
-        self.recheck()  # it may not be locked any more
 
     def _gzip(self, fd: int) -> None:
         """Gzip the file that was rotated last, and end the turn after that."""
