@@ -30,6 +30,11 @@ def row_of(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def ratios_to(ours: float, *bases: float) -> list[str]:
+    """Write leandask's figure as a part of each of the others."""
+    return [f"{ours / max(base, 0.01):.2f}" for base in bases]
+
+
 def table_of_memory(
     scenarios: dict[str, Scenario], results: dict[str, dict[str, dict[str, Any]]]
 ) -> list[str]:
@@ -44,7 +49,7 @@ def table_of_memory(
         ):
             upstream, recommended, ours = row
             cells = [memory.formatted(step, value) for value in row]
-            cells += [f"{ours / max(v, 0.01):.2f}" for v in (upstream, recommended)]
+            cells += ratios_to(ours, upstream, recommended)
             lines.append(row_of([f"`{name}`: {title}", *cells]))
     return lines
 
@@ -56,8 +61,7 @@ def table_of_cpu(results: dict[str, dict[str, dict[str, Any]]]) -> list[str]:
     for name, by_scheduler in results.items():
         values = [sum(by_scheduler[n]["cpu_seconds"]) for n in COMPARED]
         *bases, ours = values
-        cells = [f"{value:.1f}" for value in values]
-        cells += [f"{ours / max(base, 0.01):.2f}" for base in bases]
+        cells = [f"{value:.1f}" for value in values] + ratios_to(ours, *bases)
         lines.append(row_of([f"`{name}`", *cells]))
     return lines
 

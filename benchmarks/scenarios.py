@@ -244,7 +244,8 @@ def watched(cluster: Cluster, step: int) -> None:
     """20,000 tiny tasks, which a client watches."""
     with cluster.client.as_current(), get_task_stream() as stream:
         run_tiny_tasks(cluster, step * 20_000, 20_000)
-    assert stream.data
+    if cluster.name != "recommended":  # it keeps only some of them
+        assert len(stream.data) >= 20_000
 
 
 def reported(cluster: Cluster, step: int) -> None:
